@@ -1,0 +1,69 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A growing byte string with a cap: no cap, no buffer. Failure (over the cap, out of memory) is sticky and is
+ * checked once at the end; a failed buffer keeps what it had and takes nothing more. buf_text is never NULL.
+ * On the heap, or inside an arena (then buf_fini does nothing). Not locked: one thread at a time.
+ */
+#ifndef BASE_BUF_H
+#define BASE_BUF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/span.h"
+
+struct arena;
+
+/* The caps in use, in bytes. */
+enum {
+	BUF_CAP_LOG_LINE = 8 * 1024,
+	BUF_CAP_RECORD = 256 * 1024,
+	BUF_CAP_REPLY = 1024 * 1024,
+	BUF_CAP_FILE = 16 * 1024 * 1024,
+};
+
+struct buf {
+	char *p;  /* NUL-terminated when not NULL */
+	size_t n; /* bytes in use, without the NUL */
+	size_t size;
+	size_t cap;
+	struct arena *arena; /* NULL: heap */
+	bool failed;
+};
+
+void buf_init(struct buf *b, size_t cap);
+void buf_init_arena(struct buf *b, struct arena *a, size_t cap);
+void buf_fini(struct buf *b);
+/* Empties it, clears the failure, keeps the memory. */
+void buf_reset(struct buf *b);
+
+void buf_add(struct buf *b, const void *p, size_t n);
+void buf_add_span(struct buf *b, struct span s);
+void buf_add_cstr(struct buf *b, const char *s);
+void buf_add_char(struct buf *b, char c);
+void buf_add_uint(struct buf *b, uint64_t v);
+void buf_add_int(struct buf *b, int64_t v);
+void buf_add_hex(struct buf *b, const void *p, size_t n);
+void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Room for n more bytes to be written by the caller at the returned pointer, then buf_commit. NULL on failure. */
+MUSTCHECK char *buf_reserve(struct buf *b, size_t n);
+void buf_commit(struct buf *b, size_t n);
+
+#define BUF_ADD_LIT(b, s) buf_add((b), (s), sizeof(s) - 1)
+
+/* The content; valid until the next change. */
+static inline struct span
+buf_span(const struct buf *b)
+{
+	return span_of(b->p != NULL ? b->p : "", b->n);
+}
+
+static inline bool
+buf_failed(const struct buf *b)
+{
+	return b->failed;
+}
+
+#endif

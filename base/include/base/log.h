@@ -1,0 +1,53 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Structured log: one JSON object per line on stderr, or "[LEVEL] text" for the command line (log_set_format).
+ * Every line passes the default redactor. Lines go through a bounded queue to a writer thread once log_start has
+ * run (before that they are written directly); when the queue is full a line is dropped and counted. The log is
+ * not the audit: the audit never drops. Any thread.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/span.h"
+
+enum log_level { LOG_ERROR = 0, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_format { LOG_JSON = 0, LOG_TEXT };
+
+/* What a line is about; all members may be empty. NULL means the process. */
+struct log_subject {
+	struct span request_id;
+	struct span principal;
+	struct span trace_id;
+	const char *step;
+};
+
+void log_set_level(enum log_level level);
+void log_set_format(enum log_format format);
+/* Starts the writer thread; false when it cannot (the log then stays direct). */
+bool log_start(void);
+/* Writes out what is queued and stops the thread. */
+void log_stop(void);
+/* Lines dropped so far because the queue was full. */
+uint64_t log_dropped(void);
+
+void log_error(const struct log_subject *about, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void log_warn(const struct log_subject *about, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void log_info(const struct log_subject *about, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void log_debug(const struct log_subject *about, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Command-line "[OK]" label; the level of INFO. */
+void log_ok(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/*
+ * For lines that can repeat quickly: true when the line may be written now; *dropped then says how many were
+ * held back since the last one. Zero-initialised static per call site; at most one line per second.
+ */
+struct log_limiter {
+	int64_t next_mono_ns;
+	uint64_t held;
+};
+bool log_limit(struct log_limiter *l, uint64_t *dropped);
+
+#endif

@@ -1,0 +1,13 @@
+# Debian 12 packages, each found once. docs/dependencies.md says why each is here and which file wraps it.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(LIBEVENT REQUIRED IMPORTED_TARGET libevent libevent_pthreads)
+pkg_check_modules(OPENSSL REQUIRED IMPORTED_TARGET libcrypto>=3.0)
+pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3>=3.40)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(HYPERSCAN REQUIRED IMPORTED_TARGET libhs)
+if(BUILD_TESTING)
+	pkg_check_modules(CUNIT REQUIRED IMPORTED_TARGET cunit)
+endif()
