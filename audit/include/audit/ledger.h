@@ -1,0 +1,69 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ledger (design.md 4): one writer thread, one SQLite file, group commit. Entries come through a bounded queue;
+ * an entry's apply function runs on the writer thread inside the transaction, so that check-and-consume is
+ * atomic; its done function runs on the loop it names once the group is durable and the required sinks have
+ * taken its records. While one group commits the next one fills. The rules (approvals, idempotency, budgets) belong to pipeline/
+ * as apply functions; audit/ knows rows.
+ */
+#ifndef AUDIT_LEDGER_H
+#define AUDIT_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "audit/record.h"
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/loop.h"
+#include "base/span.h"
+
+struct ledger;
+struct ledger_tx;
+struct ledger_options; /* audit/ledger_options.h: path, key, checkpoint interval, queue, sinks, what is required */
+struct redactor;
+
+/* What stays to be done after a record. */
+enum ledger_state {
+	LEDGER_COMPLETE = 0,   /* nothing */
+	LEDGER_OPEN = 1,       /* an intent with an effect of ours: becomes `unknown` after a crash */
+	LEDGER_AUTHORIZED = 2, /* external_authorized: may be reported once */
+};
+
+struct ledger_entry {
+	struct loop_msg msg;  /* the ledger's while submitted */
+	struct loop *loop;    /* where done runs */
+	/* Writer thread, inside a SAVEPOINT; an error rolls this entry back alone and becomes its result. */
+	enum err (*apply)(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei);
+	/* Writer thread, in a transaction of its own, after a required sink missed its deadline: gives back what apply
+	 * took and appends the outcome failed/not_executed (decisions 15). NULL: nothing to give back. */
+	enum err (*undo)(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei);
+	/* On loop; the entry is the caller's again. result: OK when durable and released; ERR_AUDIT otherwise, or what
+	 * apply returned. */
+	void (*done)(struct ledger_entry *e);
+	enum err result;
+	struct errinfo ei;
+	uint64_t seq;                          /* of the last record appended by apply; 0 when none */
+	char event_hash[SHA256_HEX + 1];
+	struct ledger_entry *next_waiting;     /* the ledger's */
+	int64_t deadline_mono_ns;              /* the ledger's */
+};
+
+/* Any thread; never blocks. OK: done will be called exactly once. ERR_OVERLOAD (queue full), ERR_AUDIT (the ledger or a required
+ * sink is failing; it is retried behind the scenes), ERR_STOPPED: done will not be called. */
+MUSTCHECK enum err ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei);
+
+/*
+ * For apply and undo only. Appends a record: chain id, sequence number, time and hashes are spliced in.
+ * ERR_AUDIT; the entry must give up then.
+ */
+MUSTCHECK enum err ledger_tx_append(struct ledger_tx *tx, const struct record_text *text,
+	enum ledger_state state, uint64_t *seq, struct errinfo *ei);
+/* The intent has its outcome: state becomes LEDGER_COMPLETE. ERR_NOT_FOUND when it was not open. */
+MUSTCHECK enum err ledger_tx_close(struct ledger_tx *tx, uint64_t intent_seq, struct errinfo *ei);
+
+/* Whether the last commit worked and every required sink keeps up; *why (may be NULL) gets a text for /readyz. Any thread. */
+bool ledger_is_ready(struct ledger *l, char *why, size_t why_size);
+
+#endif
