@@ -1,0 +1,22 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * X(ID, http status, code on the wire, Retry-After seconds or 0): how a request can end without a decision
+ * (decisions 3). Planes of other protocols map the ID. Includers define X.
+ */
+#include <stddef.h>
+
+X(REQ_DECIDED, 200, "", 0)
+X(REQ_ERROR_AUTH, 401, "auth_error", 0)
+X(REQ_ERROR_RATE, 429, "rate_limited", 1)
+X(REQ_ERROR_CIRCUIT, 429, "circuit_open", 1)
+X(REQ_ERROR_VALIDATION, 400, "validation_error", 0)
+X(REQ_ERROR_TOO_LARGE, 413, "validation_error", 0)
+X(REQ_ERROR_MEDIA_TYPE, 415, "validation_error", 0)
+X(REQ_ERROR_NORMALIZATION, 400, "normalization_error", 0)
+X(REQ_ERROR_RESOURCE, 400, "execution_error", 0)
+X(REQ_ERROR_EXECUTION, 500, "execution_error", 0)
+X(REQ_ERROR_AUDIT, 503, "audit_error", 1)
+X(REQ_ERROR_UNRECORDED, 503, "outcome_unrecorded", 0)
+X(REQ_ERROR_OVERLOADED, 503, "overloaded", 1)
+X(REQ_ERROR_FORBIDDEN, 403, "forbidden", 0)
+X(REQ_ERROR_INTERNAL, 500, "internal_error", 0)

@@ -1,0 +1,26 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What all requests of the process share and no reload replaces: the ledger, the pool for disk work, rate buckets,
+ * breakers, the count of actions in flight. Sharded or atomic inside; any thread.
+ */
+#ifndef PIPELINE_PIPELINE_H
+#define PIPELINE_PIPELINE_H
+
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+
+struct ledger;
+struct pipeline;
+struct workq;
+
+/* Borrows the ledger and the pool, which outlive it. ERR_NOMEM. */
+MUSTCHECK enum err pipeline_new(struct ledger *ledger, struct workq *pool, size_t n_loops,
+	struct pipeline **out, struct errinfo *ei);
+/* After the last request has ended. */
+void pipeline_free(struct pipeline **p);
+/* Actions in flight now. */
+size_t pipeline_count_in_flight(const struct pipeline *p);
+
+#endif

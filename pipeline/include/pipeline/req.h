@@ -1,0 +1,105 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One governed request on its way through the steps of step_tbl.h. A plane fills struct req_input, starts it, and
+ * is called back with struct req_result; it translates and decides nothing. A request lives on one loop; what
+ * blocks happens on the pool or the ledger's thread and comes back by loop_post.
+ */
+#ifndef PIPELINE_REQ_H
+#define PIPELINE_REQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/span.h"
+#include "policy/action.h"
+#include "policy/decision.h"
+
+struct arena;
+struct loop;
+struct pipeline;
+struct req;
+struct snapshot;
+
+enum req_step {
+#define X(id, name, next) id,
+#include "pipeline/step_tbl.h"
+#undef X
+	STEP__MAX
+};
+
+enum req_error {
+#define X(id, status, code, retry_after) id,
+#include "pipeline/error_tbl.h"
+#undef X
+	REQ_ERROR__MAX
+};
+
+enum req_operation {
+	REQ_OP_ACTION = 0, /* decide, record, carry out or authorise */
+	REQ_OP_EXPLAIN,    /* decide only: no record, no effect */
+};
+
+/* What identifies the caller, as it came over the wire; empty spans when absent. All borrowed until done. */
+struct req_credentials {
+	struct span authorization;     /* "Bearer ..." */
+	struct span service_id;
+	struct span service_signature;
+	struct span agent_id;
+	struct span agent_signature;
+};
+
+struct req_input {
+	enum req_operation operation;
+	struct req_credentials credentials;
+	struct span body;          /* exact bytes: what signatures cover */
+	struct span request_id;
+	struct span media_type;    /* Content-Type value or empty */
+};
+
+struct req_result {
+	enum req_error error;        /* REQ_DECIDED: the members below hold; else message */
+	struct span message;         /* the text after "code: "; never a host path */
+	uint32_t retry_after_s;      /* 0: no Retry-After */
+	const struct action *action; /* NULL before parse */
+	enum verdict verdict;
+	enum reason reason;
+	const struct obligations *obligations; /* NULL when none */
+	bool has_fingerprint;
+	bool is_external;            /* execution_mode external_authorized */
+	bool has_output;
+	bool truncated;
+	bool has_bytes_written;
+	struct span output;          /* redacted and capped text */
+	int64_t bytes_written;
+	struct span explain;         /* REQ_OP_EXPLAIN: the whole JSON object */
+	uint64_t seq;                /* of the intent in the ledger; 0 when none */
+};
+
+/* Called once, on the request's loop, possibly before req_start returns. The result and all it refers to live until
+ * req_free. */
+typedef void (*req_done_fn)(struct req *r, const struct req_result *result, void *arg);
+
+/* On the loop's thread. Takes a snapshot reference of its own. NULL when memory is out. */
+MUSTCHECK struct req *req_new(struct pipeline *p, struct snapshot *s, struct loop *loop,
+	req_done_fn done, void *arg);
+/* The request's arena, for what the plane builds around it (input copies, the reply). */
+struct arena *req_get_arena(struct req *r);
+/* Copies nothing: input and its spans live until req_free. */
+void req_start(struct req *r, const struct req_input *input);
+/* After done; releases everything. */
+void req_free(struct req **r);
+
+/* Status, code of an error. */
+unsigned req_error_status(enum req_error e);
+const char *req_error_code(enum req_error e);
+const char *req_step_name(enum req_step s);
+
+/* Operator and view routes: who is this principal, may it act in that role? Zero role is nobody. */
+enum role { ROLE_NOBODY = 0, ROLE_ANYONE, ROLE_VIEWER, ROLE_APPROVER, ROLE_OPERATOR };
+/* Principal by API key alone (nomos-http.md 2.5); OK and *principal, or ERR_AUTH, or ERR_FORBIDDEN when it lacks the role. */
+MUSTCHECK enum err req_authorize_operator(const struct snapshot *s,
+	const struct req_credentials *credentials, enum role role, struct span *principal);
+
+#endif

@@ -1,0 +1,35 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything a request needs that a reload can change, built beside the running one, immutable, counted: compiled
+ * policy, identities, limits, executor settings, redactor. A request holds one reference from authenticate to
+ * respond; runtime/ swaps the current one.
+ */
+#ifndef PIPELINE_SNAPSHOT_H
+#define PIPELINE_SNAPSHOT_H
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/span.h"
+
+struct pipeline_options; /* pipeline/options.h: identity, policy files, rate limits, executor, runtime evidence, redaction */
+struct policy;
+struct redactor;
+struct snapshot;
+
+/*
+ * Reads the bundles (blocking: start, the reload thread, doctor), loads keys, compiles, opens the workspace folder.
+ * The options are copied. A snapshot without an effective policy is an error. ERR_* with file, line and reason.
+ */
+MUSTCHECK enum err snapshot_new(const struct pipeline_options *options, struct snapshot **out,
+	struct errinfo *ei);
+struct snapshot *snapshot_ref(struct snapshot *s);
+void snapshot_unref(struct snapshot **s);
+
+const struct policy *snapshot_get_policy(const struct snapshot *s);
+const struct redactor *snapshot_get_redactor(const struct snapshot *s);
+/* "STRONG", "GUARDED", "BEST_EFFORT", "NONE" (nomos-http.md 3.7). */
+const char *snapshot_get_assurance(const struct snapshot *s);
+
+#endif
