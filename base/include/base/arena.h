@@ -16,10 +16,11 @@
 
 struct arena;
 
-/* cap_bytes bounds all that is handed out. NULL when memory is out. */
+/* cap_bytes bounds all that is handed out, the padding between objects included. NULL when memory is out. */
 MUSTCHECK struct arena *arena_new(size_t cap_bytes);
 void arena_free(struct arena **a);
-/* Empties it and clears the failure mark; keeps the first chunk for the next use. */
+/* Empties it and clears the failure mark; keeps its largest chunk (at most 256 KiB) for the next use, so that an
+ * arena which serves like requests stops allocating. */
 void arena_reset(struct arena *a);
 
 /* Aligned for any object, not zeroed. NULL over the cap or when memory is out, and from then on always. */
@@ -35,7 +36,7 @@ struct span arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3
 
 /* Whether an allocation has failed since the last reset. */
 bool arena_failed(const struct arena *a);
-/* Bytes handed out since the last reset. */
+/* Bytes handed out since the last reset, with padding: what counts against the cap. */
 size_t arena_used(const struct arena *a);
 
 #define ARENA_NEW(a, type) ((type *)arena_zalloc((a), 1, sizeof(type)))

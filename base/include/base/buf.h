@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * A growing byte string with a cap: no cap, no buffer. Failure (over the cap, out of memory) is sticky and is
- * checked once at the end; a failed buffer keeps what it had and takes nothing more. buf_text is never NULL.
- * On the heap, or inside an arena (then buf_fini does nothing). Not locked: one thread at a time.
+ * checked once at the end; a failed buffer keeps what it had and takes nothing more. buf_span never has a NULL
+ * pointer. On the heap, or inside an arena (then buf_fini frees nothing). Not locked: one thread at a time.
  */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H

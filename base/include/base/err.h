@@ -37,7 +37,12 @@ enum err err_set(struct errinfo *ei, enum err code, const char *fmt, ...) PRINTF
 /* Puts "context: " before the message that *ei (may be NULL) holds and returns code. Use the macro. */
 enum err err_wrap(struct errinfo *ei, enum err code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* As err_set, with ": " and the system's text for errnum behind the message. Use the macro. */
+enum err err_set_errno(struct errinfo *ei, enum err code, int errnum, const char *fmt, ...)
+	PRINTF_LIKE(4, 5);
+
 #define ERR(ei, code, ...) err_set((ei), (code), __VA_ARGS__)
 #define ERR_WRAP(ei, code, ...) err_wrap((ei), (code), __VA_ARGS__)
+#define ERR_ERRNO(ei, code, errnum, ...) err_set_errno((ei), (code), (errnum), __VA_ARGS__)
 
 #endif

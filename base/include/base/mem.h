@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only door to the heap. mem_fail_at makes a chosen allocation fail, inside the libraries too once
- * mem_hook_libraries has run (OpenSSL, libevent, cJSON, SQLite take their memory from here then).
+ * The only door to the heap. mem_fail_at makes a chosen allocation fail, inside a library too once the one file
+ * that wraps it has handed mem_alloc, mem_realloc and mem_free to it (hash_hook_memory, loop_hook_memory, ...).
  * Sizes are bytes. All functions may be called from any thread.
  */
 #ifndef BASE_MEM_H
