@@ -6,6 +6,7 @@
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,7 @@
 #define SHA256_BYTES 32
 #define SHA256_HEX 64 /* lower-case, no NUL counted */
 
-/* Once per process before any other call; idempotent. ERR_CRYPTO. */
+/* At start-up, to learn early that OpenSSL works; idempotent. The calls below run it when nobody did. ERR_CRYPTO. */
 MUSTCHECK enum err hash_init(struct errinfo *ei);
 
 void hash_sha256(struct span data, uint8_t out[SHA256_BYTES]);
@@ -28,7 +29,10 @@ void hash_hmac_sha256(struct span key, struct span data, uint8_t out[SHA256_BYTE
 
 /* Lower-case hex of n bytes and a NUL: 2 n + 1 bytes at out. */
 void hash_hex(const void *bytes, size_t n, char *out);
-/* Strict lower-case hex of exactly n bytes; false otherwise. */
+/* Strict lower-case hex of exactly n bytes; false and n zero bytes otherwise. Not constant time: never for secrets. */
 bool hash_unhex(struct span hex, void *out, size_t n);
+
+/* Tests: OpenSSL takes its memory from mem.h. False when it has allocated already; first call of the program. */
+MUSTCHECK bool hash_hook_memory(void);
 
 #endif
