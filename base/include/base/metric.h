@@ -6,6 +6,7 @@
 #ifndef BASE_METRIC_H
 #define BASE_METRIC_H
 
+#include <stddef.h> /* before the table, which includes it too and stands inside the enum here */
 #include <stdint.h>
 
 enum metric {
