@@ -41,10 +41,8 @@ buf_fini(struct buf *b)
 void
 buf_reset(struct buf *b)
 {
-	b->n = 0;
+	buf_truncate(b, 0);
 	b->failed = false;
-	if (b->p != NULL)
-		b->p[0] = '\0';
 }
 
 /* Memory of size bytes with the content in it; NULL when there is none, the old memory is untouched then. */
@@ -192,4 +190,13 @@ buf_commit(struct buf *b, size_t n)
 	MUST(b->p != NULL && n < b->size - b->n);
 	b->n += n;
 	b->p[b->n] = '\0';
+}
+
+void
+buf_truncate(struct buf *b, size_t n)
+{
+	MUST(n <= b->n);
+	b->n = n;
+	if (b->p != NULL)
+		b->p[n] = '\0';
 }

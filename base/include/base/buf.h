@@ -53,6 +53,9 @@ void buf_commit(struct buf *b, size_t n);
 
 #define BUF_ADD_LIT(b, s) buf_add((b), (s), sizeof(s) - 1)
 
+/* Back to the first n bytes (at most what is there); a failure stays. */
+void buf_truncate(struct buf *b, size_t n);
+
 /* The content; valid until the next change. */
 static inline struct span
 buf_span(const struct buf *b)
