@@ -37,7 +37,7 @@ void loop_post(struct loop *l, struct loop_msg *msg);
 void loop_defer(struct loop *l, struct loop_msg *msg);
 /* Own thread: the libevent base, for net/. */
 struct event_base *loop_get_event_base(struct loop *l);
-/* Own thread: the monotonic time at which this turn began. */
+/* Own thread: the monotonic time of this turn, taken when it is first asked for. */
 int64_t loop_now_ns(const struct loop *l);
 
 /* Timers; own thread only. loop_timer_new may return NULL (memory). Firing once; arm again from the callback. */
@@ -49,5 +49,8 @@ void loop_timer_disarm(struct loop_timer *t);
 /* Process signals as loop events; own thread. ERR_IO. */
 MUSTCHECK enum err loop_on_signal(struct loop *l, int signo, void (*fn)(int signo, void *arg),
 	void *arg, struct errinfo *ei);
+
+/* Tests: libevent takes its memory from mem.h. Before the first loop of the program. */
+void loop_hook_memory(void);
 
 #endif

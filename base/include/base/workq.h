@@ -25,9 +25,10 @@ struct workq_item {
 /* n_threads threads, at most max_queued items waiting. ERR_NOMEM. */
 MUSTCHECK enum err workq_new(size_t n_threads, size_t max_queued, struct workq **out,
 	struct errinfo *ei);
-/* Waits for what is queued and running. */
+/* Waits for what is queued and running; completions are posted to their loops, which must still be there. */
 void workq_free(struct workq **q);
-/* ERR_OVERLOAD when the queue is full; the item stays the caller's then. */
+/* ERR_OVERLOAD when the queue is full, ERR_STOPPED once workq_free has begun; the item stays the caller's then. process
+ * and done must be set. */
 MUSTCHECK enum err workq_submit(struct workq *q, struct workq_item *item);
 size_t workq_depth(struct workq *q);
 
