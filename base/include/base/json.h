@@ -98,8 +98,10 @@ void json_quote(struct buf *b, struct span s);
 void json_pretty(const struct json *v, struct buf *b);
 
 /*
- * Trees made by hand, in an arena (for config defaults, dumps, tests). Adding a member keeps `sorted` in order.
- * NULL or false on arena failure.
+ * Trees made by hand, in an arena (for config defaults, dumps, tests). Adding a member keeps `sorted` in order and
+ * copies the name. Only containers from json_new may be added to (MUST); v is a new node or a root, in no other
+ * container, and may be NULL, so that calls nest. NULL or false on arena failure; adding a member whose name is there
+ * already changes nothing and is false too.
  */
 MUSTCHECK struct json *json_new(struct arena *a, enum json_type type);
 MUSTCHECK struct json *json_new_string(struct arena *a, struct span s);
