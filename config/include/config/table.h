@@ -134,7 +134,7 @@ struct config_object {
 enum {
 	CONFIG_ROWS_MAX = 64,       /* rows of one table */
 	CONFIG_STRING_MAX = 4096,   /* bytes of one string when the row says nothing */
-	CONFIG_ELEMENTS_MAX = 4096, /* elements of a list or map when the row says nothing */
+	CONFIG_ELEMENTS_MAX = 8192, /* elements of a list or map when the row says nothing */
 };
 
 #define CONFIG_C_BOOL bool
