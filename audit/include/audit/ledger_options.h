@@ -43,13 +43,13 @@ struct ledger_options {
 	uint32_t group_max;          /* entries per transaction, 1 to 4,096 */
 	uint32_t busy_timeout_ms;    /* how long a foreign lock on the file is waited for */
 	uint32_t sink_deadline_ms;   /* within which required sinks take a committed record */
-	uint32_t ring_max;           /* records kept in memory for sinks, 64 to 1,000,000 */
+	uint32_t ring_bytes;         /* memory for records that sinks have not read yet, 1 MiB to 1 GiB */
 	enum ledger_required required;
 	struct sink *const *sinks;   /* taken over by ledger_open, also when it fails; the array is copied */
 	size_t n_sinks;
 };
 
-/* The defaults: SQLite, FULL, 1,024, 8,192, 256, 2,000 ms, 2,000 ms, 4,096, the ledger alone, no sinks. */
+/* The defaults: SQLite, FULL, 1,024, 8,192, 256, 2,000 ms, 2,000 ms, 4 MiB, the ledger alone, no sinks. */
 void ledger_options_init(struct ledger_options *o);
 
 /*

@@ -1,0 +1,84 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The schema as a list of migrations: entry i takes a file from user_version i to i + 1. Entries are never changed
+ * once released, only added. Runs at open on the thread that owns the connection.
+ */
+#include "schema.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "audit/store.h"
+#include "store_sqlite.h"
+
+static const char *const migrations[STORE_SCHEMA_VERSION] = {
+	"CREATE TABLE records(seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, hash BLOB NOT NULL,"
+	" body BLOB NOT NULL);"
+	"CREATE INDEX records_open ON records(state, seq) WHERE state <> 0;"
+	"CREATE TABLE claims(kind INTEGER NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL,"
+	" binding_hash BLOB NOT NULL, state INTEGER NOT NULL, expires INTEGER NOT NULL,"
+	" PRIMARY KEY(kind, key)) WITHOUT ROWID;"
+	"CREATE INDEX claims_expires ON claims(expires) WHERE expires <> 0;"
+	"CREATE TABLE cursors(sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
+};
+
+static enum err
+read_version(struct db *db, int64_t *version, struct errinfo *ei)
+{
+	int64_t application = 0;
+	int64_t n_tables = 0;
+	enum err rc = db_query_int(db, "PRAGMA application_id", &application, ei);
+
+	*version = 0;
+	if (rc == OK)
+		rc = db_query_int(db, "PRAGMA user_version", version, ei);
+	if (rc == OK)
+		rc = db_query_int(db, "SELECT count(*) FROM sqlite_schema", &n_tables, ei);
+	if (rc != OK)
+		return rc;
+	/* Another program's file is never touched; a file without anything in it is ours to fill. */
+	if (application != STORE_APPLICATION_ID && (application != 0 || *version != 0 || n_tables != 0))
+		return ERR(ei, ERR_INVALID, "the file is a database of another program, not a ledger");
+	if (*version > STORE_SCHEMA_VERSION)
+		return ERR(ei, ERR_UNSUPPORTED,
+			"the ledger has schema version %" PRId64
+			", this program knows up to %d; start the newer version of nomos that wrote it",
+			*version, STORE_SCHEMA_VERSION);
+	return OK;
+}
+
+enum err
+schema_migrate(struct db *db, struct errinfo *ei)
+{
+	int64_t version = 0;
+	enum err rc = read_version(db, &version, ei);
+
+	while (rc == OK && version < STORE_SCHEMA_VERSION) {
+		char stamp[128];
+		snprintf(stamp, sizeof(stamp), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+			STORE_APPLICATION_ID, (int)version + 1);
+		rc = db_exec(db, "BEGIN IMMEDIATE", ei);
+		if (rc == OK)
+			rc = db_exec(db, migrations[version], ei);
+		if (rc == OK)
+			rc = db_exec(db, stamp, ei);
+		version++;
+	}
+	if (rc != OK && db_is_in_transaction(db))
+		(void)db_exec(db, "ROLLBACK", NULL); /* closing the file rolls back as well */
+	return rc;
+}
+
+enum err
+schema_check(struct db *db, struct errinfo *ei)
+{
+	int64_t version = 0;
+	enum err rc = read_version(db, &version, ei);
+
+	if (rc == OK && version < STORE_SCHEMA_VERSION)
+		return ERR(ei, version == 0 ? ERR_INVALID : ERR_UNSUPPORTED,
+			version == 0 ? "the file is empty, not a ledger"
+				     : "the ledger has an older schema; start the gateway once to bring it up to date");
+	return rc;
+}

@@ -1,0 +1,313 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cover over SQLite of store_sqlite.h. It must never hide a failed step: after any error the caller looks at
+ * db_is_in_transaction, because SQLite may have rolled back by itself. Runs on the thread that owns the connection.
+ */
+#include "store_sqlite.h"
+
+#include <limits.h>
+#include <stddef.h>
+
+#include <sqlite3.h>
+
+#include "base/mem.h"
+#include "base/must.h"
+
+struct db {
+	sqlite3 *handle;
+};
+
+struct db_stmt {
+	struct db *db;
+	sqlite3_stmt *handle;
+	int bind_rc; /* the first failed bind since the last reset */
+};
+
+static enum err
+map_code(int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return OK;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return ERR_BUSY;
+	case SQLITE_CORRUPT:
+		return ERR_CORRUPT;
+	case SQLITE_NOTADB:
+		return ERR_INVALID;
+	case SQLITE_NOMEM:
+		return ERR_NOMEM;
+	case SQLITE_CONSTRAINT:
+		return ERR_CONFLICT;
+	default:
+		return ERR_IO;
+	}
+}
+
+/* sqlite3_errstr's texts are static and name no path, unlike some of sqlite3_errmsg's. */
+static enum err
+fail(int rc, struct errinfo *ei)
+{
+	return ERR(ei, map_code(rc), "%s", sqlite3_errstr(rc & 0xff));
+}
+
+static int
+open_flags(enum db_mode mode)
+{
+	switch (mode) {
+	case DB_READ:
+		return SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+	case DB_WRITE:
+		return SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+	case DB_CREATE:
+		return SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+	}
+	UNREACHABLE("db_mode");
+}
+
+enum err
+db_open(const char *path, enum db_mode mode, uint32_t busy_timeout_ms, struct db **out, struct errinfo *ei)
+{
+	*out = NULL;
+	struct db *db = mem_zalloc(1, sizeof(*db));
+	if (db == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	int rc = sqlite3_open_v2(path, &db->handle, open_flags(mode), NULL);
+	if (rc != SQLITE_OK) {
+		enum err e = fail(rc, ei);
+		db_free(&db);
+		return e;
+	}
+	(void)sqlite3_extended_result_codes(db->handle, 1);
+	(void)sqlite3_busy_timeout(db->handle, busy_timeout_ms > INT_MAX ? INT_MAX : (int)busy_timeout_ms);
+	/* The schema of a hostile file must not run anything, and an attached file must not widen what we read. */
+	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+	(void)sqlite3_limit(db->handle, SQLITE_LIMIT_ATTACHED, 0);
+	*out = db;
+	return OK;
+}
+
+void
+db_free(struct db **db)
+{
+	if (*db == NULL)
+		return;
+	/* Fails only over statements that are still prepared, which is a fault of ours. */
+	int rc = sqlite3_close((*db)->handle);
+	MUST(rc == SQLITE_OK);
+	mem_free(*db);
+	*db = NULL;
+}
+
+enum err
+db_exec(struct db *db, const char *sql, struct errinfo *ei)
+{
+	int rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+
+	return rc == SQLITE_OK ? OK : fail(rc, ei);
+}
+
+enum err
+db_query_int(struct db *db, const char *sql, int64_t *out, struct errinfo *ei)
+{
+	struct db_stmt *st = NULL;
+	bool has_row = false;
+
+	*out = 0;
+	enum err rc = db_prepare(db, sql, &st, ei);
+	if (rc == OK)
+		rc = db_step(st, &has_row, ei);
+	if (rc == OK && !has_row)
+		rc = ERR(ei, ERR_NOT_FOUND, "no row");
+	if (rc == OK)
+		*out = db_column_int(st, 0);
+	db_stmt_free(&st);
+	return rc;
+}
+
+bool
+db_is_in_transaction(struct db *db)
+{
+	return sqlite3_get_autocommit(db->handle) == 0;
+}
+
+enum err
+db_prepare(struct db *db, const char *sql, struct db_stmt **out, struct errinfo *ei)
+{
+	*out = NULL;
+	struct db_stmt *st = mem_zalloc(1, sizeof(*st));
+	if (st == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	st->db = db;
+	int rc = sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &st->handle, NULL);
+	if (rc != SQLITE_OK) {
+		mem_free(st);
+		return fail(rc, ei);
+	}
+	*out = st;
+	return OK;
+}
+
+void
+db_stmt_free(struct db_stmt **st)
+{
+	if (*st == NULL)
+		return;
+	(void)sqlite3_finalize((*st)->handle); /* repeats the error of the last step, which was reported */
+	mem_free(*st);
+	*st = NULL;
+}
+
+static void
+keep_bind_error(struct db_stmt *st, int rc)
+{
+	if (rc != SQLITE_OK && st->bind_rc == SQLITE_OK)
+		st->bind_rc = rc;
+}
+
+void
+db_bind_int(struct db_stmt *st, int at, int64_t v)
+{
+	keep_bind_error(st, sqlite3_bind_int64(st->handle, at, v));
+}
+
+void
+db_bind_blob(struct db_stmt *st, int at, struct span bytes)
+{
+	const char *p = bytes.p != NULL ? bytes.p : ""; /* a NULL pointer would bind NULL */
+
+	keep_bind_error(st, sqlite3_bind_blob64(st->handle, at, p, bytes.n, SQLITE_STATIC));
+}
+
+void
+db_bind_text(struct db_stmt *st, int at, struct span text)
+{
+	const char *p = text.p != NULL ? text.p : "";
+
+	keep_bind_error(st, sqlite3_bind_text64(st->handle, at, p, text.n, SQLITE_STATIC, SQLITE_UTF8));
+}
+
+void
+db_reset(struct db_stmt *st)
+{
+	(void)sqlite3_reset(st->handle); /* repeats the error of the last step, which was reported */
+	st->bind_rc = SQLITE_OK;
+}
+
+enum err
+db_step(struct db_stmt *st, bool *has_row, struct errinfo *ei)
+{
+	*has_row = false;
+	int rc = st->bind_rc != SQLITE_OK ? st->bind_rc : sqlite3_step(st->handle);
+	if (rc == SQLITE_ROW) {
+		*has_row = true;
+		return OK;
+	}
+	db_reset(st);
+	return rc == SQLITE_DONE ? OK : fail(rc, ei);
+}
+
+enum err
+db_run(struct db_stmt *st, struct errinfo *ei)
+{
+	bool has_row = false;
+	enum err rc = db_step(st, &has_row, ei);
+
+	if (has_row)
+		db_reset(st);
+	return rc;
+}
+
+int64_t
+db_column_int(struct db_stmt *st, int at)
+{
+	return sqlite3_column_int64(st->handle, at);
+}
+
+struct span
+db_column_bytes(struct db_stmt *st, int at)
+{
+	const char *p = sqlite3_column_blob(st->handle, at);
+	int n = sqlite3_column_bytes(st->handle, at);
+
+	return p != NULL && n > 0 ? span_of(p, (size_t)n) : SPAN_NONE;
+}
+
+int64_t
+db_changes(struct db *db)
+{
+	return sqlite3_changes64(db->handle);
+}
+
+/* SQLite asks for the size of a block; ours do not know theirs, so each has it in front. */
+#define SIZE_PREFIX (sizeof(max_align_t))
+
+static void *
+hook_alloc(int n)
+{
+	char *p = mem_alloc((size_t)n + SIZE_PREFIX);
+
+	if (p == NULL)
+		return NULL;
+	*(int *)(void *)p = n;
+	return p + SIZE_PREFIX;
+}
+
+static void
+hook_free(void *p)
+{
+	if (p != NULL)
+		mem_free((char *)p - SIZE_PREFIX);
+}
+
+static void *
+hook_realloc(void *p, int n)
+{
+	char *grown = mem_realloc((char *)p - SIZE_PREFIX, (size_t)n + SIZE_PREFIX);
+
+	if (grown == NULL)
+		return NULL;
+	*(int *)(void *)grown = n;
+	return grown + SIZE_PREFIX;
+}
+
+static int
+hook_size(void *p)
+{
+	return p != NULL ? *(int *)(void *)((char *)p - SIZE_PREFIX) : 0;
+}
+
+static int
+hook_round_up(int n)
+{
+	return (n + 7) & ~7;
+}
+
+static int
+hook_init(void *arg)
+{
+	(void)arg;
+	return SQLITE_OK;
+}
+
+static void
+hook_shutdown(void *arg)
+{
+	(void)arg;
+}
+
+bool
+db_hook_memory(void)
+{
+	static const struct sqlite3_mem_methods methods = {hook_alloc, hook_free, hook_realloc, hook_size,
+		hook_round_up, hook_init, hook_shutdown, NULL};
+
+	/* The lookaside buffer would hide small allocations from the hook. */
+	return sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) == SQLITE_OK &&
+		sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0) == SQLITE_OK;
+}
