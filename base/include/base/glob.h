@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wildcards, matched in time linear in the value for a given pattern: no backtracking. Star is tried before
- * literal, so a `*` in the value is only a byte. Grammars: nomos-policy.md 2.3 (resources) and 2.5 (argv). Patterns are
+ * Wildcards, matched in time linear in the value for a given pattern: each element of the pattern meets each one of
+ * the value at most once. Star is tried before literal, so a `*` in the value is only a byte. Grammars: nomos-policy.md 2.3 (resources) and 2.5 (argv). Patterns are
  * compiled once into an arena and are immutable then; any thread may match.
  */
 #ifndef BASE_GLOB_H
@@ -32,8 +32,8 @@ struct span glob_get_literal_prefix(const struct glob *g);
 bool glob_is_literal(const struct glob *g);
 
 /*
- * An argv pattern: token `**` any number of tokens, other tokens as glob_token_match. Linear by a bit-set
- * simulation over the tokens.
+ * An argv pattern: token `**` any number of tokens, other tokens as glob_token_match. The tokens are copied into the
+ * arena. NULL when the arena is full.
  */
 MUSTCHECK struct glob_argv *glob_argv_new(struct arena *a, const struct span *tokens, size_t n);
 bool glob_argv_match(const struct glob_argv *g, const struct span *argv, size_t n);

@@ -29,7 +29,7 @@ struct uri {
 
 /* ERR_PARSE with the reference's wording, e.g. `invalid URL escape "%zz"`, without the "invalid resource uri" prefix. */
 MUSTCHECK enum err uri_parse(struct span text, struct uri *out, struct errinfo *ei);
-/* Appends s with %XX decoded once. s has passed uri_parse, so every % is followed by two hex digits. */
+/* Appends s with %XX decoded once. In what uri_parse checked every % is followed by two hex digits; any other % stays. */
 void uri_decode(struct buf *b, struct span s);
 
 #endif
