@@ -5,7 +5,6 @@
  */
 #include "base/buf.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -155,27 +154,35 @@ buf_add_hex(struct buf *b, const void *p, size_t n)
 }
 
 void
+buf_vprintf(struct buf *b, const char *fmt, va_list ap)
+{
+	va_list again;
+
+	va_copy(again, ap);
+	size_t room = b->size - b->n;
+	int n = vsnprintf(room > 0 ? b->p + b->n : NULL, room, fmt, ap);
+	bool fits = n >= 0 && (size_t)n < room;
+	if (n < 0 || !grow(b, (size_t)n)) {
+		b->failed = true;
+		/* What vsnprintf has put behind the content. */
+		if (room > 0)
+			b->p[b->n] = '\0';
+	} else {
+		if (!fits)
+			vsnprintf(b->p + b->n, (size_t)n + 1, fmt, again);
+		b->n += (size_t)n;
+	}
+	va_end(again);
+}
+
+void
 buf_printf(struct buf *b, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	size_t room = b->size - b->n;
-	int n = vsnprintf(room > 0 ? b->p + b->n : NULL, room, fmt, ap);
+	buf_vprintf(b, fmt, ap);
 	va_end(ap);
-	bool fits = n >= 0 && (size_t)n < room;
-	if (n < 0 || !grow(b, (size_t)n)) {
-		b->failed = true;
-		if (room > 0)
-			b->p[b->n] = '\0';
-		return;
-	}
-	if (!fits) {
-		va_start(ap, fmt);
-		vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
-		va_end(ap);
-	}
-	b->n += (size_t)n;
 }
 
 char *

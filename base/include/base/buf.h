@@ -7,6 +7,7 @@
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -47,6 +48,7 @@ void buf_add_uint(struct buf *b, uint64_t v);
 void buf_add_int(struct buf *b, int64_t v);
 void buf_add_hex(struct buf *b, const void *p, size_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 /* Room for n more bytes to be written by the caller at the returned pointer, then buf_commit. NULL on failure. */
 MUSTCHECK char *buf_reserve(struct buf *b, size_t n);
 void buf_commit(struct buf *b, size_t n);
