@@ -1,0 +1,50 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who may ask and who acts: API keys, signing services and agents, pairs and roles of one snapshot (nomos-http.md 2). Built
+ * once, immutable from then on; any thread. Keys in clear are kept only as SHA-256, shared secrets in struct secret.
+ */
+#ifndef PIPELINE_IDENTITY_TABLE_H
+#define PIPELINE_IDENTITY_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/span.h"
+#include "pipeline/options.h"
+#include "pipeline/req.h"
+#include "policy/identity.h"
+
+struct identity_table;
+
+/* Copies what it needs from the options. ERR_NOMEM. */
+MUSTCHECK enum err identity_table_new(
+	const struct identity_section *options, struct identity_table **out, struct errinfo *ei);
+/* Wipes the secrets; accepts NULL. */
+void identity_table_free(struct identity_table **t);
+
+/*
+ * The triple behind a request: principal by API key or service signature, agent by signature over the exact body, the
+ * configured environment. The spans of *out live as long as the table. ERR_AUTH with the text for the client; an unknown
+ * name and a wrong secret give the same text after the same work.
+ */
+MUSTCHECK enum err identity_authenticate(const struct identity_table *t,
+	const struct req_credentials *credentials, struct span body, struct identity *out,
+	struct errinfo *ei);
+
+/* The principal of an API key in an Authorization value. ERR_AUTH. */
+MUSTCHECK enum err identity_find_bearer(
+	const struct identity_table *t, struct span authorization, struct span *principal);
+/* Whether the principal holds the role; operators and approvers may view. */
+bool identity_has_role(const struct identity_table *t, struct span principal, enum role role);
+
+/* "viewer", "approver", "operator"; ROLE_NOBODY otherwise. */
+enum role identity_role_parse(struct span name);
+/* Letters and digits, 1 to 64. */
+bool identity_key_id_is_valid(struct span id);
+/* "sha256:" and 64 lower-case hex digits. */
+bool identity_key_hash_parse(struct span text, uint8_t hash[SHA256_BYTES]);
+
+#endif

@@ -1,0 +1,241 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables of the sections that pipeline/ reads and the rules over several of their values (nomos-http.md 3.3, 4.6).
+ * A check never prints a secret. Start-up and reload code; never on a loop.
+ */
+#include "pipeline/options.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "config/load.h"
+#include "identity/identity_table.h"
+
+static void
+check_bundle_paths(void *options, struct config_scope *scope)
+{
+	const struct policy_section *o = options;
+
+	if (o->policy_bundle_path.n > 0 && o->policy_bundle_paths.n > 0)
+		config_fail(scope, "policy_bundle_paths",
+			"policy.policy_bundle_path and policy.policy_bundle_paths are mutually "
+			"exclusive");
+	if (o->policy_bundle_path.n == 0 && o->policy_bundle_paths.n == 0)
+		config_fail(scope, "policy_bundle_path",
+			"policy.policy_bundle_path or policy.policy_bundle_paths is required");
+}
+
+static void
+check_bundle_roles(void *options, struct config_scope *scope)
+{
+	const struct policy_section *o = options;
+	size_t n = o->policy_bundle_paths.n > 0 ? o->policy_bundle_paths.n : 1;
+
+	if (o->policy_bundle_roles.n > 0 && o->policy_bundle_roles.n != n)
+		config_fail(scope, "policy_bundle_roles",
+			"policy.policy_bundle_roles must have one role for each bundle: %zu for "
+			"%zu",
+			o->policy_bundle_roles.n, n);
+}
+
+static void
+check_signatures(void *options, struct config_scope *scope)
+{
+	const struct policy_section *o = options;
+	size_t n = o->policy_bundle_paths.n;
+
+	if (!o->verify_signatures)
+		return;
+	if (o->public_key_path.n == 0)
+		config_fail(scope, "public_key_path",
+			"policy.public_key_path is required when verify_signatures is true");
+	if (n > 1 && o->signature_paths.n != n)
+		config_fail(scope, "signature_paths",
+			"policy.signature_paths must match policy.policy_bundle_paths: %zu for %zu",
+			o->signature_paths.n, n);
+	if (n <= 1 && o->signature_path.n == 0 && o->signature_paths.n != 1)
+		config_fail(scope, "signature_path",
+			"policy.signature_path is required when verify_signatures is true");
+	if (o->signature_path.n > 0 && o->signature_paths.n > 0)
+		config_fail(scope, "signature_paths",
+			"policy.signature_path and policy.signature_paths are mutually exclusive");
+}
+
+static void
+check_profile(void *options, struct config_scope *scope)
+{
+	const struct executor_section *o = options;
+
+	if (o->sandbox_profile == PROFILE_CONTAINER)
+		config_note(scope, CONFIG_WARN, "sandbox_profile",
+			"container sandboxes are not built yet; actions that need one are denied");
+}
+
+static void
+check_identity_keys(void *options, struct config_scope *scope)
+{
+	const struct identity_section *o = options;
+
+	if (o->api_keys.n == 0 && o->hashed_keys.n == 0 && o->service_secrets.n == 0)
+		config_fail(scope, "api_keys",
+			"identity.api_keys or identity.service_secrets or identity.oidc.enabled or "
+			"identity.spiffe.enabled is required");
+	if (o->agent_secrets.n == 0)
+		config_fail(scope, "agent_secrets", "identity.agent_secrets is required");
+}
+
+static void
+check_hashed_keys(void *options, struct config_scope *scope)
+{
+	const struct identity_section *o = options;
+	uint8_t hash[SHA256_BYTES];
+
+	for (size_t i = 0; i < o->hashed_keys.n; i++) {
+		const struct identity_key_section *key = &o->hashed_keys.v[i];
+
+		if (!identity_key_id_is_valid(key->id))
+			config_fail(scope, "hashed_keys", "the id of a key is letters and digits");
+		if (!identity_key_hash_parse(key->hash, hash))
+			config_fail(scope, "hashed_keys",
+				"the hash of key %.*s is not sha256: and 64 lower-case hex digits",
+				SPAN_ARG(key->id));
+		for (size_t k = 0; k < i; k++)
+			if (span_eq(o->hashed_keys.v[k].id, key->id))
+				config_fail(scope, "hashed_keys", "the key id %.*s stands twice",
+					SPAN_ARG(key->id));
+	}
+}
+
+static void
+check_empty_secrets(void *options, struct config_scope *scope)
+{
+	const struct identity_section *o = options;
+
+	for (size_t i = 0; i < o->service_secrets.n; i++)
+		if (o->service_secrets.v[i].key.n == 0 || o->service_secrets.v[i].value.n == 0)
+			config_fail(scope, "service_secrets", "a service needs an id and a secret");
+	for (size_t i = 0; i < o->agent_secrets.n; i++)
+		if (o->agent_secrets.v[i].key.n == 0 || o->agent_secrets.v[i].value.n == 0)
+			config_fail(scope, "agent_secrets", "an agent needs an id and a secret");
+	for (size_t i = 0; i < o->api_keys.n; i++)
+		if (o->api_keys.v[i].key.n == 0 || o->api_keys.v[i].value.n == 0)
+			config_fail(scope, "api_keys", "an API key needs a key and a principal");
+}
+
+static void
+check_roles(void *options, struct config_scope *scope)
+{
+	const struct identity_section *o = options;
+
+	for (size_t i = 0; i < o->roles.n; i++)
+		if (identity_role_parse(o->roles.v[i].key) == ROLE_NOBODY)
+			config_fail(scope, "roles",
+				"\"%.*s\" is no role; there are viewer, approver and operator",
+				SPAN_ARG(o->roles.v[i].key));
+}
+
+struct rate_list {
+	const char *key;
+	const struct rate_rule_section *v;
+	size_t n;
+	bool needs_resource;
+};
+
+static void
+check_rate_rule(const struct rate_list *list, const struct rate_rule_section *rule,
+	struct config_scope *scope)
+{
+	if (span_trim(rule->id).n == 0)
+		config_fail(scope, list->key, "rate limit rule id is required");
+	if (!list->needs_resource && rule->action_type.n == 0)
+		config_fail(scope, list->key, "%s rate limit rules require action_type", list->key);
+	if (list->needs_resource && rule->resource.n == 0)
+		config_fail(scope, list->key, "%s rate limit rules require resource", list->key);
+	if (rule->burst <= 0)
+		config_fail(scope, list->key, "rate limit rule burst must be > 0");
+	if (rule->refill_per_minute <= 0)
+		config_fail(scope, list->key, "rate limit rule refill_per_minute must be > 0");
+}
+
+static bool
+has_id_before(const struct rate_list *lists, size_t list, size_t row)
+{
+	struct span id = span_trim(lists[list].v[row].id);
+
+	for (size_t l = 0; l <= list; l++) {
+		size_t n = l == list ? row : lists[l].n;
+
+		for (size_t i = 0; i < n; i++)
+			if (span_eq(span_trim(lists[l].v[i].id), id))
+				return true;
+	}
+	return false;
+}
+
+static void
+check_rate_rules(void *options, struct config_scope *scope)
+{
+	struct rate_limits_section *o = options;
+	const struct rate_list lists[] = {
+		{"principal_action", o->principal_action.v, o->principal_action.n, false},
+		{"principal_resource", o->principal_resource.v, o->principal_resource.n, true},
+		{"global_tool", o->global_tool.v, o->global_tool.n, false},
+	};
+
+	for (size_t l = 0; l < ARRAY_LEN(lists); l++)
+		for (size_t i = 0; i < lists[l].n; i++) {
+			check_rate_rule(&lists[l], &lists[l].v[i], scope);
+			if (has_id_before(lists, l, i))
+				config_fail(
+					scope, lists[l].key, "rate limit rule ids must be unique");
+			o->enabled = true;
+		}
+	if (o->enabled && o->evict_after_seconds <= 0)
+		config_fail(scope, "evict_after_seconds",
+			"rate_limits.evict_after_seconds must be > 0 when rate limits are enabled");
+	if (o->max_buckets_per_principal > o->max_buckets)
+		config_fail(scope, "max_buckets_per_principal",
+			"rate_limits.max_buckets_per_principal is over rate_limits.max_buckets");
+}
+
+void
+pipeline_check_options(const struct pipeline_options *options, struct config_scope *scope)
+{
+	struct span environment = options->identity.environment;
+	bool is_development =
+		span_eq_cstr(environment, "dev") || span_eq_cstr(environment, "local");
+
+	if (options->approvals && options->runtime.stateless_mode)
+		config_fail(
+			scope, "approvals", "approvals must be disabled in runtime.stateless_mode");
+	if (!config_strings_has(&options->policy.policy_bundle_roles, SPAN_LIT("local_override")))
+		return;
+	if (!is_development)
+		config_fail(scope, "policy.policy_bundle_roles",
+			"local_override is only allowed when identity.environment is dev or local");
+	if (options->runtime.deployment_mode != DEPLOYMENT_UNMANAGED)
+		config_fail(scope, "policy.policy_bundle_roles",
+			"local_override is only allowed when runtime.deployment_mode is unmanaged");
+}
+
+static const config_check_fn policy_checks[] = {
+	check_bundle_paths, check_bundle_roles, check_signatures, NULL};
+static const config_check_fn executor_checks[] = {check_profile, NULL};
+static const config_check_fn identity_checks[] = {
+	check_identity_keys, check_hashed_keys, check_empty_secrets, check_roles, NULL};
+static const config_check_fn rate_limits_checks[] = {check_rate_rules, NULL};
+
+CONFIG_OBJECT(runtime_evidence_section, RUNTIME_EVIDENCE_ROWS,
+	.prose = "What the operator asserts of the host; only labels depend on it.");
+CONFIG_OBJECT(runtime_section, RUNTIME_ROWS, .prose = "How and where the gateway runs.");
+CONFIG_OBJECT(policy_section, POLICY_ROWS, .prose = "The policy bundles.", .checks = policy_checks);
+CONFIG_OBJECT(executor_section, EXECUTOR_ROWS, .prose = "What carries actions out.",
+	.checks = executor_checks);
+CONFIG_OBJECT(identity_key_section, IDENTITY_KEY_ROWS, .prose = "A hashed API key.");
+CONFIG_OBJECT(identity_section, IDENTITY_ROWS, .prose = "Who may ask, and who acts.",
+	.checks = identity_checks);
+CONFIG_OBJECT(rate_rule_section, RATE_RULE_ROWS, .prose = "One rate limit.");
+CONFIG_OBJECT(rate_limits_section, RATE_LIMITS_ROWS, .prose = "Token buckets by rule.",
+	.checks = rate_limits_checks);
+CONFIG_OBJECT(redaction_section, REDACTION_ROWS, .prose = "Secrets that are taken out of text.");
+CONFIG_OBJECT(upstream_section, UPSTREAM_ROWS, .prose = "Where requests go out to.");
