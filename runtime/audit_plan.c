@@ -1,0 +1,239 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the words of `audit.sink` and `audit.required` to a ledger with its sinks (nomos-http.md 3.2, 6.7; decisions 10, 21,
+ * 22). The SQLite sink is the ledger itself; the others follow it.
+ */
+#include "runtime/options.h"
+
+#include <unistd.h>
+
+#include "audit/sink_stream.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "config/load.h"
+#include "net/http_client.h"
+#include "outbound/webhook.h"
+
+/* The next element of a comma list, trimmed; false at its end. */
+static bool
+next_word(struct span *list, struct span *word)
+{
+	while (list->n > 0) {
+		size_t at = span_find(*list, ',');
+		*word = span_trim(span_of(list->p, at));
+		*list = span_from(*list, at < list->n ? at + 1 : at);
+		if (word->n > 0)
+			return true;
+	}
+	return false;
+}
+
+/* "sqlite:PATH" and "sqlite://PATH"; false when word is neither. */
+static bool
+read_sqlite(struct span word, struct span *path)
+{
+	if (!span_starts(word, SPAN_LIT("sqlite:")))
+		return false;
+	*path = span_from(word, 7);
+	if (span_starts(*path, SPAN_LIT("//")))
+		*path = span_from(*path, 2);
+	return true;
+}
+
+void
+runtime_check_options(struct ledger_section *ledger, struct audit_section *audit,
+	bool is_stateless, struct config_scope *scope)
+{
+	struct audit_plan plan;
+	struct errinfo ei;
+	struct span list = audit->sink;
+	struct span word;
+	struct span path;
+
+	while (next_word(&list, &word)) {
+		if (!read_sqlite(word, &path) || path.n == 0)
+			continue;
+		if (is_stateless)
+			config_fail(scope, "audit.sink", "sqlite audit sink is not allowed in runtime.stateless_mode");
+		path = config_resolve(scope, path);
+		if (ledger->path.n > 0 && !span_eq(ledger->path, path))
+			config_fail(scope, "audit.sink", "names another ledger than ledger.path; there is one ledger");
+		ledger->path = path;
+	}
+	if (ledger->path.n == 0 && !is_stateless)
+		ledger->path = config_resolve(scope, SPAN_LIT(LEDGER_DEFAULT_NAME));
+	if (audit_plan_parse(ledger, audit, is_stateless, &plan, &ei) != OK)
+		config_fail(scope, "audit.sink", "%s", ei.msg);
+}
+
+static enum err
+add_sink(struct audit_plan *plan, enum audit_sink_kind kind, struct span url, struct errinfo *ei)
+{
+	if (plan->n_sinks == AUDIT_SINKS_MAX)
+		return ERR(ei, ERR_INVALID, "more than %d audit sinks", AUDIT_SINKS_MAX);
+	for (size_t i = 0; i < plan->n_sinks; i++) {
+		if (plan->sinks[i].kind == kind && span_eq(plan->sinks[i].url, url))
+			return ERR(ei, ERR_INVALID, "the same audit sink twice");
+	}
+	plan->sinks[plan->n_sinks].kind = kind;
+	plan->sinks[plan->n_sinks].url = url;
+	plan->n_sinks++;
+	return OK;
+}
+
+static enum err
+read_sink(struct audit_plan *plan, struct span word, struct errinfo *ei)
+{
+	struct span path;
+
+	if (span_eq_cstr(word, "stdout"))
+		return add_sink(plan, AUDIT_SINK_STDOUT, SPAN_NONE, ei);
+	if (span_eq_cstr(word, "stderr"))
+		return add_sink(plan, AUDIT_SINK_STDERR, SPAN_NONE, ei);
+	if (read_sqlite(word, &path)) {
+		if (path.n == 0)
+			return ERR(ei, ERR_INVALID, "sqlite sink path is required");
+		return OK;
+	}
+	if (span_starts(word, SPAN_LIT("webhook:"))) {
+		struct span url = span_from(word, 8);
+		enum err rc = http_client_check_url(url, ei);
+		return rc == OK ? add_sink(plan, AUDIT_SINK_WEBHOOK, url, ei) : ERR_WRAP(ei, rc, "webhook");
+	}
+	return ERR(ei, ERR_INVALID,
+		"unsupported audit sink \"%.*s\" (stdout, stderr, sqlite:PATH, webhook:URL)",
+		SPAN_ARG(word));
+}
+
+static const char *
+sink_kind_name(enum audit_sink_kind kind)
+{
+	switch (kind) {
+	case AUDIT_SINK_STDOUT:
+		return "stdout";
+	case AUDIT_SINK_STDERR:
+		return "stderr";
+	case AUDIT_SINK_WEBHOOK:
+		return "webhook";
+	}
+	return "";
+}
+
+static enum err
+require_sink(struct audit_plan *plan, struct span word, struct errinfo *ei)
+{
+	bool is_found = false;
+
+	if (span_eq_cstr(word, "ledger") || span_starts(word, SPAN_LIT("sqlite")))
+		return OK;
+	for (size_t i = 0; i < plan->n_sinks; i++) {
+		if (!span_eq_cstr(word, sink_kind_name(plan->sinks[i].kind)))
+			continue;
+		plan->sinks[i].is_required = true;
+		plan->required = LEDGER_REQUIRED_NAMED;
+		is_found = true;
+	}
+	if (!is_found)
+		return ERR(ei, ERR_INVALID, "audit.required: there is no sink \"%.*s\"", SPAN_ARG(word));
+	return OK;
+}
+
+static enum err
+read_required(struct audit_plan *plan, struct span list, struct errinfo *ei)
+{
+	struct span word;
+	enum err rc = OK;
+
+	plan->required = plan->is_stateless ? LEDGER_REQUIRED_ANY : LEDGER_REQUIRED_LEDGER;
+	list = span_trim(list);
+	if (span_eq_cstr(list, "any"))
+		plan->required = LEDGER_REQUIRED_ANY;
+	else if (span_eq_cstr(list, "all"))
+		plan->required = LEDGER_REQUIRED_ALL;
+	else {
+		while (rc == OK && next_word(&list, &word))
+			rc = require_sink(plan, word, ei);
+	}
+	if (rc == OK && plan->required != LEDGER_REQUIRED_LEDGER && plan->n_sinks == 0)
+		return ERR(ei, ERR_INVALID, "no valid audit sinks configured");
+	return rc;
+}
+
+enum err
+audit_plan_parse(const struct ledger_section *ledger, const struct audit_section *audit,
+	bool is_stateless, struct audit_plan *out, struct errinfo *ei)
+{
+	struct span list = audit->sink;
+	struct span word;
+	enum err rc = OK;
+
+	*out = (struct audit_plan){.is_stateless = is_stateless,
+		.ledger_path = ledger->path,
+		.key_path = audit->checkpoint_key_path};
+	while (rc == OK && next_word(&list, &word))
+		rc = read_sink(out, word, ei);
+	if (rc == OK)
+		rc = read_required(out, audit->required, ei);
+	return rc;
+}
+
+static enum err
+make_sink(const struct audit_plan *plan, size_t i, const struct audit_section *audit,
+	struct sink **out, struct errinfo *ei)
+{
+	struct webhook_options webhook = {
+		.url = plan->sinks[i].url,
+		.secret = audit->webhook.secret,
+		.timeout_ns = audit->webhook.timeout_ms * NS_PER_MS,
+		.ca_file = audit->webhook.ca_file.n > 0 ? audit->webhook.ca_file.p : NULL,
+	};
+	enum err rc = OK;
+
+	switch (plan->sinks[i].kind) {
+	case AUDIT_SINK_STDOUT:
+		rc = sink_stream_new("stdout", STDOUT_FILENO, out, ei);
+		break;
+	case AUDIT_SINK_STDERR:
+		rc = sink_stream_new("stderr", STDERR_FILENO, out, ei);
+		break;
+	case AUDIT_SINK_WEBHOOK:
+		rc = webhook_sink_new(&webhook, out, ei);
+		break;
+	}
+	if (rc == OK) {
+		(*out)->is_required = plan->sinks[i].is_required;
+		(*out)->from_start = audit->from == AUDIT_FROM_START;
+	}
+	return rc;
+}
+
+enum err
+audit_plan_build(const struct audit_plan *plan, const struct ledger_section *ledger,
+	const struct audit_section *audit, struct arena *a, struct ledger_options *out,
+	struct errinfo *ei)
+{
+	struct sink **sinks = ARENA_ARRAY(a, struct sink *, AUDIT_SINKS_MAX);
+	enum err rc = OK;
+
+	ledger_options_init(out);
+	if (sinks == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	out->store = plan->is_stateless ? LEDGER_STORE_NONE : LEDGER_STORE_SQLITE;
+	out->path = plan->ledger_path.n > 0 ? plan->ledger_path.p : NULL;
+	out->key_path = plan->key_path.n > 0 ? plan->key_path.p : NULL;
+	out->queue_max = (uint32_t)ledger->queue_max;
+	out->checkpoint_every = (uint32_t)audit->checkpoint_every;
+	out->sink_deadline_ms = (uint32_t)audit->required_deadline_ms;
+	out->required = plan->required;
+	out->sinks = sinks;
+	while (rc == OK && out->n_sinks < plan->n_sinks) {
+		rc = make_sink(plan, out->n_sinks, audit, &sinks[out->n_sinks], ei);
+		if (rc == OK)
+			out->n_sinks++;
+	}
+	while (rc != OK && out->n_sinks > 0) {
+		out->n_sinks--;
+		sinks[out->n_sinks]->ops->free(sinks[out->n_sinks]);
+	}
+	return rc;
+}

@@ -1,0 +1,84 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The options of the process, made of the rows in options_tbl.h, and what follows of them: the server's and the ledger's
+ * own option structs. The program's root struct holds the sections of RUNTIME_SECTIONS and PIPELINE_SECTIONS.
+ */
+#ifndef RUNTIME_OPTIONS_H
+#define RUNTIME_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "audit/ledger_options.h"
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/span.h"
+#include "config/table.h"
+#include "net/http_server.h"
+#include "pipeline/options.h"
+#include "runtime/options_tbl.h"
+
+struct arena;
+
+enum gateway_transport { TRANSPORT_HTTP = 0 };
+enum audit_from { AUDIT_FROM_HEAD = 0, AUDIT_FROM_START };
+
+struct gateway_section {
+	GATEWAY_ROWS(CONFIG_MEMBER, gateway_section)
+};
+
+struct ledger_section {
+	LEDGER_ROWS(CONFIG_MEMBER, ledger_section)
+};
+
+struct audit_webhook_section {
+	AUDIT_WEBHOOK_ROWS(CONFIG_MEMBER, audit_webhook_section)
+};
+
+struct audit_section {
+	AUDIT_ROWS(CONFIG_MEMBER, audit_section)
+};
+
+extern const struct config_object gateway_section_config;
+extern const struct config_object ledger_section_config;
+extern const struct config_object audit_webhook_section_config;
+extern const struct config_object audit_section_config;
+
+#define LEDGER_DEFAULT_NAME "nomos-ledger.db"
+#define AUDIT_SINKS_MAX 8
+
+enum audit_sink_kind { AUDIT_SINK_STDOUT = 0, AUDIT_SINK_STDERR, AUDIT_SINK_WEBHOOK };
+
+/* What the sections `ledger` and `audit` come to. Spans borrow from the options' arena and are NUL-terminated. */
+struct audit_plan {
+	bool is_stateless;
+	struct span ledger_path;  /* empty when stateless */
+	struct span key_path;     /* empty: beside the ledger */
+	struct {
+		enum audit_sink_kind kind;
+		struct span url;      /* webhook */
+		bool is_required;
+	} sinks[AUDIT_SINKS_MAX];
+	size_t n_sinks;
+	enum ledger_required required;
+};
+
+/* The checks over `gateway`, `ledger` and `audit` that need more than one section, to be called from a check of the root object.
+ * It sets ledger->path when it is not set. */
+void runtime_check_options(struct ledger_section *ledger, struct audit_section *audit,
+	bool is_stateless, struct config_scope *scope);
+/* Reads audit.sink and audit.required. "unsupported audit sink", "no valid audit sinks configured",
+ * "sqlite sink path is required", two ledgers, unknown names: ERR_INVALID. */
+MUSTCHECK enum err audit_plan_parse(const struct ledger_section *ledger,
+	const struct audit_section *audit, bool is_stateless, struct audit_plan *out, struct errinfo *ei);
+/*
+ * Makes the sinks and fills *out for ledger_open, which takes the sinks over. The arena holds the array and outlives the
+ * ledger. On failure no sink is left.
+ */
+MUSTCHECK enum err audit_plan_build(const struct audit_plan *plan, const struct ledger_section *ledger,
+	const struct audit_section *audit, struct arena *a, struct ledger_options *out, struct errinfo *ei);
+
+/* The server's limits out of the section. */
+void gateway_section_build(const struct gateway_section *gateway, struct http_server_options *out);
+
+#endif

@@ -1,0 +1,75 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rows of the sections `gateway`, `ledger` and `audit` (config/table.h says how rows work; nomos-http.md 3.2). The limits of
+ * `gateway` are pipeline's and stand in the same section.
+ */
+#ifndef RUNTIME_OPTIONS_TBL_H
+#define RUNTIME_OPTIONS_TBL_H
+
+#include "pipeline/options_tbl.h"
+
+/* clang-format off */
+#define GATEWAY_ROWS(ROW, T)                                                                       \
+	ROW(T, STRING, listen, .def = ":8080", .min = 1, .max = 64, .env = CONFIG_ENV,                 \
+		.flags = CONFIG_REQUIRED, .prose = "Address and port: 127.0.0.1:8080, :8080, [::1]:0.")    \
+	ROW(T, ENUM(gateway_transport), transport, .words = "http", .env = CONFIG_ENV,                 \
+		.prose = "The protocol of the listener; http is the only one.")                            \
+	ROW(T, INT, workers, .def = "0", .min = 0, .max = 256, .unit = "threads", .env = CONFIG_ENV,   \
+		.prose = "Loops that serve requests; 0 is one per processor.")                             \
+	ROW(T, INT, shutdown_delay_seconds, .def = "0", .min = 0, .max = 3600, .unit = "seconds",      \
+		.env = CONFIG_ENV,                                                                         \
+		.prose = "How long to report draining while still accepting, for load balancers.")         \
+	ROW(T, INT, shutdown_grace_seconds, .def = "10", .min = 1, .max = 3600, .unit = "seconds",     \
+		.env = CONFIG_ENV, .prose = "How long accepted requests may take to finish.")              \
+	ROW(T, INT, max_header_bytes, .def = "16384", .min = 1024, .max = 1048576, .unit = "bytes",    \
+		.env = CONFIG_ENV, .prose = "Request line and header lines together; over it 431.")        \
+	ROW(T, INT, max_headers, .def = "100", .min = 8, .max = 1000, .unit = "lines",                 \
+		.env = CONFIG_ENV, .prose = "Header lines of a request; over it 431.")                     \
+	ROW(T, INT, max_body_bytes, .def = "65536", .min = 1024, .max = 65536, .unit = "bytes",        \
+		.env = CONFIG_ENV, .prose = "Body of a request; over it 413.")                             \
+	ROW(T, INT, header_timeout_seconds, .def = "10", .min = 1, .max = 3600, .unit = "seconds",     \
+		.env = CONFIG_ENV, .prose = "From the first byte of a request to the end of its headers.") \
+	ROW(T, INT, body_timeout_seconds, .def = "30", .min = 1, .max = 3600, .unit = "seconds",       \
+		.env = CONFIG_ENV, .prose = "From the end of the headers to the end of the body.")         \
+	ROW(T, INT, idle_timeout_seconds, .def = "75", .min = 1, .max = 86400, .unit = "seconds",      \
+		.env = CONFIG_ENV, .prose = "How long a connection may wait between two requests.")        \
+	ROW(T, INT, write_timeout_seconds, .def = "30", .min = 1, .max = 3600, .unit = "seconds",      \
+		.env = CONFIG_ENV, .prose = "How long a client may take nothing of a reply.")              \
+	GATEWAY_LIMIT_ROWS(ROW, T)
+
+#define LEDGER_ROWS(ROW, T)                                                                        \
+	ROW(T, PATH, path, .env = CONFIG_ENV,                                                          \
+		.prose = "The ledger's SQLite file; nomos-ledger.db beside the configuration when not set.") \
+	ROW(T, INT, queue_max, .def = "8192", .min = 1, .max = 1000000, .unit = "entries",             \
+		.prose = "Entries that may wait for a commit; over it 503 with Retry-After.")
+
+#define AUDIT_WEBHOOK_ROWS(ROW, T)                                                                 \
+	ROW(T, SECRET, secret, .env = CONFIG_ENV,                                                      \
+		.prose = "Key of the HMAC-SHA256 in X-Nomos-Signature; unsigned when not set.")            \
+	ROW(T, INT, timeout_ms, .def = "10000", .min = 100, .max = 300000, .unit = "ms",               \
+		.prose = "For one delivery; it is tried again for as long as it takes.")                   \
+	ROW(T, PATH, ca_file, .prose = "CA certificates (PEM) of the receiver; the system's when not set.")
+
+#define AUDIT_ROWS(ROW, T)                                                                         \
+	ROW(T, STRING, sink, .def = "stdout", .max = 4096, .env = CONFIG_ENV,                          \
+		.prose = "Comma list of stdout, stderr, sqlite:PATH (the ledger itself), webhook:URL; empty: only the ledger.") \
+	ROW(T, STRING, required, .def = "", .max = 1024, .env = CONFIG_ENV,                            \
+		.prose = "Who must have taken a record before the answer goes out, beside the ledger: any, all, or names of sinks; empty: the ledger, in stateless mode any sink.") \
+	ROW(T, ENUM(audit_from), from, .words = "head|start", .env = CONFIG_ENV,                       \
+		.prose = "Where a sink begins that this ledger has not fed before.")                       \
+	ROW(T, INT, required_deadline_ms, .def = "2000", .min = 10, .max = 60000, .unit = "ms",        \
+		.env = CONFIG_ENV, .prose = "Within which required sinks must take a record; else 503.")   \
+	ROW(T, PATH, checkpoint_key_path, .env = CONFIG_ENV,                                           \
+		.prose = "Ed25519 key that signs checkpoints, made at first start; LEDGER.key when not set.") \
+	ROW(T, INT, checkpoint_every, .def = "1024", .min = 1, .max = 1000000, .unit = "records",      \
+		.env = CONFIG_ENV, .prose = "Records between two signed checkpoints.")                     \
+	ROW(T, OBJECT(audit_webhook_section), webhook, .prose = "Delivery of the webhook sink.")
+
+/* The sections, for the program's root table. */
+#define RUNTIME_SECTIONS(ROW, T)                                                                   \
+	ROW(T, OBJECT(gateway_section), gateway, .prose = "The listener and its limits.")              \
+	ROW(T, OBJECT(ledger_section), ledger, .prose = "Where the evidence is kept.")                 \
+	ROW(T, OBJECT(audit_section), audit, .prose = "Who receives the evidence.")
+/* clang-format on */
+
+#endif

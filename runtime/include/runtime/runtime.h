@@ -1,0 +1,97 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The running gateway: workers (a loop, an HTTP server and a snapshot reference each), the ledger, the pool, signals,
+ * reload, drain. Planes answer requests; they see the process through a struct worker. Order:
+ * runtime_new, runtime_run (until a signal ends it), runtime_free.
+ */
+#ifndef RUNTIME_RUNTIME_H
+#define RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "audit/ledger_options.h"
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/loop.h"
+#include "base/span.h"
+#include "net/http_server.h"
+
+struct pipeline;
+struct runtime;
+struct snapshot;
+struct worker;
+
+struct runtime_options {
+	struct span listen;             /* as net/listener.h reads it */
+	size_t n_workers;               /* 0: one per processor */
+	struct http_server_options http;
+	int64_t shutdown_delay_ns;      /* between "draining" and closing the listeners */
+	int64_t shutdown_grace_ns;      /* for what was accepted */
+	struct ledger_options ledger;   /* the strings in it outlive the runtime; its sinks are taken over by runtime_new */
+	/* Answers each request of every worker; arg is the struct worker. */
+	http_handler_fn handler;
+	/* Reads configuration and policy anew and checks that only what may change did. Blocking; on a pool thread. */
+	enum err (*load)(void *arg, struct snapshot **out, struct errinfo *ei);
+	void *load_arg;
+	/* Once, when every worker accepts; address is "127.0.0.1:8080". */
+	void (*on_ready)(void *arg, const char *address);
+	void *on_ready_arg;
+};
+
+/*
+ * Opens the ledger, settles what a crash left, binds the address, takes over own_snapshot (also on failure). Errors
+ * name what to do; nothing listens then.
+ */
+MUSTCHECK enum err runtime_new(const struct runtime_options *o, struct snapshot *own_snapshot,
+	struct runtime **out, struct errinfo *ei);
+/* Serves until SIGTERM, SIGINT or runtime_stop. True: everything accepted was answered; false: the grace ran out. The ledger is closed
+ * when it returns. On a second signal the process ends at once with status 1. */
+bool runtime_run(struct runtime *r);
+/* Only after runtime_run returned true. */
+void runtime_free(struct runtime **r);
+
+/* Any thread. */
+bool runtime_is_draining(const struct runtime *r);
+struct ledger *runtime_get_ledger(const struct runtime *r);
+size_t runtime_count_workers(const struct runtime *r);
+
+/* One line of /readyz. */
+struct readiness_check {
+	const char *name;    /* "policy", "ledger", "draining" */
+	bool is_ok;
+	char message[160];   /* never a path of the host or a secret */
+};
+#define READINESS_CHECKS 3
+/* Fills the checks; true when all are fine. Worker's thread. */
+bool runtime_check_ready(const struct worker *w, struct readiness_check out[READINESS_CHECKS]);
+
+/* The worker whose loop this is; its own thread only. The snapshot is borrowed for this turn of the loop. */
+struct runtime *worker_get_runtime(const struct worker *w);
+struct loop *worker_get_loop(const struct worker *w);
+struct snapshot *worker_get_snapshot(const struct worker *w);
+struct pipeline *worker_get_pipeline(const struct worker *w);
+
+/*
+ * Asks for a reload; several at once share one run that begins after the last of them. The request is the caller's and
+ * lives until done runs on its loop. The new snapshot is recorded in the ledger before any worker uses it; a
+ * failed reload keeps the old one. Any thread.
+ */
+struct reload_request {
+	struct loop_msg msg;             /* the runtime's until done */
+	struct loop *loop;
+	struct span principal;           /* who asked; empty for a signal */
+	const char *trigger;             /* "signal", "admin" */
+	void (*done)(struct reload_request *q); /* loop's thread */
+	enum err result;
+	struct errinfo ei;
+	char policy_hash[65];            /* of the snapshot in use afterwards */
+	struct reload_request *next;     /* the runtime's */
+	struct runtime *runtime;         /* the runtime's */
+};
+void runtime_reload(struct runtime *r, struct reload_request *q);
+/* Any thread: as SIGTERM. */
+void runtime_stop(struct runtime *r);
+
+#endif

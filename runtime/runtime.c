@@ -1,0 +1,280 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Start and end of the running gateway. Start: ledger, what a crash left, address, pool, workers, the record that says
+ * which policy is in force; only then the listeners answer. End: drain.c's work, then the ledger closes behind the
+ * last request. Main thread.
+ */
+#include "runtime.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "audit/ledger.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/must.h"
+#include "pipeline/pipeline.h"
+#include "pipeline/snapshot.h"
+#include "policy/policy.h"
+
+/* Threads for blocking file work, and how much may wait for them. */
+#define POOL_THREADS 4
+#define POOL_QUEUE 1024
+#define WORKERS_MAX 256
+
+static enum err
+open_ledger(struct runtime *r, struct errinfo *ei)
+{
+	size_t n_unknown = 0;
+	enum err rc = ledger_open(&r->options.ledger, &r->ledger, ei);
+
+	/* The sinks are the ledger's now, whatever came of it. */
+	r->options.ledger.sinks = NULL;
+	r->options.ledger.n_sinks = 0;
+	if (rc == OK)
+		rc = ledger_settle_unknown(r->ledger, &n_unknown, ei);
+	if (rc == OK && n_unknown > 0)
+		log_warn(NULL, "%zu actions of the last run have an unknown outcome; see `nomos audit query --class UNKNOWN`",
+			n_unknown);
+	if (rc == OK)
+		rc = ledger_start(r->ledger, ei);
+	return rc;
+}
+
+static enum err
+find_address(struct runtime *r, struct errinfo *ei)
+{
+	enum err rc = listener_parse(r->options.listen, &r->addr, ei);
+
+	if (rc == OK)
+		rc = listener_probe(&r->addr, ei);
+	if (rc != OK)
+		return ERR_WRAP(ei, rc, "gateway.listen");
+	if (!listener_is_loopback(&r->addr))
+		log_warn(NULL, "gateway.listen is open to other hosts without TLS: credentials cross the network in clear");
+	return OK;
+}
+
+static enum err
+make_workers(struct runtime *r, struct errinfo *ei)
+{
+	enum err rc = OK;
+
+	r->workers = mem_zalloc(r->n_workers, sizeof(*r->workers));
+	if (r->workers == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	for (size_t i = 0; i < r->n_workers && rc == OK; i++)
+		rc = worker_init(&r->workers[i], r, ei);
+	return rc;
+}
+
+static size_t
+choose_n_workers(size_t wanted)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (wanted == 0)
+		wanted = n > 0 ? (size_t)n : 1;
+	return wanted < WORKERS_MAX ? wanted : WORKERS_MAX;
+}
+
+static enum err
+build(struct runtime *r, struct errinfo *ei)
+{
+	enum err rc = find_address(r, ei);
+
+	if (rc == OK)
+		rc = loop_new(&r->loop, ei);
+	if (rc == OK)
+		rc = workq_new(POOL_THREADS, POOL_QUEUE, &r->pool, ei);
+	if (rc == OK)
+		rc = drain_init(r, ei);
+	if (rc == OK)
+		rc = reload_init(r, ei);
+	if (rc == OK)
+		rc = open_ledger(r, ei);
+	if (rc == OK)
+		rc = pipeline_new(r->ledger, r->pool, r->n_workers, &r->pipeline, ei);
+	if (rc == OK)
+		rc = make_workers(r, ei);
+	return rc;
+}
+
+enum err
+runtime_new(const struct runtime_options *o, struct snapshot *own_snapshot, struct runtime **out,
+	struct errinfo *ei)
+{
+	*out = NULL;
+	struct runtime *r = mem_zalloc(1, sizeof(*r));
+	if (r == NULL) {
+		snapshot_unref(&own_snapshot);
+		for (size_t i = 0; i < o->ledger.n_sinks; i++)
+			o->ledger.sinks[i]->ops->free(o->ledger.sinks[i]);
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	}
+	r->magic = RUNTIME_MAGIC;
+	r->options = *o;
+	r->snapshot = own_snapshot;
+	r->n_workers = choose_n_workers(o->n_workers);
+	atomic_flag_clear(&r->stop_posted);
+	enum err rc = build(r, ei);
+	if (rc != OK) {
+		runtime_free(&r);
+		return rc;
+	}
+	*out = r;
+	return OK;
+}
+
+struct start_record {
+	bool is_done;
+	enum err result;
+	struct errinfo ei;
+};
+
+static void
+on_start_recorded(void *arg, enum err result, const struct errinfo *ei)
+{
+	struct start_record *s = arg;
+
+	s->is_done = true;
+	s->result = result;
+	s->ei = *ei;
+}
+
+/* No decision may be in the ledger before the record that names its policy. */
+static enum err
+record_start(struct runtime *r, struct errinfo *ei)
+{
+	struct start_record s = {0};
+	struct process_record p = {
+		.event_type = "runtime.start",
+		.outcome = "success",
+		.snapshot = r->snapshot,
+		.done = on_start_recorded,
+		.arg = &s,
+	};
+	enum err rc = process_record_submit(r, &p, ei);
+
+	if (rc != OK)
+		return rc;
+	while (!s.is_done)
+		loop_turn(r->loop, true);
+	if (s.result != OK && ei != NULL)
+		*ei = s.ei;
+	return s.result;
+}
+
+static enum err
+start_workers(struct runtime *r, struct errinfo *ei)
+{
+	enum err rc = OK;
+
+	for (size_t i = 0; i < r->n_workers && rc == OK; i++)
+		rc = worker_start(&r->workers[i], ei);
+	return rc;
+}
+
+static void
+join_workers(struct runtime *r)
+{
+	for (size_t i = 0; i < r->n_workers; i++)
+		worker_join(&r->workers[i]);
+}
+
+bool
+runtime_run(struct runtime *r)
+{
+	struct errinfo ei;
+	char address[LISTENER_TEXT_MAX];
+
+	enum err rc = record_start(r, &ei);
+	if (rc == OK)
+		rc = start_workers(r, &ei);
+	if (rc != OK) {
+		log_error(NULL, "%s", ei.msg);
+		join_workers(r);
+		return false;
+	}
+	listener_format(&r->addr, address);
+	if (r->options.on_ready != NULL)
+		r->options.on_ready(r->options.on_ready_arg, address);
+	loop_run(r->loop);
+	if (r->is_forced)
+		return false;
+	/* Entries still in the ledger are answered to loops that live; after the grace nobody waits for them. */
+	if (r->grace_ran_out) {
+		ledger_close(&r->ledger);
+		return false;
+	}
+	join_workers(r);
+	ledger_close(&r->ledger);
+	return true;
+}
+
+void
+runtime_free(struct runtime **rp)
+{
+	struct runtime *r = *rp;
+
+	if (r == NULL)
+		return;
+	if (r->workers != NULL) {
+		for (size_t i = 0; i < r->n_workers; i++)
+			worker_fini(&r->workers[i]);
+		mem_free(r->workers);
+	}
+	ledger_close(&r->ledger);
+	for (size_t i = 0; i < r->options.ledger.n_sinks; i++)
+		r->options.ledger.sinks[i]->ops->free(r->options.ledger.sinks[i]);
+	workq_free(&r->pool);
+	reload_fini(r);
+	drain_fini(r);
+	loop_free(&r->loop);
+	pipeline_free(&r->pipeline);
+	snapshot_unref(&r->snapshot);
+	r->magic = 0;
+	mem_free(r);
+	*rp = NULL;
+}
+
+bool
+runtime_is_draining(const struct runtime *r)
+{
+	return atomic_load(&r->stage) != DRAIN_NONE;
+}
+
+struct ledger *
+runtime_get_ledger(const struct runtime *r)
+{
+	return r->ledger;
+}
+
+size_t
+runtime_count_workers(const struct runtime *r)
+{
+	return r->n_workers;
+}
+
+bool
+runtime_check_ready(const struct worker *w, struct readiness_check out[READINESS_CHECKS])
+{
+	const struct runtime *r = worker_get_runtime(w);
+	bool is_ready = true;
+
+	out[0] = (struct readiness_check){.name = "policy", .is_ok = true};
+	snprintf(out[0].message, sizeof(out[0].message), "policy %s",
+		policy_get_hash(snapshot_get_policy(worker_get_snapshot(w))));
+	out[1] = (struct readiness_check){.name = "ledger"};
+	out[1].is_ok = ledger_is_ready(r->ledger, out[1].message, sizeof(out[1].message));
+	if (out[1].is_ok)
+		snprintf(out[1].message, sizeof(out[1].message), "records are durable");
+	out[2] = (struct readiness_check){.name = "serving", .is_ok = !runtime_is_draining(r)};
+	snprintf(out[2].message, sizeof(out[2].message), "%s",
+		out[2].is_ok ? "accepting requests" : "draining");
+	for (size_t i = 0; i < READINESS_CHECKS; i++)
+		is_ready = is_ready && out[i].is_ok;
+	return is_ready;
+}
