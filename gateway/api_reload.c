@@ -1,0 +1,67 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * POST /admin/reload (nomos-http.md 1.11) for the role operator: the same reload as SIGHUP. The runtime answers later; what the
+ * wait needs lives in one heap object, since the request's principal is only borrowed for this turn. Worker's thread.
+ */
+#include "routes.h"
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/mem.h"
+
+#define RELOAD_REPLY_MAX 4096
+
+struct pending_reload {
+	struct reload_request request; /* first: done casts back */
+	struct http_request *http;
+	char *principal;
+};
+
+static void
+free_pending(struct pending_reload *p)
+{
+	mem_free(p->principal);
+	mem_free(p);
+}
+
+static void
+on_done(struct reload_request *q)
+{
+	struct pending_reload *p = (struct pending_reload *)(void *)q;
+	struct buf b;
+
+	buf_init(&b, RELOAD_REPLY_MAX);
+	buf_add_cstr(&b, q->result == OK ? "{\"outcome\":\"success\"" : "{\"outcome\":\"failure\"");
+	BUF_ADD_LIT(&b, ",\"trigger\":\"admin\",\"policy_bundle_hash\":");
+	json_quote(&b, span_cstr(q->policy_hash));
+	BUF_ADD_LIT(&b, ",\"registry_version\":0");
+	/* The reason names files and is for the log; the operator is told where to look. */
+	if (q->result != OK)
+		BUF_ADD_LIT(&b, ",\"error\":\"the running configuration stays; the log has the reason\"");
+	BUF_ADD_LIT(&b, "}\n");
+	reply_json(p->http, q->result == OK ? 200 : 400, buf_span(&b));
+	buf_fini(&b);
+	free_pending(p);
+}
+
+void
+api_reload(const struct exchange *x)
+{
+	struct pending_reload *p = mem_zalloc(1, sizeof(*p));
+	char *principal = mem_dup_span(x->principal);
+
+	if (p == NULL || principal == NULL) {
+		mem_free(p);
+		mem_free(principal);
+		reply_error(x->http, 503, "overloaded", SPAN_LIT("out of memory"), 1);
+		return;
+	}
+	p->http = x->http;
+	p->principal = principal;
+	p->request.loop = worker_get_loop(x->worker);
+	p->request.principal = span_cstr(principal);
+	p->request.trigger = "admin";
+	p->request.done = on_done;
+	http_request_defer(x->http);
+	runtime_reload(worker_get_runtime(x->worker), &p->request);
+}

@@ -1,0 +1,31 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The HTTP plane: routes of the action API, health and operations (nomos-http.md 1). It translates between HTTP and
+ * struct req and decides nothing.
+ */
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/span.h"
+#include "net/http.h"
+
+struct http_request;
+
+/* Answers one request; runtime_options.handler. arg is the struct worker whose loop this is. */
+void gateway_handle(struct http_request *http, void *arg);
+
+/* The route table as data: for the comparison with the published document and for `nomos` help texts. */
+struct gateway_route_info {
+	enum http_method method;
+	const char *path;
+	const char *access; /* "PUBLIC", "AGENT", "VIEWER", "APPROVER", "OPERATOR" */
+};
+/* Static; *n is the number of rows. */
+const struct gateway_route_info *gateway_get_routes(size_t *n);
+/* openapi/nomos.v1.yaml as it was at build time. */
+struct span gateway_get_openapi(void);
+
+#endif

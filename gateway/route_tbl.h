@@ -1,0 +1,16 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * X(METHOD, path, ACCESS, largest body in bytes, handler): every route. Who may call and how much may be sent are columns, so that no
+ * handler can forget them; ACCESS zero is nobody. openapi/nomos.v1.yaml lists the same (a test compares). Includers
+ * define X.
+ */
+#include <stddef.h>
+
+X(POST, "/action", AGENT, ACTION_BODY_BYTES_MAX, api_action)
+X(POST, "/run", AGENT, ACTION_BODY_BYTES_MAX, api_action)
+X(POST, "/explain", AGENT, ACTION_BODY_BYTES_MAX, api_explain)
+X(POST, "/admin/reload", OPERATOR, 0, api_reload)
+X(GET, "/healthz", PUBLIC, 0, api_healthz)
+X(GET, "/readyz", PUBLIC, 0, api_readyz)
+X(GET, "/version", PUBLIC, 0, api_version)
+X(GET, "/openapi.yaml", PUBLIC, 0, api_openapi)

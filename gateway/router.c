@@ -1,0 +1,166 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From method and path to a handler, by route_tbl.h: unknown path 404, known path with another method 405 with Allow, body
+ * over the route's limit 413, role of operator routes. A handler runs only when all of that holds. Worker's thread.
+ */
+#include "gateway/gateway.h"
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/metric.h"
+#include "pipeline/snapshot.h"
+#include "routes.h"
+
+struct route {
+	enum http_method method;
+	struct span path;
+	enum access access;
+	size_t max_body;
+	void (*handle)(const struct exchange *x);
+};
+
+static const struct route routes[] = {
+#define X(m, p, a, b, h)                                                                           \
+	{HTTP_METHOD_##m, {p, sizeof(p) - 1}, ACCESS_##a, b, h},
+#include "route_tbl.h"
+#undef X
+};
+
+static bool
+is_method_of(const struct route *r, enum http_method method)
+{
+	return r->method == method ||
+		(r->method == HTTP_METHOD_GET && method == HTTP_METHOD_HEAD);
+}
+
+/* Appends "GET, HEAD, OPTIONS"; false when no route has the path. */
+static bool
+list_methods(struct span path, struct buf *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (!span_eq(routes[i].path, path))
+			continue;
+		buf_add_cstr(out, http_method_text(routes[i].method));
+		BUF_ADD_LIT(out, ", ");
+		if (routes[i].method == HTTP_METHOD_GET)
+			BUF_ADD_LIT(out, "HEAD, ");
+	}
+	if (out->n == 0)
+		return false;
+	BUF_ADD_LIT(out, "OPTIONS");
+	return true;
+}
+
+static void
+answer_without_route(struct http_request *http, struct span path)
+{
+	struct buf allow;
+
+	buf_init(&allow, 256);
+	if (!list_methods(path, &allow) || buf_failed(&allow)) {
+		reply_error(http, 404, "not_found", SPAN_LIT("no such route"), 0);
+	} else {
+		struct http_header h = {SPAN_LIT("Allow"), buf_span(&allow)};
+		if (http_request_get_method(http) == HTTP_METHOD_OPTIONS)
+			http_request_reply(http, 204, &h, 1, SPAN_NONE);
+		else
+			http_request_reply(http, 405, &h, 1,
+				SPAN_LIT("{\"decision\":\"DENY\",\"reason\":\"validation_error: "
+					 "method not allowed\"}"));
+	}
+	buf_fini(&allow);
+}
+
+struct req_credentials
+exchange_get_credentials(const struct http_request *http)
+{
+	return (struct req_credentials){
+		.authorization = http_request_find_header(http, SPAN_LIT("Authorization")),
+		.service_id = http_request_find_header(http, SPAN_LIT("X-Nomos-Service-Id")),
+		.service_signature =
+			http_request_find_header(http, SPAN_LIT("X-Nomos-Service-Signature")),
+		.agent_id = http_request_find_header(http, SPAN_LIT("X-Nomos-Agent-Id")),
+		.agent_signature = http_request_find_header(http, SPAN_LIT("X-Nomos-Agent-Signature")),
+	};
+}
+
+static enum role
+role_of(enum access access)
+{
+	switch (access) {
+	case ACCESS_VIEWER:
+		return ROLE_VIEWER;
+	case ACCESS_APPROVER:
+		return ROLE_APPROVER;
+	case ACCESS_OPERATOR:
+		return ROLE_OPERATOR;
+	case ACCESS_NOBODY:
+	case ACCESS_PUBLIC:
+	case ACCESS_AGENT:
+		break;
+	}
+	return ROLE_NOBODY;
+}
+
+/* Answers and returns false when the caller may not use the route. */
+static bool
+admit(const struct route *route, struct exchange *x)
+{
+	if (route->access == ACCESS_PUBLIC || route->access == ACCESS_AGENT)
+		return true;
+	struct req_credentials credentials = exchange_get_credentials(x->http);
+	enum err rc = req_authorize_operator(worker_get_snapshot(x->worker), &credentials,
+		role_of(route->access), &x->principal);
+	if (rc == OK)
+		return true;
+	if (rc == ERR_FORBIDDEN) {
+		reply_error(x->http, 403, "forbidden", SPAN_LIT("the principal has not the role"), 0);
+		return false;
+	}
+	metric_add(METRIC_AUTH_FAILED, 1);
+	reply_error(x->http, 401, "auth_error", SPAN_LIT("principal authentication failed"), 0);
+	return false;
+}
+
+static void
+serve(const struct route *route, struct exchange *x)
+{
+	if (http_request_get_body(x->http).n > route->max_body) {
+		char text[64];
+		int n = snprintf(text, sizeof(text), "request exceeds %zu bytes", route->max_body);
+		reply_error(x->http, 413, "validation_error", span_of(text, (size_t)n), 0);
+		return;
+	}
+	if (admit(route, x))
+		route->handle(x);
+}
+
+void
+gateway_handle(struct http_request *http, void *arg)
+{
+	struct exchange x = {.http = http, .worker = arg};
+	struct span path = http_request_get_path(http);
+	enum http_method method = http_request_get_method(http);
+
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (is_method_of(&routes[i], method) && span_eq(routes[i].path, path)) {
+			serve(&routes[i], &x);
+			return;
+		}
+	}
+	answer_without_route(http, path);
+}
+
+#define X(m, p, a, b, h) {HTTP_METHOD_##m, p, #a},
+static const struct gateway_route_info infos[] = {
+#include "route_tbl.h"
+};
+#undef X
+
+const struct gateway_route_info *
+gateway_get_routes(size_t *n)
+{
+	*n = ARRAY_LEN(infos);
+	return infos;
+}

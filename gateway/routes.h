@@ -1,0 +1,47 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* The handlers behind route_tbl.h and what they share; private to the HTTP plane. Worker's thread. */
+#ifndef GATEWAY_ROUTES_H
+#define GATEWAY_ROUTES_H
+
+#include "base/span.h"
+#include "net/http_server.h"
+#include "pipeline/req.h"
+#include "runtime/runtime.h"
+
+struct arena;
+struct buf;
+
+/* Zero is nobody; AGENT leaves authentication of principal and agent to the pipeline. */
+enum access { ACCESS_NOBODY = 0, ACCESS_PUBLIC, ACCESS_AGENT, ACCESS_VIEWER, ACCESS_APPROVER, ACCESS_OPERATOR };
+
+/* What a handler gets; lives for the call. */
+struct exchange {
+	struct http_request *http;
+	struct worker *worker;
+	struct span principal; /* of an operator route; borrowed from the snapshot, this turn only */
+};
+
+void api_action(const struct exchange *x);
+void api_explain(const struct exchange *x);
+void api_reload(const struct exchange *x);
+void api_healthz(const struct exchange *x);
+void api_readyz(const struct exchange *x);
+void api_version(const struct exchange *x);
+void api_openapi(const struct exchange *x);
+
+/* The credentials of a request, borrowed from it. */
+struct req_credentials exchange_get_credentials(const struct http_request *http);
+
+/* reply.c: the error body of nomos-http.md 1.2: {"decision":"DENY","reason":"code: message"}, with Retry-After when not 0. */
+void reply_error(struct http_request *http, unsigned status, const char *code, struct span message,
+	uint32_t retry_after_s);
+/* 200, application/json. */
+void reply_json(struct http_request *http, unsigned status, struct span body);
+/* The result of /action, /run and /explain, with the trace context echoed. */
+void reply_result(struct http_request *http, struct req *r, const struct req_result *result);
+
+/* trace_context.c: the headers to send back (nomos-http.md 8); 0 to 2 of them, spans borrowed from the request. */
+#define TRACE_HEADERS_MAX 2
+size_t trace_context_echo(const struct http_request *http, struct http_header out[TRACE_HEADERS_MAX]);
+
+#endif
