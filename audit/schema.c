@@ -65,9 +65,7 @@ schema_migrate(struct db *db, struct errinfo *ei)
 			rc = db_exec(db, stamp, ei);
 		version++;
 	}
-	if (rc != OK && db_is_in_transaction(db))
-		(void)db_exec(db, "ROLLBACK", NULL); /* closing the file rolls back as well */
-	return rc;
+	return rc; /* after a failure the caller closes the file, which rolls back */
 }
 
 enum err

@@ -44,7 +44,8 @@ struct store_ops {
 	enum err (*head)(struct store *s, struct chain_head *out, struct errinfo *ei);
 	enum err (*page)(struct store *s, uint64_t after, size_t max, store_visit_fn visit, void *arg,
 		struct errinfo *ei);
-	enum err (*page_state)(struct store *s, int state, size_t max, store_visit_fn visit, void *arg,
+	/* At most STORE_PAGE_MAX rows. */
+	enum err (*page_state)(struct store *s, int state, uint64_t after, store_visit_fn visit, void *arg,
 		struct errinfo *ei);
 
 	/* Whether the file that is open is still the one at its path. ERR_IO says what happened to it. */

@@ -53,8 +53,8 @@ void chain_hash(struct span body, struct span prev_hash, char out[SHA256_HEX + 1
 void chain_build_body(const struct record_text *text, const char *chain_id,
 	const struct chain_head *head, struct span timestamp, struct buf *out);
 
-/* Reads the members above in one pass without building a tree; false when body is not one canonical JSON object as far as the
- * pass has to look (nesting, strings and separators are checked, not each value). */
+/* Reads the members above in one pass without building a tree; false when the frame of the top-level object (names, strings,
+ * separators, its end) is not whole. Values are skipped, not judged: that is the hash's part. */
 MUSTCHECK bool chain_read_fields(struct span body, struct chain_fields *out);
 /* The raw value of the top-level member `name` (with its quotes when it is a string); empty when absent or malformed. */
 struct span chain_find_member(struct span body, struct span name);

@@ -1,0 +1,210 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checkpoints: the text that is signed, the record and the head file that carry the signature. It must never treat
+ * an unsigned or half-read checkpoint as one: parsers fill nothing on failure. Pure but for reading and writing the
+ * head file; any thread.
+ */
+#include "audit/checkpoint.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/fdio.h"
+#include "base/json.h"
+#include "base/parse.h"
+
+#define HEAD_FILE_MAX 4096
+#define TEXT_MAX 512
+
+void
+checkpoint_build_text(const struct checkpoint *cp, struct buf *out)
+{
+	BUF_ADD_LIT(out, CHECKPOINT_DOMAIN "\n");
+	buf_add_cstr(out, cp->chain_id);
+	BUF_ADD_LIT(out, "\n");
+	buf_add_uint(out, cp->at.seq);
+	BUF_ADD_LIT(out, "\n");
+	buf_add_cstr(out, cp->at.hash);
+}
+
+enum err
+checkpoint_sign(const struct sign_key *key, struct checkpoint *cp, struct errinfo *ei)
+{
+	struct buf text;
+	enum err rc = OK;
+
+	memset(cp->signature, 0, sizeof(cp->signature));
+	memcpy(cp->key_id, sign_key_id(key), SIGN_KEY_ID_HEX + 1);
+	buf_init(&text, TEXT_MAX);
+	checkpoint_build_text(cp, &text);
+	if (buf_failed(&text))
+		rc = ERR(ei, ERR_NOMEM, "out of memory");
+	else
+		rc = sign_ed25519(key, buf_span(&text), cp->signature, ei);
+	buf_fini(&text);
+	return rc;
+}
+
+bool
+checkpoint_is_signed_by(const struct checkpoint *cp, const struct sign_key *public_key)
+{
+	struct span signature = span_of((const char *)cp->signature, sizeof(cp->signature));
+	struct buf text;
+
+	buf_init(&text, TEXT_MAX);
+	checkpoint_build_text(cp, &text);
+	bool is_good = !buf_failed(&text) && strcmp(cp->key_id, sign_key_id(public_key)) == 0 &&
+		sign_ed25519_verify(public_key, buf_span(&text), signature);
+	buf_fini(&text);
+	return is_good;
+}
+
+/* Copies exactly n lower-case hex digits and a NUL. */
+static bool
+copy_hex(struct span s, size_t n, char *out)
+{
+	if (s.n != n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		bool is_hex = (s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f');
+		if (!is_hex)
+			return false;
+	}
+	memcpy(out, s.p, n);
+	out[n] = '\0';
+	return true;
+}
+
+static bool
+copy_signature(struct span base64, uint8_t out[SIGN_ED25519_BYTES])
+{
+	struct buf raw;
+
+	buf_init(&raw, TEXT_MAX);
+	bool is_good = sign_base64_decode(base64, &raw, NULL) == OK && raw.n == SIGN_ED25519_BYTES;
+	if (is_good)
+		memcpy(out, raw.p, SIGN_ED25519_BYTES);
+	buf_fini(&raw);
+	return is_good;
+}
+
+/* The parts of a checkpoint as text, without quotes. */
+struct parts {
+	struct span chain_id, hash, key_id, seq, signature;
+};
+
+static bool
+fill(const struct parts *parts, struct checkpoint *out)
+{
+	struct checkpoint cp = {0};
+	bool is_good = copy_hex(parts->chain_id, CHAIN_ID_HEX, cp.chain_id) &&
+		copy_hex(parts->hash, SHA256_HEX, cp.at.hash) &&
+		copy_hex(parts->key_id, SIGN_KEY_ID_HEX, cp.key_id) &&
+		parse_uint(parts->seq, INT64_MAX, &cp.at.seq) && cp.at.seq > 0 &&
+		copy_signature(parts->signature, cp.signature);
+
+	*out = is_good ? cp : (struct checkpoint){0};
+	return is_good;
+}
+
+static struct span
+text_member(struct span body, enum record_member m)
+{
+	struct span v = chain_find_member(body, span_cstr(record_member_name(m)));
+
+	return v.n >= 2 && v.p[0] == '"' ? span_of(v.p + 1, v.n - 2) : SPAN_NONE;
+}
+
+bool
+checkpoint_parse_record(struct span body, struct checkpoint *out)
+{
+	struct parts parts = {
+		.chain_id = text_member(body, RECORD_CHAIN_ID),
+		.hash = text_member(body, RECORD_CHECKPOINT_HASH),
+		.key_id = text_member(body, RECORD_KEY_ID),
+		.seq = chain_find_member(body, SPAN_LIT("checkpoint_seq")),
+		.signature = text_member(body, RECORD_SIGNATURE),
+	};
+
+	*out = (struct checkpoint){0};
+	return span_eq_cstr(text_member(body, RECORD_EVENT_TYPE), CHECKPOINT_EVENT) && fill(&parts, out);
+}
+
+void
+checkpoint_build_head(const struct checkpoint *cp, struct buf *out)
+{
+	buf_printf(out, "{\"chain_id\":\"%s\",\"hash\":\"%s\",\"key_id\":\"%s\",\"seq\":", cp->chain_id,
+		cp->at.hash, cp->key_id);
+	buf_add_uint(out, cp->at.seq);
+	BUF_ADD_LIT(out, ",\"signature\":\"");
+	sign_base64_encode(span_of((const char *)cp->signature, sizeof(cp->signature)), out);
+	BUF_ADD_LIT(out, "\"}");
+}
+
+static struct span
+json_text(const struct json *o, const char *name, enum json_type type)
+{
+	const struct json *v = json_find_cstr(o, name);
+
+	return v != NULL && v->type == type ? v->text : SPAN_NONE;
+}
+
+enum err
+checkpoint_parse_head(struct span text, struct checkpoint *out, struct errinfo *ei)
+{
+	const struct json *o = NULL;
+
+	*out = (struct checkpoint){0};
+	struct arena *a = arena_new(64 * 1024);
+	if (a == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	enum err rc = json_parse(text, a, &o, NULL, ei);
+	if (rc == OK) {
+		struct parts parts = {
+			.chain_id = json_text(o, "chain_id", JSON_STRING),
+			.hash = json_text(o, "hash", JSON_STRING),
+			.key_id = json_text(o, "key_id", JSON_STRING),
+			.seq = json_text(o, "seq", JSON_NUMBER),
+			.signature = json_text(o, "signature", JSON_STRING),
+		};
+		if (!fill(&parts, out))
+			rc = ERR(ei, ERR_PARSE, "not a checkpoint");
+	}
+	arena_free(&a);
+	return rc;
+}
+
+enum err
+checkpoint_read_head(const char *path, struct checkpoint *out, struct errinfo *ei)
+{
+	struct buf text;
+
+	*out = (struct checkpoint){0};
+	buf_init(&text, HEAD_FILE_MAX);
+	enum err rc = fdio_read_file(path, HEAD_FILE_MAX, &text, ei);
+	if (rc == OK) {
+		rc = checkpoint_parse_head(span_trim(buf_span(&text)), out, ei);
+		if (rc != OK)
+			rc = ERR_WRAP(ei, rc, "%s", path);
+	}
+	buf_fini(&text);
+	return rc;
+}
+
+enum err
+checkpoint_write_head(const char *path, const struct checkpoint *cp, struct errinfo *ei)
+{
+	struct buf text;
+	enum err rc = OK;
+
+	buf_init(&text, HEAD_FILE_MAX);
+	checkpoint_build_head(cp, &text);
+	BUF_ADD_LIT(&text, "\n");
+	if (buf_failed(&text))
+		rc = ERR(ei, ERR_NOMEM, "out of memory");
+	else
+		rc = fdio_write_file(path, buf_span(&text), 0640, ei);
+	buf_fini(&text);
+	return rc;
+}

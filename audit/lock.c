@@ -1,0 +1,73 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ledger's lock file. The kernel drops an flock with the process, so a crash never leaves a stale one; the pid is for
+ * people only and is never trusted. Runs at open and close.
+ */
+#define _GNU_SOURCE /* flock, O_NOFOLLOW */
+
+#include "lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/file.h>
+
+#include "base/fdio.h"
+#include "base/parse.h"
+
+static enum err
+name_owner(int fd, const char *path, struct errinfo *ei)
+{
+	char text[32];
+	uint64_t pid = 0;
+	ssize_t n = pread(fd, text, sizeof(text), 0);
+
+	if (n > 0 && parse_uint(span_trim(span_of(text, (size_t)n)), INT32_MAX, &pid))
+		return ERR(ei, ERR_BUSY, "%s is held by process %d; stop it, or give this one a ledger of its own",
+			path, (int)pid);
+	return ERR(ei, ERR_BUSY, "%s is held by another process", path);
+}
+
+static enum err
+write_pid(int fd, const char *path, struct errinfo *ei)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+
+	if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
+		return ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
+	return OK;
+}
+
+enum err
+lock_take(const char *path, int *fd, struct errinfo *ei)
+{
+	enum err rc = OK;
+
+	*fd = -1;
+	int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (lock < 0)
+		return ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
+	if (flock(lock, LOCK_EX | LOCK_NB) != 0)
+		rc = errno == EWOULDBLOCK ? name_owner(lock, path, ei)
+					  : ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
+	if (rc == OK)
+		rc = write_pid(lock, path, ei);
+	if (rc != OK) {
+		(void)close(lock); /* nothing was written that could be lost */
+		return rc;
+	}
+	*fd = lock;
+	return OK;
+}
+
+void
+lock_drop(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd); /* closing drops the lock whatever it returns */
+	*fd = -1;
+}

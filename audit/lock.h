@@ -1,0 +1,14 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* One process per ledger: an flock on `<ledger>.lock`, which holds the owner's pid. At open and close only. */
+#ifndef AUDIT_LOCK_H
+#define AUDIT_LOCK_H
+
+#include "base/attr.h"
+#include "base/err.h"
+
+/* *fd holds the lock until lock_drop; -1 on failure. ERR_BUSY naming the pid; ERR_IO. */
+MUSTCHECK enum err lock_take(const char *path, int *fd, struct errinfo *ei);
+/* Accepts -1. The file stays, so that nobody locks a name that another process has just removed. */
+void lock_drop(int *fd);
+
+#endif

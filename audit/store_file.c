@@ -1,0 +1,280 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The SQLite engine: opening, transactions, and the watch over the file itself. It must never go on writing to a
+ * file that is no longer the one at the ledger's path. Runs on the writer thread, and at open and close on the thread
+ * that calls those.
+ */
+#include "store_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/must.h"
+#include "schema.h"
+
+#define MARK "entry"
+
+static const char *const statements[STMT__MAX] = {
+	[STMT_APPEND] = "INSERT INTO records(seq, state, hash, body) VALUES(?1, ?2, ?3, ?4)",
+	[STMT_SET_STATE] = "UPDATE records SET state = ?3 WHERE seq = ?1 AND state = ?2",
+	[STMT_FIND_CLAIM] = "SELECT seq, binding_hash, state, expires FROM claims WHERE kind = ?1 AND key = ?2",
+	[STMT_PUT_CLAIM] = "INSERT INTO claims(kind, key, seq, binding_hash, state, expires)"
+			   " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+	[STMT_SET_CLAIM_STATE] = "UPDATE claims SET state = ?3 WHERE kind = ?1 AND key = ?2",
+	[STMT_DELETE_CLAIM] = "DELETE FROM claims WHERE kind = ?1 AND key = ?2",
+	[STMT_PURGE_CLAIMS] = "DELETE FROM claims WHERE (kind, key) IN (SELECT kind, key FROM claims"
+			      " WHERE expires <> 0 AND expires <= ?1 ORDER BY expires LIMIT ?2)",
+	[STMT_GET_CURSOR] = "SELECT seq FROM cursors WHERE sink = ?1",
+	[STMT_PUT_CURSOR] = "INSERT INTO cursors(sink, seq) VALUES(?1, ?2)"
+			    " ON CONFLICT(sink) DO UPDATE SET seq = excluded.seq",
+	[STMT_GET_META] = "SELECT value FROM meta WHERE key = ?1",
+	[STMT_PUT_META] = "INSERT INTO meta(key, value) VALUES(?1, ?2)"
+			  " ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+	[STMT_HEAD] = "SELECT seq, state, hash, body FROM records ORDER BY seq DESC LIMIT 1",
+	[STMT_PAGE] = "SELECT seq, state, hash, body FROM records WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+	[STMT_PAGE_STATE] = "SELECT seq, state, hash, body FROM records WHERE state = ?1 AND state <> 0"
+			    " AND seq > ?2 ORDER BY seq LIMIT ?3",
+	[STMT_BEGIN] = "BEGIN IMMEDIATE",
+	[STMT_COMMIT] = "COMMIT",
+	[STMT_MARK] = "SAVEPOINT " MARK,
+	[STMT_UNDO_MARK] = "ROLLBACK TO " MARK,
+	[STMT_RELEASE_MARK] = "RELEASE " MARK,
+};
+
+struct store_file *
+store_file_cast(struct store *s)
+{
+	struct store_file *f = (struct store_file *)(void *)s;
+
+	OBJ_CHECK(f, STORE_FILE_MAGIC);
+	return f;
+}
+
+struct db_stmt *
+store_file_stmt(struct store *s, enum store_statement which, struct errinfo *ei)
+{
+	struct db_stmt *st = store_file_cast(s)->stmts[which];
+
+	if (st == NULL)
+		(void)ERR(ei, ERR_IO, "the database is closed");
+	return st;
+}
+
+static enum err
+run_statement(struct store *s, enum store_statement which, struct errinfo *ei)
+{
+	struct db_stmt *st = store_file_stmt(s, which, ei);
+
+	return st != NULL ? db_run(st, ei) : ERR_IO;
+}
+
+/* ---- the file behind the path ---- */
+
+static struct file_id
+identify(const char *path)
+{
+	struct stat st;
+	struct file_id id = {0};
+
+	if (stat(path, &st) != 0)
+		return id;
+	id.device = st.st_dev;
+	id.inode = st.st_ino;
+	id.n_links = st.st_nlink;
+	id.is_known = true;
+	return id;
+}
+
+static bool
+is_same_file(const struct file_id *a, const struct file_id *b)
+{
+	return a->is_known && b->is_known && a->device == b->device && a->inode == b->inode &&
+		a->n_links == b->n_links;
+}
+
+static enum err
+check_file(struct store *s, struct errinfo *ei)
+{
+	struct store_file *f = store_file_cast(s);
+	struct file_id now = identify(f->path);
+
+	if (!now.is_known)
+		return ERR(ei, ERR_IO, "the ledger's file was removed or cannot be reached");
+	if (!is_same_file(&f->file, &now))
+		return ERR(ei, ERR_IO, "the ledger's file was replaced or linked by another program");
+	now = identify(f->wal_path);
+	/* The log appears with the first transaction and stays while we have the database open. */
+	if (f->wal.is_known && !is_same_file(&f->wal, &now))
+		return ERR(ei, ERR_IO, "the ledger's -wal file was removed or replaced by another program");
+	f->wal = now;
+	return OK;
+}
+
+/* ---- opening ---- */
+
+static void
+close_database(struct store_file *f)
+{
+	for (size_t i = 0; i < STMT__MAX; i++)
+		db_stmt_free(&f->stmts[i]);
+	db_free(&f->db);
+	f->wal.is_known = false;
+}
+
+static enum err
+set_pragmas(struct store_file *f, struct errinfo *ei)
+{
+	static const char *const sync_pragmas[] = {
+		[LEDGER_SYNC_FULL] = "PRAGMA synchronous = FULL",
+		[LEDGER_SYNC_NORMAL] = "PRAGMA synchronous = NORMAL",
+		[LEDGER_SYNC_OFF] = "PRAGMA synchronous = OFF",
+	};
+	enum err rc = db_exec(f->db,
+		"PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 250;"
+		" PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY",
+		ei);
+
+	return rc == OK ? db_exec(f->db, sync_pragmas[f->sync], ei) : rc;
+}
+
+static enum err
+open_database(struct store_file *f, enum db_mode mode, struct errinfo *ei)
+{
+	enum err rc = db_open(f->path, mode, f->busy_timeout_ms, &f->db, ei);
+
+	/* The version comes first: a file of another program, or of a newer nomos, is left as it is. */
+	if (rc == OK)
+		rc = mode == DB_CREATE ? schema_migrate(f->db, ei) : schema_check(f->db, ei);
+	if (rc == OK)
+		rc = set_pragmas(f, ei);
+	for (size_t i = 0; rc == OK && i < STMT__MAX; i++)
+		rc = db_prepare(f->db, statements[i], &f->stmts[i], ei);
+	if (rc != OK)
+		close_database(f);
+	return rc;
+}
+
+static enum err
+reopen(struct store *s, struct errinfo *ei)
+{
+	struct store_file *f = store_file_cast(s);
+	struct file_id now;
+
+	close_database(f);
+	now = identify(f->path);
+	if (!is_same_file(&f->file, &now))
+		return ERR(ei, ERR_IO, "the ledger's file is missing or is another one");
+	return open_database(f, DB_WRITE, ei);
+}
+
+static void
+free_store(struct store *s)
+{
+	struct store_file *f = store_file_cast(s);
+
+	close_database(f);
+	mem_free(f->path);
+	mem_free(f->wal_path);
+	f->magic = 0;
+	mem_free(f);
+}
+
+/* ---- transactions ---- */
+
+static enum err
+begin(struct store *s, struct errinfo *ei)
+{
+	return run_statement(s, STMT_BEGIN, ei);
+}
+
+static enum err
+commit(struct store *s, struct errinfo *ei)
+{
+	return run_statement(s, STMT_COMMIT, ei);
+}
+
+static void
+rollback(struct store *s)
+{
+	struct store_file *f = store_file_cast(s);
+
+	/* SQLite may have rolled back by itself; if ROLLBACK fails the connection is of no more use. */
+	if (f->db != NULL && db_is_in_transaction(f->db) && db_exec(f->db, "ROLLBACK", NULL) != OK)
+		close_database(f);
+}
+
+static enum err
+mark(struct store *s, struct errinfo *ei)
+{
+	return run_statement(s, STMT_MARK, ei);
+}
+
+static enum err
+unmark(struct store *s, bool keep, struct errinfo *ei)
+{
+	enum err rc = keep ? OK : run_statement(s, STMT_UNDO_MARK, ei);
+
+	return rc == OK ? run_statement(s, STMT_RELEASE_MARK, ei) : rc;
+}
+
+static const struct store_ops file_ops = {
+	.begin = begin,
+	.commit = commit,
+	.rollback = rollback,
+	.mark = mark,
+	.unmark = unmark,
+	.append = store_file_append,
+	.set_state = store_file_set_state,
+	.find_claim = store_file_find_claim,
+	.put_claim = store_file_put_claim,
+	.set_claim_state = store_file_set_claim_state,
+	.delete_claim = store_file_delete_claim,
+	.purge_claims = store_file_purge_claims,
+	.get_cursor = store_file_get_cursor,
+	.put_cursor = store_file_put_cursor,
+	.get_meta = store_file_get_meta,
+	.put_meta = store_file_put_meta,
+	.head = store_file_head,
+	.page = store_file_page,
+	.page_state = store_file_page_state,
+	.check_file = check_file,
+	.reopen = reopen,
+	.free = free_store,
+};
+
+enum err
+store_sqlite_new(const struct ledger_options *o, struct store **out, struct errinfo *ei)
+{
+	struct buf wal;
+	enum err rc = OK;
+
+	*out = NULL;
+	struct store_file *f = mem_zalloc(1, sizeof(*f));
+	if (f == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	f->base.ops = &file_ops;
+	f->magic = STORE_FILE_MAGIC;
+	f->busy_timeout_ms = o->busy_timeout_ms;
+	f->sync = o->sync;
+	f->path = mem_dup_cstr(o->path);
+	buf_init(&wal, BUF_CAP_LOG_LINE);
+	buf_printf(&wal, "%s-wal", o->path);
+	f->wal_path = mem_dup_span(buf_span(&wal));
+	if (f->path == NULL || f->wal_path == NULL || buf_failed(&wal))
+		rc = ERR(ei, ERR_NOMEM, "out of memory");
+	buf_fini(&wal);
+	if (rc == OK)
+		rc = open_database(f, DB_CREATE, ei);
+	if (rc != OK) {
+		free_store(&f->base);
+		return rc;
+	}
+	f->file = identify(f->path);
+	*out = &f->base;
+	return OK;
+}

@@ -1,0 +1,95 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* The SQLite engine behind store_ops: its object and the parts in store_file*.c. Private to them. */
+#ifndef AUDIT_STORE_FILE_H
+#define AUDIT_STORE_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <sys/types.h>
+
+#include "base/attr.h"
+#include "store_ops.h"
+#include "store_sqlite.h"
+
+/* Statements that are kept prepared; the texts are in store_file.c. */
+enum store_statement {
+	STMT_APPEND,
+	STMT_SET_STATE,
+	STMT_FIND_CLAIM,
+	STMT_PUT_CLAIM,
+	STMT_SET_CLAIM_STATE,
+	STMT_DELETE_CLAIM,
+	STMT_PURGE_CLAIMS,
+	STMT_GET_CURSOR,
+	STMT_PUT_CURSOR,
+	STMT_GET_META,
+	STMT_PUT_META,
+	STMT_HEAD,
+	STMT_PAGE,
+	STMT_PAGE_STATE,
+	STMT_BEGIN,
+	STMT_COMMIT,
+	STMT_MARK,
+	STMT_UNDO_MARK,
+	STMT_RELEASE_MARK,
+	STMT__MAX
+};
+
+/* Which file stands behind a path. */
+struct file_id {
+	dev_t device;
+	ino_t inode;
+	nlink_t n_links;
+	bool is_known;
+};
+
+struct store_file {
+	struct store base;
+	unsigned magic;
+	struct db *db; /* NULL after a reopen that failed */
+	struct db_stmt *stmts[STMT__MAX];
+	char *path;
+	char *wal_path;
+	uint32_t busy_timeout_ms;
+	enum ledger_sync sync;
+	struct file_id file;
+	struct file_id wal;
+};
+
+#define STORE_FILE_MAGIC 0x5f11e001u
+
+struct store_file *store_file_cast(struct store *s);
+/* The statement, or NULL with *ei set while the database is closed. */
+struct db_stmt *store_file_stmt(struct store *s, enum store_statement which, struct errinfo *ei);
+/* Visits the rows of a statement whose columns are seq, state, hash, body; resets it. *n (may be NULL) counts them. */
+MUSTCHECK enum err store_visit_rows(struct db_stmt *st, store_visit_fn visit, void *arg, size_t *n,
+	struct errinfo *ei);
+/* The first row of a statement with those columns, or the empty head; resets it. */
+MUSTCHECK enum err store_read_head(struct db_stmt *st, struct chain_head *out, struct errinfo *ei);
+/* Fills a row from columns seq, state, hash, body. ERR_CORRUPT. */
+MUSTCHECK enum err store_read_row(struct db_stmt *st, struct store_row *row, struct errinfo *ei);
+
+/* store_file_rows.c */
+enum err store_file_append(struct store *s, const struct store_row *row, struct errinfo *ei);
+enum err store_file_set_state(struct store *s, uint64_t seq, int from, int to, struct errinfo *ei);
+enum err store_file_get_cursor(struct store *s, const char *sink, uint64_t *seq, struct errinfo *ei);
+enum err store_file_put_cursor(struct store *s, const char *sink, uint64_t seq, struct errinfo *ei);
+enum err store_file_get_meta(struct store *s, const char *key, struct buf *out, struct errinfo *ei);
+enum err store_file_put_meta(struct store *s, const char *key, struct span value, struct errinfo *ei);
+enum err store_file_head(struct store *s, struct chain_head *out, struct errinfo *ei);
+enum err store_file_page(struct store *s, uint64_t after, size_t max, store_visit_fn visit, void *arg,
+	struct errinfo *ei);
+enum err store_file_page_state(struct store *s, int state, uint64_t after, store_visit_fn visit, void *arg,
+	struct errinfo *ei);
+
+/* store_file_claims.c */
+enum err store_file_find_claim(struct store *s, uint32_t kind, const uint8_t *key, struct ledger_claim *out,
+	struct errinfo *ei);
+enum err store_file_put_claim(struct store *s, const struct ledger_claim *c, struct errinfo *ei);
+enum err store_file_set_claim_state(struct store *s, uint32_t kind, const uint8_t *key, int32_t state,
+	struct errinfo *ei);
+enum err store_file_delete_claim(struct store *s, uint32_t kind, const uint8_t *key, struct errinfo *ei);
+enum err store_file_purge_claims(struct store *s, int64_t now_wall_ns, size_t max, struct errinfo *ei);
+
+#endif

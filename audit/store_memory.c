@@ -1,0 +1,466 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store of stateless mode, tests and benches: the head, which records are open, and claims, in memory; bodies live in the
+ * ledger's ring until the sinks took them. Transactions are an undo list. When a rollback cannot be carried out the
+ * store refuses everything from then on. Runs on the thread that owns the store.
+ */
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/must.h"
+#include "store_ops.h"
+
+#define MEMORY_MAGIC 0x5f11e003u
+#define ROWS_MAX (1u << 20)
+/* Open records are kept in the same table as claims, under a kind that no rule may use. */
+#define KIND_OPEN UINT32_MAX
+
+/* What a row was before a change; value NULL: absent. */
+struct change {
+	uint32_t kind;
+	uint8_t key[LEDGER_CLAIM_KEY];
+	struct ledger_claim *old;
+};
+
+struct store_memory {
+	struct store base;
+	unsigned magic;
+	bool has_claims;
+	bool is_broken;
+	bool is_in_transaction;
+	struct map *rows; /* of struct ledger_claim */
+	struct chain_head head;
+	struct chain_head head_at_begin;
+	struct chain_head head_at_mark;
+	struct change *changes;
+	size_t n_changes;
+	size_t n_changes_max;
+	size_t n_changes_at_mark;
+};
+
+#define ROW_KEY_BYTES (sizeof(uint32_t) + LEDGER_CLAIM_KEY)
+
+static struct store_memory *
+cast(struct store *s)
+{
+	struct store_memory *m = (struct store_memory *)(void *)s;
+
+	OBJ_CHECK(m, MEMORY_MAGIC);
+	return m;
+}
+
+static struct span
+row_key(uint32_t kind, const uint8_t *key, char out[ROW_KEY_BYTES])
+{
+	memcpy(out, &kind, sizeof(kind));
+	memcpy(out + sizeof(kind), key, LEDGER_CLAIM_KEY);
+	return span_of(out, ROW_KEY_BYTES);
+}
+
+static void
+open_key(uint64_t seq, uint8_t out[LEDGER_CLAIM_KEY])
+{
+	memset(out, 0, LEDGER_CLAIM_KEY);
+	memcpy(out, &seq, sizeof(seq));
+}
+
+static struct ledger_claim *
+find_row(struct store_memory *m, uint32_t kind, const uint8_t *key)
+{
+	char k[ROW_KEY_BYTES];
+
+	return map_find(m->rows, row_key(kind, key, k));
+}
+
+/* Room for one more change, before anything is changed. */
+static bool
+reserve_change(struct store_memory *m)
+{
+	if (m->n_changes < m->n_changes_max)
+		return true;
+	size_t n = m->n_changes_max == 0 ? 64 : m->n_changes_max * 2;
+	struct change *grown = mem_realloc(m->changes, n * sizeof(*grown));
+	if (grown == NULL)
+		return false;
+	m->changes = grown;
+	m->n_changes_max = n;
+	return true;
+}
+
+/* Puts a copy of *row, or removes the row when row is NULL, and remembers what was there. */
+static enum err
+change_row(struct store_memory *m, uint32_t kind, const uint8_t *key, const struct ledger_claim *row,
+	struct errinfo *ei)
+{
+	char k[ROW_KEY_BYTES];
+	struct span name = row_key(kind, key, k);
+	void *old = NULL;
+
+	if (m->is_broken || !reserve_change(m))
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	if (row == NULL) {
+		old = map_take(m->rows, name);
+	} else {
+		struct ledger_claim *copy = mem_alloc(sizeof(*copy));
+		if (copy == NULL)
+			return ERR(ei, ERR_NOMEM, "out of memory");
+		*copy = *row;
+		if (!map_put(m->rows, name, copy, &old)) {
+			mem_free(copy);
+			return ERR(ei, ERR_NOMEM, "the store is full");
+		}
+	}
+	struct change *c = &m->changes[m->n_changes++];
+	c->kind = kind;
+	memcpy(c->key, key, sizeof(c->key));
+	c->old = old;
+	return OK;
+}
+
+static void
+undo_changes(struct store_memory *m, size_t down_to)
+{
+	while (m->n_changes > down_to) {
+		struct change *c = &m->changes[--m->n_changes];
+		char k[ROW_KEY_BYTES];
+		struct span name = row_key(c->kind, c->key, k);
+		void *current = NULL;
+		if (c->old == NULL) {
+			current = map_take(m->rows, name);
+		} else if (!map_put(m->rows, name, c->old, &current)) {
+			mem_free(c->old);
+			m->is_broken = true;
+		}
+		mem_free(current);
+	}
+}
+
+static void
+forget_changes(struct store_memory *m)
+{
+	while (m->n_changes > 0)
+		mem_free(m->changes[--m->n_changes].old);
+}
+
+static enum err
+begin(struct store *s, struct errinfo *ei)
+{
+	struct store_memory *m = cast(s);
+
+	if (m->is_broken)
+		return ERR(ei, ERR_NOMEM, "the store could not take back a change and is out of use");
+	m->head_at_begin = m->head;
+	m->is_in_transaction = true;
+	return OK;
+}
+
+static enum err
+commit(struct store *s, struct errinfo *ei)
+{
+	struct store_memory *m = cast(s);
+
+	(void)ei;
+	forget_changes(m);
+	m->is_in_transaction = false;
+	return OK;
+}
+
+static void
+rollback(struct store *s)
+{
+	struct store_memory *m = cast(s);
+
+	if (!m->is_in_transaction)
+		return;
+	undo_changes(m, 0);
+	m->head = m->head_at_begin;
+	m->is_in_transaction = false;
+}
+
+static enum err
+mark(struct store *s, struct errinfo *ei)
+{
+	struct store_memory *m = cast(s);
+
+	(void)ei;
+	m->n_changes_at_mark = m->n_changes;
+	m->head_at_mark = m->head;
+	return OK;
+}
+
+static enum err
+unmark(struct store *s, bool keep, struct errinfo *ei)
+{
+	struct store_memory *m = cast(s);
+
+	if (keep)
+		return OK;
+	undo_changes(m, m->n_changes_at_mark);
+	m->head = m->head_at_mark;
+	return m->is_broken ? ERR(ei, ERR_NOMEM, "out of memory") : OK;
+}
+
+static enum err
+append(struct store *s, const struct store_row *row, struct errinfo *ei)
+{
+	struct store_memory *m = cast(s);
+
+	if (row->state != LEDGER_COMPLETE) {
+		struct ledger_claim open = {.kind = KIND_OPEN, .seq = row->seq, .state = row->state};
+		open_key(row->seq, open.key);
+		enum err rc = change_row(m, KIND_OPEN, open.key, &open, ei);
+		if (rc != OK)
+			return rc;
+	}
+	m->head.seq = row->seq;
+	memcpy(m->head.hash, row->hash, sizeof(m->head.hash));
+	return OK;
+}
+
+static enum err
+set_state(struct store *s, uint64_t seq, int from, int to, struct errinfo *ei)
+{
+	struct store_memory *m = cast(s);
+	uint8_t key[LEDGER_CLAIM_KEY];
+
+	open_key(seq, key);
+	const struct ledger_claim *row = find_row(m, KIND_OPEN, key);
+	if (row == NULL || row->state != from)
+		return ERR(ei, ERR_NOT_FOUND, "the record is not open");
+	struct ledger_claim changed = *row;
+	changed.state = to;
+	return change_row(m, KIND_OPEN, key, to != LEDGER_COMPLETE ? &changed : NULL, ei);
+}
+
+static enum err
+check_claims(const struct store_memory *m, uint32_t kind, struct errinfo *ei)
+{
+	if (!m->has_claims)
+		return ERR(ei, ERR_UNSUPPORTED, "stateless mode keeps no claims");
+	if (kind == KIND_OPEN)
+		return ERR(ei, ERR_INVALID, "no such kind of claim");
+	return OK;
+}
+
+static enum err
+find_claim(struct store *s, uint32_t kind, const uint8_t *key, struct ledger_claim *out, struct errinfo *ei)
+{
+	struct store_memory *m = cast(s);
+	enum err rc = check_claims(m, kind, ei);
+
+	*out = (struct ledger_claim){0};
+	if (rc != OK)
+		return rc;
+	const struct ledger_claim *row = find_row(m, kind, key);
+	if (row == NULL)
+		return ERR(ei, ERR_NOT_FOUND, "no such claim");
+	*out = *row;
+	return OK;
+}
+
+static enum err
+put_claim(struct store *s, const struct ledger_claim *c, struct errinfo *ei)
+{
+	struct store_memory *m = cast(s);
+	enum err rc = check_claims(m, c->kind, ei);
+
+	if (rc != OK)
+		return rc;
+	if (find_row(m, c->kind, c->key) != NULL)
+		return ERR(ei, ERR_CONFLICT, "already claimed");
+	return change_row(m, c->kind, c->key, c, ei);
+}
+
+static enum err
+set_claim_state(struct store *s, uint32_t kind, const uint8_t *key, int32_t state, struct errinfo *ei)
+{
+	struct ledger_claim row;
+	enum err rc = find_claim(s, kind, key, &row, ei);
+
+	row.state = state;
+	return rc == OK ? change_row(cast(s), kind, key, &row, ei) : rc;
+}
+
+static enum err
+delete_claim(struct store *s, uint32_t kind, const uint8_t *key, struct errinfo *ei)
+{
+	struct store_memory *m = cast(s);
+	enum err rc = check_claims(m, kind, ei);
+
+	if (rc != OK || find_row(m, kind, key) == NULL)
+		return rc;
+	return change_row(m, kind, key, NULL, ei);
+}
+
+struct expired {
+	int64_t now_wall_ns;
+	size_t n;
+	struct ledger_claim rows[64];
+};
+
+static bool
+collect_expired(struct span key, void *value, void *arg)
+{
+	const struct ledger_claim *row = value;
+	struct expired *e = arg;
+
+	(void)key;
+	if (row->kind != KIND_OPEN && row->expires_wall_ns != 0 && row->expires_wall_ns <= e->now_wall_ns)
+		e->rows[e->n++] = *row;
+	return e->n < ARRAY_LEN(e->rows);
+}
+
+static enum err
+purge_claims(struct store *s, int64_t now_wall_ns, size_t max, struct errinfo *ei)
+{
+	struct store_memory *m = cast(s);
+	struct expired e = {.now_wall_ns = now_wall_ns, .n = 0};
+	enum err rc = OK;
+
+	do {
+		e.n = 0;
+		map_each(m->rows, collect_expired, &e);
+		for (size_t i = 0; rc == OK && i < e.n && max > 0; i++, max--)
+			rc = change_row(m, e.rows[i].kind, e.rows[i].key, NULL, ei);
+	} while (rc == OK && max > 0 && e.n == ARRAY_LEN(e.rows));
+	return rc;
+}
+
+/* Nothing of a sink outlives the process, so a cursor is always new. */
+static enum err
+get_cursor(struct store *s, const char *sink, uint64_t *seq, struct errinfo *ei)
+{
+	(void)s;
+	(void)sink;
+	*seq = 0;
+	return ERR(ei, ERR_NOT_FOUND, "no cursor");
+}
+
+static enum err
+put_cursor(struct store *s, const char *sink, uint64_t seq, struct errinfo *ei)
+{
+	(void)s;
+	(void)sink;
+	(void)seq;
+	(void)ei;
+	return OK;
+}
+
+static enum err
+get_meta(struct store *s, const char *key, struct buf *out, struct errinfo *ei)
+{
+	(void)s;
+	(void)out;
+	return ERR(ei, ERR_NOT_FOUND, "no meta value %s", key);
+}
+
+static enum err
+put_meta(struct store *s, const char *key, struct span value, struct errinfo *ei)
+{
+	(void)s;
+	(void)key;
+	(void)value;
+	(void)ei;
+	return OK;
+}
+
+static enum err
+head(struct store *s, struct chain_head *out, struct errinfo *ei)
+{
+	(void)ei;
+	*out = cast(s)->head;
+	return OK;
+}
+
+/* Bodies are not kept: there is nothing to visit. */
+static enum err
+page(struct store *s, uint64_t after, size_t max, store_visit_fn visit, void *arg, struct errinfo *ei)
+{
+	(void)s;
+	(void)after;
+	(void)max;
+	(void)visit;
+	(void)arg;
+	(void)ei;
+	return OK;
+}
+
+static enum err
+page_state(struct store *s, int state, uint64_t after, store_visit_fn visit, void *arg,
+	struct errinfo *ei)
+{
+	(void)state;
+	return page(s, after, STORE_PAGE_MAX, visit, arg, ei);
+}
+
+static enum err
+check_file(struct store *s, struct errinfo *ei)
+{
+	(void)s;
+	(void)ei;
+	return OK;
+}
+
+static enum err
+reopen(struct store *s, struct errinfo *ei)
+{
+	return cast(s)->is_broken ? ERR(ei, ERR_NOMEM, "the store is out of use") : OK;
+}
+
+static void
+free_store(struct store *s)
+{
+	struct store_memory *m = cast(s);
+
+	forget_changes(m);
+	mem_free(m->changes);
+	map_free(&m->rows, mem_free);
+	m->magic = 0;
+	mem_free(m);
+}
+
+static const struct store_ops memory_ops = {
+	.begin = begin,
+	.commit = commit,
+	.rollback = rollback,
+	.mark = mark,
+	.unmark = unmark,
+	.append = append,
+	.set_state = set_state,
+	.find_claim = find_claim,
+	.put_claim = put_claim,
+	.set_claim_state = set_claim_state,
+	.delete_claim = delete_claim,
+	.purge_claims = purge_claims,
+	.get_cursor = get_cursor,
+	.put_cursor = put_cursor,
+	.get_meta = get_meta,
+	.put_meta = put_meta,
+	.head = head,
+	.page = page,
+	.page_state = page_state,
+	.check_file = check_file,
+	.reopen = reopen,
+	.free = free_store,
+};
+
+enum err
+store_memory_new(bool with_claims, struct store **out, struct errinfo *ei)
+{
+	*out = NULL;
+	struct store_memory *m = mem_zalloc(1, sizeof(*m));
+	if (m == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	m->base.ops = &memory_ops;
+	m->magic = MEMORY_MAGIC;
+	m->has_claims = with_claims;
+	m->rows = map_new(ROWS_MAX);
+	if (m->rows == NULL) {
+		mem_free(m);
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	}
+	*out = &m->base;
+	return OK;
+}

@@ -1,0 +1,144 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading a ledger beside its writer, or a private copy. Pages by key with one short transaction each, so that a slow
+ * reader never pins the write-ahead log. It must never write to the ledger. One thread at a time, which may block.
+ */
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/must.h"
+#include "schema.h"
+#include "store_file.h"
+
+#define READER_MAGIC 0x5f11e002u
+#define READER_BUSY_MS 2000
+
+struct store_reader {
+	unsigned magic;
+	struct db *db;
+	struct db_stmt *page;
+	struct db_stmt *page_state;
+	struct db_stmt *head;
+	struct db_stmt *meta;
+	struct db_stmt *min_cursor;
+};
+
+static enum err
+prepare_all(struct store_reader *r, struct errinfo *ei)
+{
+	enum err rc = db_prepare(r->db,
+		"SELECT seq, state, hash, body FROM records WHERE seq > ?1 ORDER BY seq LIMIT ?2", &r->page, ei);
+
+	if (rc == OK)
+		rc = db_prepare(r->db,
+			"SELECT seq, state, hash, body FROM records"
+			" WHERE state = ?1 AND state <> 0 AND seq > ?2 ORDER BY seq LIMIT ?3",
+			&r->page_state, ei);
+	if (rc == OK)
+		rc = db_prepare(r->db, "SELECT seq, state, hash, body FROM records ORDER BY seq DESC LIMIT 1",
+			&r->head, ei);
+	if (rc == OK)
+		rc = db_prepare(r->db, "SELECT value FROM meta WHERE key = ?1", &r->meta, ei);
+	if (rc == OK)
+		rc = db_prepare(r->db, "SELECT seq FROM cursors ORDER BY seq LIMIT 1", &r->min_cursor, ei);
+	return rc;
+}
+
+enum err
+store_reader_open(const char *path, enum store_reader_mode mode, struct store_reader **out,
+	struct errinfo *ei)
+{
+	*out = NULL;
+	struct store_reader *r = mem_zalloc(1, sizeof(*r));
+	if (r == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	r->magic = READER_MAGIC;
+	enum err rc = db_open(path, mode == STORE_READ_COPY ? DB_WRITE : DB_READ, READER_BUSY_MS, &r->db, ei);
+	if (rc == OK)
+		rc = schema_check(r->db, ei);
+	if (rc == OK)
+		rc = prepare_all(r, ei);
+	if (rc != OK)
+		store_reader_free(&r);
+	*out = r;
+	return rc;
+}
+
+void
+store_reader_free(struct store_reader **r)
+{
+	if (*r == NULL)
+		return;
+	OBJ_CHECK(*r, READER_MAGIC);
+	db_stmt_free(&(*r)->page);
+	db_stmt_free(&(*r)->page_state);
+	db_stmt_free(&(*r)->head);
+	db_stmt_free(&(*r)->meta);
+	db_stmt_free(&(*r)->min_cursor);
+	db_free(&(*r)->db);
+	(*r)->magic = 0;
+	mem_free(*r);
+	*r = NULL;
+}
+
+enum err
+store_reader_page(struct store_reader *r, uint64_t after, size_t max, store_visit_fn visit, void *arg,
+	size_t *n, struct errinfo *ei)
+{
+	OBJ_CHECK(r, READER_MAGIC);
+	MUST(max <= STORE_PAGE_MAX);
+	db_bind_int(r->page, 1, (int64_t)after);
+	db_bind_int(r->page, 2, (int64_t)max);
+	return store_visit_rows(r->page, visit, arg, n, ei);
+}
+
+enum err
+store_reader_page_state(struct store_reader *r, int state, uint64_t after, size_t max, store_visit_fn visit,
+	void *arg, struct errinfo *ei)
+{
+	OBJ_CHECK(r, READER_MAGIC);
+	MUST(max <= STORE_PAGE_MAX);
+	db_bind_int(r->page_state, 1, state);
+	db_bind_int(r->page_state, 2, (int64_t)after);
+	db_bind_int(r->page_state, 3, (int64_t)max);
+	return store_visit_rows(r->page_state, visit, arg, NULL, ei);
+}
+
+enum err
+store_reader_head(struct store_reader *r, struct chain_head *out, struct errinfo *ei)
+{
+	OBJ_CHECK(r, READER_MAGIC);
+	return store_read_head(r->head, out, ei);
+}
+
+enum err
+store_reader_meta(struct store_reader *r, const char *key, struct buf *out, struct errinfo *ei)
+{
+	bool has_row = false;
+
+	OBJ_CHECK(r, READER_MAGIC);
+	db_bind_text(r->meta, 1, span_cstr(key));
+	enum err rc = db_step(r->meta, &has_row, ei);
+	if (rc == OK && !has_row)
+		return ERR(ei, ERR_NOT_FOUND, "no meta value %s", key);
+	if (rc == OK) {
+		buf_add_span(out, db_column_bytes(r->meta, 0));
+		db_reset(r->meta);
+	}
+	return rc;
+}
+
+enum err
+store_reader_min_cursor(struct store_reader *r, uint64_t *out, struct errinfo *ei)
+{
+	bool has_row = false;
+
+	OBJ_CHECK(r, READER_MAGIC);
+	*out = UINT64_MAX;
+	enum err rc = db_step(r->min_cursor, &has_row, ei);
+	if (rc == OK && has_row) {
+		int64_t v = db_column_int(r->min_cursor, 0);
+		*out = v > 0 ? (uint64_t)v : 0;
+		db_reset(r->min_cursor);
+	}
+	return rc;
+}
