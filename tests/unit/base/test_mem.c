@@ -1,0 +1,153 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* The heap door: counting, chosen failures, overflow. */
+#include "base/mem.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "support/test.h"
+
+TEST(live_counts_blocks)
+{
+	long before = mem_live();
+	void *a = mem_alloc(10);
+	void *b = mem_zalloc(2, 5);
+	char *c = mem_dup_cstr("text");
+
+	CHECK(a != NULL && b != NULL && c != NULL);
+	CHECK_INT(mem_live() - before, 3);
+	mem_free(a);
+	mem_free(b);
+	mem_free(c);
+	mem_free(NULL);
+	CHECK_INT(mem_live(), before);
+}
+
+TEST(no_bytes_give_unique_blocks)
+{
+	void *a = mem_alloc(0);
+	void *b = mem_zalloc(0, 8);
+	void *c = mem_zalloc(8, 0);
+
+	CHECK(a != NULL && b != NULL && c != NULL);
+	CHECK(a != b && b != c && a != c);
+	mem_free(a);
+	mem_free(b);
+	mem_free(c);
+}
+
+TEST(zalloc_refuses_overflow)
+{
+	long before = mem_live();
+
+	CHECK(mem_zalloc(SIZE_MAX / 2, 3) == NULL);
+	CHECK(mem_zalloc(3, SIZE_MAX / 2) == NULL);
+	CHECK_INT(mem_live(), before);
+}
+
+TEST(zalloc_gives_zeros)
+{
+	static const unsigned char zeros[64];
+	unsigned char *p = mem_zalloc(8, 8);
+
+	CHECK(p != NULL && memcmp(p, zeros, sizeof(zeros)) == 0);
+	mem_free(p);
+}
+
+TEST(chosen_allocation_fails_once)
+{
+	void *p[3];
+
+	mem_fail_at(2);
+	for (size_t i = 0; i < ARRAY_LEN(p); i++)
+		p[i] = mem_alloc(1);
+	CHECK(p[0] != NULL);
+	CHECK(p[1] == NULL);
+	CHECK(p[2] != NULL);
+	mem_free(p[0]);
+	mem_free(p[2]);
+}
+
+TEST(zero_turns_failing_off)
+{
+	mem_fail_at(1);
+	mem_fail_at(0);
+	void *p = mem_alloc(1);
+	CHECK(p != NULL);
+	mem_free(p);
+}
+
+TEST(failed_realloc_leaves_the_block)
+{
+	long before = mem_live();
+	char *p = mem_dup_cstr("abc");
+
+	CHECK(p != NULL);
+	mem_fail_at(1);
+	CHECK(mem_realloc(p, 100) == NULL);
+	CHECK_STR(p, "abc");
+	char *q = mem_realloc(p, 100);
+	CHECK_STR(q, "abc");
+	CHECK_INT(mem_live() - before, 1);
+	mem_free(q);
+	CHECK_INT(mem_live(), before);
+}
+
+TEST(realloc_of_nothing_allocates)
+{
+	long before = mem_live();
+	void *p = mem_realloc(NULL, 4);
+
+	CHECK(p != NULL);
+	CHECK_INT(mem_live() - before, 1);
+	mem_free(p);
+}
+
+TEST(count_grows_by_every_try)
+{
+	unsigned long before = mem_count();
+
+	mem_fail_at(1);
+	CHECK(mem_alloc(1) == NULL);
+	void *p = mem_alloc(1);
+	CHECK_INT(mem_count() - before, 2);
+	mem_free(p);
+}
+
+TEST(dup_span_keeps_nul_bytes)
+{
+	char *p = mem_dup_span(span_of("a\0b", 3));
+
+	CHECK(p != NULL && memcmp(p, "a\0b", 4) == 0);
+	mem_free(p);
+	p = mem_dup_span(SPAN_NONE);
+	CHECK_STR(p, "");
+	mem_free(p);
+}
+
+TEST(wipe_clears)
+{
+	char text[8] = "secret!";
+
+	mem_wipe(text, sizeof(text));
+	mem_wipe(NULL, 0);
+	for (size_t i = 0; i < sizeof(text); i++)
+		CHECK_INT(text[i], 0);
+}
+
+TEST(need_returns_memory)
+{
+	void *p = mem_need(8);
+	char *s = mem_need_cstr("x");
+
+	CHECK_STR(s, "x");
+	mem_free(p);
+	mem_free(s);
+}
+
+SUITE("mem", TEST_ROW(live_counts_blocks), TEST_ROW(no_bytes_give_unique_blocks),
+	TEST_ROW(zalloc_refuses_overflow), TEST_ROW(zalloc_gives_zeros),
+	TEST_ROW(chosen_allocation_fails_once), TEST_ROW(zero_turns_failing_off),
+	TEST_ROW(failed_realloc_leaves_the_block), TEST_ROW(realloc_of_nothing_allocates),
+	TEST_ROW(count_grows_by_every_try), TEST_ROW(dup_span_keeps_nul_bytes),
+	TEST_ROW(wipe_clears), TEST_ROW(need_returns_memory))
