@@ -56,5 +56,10 @@ struct decision {
 const char *verdict_name(enum verdict v);
 /* "deny_by_default" for REASON_DENY_BY_DEFAULT. */
 const char *reason_name(enum reason r);
+/*
+ * Turns any decision into a DENY with reason r, for the answers that are not the policy's own (invalid_params,
+ * approvals_unavailable, ...): the matched rules stay, the obligations go.
+ */
+void decision_deny(struct decision *d, enum reason r);
 
 #endif
