@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two option sets compared row by row for a reload: which keys changed, and which of them may not while running. Says
- * names of keys, never values. Pure; any thread.
+ * Two option sets compared row by row for a reload: which keys changed, and which of them may not
+ * while running. Says names of keys, never values. Pure; any thread.
  */
 #include "engine.h"
 
@@ -53,7 +53,8 @@ lists_equal(const struct config_object *o, struct slot_list a, struct slot_list 
 		return false;
 	for (size_t i = 0; i < a.n * o->n_rows; i++) {
 		size_t at = i / o->n_rows * o->size;
-		if (!row_equal(&o->rows[i % o->n_rows], (const char *)a.v + at, (const char *)b.v + at))
+		if (!row_equal(&o->rows[i % o->n_rows], (const char *)a.v + at,
+			    (const char *)b.v + at))
 			return false;
 	}
 	return true;
@@ -111,11 +112,14 @@ diff_object(struct issue_list *l, const struct config_object *o, const char *pre
 		char path[PATH_MAX_BYTES];
 		if (row_equal(row, before, after))
 			continue;
-		snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", row->name);
+		snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] != '\0' ? "." : "",
+			row->name);
 		if (row->type == CONFIG_TYPE_OBJECT)
-			diff_object(l, row->object, path, row_get(row, before), row_get(row, after));
+			diff_object(
+				l, row->object, path, row_get(row, before), row_get(row, after));
 		else if ((row->flags & CONFIG_RELOAD) != 0)
-			issue_add(l, CONFIG_INFO, NULL, arena_printf(l->arena, "%s: changed", path));
+			issue_add(
+				l, CONFIG_INFO, NULL, arena_printf(l->arena, "%s: changed", path));
 		else
 			issue_add(l, CONFIG_ERROR, NULL,
 				arena_printf(l->arena, "%s: cannot change while running", path));

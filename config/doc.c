@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables as the configuration reference in Markdown: a section and a table per object, in the order of the rows.
- * Pure; any thread.
+ * The tables as the configuration reference in Markdown: a section and a table per object, in the
+ * order of the rows. Pure; any thread.
  */
 #include "engine.h"
 
@@ -9,6 +9,17 @@
 
 #include "base/buf.h"
 #include "config/print.h"
+
+/* Text for a cell: the bar that would end it is escaped. */
+static void
+put_cell(const char *text, struct buf *out)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '|')
+			buf_add_char(out, '\\');
+		buf_add_char(out, *text);
+	}
+}
 
 /* Words separated by ", " with the empty one left out. */
 static void
@@ -43,9 +54,11 @@ put_default(const struct config_row *row, struct buf *out)
 {
 	if ((row->flags & CONFIG_REQUIRED) != 0 && row->def == NULL)
 		BUF_ADD_LIT(out, "required");
-	else if (row->def != NULL && row->def[0] != '\0')
-		buf_printf(out, "`%s`", row->def);
-	else if (row->type == CONFIG_TYPE_BOOL)
+	else if (row->def != NULL && row->def[0] != '\0') {
+		buf_add_char(out, '`');
+		put_cell(row->def, out);
+		buf_add_char(out, '`');
+	} else if (row->type == CONFIG_TYPE_BOOL)
 		BUF_ADD_LIT(out, "`false`");
 	else if (row->type == CONFIG_TYPE_INT)
 		BUF_ADD_LIT(out, "`0`");
@@ -63,7 +76,7 @@ put_env(const struct config_row *row, const char *path, bool in_list, struct buf
 static void
 put_meaning(const struct config_row *row, struct buf *out)
 {
-	buf_add_cstr(out, row->prose);
+	put_cell(row->prose, out);
 	switch (row->unbuilt) {
 	case CONFIG_BUILT:
 		break;
@@ -112,10 +125,12 @@ put_rows(const struct config_object *o, const char *prefix, bool in_list, struct
 		if (row->type == CONFIG_TYPE_OBJECT)
 			continue;
 		if (!has_head)
-			BUF_ADD_LIT(out, "| Key | Type | Default | Range | Environment | Reload | Meaning |\n"
+			BUF_ADD_LIT(out, "| Key | Type | Default | Range | Environment | Reload | "
+					 "Meaning |\n"
 					 "|---|---|---|---|---|---|---|\n");
 		has_head = true;
-		snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", row->name);
+		snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] != '\0' ? "." : "",
+			row->name);
 		put_row(row, path, in_list, out);
 	}
 	if (has_head)
@@ -132,8 +147,8 @@ put_object(const struct config_object *o, const char *prefix, bool in_list, stru
 		if (!is_nested(row))
 			continue;
 		bool is_list = row->type == CONFIG_TYPE_LIST;
-		snprintf(path, sizeof(path), "%s%s%s%s", prefix, prefix[0] != '\0' ? "." : "", row->name,
-			is_list ? "[]" : "");
+		snprintf(path, sizeof(path), "%s%s%s%s", prefix, prefix[0] != '\0' ? "." : "",
+			row->name, is_list ? "[]" : "");
 		buf_printf(out, "## %s\n\n%s\n\n", path, row->object->prose);
 		put_object(row->object, path, in_list || is_list, out);
 	}

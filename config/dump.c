@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The effective configuration as text. Secrets come out as "(secret)", numbered where they are names. Must never print
- * a secret's bytes or length. Pure; any thread.
+ * The effective configuration as text. Secrets come out as "(secret)", numbered where they are
+ * names. Must never print a secret's bytes or length. Pure; any thread.
  */
 #include "engine.h"
 #include "printer.h"

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the engine share: one load in progress, the object it is reading, where a value came from. Private;
- * one thread per load.
+ * What the files of the engine share: one load in progress, the object it is reading, where a value
+ * came from. Private; one thread per load.
  */
 #ifndef CONFIG_ENGINE_H
 #define CONFIG_ENGINE_H
@@ -41,14 +41,15 @@ struct config_scope {
 	bool in_list;                 /* or something around it is: no environment, no overrides */
 };
 
-/* One row's value before it is read: a node of the file, or texts from elsewhere; neither: absent. */
+/* One row's value before it is read: a node of the file, or texts from elsewhere; neither: absent.
+ */
 struct given {
 	const struct json *node;
-	const char *origin;        /* variable or flag; NULL: the file or the default */
-	const struct span *texts;  /* NULL when from the file */
+	const char *origin;       /* variable or flag; NULL: the file or the default */
+	const struct span *texts; /* NULL when from the file */
 	size_t n_texts;
-	struct span one;           /* what texts may point to */
-	bool split;                /* a list is one text with commas */
+	struct span one; /* what texts may point to */
+	bool split;      /* a list is one text with commas */
 	bool is_default;
 };
 
@@ -98,20 +99,22 @@ void scope_path(const struct config_scope *s, const char *key, char out[PATH_MAX
 /* Adds "place: path: text". path "" leaves it out. */
 void scope_issue(struct loader *l, enum config_level level, const struct place *at,
 	const char *path, const char *fmt, ...) PRINTF_LIKE(5, 6);
-/* Where the value of row comes from: flag, environment or file. The environment text in *text (may be NULL). */
+/* Where the value of row comes from: flag, environment or file. The environment text in *text (may
+ * be NULL). */
 const char *scope_origin(const struct config_scope *s, const struct config_row *row,
 	const struct config_override **override, const char **text);
 
 /* issue.c */
 void issue_list_init(struct issue_list *l, struct arena *a);
-void issue_add(struct issue_list *l, enum config_level level, const struct json *node,
-	struct span text);
+void issue_add(
+	struct issue_list *l, enum config_level level, const struct json *node, struct span text);
 /* Sorts, fills *report; OK, ERR_INVALID with the first error in ei, ERR_NOMEM. */
 enum err issue_list_close(struct issue_list *l, struct config_report *report, struct errinfo *ei);
 
-/* value.c: one row's value from what is given into its slot; problems become issues. Not OBJECT, LIST. */
-void value_read(struct config_scope *s, const struct config_row *row, const struct given *g,
-	void *options);
+/* value.c: one row's value from what is given into its slot; problems become issues. Not OBJECT,
+ * LIST. */
+void value_read(
+	struct config_scope *s, const struct config_row *row, const struct given *g, void *options);
 
 /* value_text.c: what single texts and lists have in common. Each says false with an issue. */
 /* Fails the row at the place of g, or of node when not NULL. */
@@ -127,11 +130,15 @@ MUSTCHECK bool value_check_text(struct config_scope *s, const struct config_row 
 MUSTCHECK bool value_find_word(struct config_scope *s, const struct config_row *row,
 	const struct given *g, const struct json *node, struct span text, int *index);
 
+/* The text in quotes, escaped and cut, in the scratch arena; never NULL. For rows that are not
+ * secret. */
+const char *value_quote(struct config_scope *s, struct span text);
+
 /* value_list.c */
 MUSTCHECK bool value_read_strings(struct config_scope *s, const struct config_row *row,
 	const struct given *g, struct config_strings *out);
-MUSTCHECK bool value_read_map(struct config_scope *s, const struct config_row *row,
-	const struct given *g, void *options);
+MUSTCHECK bool value_read_map(
+	struct config_scope *s, const struct config_row *row, const struct given *g, void *options);
 MUSTCHECK bool value_read_map_strings(struct config_scope *s, const struct config_row *row,
 	const struct given *g, struct config_map_strings *out);
 

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables as a commented YAML file: required keys stand ready to be filled in, the others are commented out with
- * their default. Parts that are not built are left out. Pure; any thread.
+ * The tables as a commented YAML file: required keys stand ready to be filled in, the others are
+ * commented out with their default. Parts that are not built are left out. Pure; any thread.
  */
 #include "engine.h"
 
@@ -13,36 +13,37 @@
 
 #define COMMENT_COLUMNS 96
 
-/* One place in the file: how deep, and whether all below is commented out. */
+/* One place in the file. */
 struct level {
 	unsigned depth;
+	unsigned comment_depth; /* where the "# " of commented-out lines stands */
 	bool is_comment;
 	bool dash; /* the next key starts a list element */
 };
 
+/* Taking "# " away leaves a line that is indented as it must be. */
 static void
-start_line(struct level *at, bool is_comment, struct buf *out)
+start_line(const struct level *at, struct buf *out)
 {
-	for (unsigned i = 0; i < at->depth; i++) {
-		bool is_last = i + 1 == at->depth;
-		if (at->is_comment && i == 0)
-			BUF_ADD_LIT(out, "# ");
-		else
-			buf_add_cstr(out, is_last && at->dash && !is_comment ? "- " : "  ");
-	}
-	if (at->is_comment && at->depth == 0)
+	unsigned level = 0;
+
+	for (; at->is_comment && level < at->comment_depth; level++)
+		BUF_ADD_LIT(out, "  ");
+	if (at->is_comment)
 		BUF_ADD_LIT(out, "# ");
-	if (!is_comment)
-		at->dash = false;
+	for (; level < at->depth; level++)
+		buf_add_cstr(out, at->dash && level + 1 == at->depth ? "- " : "  ");
 }
 
 /* Prose as comment lines of bounded width, broken at blanks. */
 static void
-put_prose(struct level *at, const char *text, struct buf *out)
+put_prose(const struct level *at, const char *text, struct buf *out)
 {
+	struct level line = *at;
 	struct span rest = span_cstr(text);
 	size_t width = COMMENT_COLUMNS - 2 * (size_t)at->depth;
 
+	line.dash = false;
 	while (rest.n > 0) {
 		size_t n = rest.n;
 		if (n > width) {
@@ -51,7 +52,7 @@ put_prose(struct level *at, const char *text, struct buf *out)
 				n--;
 			n = n == 0 ? width : n;
 		}
-		start_line(at, true, out);
+		start_line(&line, out);
 		BUF_ADD_LIT(out, "# ");
 		buf_add_span(out, span_of(rest.p, n));
 		buf_add_char(out, '\n');
@@ -94,7 +95,8 @@ put_value(const struct config_row *row, struct buf *out)
 		json_quote(out, span_cstr(row->def));
 		return;
 	case CONFIG_TYPE_ENUM:
-		json_quote(out, row->def != NULL ? span_cstr(row->def) : config_word(row->words, 0));
+		json_quote(
+			out, row->def != NULL ? span_cstr(row->def) : config_word(row->words, 0));
 		return;
 	case CONFIG_TYPE_STRINGS:
 	case CONFIG_TYPE_PATHS:
@@ -114,31 +116,42 @@ put_value(const struct config_row *row, struct buf *out)
 
 static void put_object(struct level *at, const struct config_object *o, struct buf *out);
 
+static struct level
+commented_out(const struct level *at)
+{
+	struct level line = *at;
+
+	if (!line.is_comment) {
+		line.is_comment = true;
+		line.comment_depth = line.depth;
+	}
+	return line;
+}
+
 static void
 put_nested(struct level *at, const struct config_row *row, struct buf *out)
 {
 	bool is_list = row->type == CONFIG_TYPE_LIST;
-	struct level inner = {.depth = at->depth + (is_list ? 2 : 1), .dash = is_list};
+	struct level line = is_list ? commented_out(at) : *at;
 
-	inner.is_comment = at->is_comment || is_list;
 	put_prose(at, row->prose, out);
-	struct level line = *at;
-	line.is_comment = inner.is_comment;
-	start_line(&line, false, out);
+	start_line(&line, out);
+	at->dash = false;
 	buf_printf(out, "%s:\n", row->name);
-	put_object(&inner, row->object, out);
+	line.depth += is_list ? 2 : 1;
+	line.dash = is_list;
+	put_object(&line, row->object, out);
 }
 
 static void
 put_row(struct level *at, const struct config_row *row, struct buf *out)
 {
-	struct level line = *at;
 	bool is_open = (row->flags & CONFIG_REQUIRED) != 0 && row->def == NULL;
+	struct level line = is_open ? *at : commented_out(at);
 
 	put_prose(at, row->prose, out);
-	line.is_comment = at->is_comment || !is_open;
-	start_line(&line, false, out);
-	at->dash = line.dash;
+	start_line(&line, out);
+	at->dash = false;
 	buf_printf(out, "%s: ", row->name);
 	put_value(row, out);
 	buf_add_char(out, '\n');

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The errors and notes of one load or diff: a bounded list, errors first, in the order of the file. Keeps counting
- * errors that it has no room for. One thread.
+ * The errors and notes of one load or diff: a bounded list, errors first, in the order of the file.
+ * Keeps counting errors that it has no room for. One thread.
  */
 #include "engine.h"
 

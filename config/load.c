@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A configuration from its text: parse into a tree of its own arena, read the tree by the tables, wipe what the tree
- * held of secrets. Never leaves half a configuration behind. Start-up and reload, one thread per load.
+ * A configuration from its text: parse into a tree of its own arena, read the tree by the tables,
+ * wipe what the tree held of secrets. Never leaves half a configuration behind. Start-up and
+ * reload, one thread per load.
  */
 #include "engine.h"
 
@@ -44,7 +45,8 @@ fault_text(enum json_fault f)
 	return "invalid syntax";
 }
 
-/* Worded here from the fault and its place: the parser's own text may quote a name that is an API key. */
+/* Worded here from the fault and its place: the parser's own text may quote a name that is an API
+ * key. */
 static enum err
 parse_json(struct loader *l, const struct json **tree, struct errinfo *ei)
 {
@@ -55,10 +57,27 @@ parse_json(struct loader *l, const struct json **tree, struct errinfo *ei)
 	if (rc == OK)
 		return OK;
 	if (je.fault == JSON_FAULT_TRAILING)
-		return ERR(ei, ERR_PARSE, "config contains trailing data at %s:%u:%u", in->file, je.line,
-			je.column);
+		return ERR(ei, ERR_PARSE, "config contains trailing data at %s:%u:%u", in->file,
+			je.line, je.column);
 	return ERR(ei, rc, "decode config: %s:%u:%u: %s", in->file, je.line, je.column,
 		fault_text(je.fault));
+}
+
+/* Cuts the reader's text before the first name it quotes or path it gives: that too may be an API
+ * key. */
+static void
+hide_names(char *msg, size_t from)
+{
+	if (from > strlen(msg))
+		return;
+	char *quote = strchr(msg + from, '"');
+	char *path = strstr(msg + from, " at $");
+	char *end = quote != NULL && (path == NULL || quote < path) ? quote : path;
+	if (end == NULL)
+		return;
+	while (end > msg + from && end[-1] == ' ')
+		end--;
+	*end = '\0';
 }
 
 static enum err
@@ -67,9 +86,10 @@ parse_text(struct loader *l, const struct json **tree, struct errinfo *ei)
 	if (!l->yaml)
 		return parse_json(l, tree, ei);
 	enum err rc = yaml_parse(l->in->text, l->in->file, l->scratch, tree, ei);
-	if (rc != OK)
-		return ERR_WRAP(ei, rc, "decode config");
-	return OK;
+	if (rc == OK)
+		return OK;
+	hide_names(ei->msg, strlen(l->in->file));
+	return ERR_WRAP(ei, rc, "decode config");
 }
 
 static bool
@@ -107,7 +127,8 @@ refuse_unknown_overrides(struct loader *l)
 	}
 }
 
-/* The arena is about to be freed and everything in it is ours: the tree's const only keeps readers from writing. */
+/* The arena is about to be freed and everything in it is ours: the tree's const only keeps readers
+ * from writing. */
 static void
 wipe_span(struct span s, struct span keep)
 {
@@ -118,7 +139,8 @@ wipe_span(struct span s, struct span keep)
 		mem_wipe((void *)at, s.n);
 }
 
-/* Overwrites what the parser copied; what it borrowed from the caller's text stays for the caller to wipe. */
+/* Overwrites what the parser copied; what it borrowed from the caller's text stays for the caller
+ * to wipe. */
 static void
 wipe_tree(const struct json *v, struct span text, unsigned depth)
 {

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * One object of the file against its table: unknown names, then each row from override, environment, file or default,
- * inner objects and lists in turn, then the object's checks. Depth is bounded by the tables. One thread per load.
+ * One object of the file against its table: unknown names, then each row from override,
+ * environment, file or default, inner objects and lists in turn, then the object's checks. Depth is
+ * bounded by the tables. One thread per load.
  */
 #include "engine.h"
 
@@ -23,29 +24,29 @@ refuse_unknown(struct config_scope *s)
 		char path[PATH_MAX_BYTES];
 		if (row_find(s->object, c->name) != NULL)
 			continue;
-		struct span shown = span_of(c->name.p, c->name.n < NAME_BYTES_MAX ? c->name.n : NAME_BYTES_MAX);
+		struct span shown =
+			span_of(c->name.p, c->name.n < NAME_BYTES_MAX ? c->name.n : NAME_BYTES_MAX);
 		buf_init_arena(&name, s->loader->scratch, PATH_MAX_BYTES);
 		json_quote(&name, shown);
 		buf_init_arena(&hint, s->loader->scratch, PATH_MAX_BYTES);
 		row_suggest(s->loader->root, s->object, shown, &hint);
 		scope_path(s, "", path);
 		scope_issue(s->loader, CONFIG_ERROR, &at, path, "unknown key %.*s%s%.*s",
-			SPAN_ARG(buf_span(&name)), hint.n > 0 ? ", " : "", SPAN_ARG(buf_span(&hint)));
+			SPAN_ARG(buf_span(&name)), hint.n > 0 ? ", " : "",
+			SPAN_ARG(buf_span(&hint)));
 	}
 }
 
-/* The node of the row, with null as a section without content; a null value is refused. */
+/* The node of the row; a section or list without content (null) counts as absent, a null value is
+ * refused later. */
 static const struct json *
-find_node(struct config_scope *s, const struct config_row *row)
+find_node(const struct config_scope *s, const struct config_row *row)
 {
 	const struct json *node = json_find_cstr(s->node, row->name);
-	struct given g = {.node = node};
+	bool may_be_null = row->type == CONFIG_TYPE_OBJECT || row->type == CONFIG_TYPE_LATER ||
+			   row_is_list(row);
 
-	if (node == NULL || node->type != JSON_NULL)
-		return node;
-	if (row->type != CONFIG_TYPE_OBJECT && row->type != CONFIG_TYPE_LATER && !row_is_list(row))
-		value_fail(s, row, &g, NULL, "null is not a value; leave the key out for the default");
-	return NULL;
+	return node != NULL && node->type == JSON_NULL && may_be_null ? NULL : node;
 }
 
 static void
@@ -88,7 +89,8 @@ collect(struct config_scope *s, struct given *v)
 	}
 }
 
-/* The default as text: what the row says, or the zero of its type; false for lists and maps without one. */
+/* The default as text: what the row says, or the zero of its type; false for lists and maps without
+ * one. */
 static bool
 default_text(const struct config_row *row, struct span *out)
 {
@@ -137,8 +139,8 @@ read_value(struct config_scope *s, const struct config_row *row, struct given *g
 }
 
 static void
-read_list(struct config_scope *s, const struct config_row *row, const struct given *g,
-	void *options)
+read_list(
+	struct config_scope *s, const struct config_row *row, const struct given *g, void *options)
 {
 	const struct json *node = g->node;
 	struct slot_list list = {NULL, 0};
@@ -164,8 +166,14 @@ read_list(struct config_scope *s, const struct config_row *row, const struct giv
 	slot_set_list(row_slot(row, options), list);
 	size_t i = 0;
 	for (const struct json *c = node->first; c != NULL; c = c->next, i++) {
-		struct config_scope inner = {.loader = s->loader, .parent = s, .object = row->object,
-			.row = row, .node = c, .index = i, .is_element = true, .in_list = true};
+		struct config_scope inner = {.loader = s->loader,
+			.parent = s,
+			.object = row->object,
+			.row = row,
+			.node = c,
+			.index = i,
+			.is_element = true,
+			.in_list = true};
 		object_read(&inner, (char *)list.v + i * row->object->size);
 	}
 }
@@ -178,8 +186,12 @@ read_row(struct config_scope *s, const struct config_row *row, struct given *g, 
 		return;
 	}
 	if (row->type == CONFIG_TYPE_OBJECT) {
-		struct config_scope inner = {.loader = s->loader, .parent = s, .object = row->object,
-			.row = row, .node = g->node, .in_list = s->in_list};
+		struct config_scope inner = {.loader = s->loader,
+			.parent = s,
+			.object = row->object,
+			.row = row,
+			.node = g->node,
+			.in_list = s->in_list};
 		object_read(&inner, row_slot(row, options));
 		return;
 	}

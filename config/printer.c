@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* See printer.h. Strings are JSON strings in both forms: YAML's double-quoted form reads them the same. */
+/* See printer.h. Strings are JSON strings in both forms: YAML's double-quoted form reads them the
+ * same. */
 #include "printer.h"
 
 #include "base/buf.h"

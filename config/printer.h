@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nested text in block YAML or in indented JSON from the same calls. The caller keeps opens and closes in pairs; failure
- * is that of the buffer. Private; one thread.
+ * Nested text in block YAML or in indented JSON from the same calls. The caller keeps opens and
+ * closes in pairs; failure is that of the buffer. Private; one thread.
  */
 #ifndef CONFIG_PRINTER_H
 #define CONFIG_PRINTER_H

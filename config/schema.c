@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables as JSON Schema 2020-12, for editors and linters. It says what the file may hold; keys that the environment
- * may give are never required by it. Pure; any thread.
+ * The tables as JSON Schema 2020-12, for editors and linters. It says what the file may hold; keys
+ * that the environment may give are never required by it. Pure; any thread.
  */
 #include "engine.h"
 #include "printer.h"
@@ -81,7 +81,7 @@ put_default(struct printer *p, const struct config_row *row)
 	if (row->type == CONFIG_TYPE_BOOL && parse_bool(span_cstr(row->def), &b))
 		printer_bool(p, b);
 	else if (row->type == CONFIG_TYPE_INT &&
-		parse_int(span_cstr(row->def), INT64_MIN, INT64_MAX, &n))
+		 parse_int(span_cstr(row->def), INT64_MIN, INT64_MAX, &n))
 		printer_int(p, n);
 	else
 		printer_string(p, span_cstr(row->def));
@@ -117,7 +117,8 @@ put_type(struct printer *p, const struct config_row *row)
 	case CONFIG_TYPE_MAP:
 	case CONFIG_TYPE_MAP_STRINGS:
 		put_text(p, "type", "object");
-		put_item_schema(p, "additionalProperties", row, row->type == CONFIG_TYPE_MAP_STRINGS);
+		put_item_schema(
+			p, "additionalProperties", row, row->type == CONFIG_TYPE_MAP_STRINGS);
 		return;
 	case CONFIG_TYPE_LIST:
 		put_text(p, "type", "array");

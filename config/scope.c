@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the reader is: the path of a key, the place of its value in the file or the environment, and the issues that
- * name both. Never puts a value of a secret row into a message. One thread per load.
+ * Where the reader is: the path of a key, the place of its value in the file or the environment,
+ * and the issues that name both. Never puts a value of a secret row into a message. One thread per
+ * load.
  */
 #include "engine.h"
 
@@ -21,7 +22,8 @@ put_path(const struct config_scope *s, char *out, size_t size)
 	}
 	size_t at = put_path(s->parent, out, size);
 	int n = s->is_element
-			? snprintf(out + at, size - at, "%s%s[%zu]", at > 0 ? "." : "", s->row->name, s->index)
+			? snprintf(out + at, size - at, "%s%s[%zu]", at > 0 ? "." : "",
+				  s->row->name, s->index)
 			: snprintf(out + at, size - at, "%s%s", at > 0 ? "." : "", s->row->name);
 	at += n > 0 ? (size_t)n : 0;
 	return at < size ? at : size - 1;
@@ -48,11 +50,13 @@ issue_va(struct loader *l, enum config_level level, const struct place *at, cons
 	if (at->origin != NULL)
 		snprintf(place, sizeof(place), "%s: ", at->origin);
 	else if (at->node != NULL && file[0] != '\0')
-		snprintf(place, sizeof(place), "%s:%u:%u: ", file, at->node->line, at->node->column);
+		snprintf(
+			place, sizeof(place), "%s:%u:%u: ", file, at->node->line, at->node->column);
 	else if (file[0] != '\0')
 		snprintf(place, sizeof(place), "%s: ", file);
 	issue_add(&l->issues, level, at->origin == NULL ? at->node : NULL,
-		arena_printf(l->arena, "%s%s%s%s", place, path, path[0] != '\0' ? ": " : "", reason));
+		arena_printf(
+			l->arena, "%s%s%s%s", place, path, path[0] != '\0' ? ": " : "", reason));
 }
 
 void
@@ -153,8 +157,8 @@ config_fail(struct config_scope *scope, const char *key, const char *fmt, ...)
 }
 
 void
-config_note(struct config_scope *scope, enum config_level level, const char *key, const char *fmt,
-	...)
+config_note(
+	struct config_scope *scope, enum config_level level, const char *key, const char *fmt, ...)
 {
 	va_list ap;
 

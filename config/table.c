@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Questions about rows and about the members they make: names, nearest names, environment names, words, look-ups in
- * maps. Pure; any thread.
+ * Questions about rows and about the members they make: names, nearest names, environment names,
+ * words, look-ups in maps. Pure; any thread.
  */
 #include "engine.h"
 

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * One row's value, from a node of the file or a text from elsewhere, into its member: type, range, required, not
- * built yet. A default goes the same way as what an operator wrote. One thread per load.
+ * One row's value, from a node of the file or a text from elsewhere, into its member: type, range,
+ * required, not built yet. A default goes the same way as what an operator wrote. One thread per
+ * load.
  */
 #include "engine.h"
 
@@ -42,7 +43,7 @@ read_bool(struct config_scope *s, const struct config_row *row, const struct giv
 		return false;
 	if (parse_bool(text, out))
 		return true;
-	value_fail(s, row, g, NULL, "is neither true nor false");
+	value_fail(s, row, g, NULL, "%s is neither true nor false", value_quote(s, text));
 	return false;
 }
 
@@ -77,10 +78,8 @@ read_int(struct config_scope *s, const struct config_row *row, const struct give
 		return true;
 	}
 	int cut = text.n > 40 ? 40 : (int)text.n;
-	if (g->node == NULL && !is_whole(text))
-		value_fail(s, row, g, NULL, "is not an integer");
-	else if (!is_whole(text))
-		value_fail(s, row, g, NULL, "%.*s is not an integer", cut, text.p);
+	if (!is_whole(text))
+		value_fail(s, row, g, NULL, "%s is not an integer", value_quote(s, text));
 	else
 		value_fail(s, row, g, NULL, "%.*s is outside %lld..%lld%s%s", cut, text.p,
 			(long long)row->min, (long long)row->max, row->unit != NULL ? " " : "",
@@ -156,8 +155,8 @@ read_later(struct config_scope *s, const struct config_row *row, const struct gi
 }
 
 static bool
-read_slot(struct config_scope *s, const struct config_row *row, const struct given *g,
-	void *options)
+read_slot(
+	struct config_scope *s, const struct config_row *row, const struct given *g, void *options)
 {
 	void *slot = row_slot(row, options);
 
@@ -266,8 +265,8 @@ say_status(struct config_scope *s, const struct config_row *row, const struct gi
 }
 
 void
-value_read(struct config_scope *s, const struct config_row *row, const struct given *g,
-	void *options)
+value_read(
+	struct config_scope *s, const struct config_row *row, const struct given *g, void *options)
 {
 	void *slot = row_slot(row, options);
 

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Values with elements: lists of texts and maps by name. Every element is checked, so that all faults of a list are
- * reported in one run; maps come out ordered by name. Names and values of secret maps never reach a message.
+ * Values with elements: lists of texts and maps by name. Every element is checked, so that all
+ * faults of a list are reported in one run; maps come out ordered by name. Names and values of
+ * secret maps never reach a message.
  */
 #include "engine.h"
 
@@ -84,7 +85,8 @@ read_array(struct config_scope *s, const struct config_row *row, const struct gi
 	return ok;
 }
 
-/* The parts of "a, b,,c" between commas: trimmed, blank ones dropped. v may be NULL to count only. */
+/* The parts of "a, b,,c" between commas: trimmed, blank ones dropped. v may be NULL to count only.
+ */
 static size_t
 split_commas(struct span text, struct span *v)
 {
@@ -138,13 +140,14 @@ value_read_strings(struct config_scope *s, const struct config_row *row, const s
 	} else if (g->node == NULL) {
 		return true;
 	} else if (node_of_type(s, row, g, g->node, JSON_ARRAY) == NULL ||
-		!read_array(s, row, g, g->node, out)) {
+		   !read_array(s, row, g, g->node, out)) {
 		return false;
 	}
 	return check_count(s, row, g, out->n);
 }
 
-/* Copies name and value of each member, in name order. Only copies stay in v: config_wipe overwrites them. */
+/* Copies name and value of each member, in name order. Only copies stay in v: config_wipe
+ * overwrites them. */
 static bool
 read_pairs(struct config_scope *s, const struct config_row *row, const struct given *g,
 	struct config_pair *v)
@@ -188,7 +191,8 @@ read_env_pair(struct config_scope *s, const struct config_row *row, const struct
 	return true;
 }
 
-/* Puts the pair at its place among n others, or over the one of that name; returns how many there are then. */
+/* Puts the pair at its place among n others, or over the one of that name; returns how many there
+ * are then. */
 static size_t
 put_pair(struct config_pair *v, size_t n, struct config_pair pair)
 {
@@ -206,8 +210,8 @@ put_pair(struct config_pair *v, size_t n, struct config_pair pair)
 }
 
 bool
-value_read_map(struct config_scope *s, const struct config_row *row, const struct given *g,
-	void *options)
+value_read_map(
+	struct config_scope *s, const struct config_row *row, const struct given *g, void *options)
 {
 	struct config_map *out = row_slot(row, options);
 	size_t n = g->node != NULL ? g->node->n : 0;

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every text of a configuration must be, wherever it stands: a string, of bounded length, without NUL, one of the
- * row's words, not a secret that a dump hid. Quotes values in messages only for rows that are not secret.
+ * What every text of a configuration must be, wherever it stands: a string, of bounded length,
+ * without NUL, one of the row's words, not a secret that a dump hid. Quotes values in messages only
+ * for rows that are not secret.
  */
 #include "engine.h"
 
@@ -17,7 +18,7 @@ static bool
 is_secret(const struct config_row *row)
 {
 	return row->type == CONFIG_TYPE_SECRET ||
-		(row->flags & (CONFIG_SECRET_KEYS | CONFIG_SECRET_VALUES)) != 0;
+	       (row->flags & (CONFIG_SECRET_KEYS | CONFIG_SECRET_VALUES)) != 0;
 }
 
 void
@@ -50,7 +51,8 @@ value_node_text(struct config_scope *s, const struct config_row *row, const stru
 	else if (s->loader->yaml && is_plain)
 		*out = node->source;
 	else {
-		value_fail(s, row, g, node, "expected a string, got %s", json_type_name(node->type));
+		value_fail(
+			s, row, g, node, "expected a string, got %s", json_type_name(node->type));
 		return false;
 	}
 	return true;
@@ -71,7 +73,8 @@ value_check_text(struct config_scope *s, const struct config_row *row, const str
 		return false;
 	}
 	if (text.n > (uint64_t)max) {
-		value_fail(s, row, g, node, "%zu bytes is over the limit of %lld", text.n, (long long)max);
+		value_fail(s, row, g, node, "%zu bytes is over the limit of %lld", text.n,
+			(long long)max);
 		return false;
 	}
 	if (is_secret(row) && is_hidden(text) && !s->loader->in->accept_hidden) {
@@ -79,6 +82,16 @@ value_check_text(struct config_scope *s, const struct config_row *row, const str
 		return false;
 	}
 	return true;
+}
+
+const char *
+value_quote(struct config_scope *s, struct span text)
+{
+	struct buf b;
+
+	buf_init_arena(&b, s->loader->scratch, ERRINFO_MAX);
+	json_quote(&b, span_of(text.p, text.n < QUOTE_BYTES_MAX ? text.n : QUOTE_BYTES_MAX));
+	return b.p != NULL ? b.p : "";
 }
 
 static void
@@ -120,9 +133,8 @@ value_find_word(struct config_scope *s, const struct config_row *row, const stru
 		return true;
 	*index = 0;
 	buf_init_arena(&b, s->loader->scratch, ERRINFO_MAX);
-	json_quote(&b, span_of(text.p, text.n < QUOTE_BYTES_MAX ? text.n : QUOTE_BYTES_MAX));
-	BUF_ADD_LIT(&b, " is not one of ");
 	list_words(row->words, &b);
-	value_fail(s, row, g, node, "%.*s", SPAN_ARG(buf_span(&b)));
+	value_fail(s, row, g, node, "%s is not one of %.*s", value_quote(s, text),
+		SPAN_ARG(buf_span(&b)));
 	return false;
 }

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tables held against their own rules, so that a wrong row fails a test and not an operator's start. Pure; any
- * thread.
+ * The tables held against their own rules, so that a wrong row fails a test and not an operator's
+ * start. Pure; any thread.
  */
 #include "engine.h"
 
@@ -21,8 +21,7 @@ struct verifier {
 	struct map *env_names;
 };
 
-static void complain(struct verifier *v, const char *path, const char *fmt, ...)
-	PRINTF_LIKE(3, 4);
+static void complain(struct verifier *v, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 static void
 complain(struct verifier *v, const char *path, const char *fmt, ...)
@@ -40,11 +39,13 @@ static void
 verify_siblings(struct verifier *v, const struct config_object *o, const struct config_row *row,
 	const char *path)
 {
-	const struct config_row *with = row->env_with != NULL ? row_find(o, span_cstr(row->env_with)) : NULL;
+	const struct config_row *with =
+		row->env_with != NULL ? row_find(o, span_cstr(row->env_with)) : NULL;
 
 	if (row->clears != NULL && row_find(o, span_cstr(row->clears)) == NULL)
 		complain(v, path, "clears %s, which is no sibling", row->clears);
-	if (row->env_with != NULL && (with == NULL || with > row || with->type != CONFIG_TYPE_STRING))
+	if (row->env_with != NULL &&
+		(with == NULL || with > row || with->type != CONFIG_TYPE_STRING))
 		complain(v, path, "env_with %s is no earlier STRING row", row->env_with);
 	if (row->type == CONFIG_TYPE_MAP_STRINGS && row->env != NULL)
 		complain(v, path, "a map of lists has no environment form");
@@ -96,18 +97,21 @@ verify_object(struct verifier *v, const struct config_object *o, const char *pre
 	for (size_t i = 0; i < o->n_rows; i++) {
 		const struct config_row *row = &o->rows[i];
 		char path[PATH_MAX_BYTES];
-		snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", row->name);
+		snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] != '\0' ? "." : "",
+			row->name);
 		verify_row(v, row, path, in_list);
 		verify_siblings(v, o, row, path);
 		has_value = has_value || row->type != CONFIG_TYPE_LATER;
 		if (row->object != NULL)
-			verify_object(v, row->object, path, in_list || row->type == CONFIG_TYPE_LIST);
+			verify_object(
+				v, row->object, path, in_list || row->type == CONFIG_TYPE_LIST);
 	}
 	if (!has_value)
 		complain(v, prefix, "the table has nothing to print");
 }
 
-/* Every default must pass as if an operator had written it; what is required and has none is left out. */
+/* Every default must pass as if an operator had written it; what is required and has none is left
+ * out. */
 static void
 verify_defaults(struct verifier *v, const struct config_object *o, struct arena *a)
 {

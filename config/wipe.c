@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Overwriting of what the tables call secret, before memory is given back. Owner's thread, no reader left. */
+/* Overwriting of what the tables call secret, before memory is given back. Owner's thread, no
+ * reader left. */
 #include "engine.h"
 
 #include "base/buf.h"

@@ -1,9 +1,10 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text into options: decode (JSON, or YAML when the name ends in .yaml or .yml), environment, overrides, defaults,
- * ranges, checks, in that order of precedence from last to first for each key (nomos-http.md 3.1, 3.5; differences:
- * every error in one run, an environment value that does not parse is an error, default paths are relative to the
- * file as well). Nothing here does I/O but config_read. Blocking start-up and reload code; never on a loop.
+ * Text into options: decode (JSON, or YAML when the name ends in .yaml or .yml), environment,
+ * overrides, defaults, ranges, checks, in that order of precedence from last to first for each key
+ * (nomos-http.md 3.1, 3.5; differences: every error in one run, an environment value that does not
+ * parse is an error, default paths are relative to the file as well). Nothing here does I/O but
+ * config_read. Blocking start-up and reload code; never on a loop.
  */
 #ifndef CONFIG_LOAD_H
 #define CONFIG_LOAD_H
@@ -38,14 +39,15 @@ struct config_override {
 };
 
 struct config_input {
-	const char *file; /* path as the operator gave it: for messages, the format, and relative paths; NULL: no file */
-	struct span text; /* its content; unused without a file */
+	const char
+		*file; /* as the operator gave it: names messages, format and folder; NULL: none */
+	struct span text;      /* its content; unused without a file */
 	const char *directory; /* relative paths start here; NULL: the folder of file, or "." */
 	config_env_fn env;     /* NULL: none */
 	void *env_arg;
 	const struct config_override *overrides;
 	size_t n_overrides;
-	bool accept_hidden; /* "(secret)" of a dump counts as a secret; never for a config that is to be served */
+	bool accept_hidden; /* take "(secret)" of a dump as a secret; never for one to be served */
 };
 
 enum config_level { CONFIG_ERROR = 0, CONFIG_WARN, CONFIG_INFO };
@@ -54,7 +56,7 @@ struct config_issue {
 	enum config_level level;
 	uint32_t line; /* 0: not in the file */
 	uint32_t column;
-	struct span text; /* "nomos.json:3:5: gateway.listen: reason"; never holds a secret; NUL behind it */
+	struct span text; /* "nomos.json:3:5: gateway.listen: reason", no secret in it, then NUL */
 };
 
 /* Errors first, then by place in the file. Lives in the arena of config_load. */
@@ -65,15 +67,16 @@ struct config_report {
 };
 
 /*
- * Fills *options (root->size bytes) and all it points to from the arena, which must live as long as they are used.
- * Returns OK with warnings and notes in *report; ERR_INVALID or ERR_PARSE with the errors in *report and the first
- * in ei ("... (and 3 more)"); ERR_NOMEM when the arena is exhausted. On failure *options is zeroed.
- * Malformed text is reported as `decode config: ...` or `config contains trailing data`.
+ * Fills *options (root->size bytes) and all it points to from the arena, which must live as long as
+ * they are used. Returns OK with warnings and notes in *report; ERR_INVALID or ERR_PARSE with the
+ * errors in *report and the first in ei ("... (and 3 more)"); ERR_NOMEM when the arena is
+ * exhausted. On failure *options is zeroed. Malformed text is reported as `decode config: ...` or
+ * `config contains trailing data`.
  */
 MUSTCHECK enum err config_load(const struct config_object *root, const struct config_input *in,
 	struct arena *a, void *options, struct config_report *report, struct errinfo *ei);
-/* Reads the file at path into text (heap buffer with a cap of CONFIG_FILE_BYTES_MAX), which the caller wipes with
- * config_wipe_text. "read config: ..." with fdio's codes. */
+/* Reads the file at path into text (heap buffer with a cap of CONFIG_FILE_BYTES_MAX), which the
+ * caller wipes with config_wipe_text. "read config: ..." with fdio's codes. */
 MUSTCHECK enum err config_read(const char *path, struct buf *text, struct errinfo *ei);
 /* Overwrites and frees the buffer of config_read. */
 void config_wipe_text(struct buf *text);
@@ -81,28 +84,22 @@ void config_wipe_text(struct buf *text);
 void config_wipe(const struct config_object *root, void *options);
 
 /*
- * Compares two loaded option sets: an ERROR for each changed key without CONFIG_RELOAD, INFO naming each other one.
- * ERR_INVALID when there is an error (first one in ei); ERR_NOMEM. *report lives in the arena.
+ * Compares two loaded option sets: an ERROR for each changed key without CONFIG_RELOAD, INFO naming
+ * each other one. ERR_INVALID when there is an error (first one in ei); ERR_NOMEM. *report lives in
+ * the arena.
  */
 MUSTCHECK enum err config_diff(const struct config_object *root, const void *before,
 	const void *after, struct arena *a, struct config_report *report, struct errinfo *ei);
 
-/* For checks. key is relative to the object ("tls.cert_file", "layers[2]", "" for itself); the place comes from it. */
+/* For checks. key is relative to the object ("tls.cert_file", "layers[2]", "" for itself); the
+ * place comes from it. */
 void config_fail(struct config_scope *scope, const char *key, const char *fmt, ...)
 	PRINTF_LIKE(3, 4);
 void config_note(struct config_scope *scope, enum config_level level, const char *key,
 	const char *fmt, ...) PRINTF_LIKE(4, 5);
-/* The path as a PATH row would hold it, in the arena; empty stays empty; {NULL, 0} when memory is out (sticky). */
+/* The path as a PATH row would hold it, in the arena; empty stays empty; {NULL, 0} when memory is
+ * out (sticky). */
 struct span config_resolve(struct config_scope *scope, struct span path);
 struct arena *config_scope_arena(struct config_scope *scope);
-
-/* The value of that name, or the empty span (p == NULL when absent). Not constant time: never look up by a secret. */
-struct span config_map_find(const struct config_map *m, struct span key);
-/* The list of that name, or an empty one. */
-struct config_strings config_map_strings_find(const struct config_map_strings *m, struct span key);
-bool config_strings_has(const struct config_strings *s, struct span text);
-/* The position of word in "a|b|c", -1 when it is none of them; and back (the empty span out of range). */
-int config_word_index(const char *words, struct span word);
-struct span config_word(const char *words, int index);
 
 #endif

@@ -1,20 +1,24 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Config rows. A module lists its keys once, in a `..._options_tbl.h` of its own; struct, defaults, ranges, environment,
- * dump, reference, example file, JSON schema and reload diff come from that list. One table = one object of the file:
+ * Config rows. A module lists its keys once, in an `..._options_tbl.h` of its own; struct, defaults,
+ * ranges, environment, dump, reference, example file, JSON schema and reload diff come from that list.
+ * One table is one object of the file. Each line of the list but the last ends in a backslash:
  *
- *     #define GATEWAY_OPTIONS(ROW, T)                                           gateway/gateway_options_tbl.h
+ * gateway/gateway_options_tbl.h:
+ *     #define GATEWAY_OPTIONS(ROW, T)
  *         ROW(T, STRING, listen, .def = ":8080", .env = CONFIG_ENV, .flags = CONFIG_REQUIRED,
  *             .prose = "Address and port to listen on.")
- *         ROW(T, INT, concurrency_limit, .def = "32", .min = 1, .max = 1000000, .unit = "actions",
- *             .env = CONFIG_ENV, .flags = CONFIG_RELOAD, .prose = "Authenticated actions in flight.")
- *         ROW(T, OBJECT(gateway_tls_options), tls, .prose = "TLS.")             (each line but the last ends in \)
- *
- *     struct gateway_options { GATEWAY_OPTIONS(CONFIG_MEMBER, gateway_options) };           its public header, with
+ *         ROW(T, INT, concurrency_limit, .def = "32", .min = 1, .max = 1000000,
+ *             .env = CONFIG_ENV, .flags = CONFIG_RELOAD, .prose = "Actions in flight at a time.")
+ *         ROW(T, OBJECT(gateway_tls_options), tls, .prose = "TLS of the listener.")
+ * its public header:
+ *     struct gateway_options { GATEWAY_OPTIONS(CONFIG_MEMBER, gateway_options) };
  *     extern const struct config_object gateway_options_config;
- *
- *     static const config_check_fn checks[] = {check_cooldown, NULL};                       one .c file
- *     CONFIG_OBJECT(gateway_options, GATEWAY_OPTIONS, .prose = "The HTTP plane.", .checks = checks);
+ * one .c file, tables of inner objects first:
+ *     static const config_check_fn checks[] = {check_cooldown, NULL};
+ *     CONFIG_OBJECT(gateway_options, GATEWAY_OPTIONS, .prose = "The HTTP plane.",
+ *         .checks = checks);
+ * its unit test: config_verify (config/print.h) says nothing about gateway_options_config.
  *
  * The program's root table has one OBJECT row per section. All of it is const data; any thread.
  */
@@ -27,65 +31,42 @@
 
 #include "base/attr.h"
 #include "base/span.h"
+#include "config/values.h"
 
 struct config_object;
 struct config_scope;
 
-/* The kinds of a row and the member each makes. Strings are never NULL where set, hold no NUL byte and have one behind. */
+/*
+ * The kinds of a row, `INT` in a list for CONFIG_TYPE_INT, and the member each makes. Texts that
+ * were loaded are never NULL, hold no NUL byte and have one behind them.
+ */
 enum config_type {
-	CONFIG_TYPE_BOOL = 0,     /* BOOL: bool */
-	CONFIG_TYPE_INT,          /* INT: int64_t, needs .min and .max */
-	CONFIG_TYPE_STRING,       /* STRING: struct span, .min and .max bound its bytes */
-	CONFIG_TYPE_SECRET,       /* SECRET: struct span that is never printed; config_wipe overwrites it */
-	CONFIG_TYPE_PATH,         /* PATH: struct span, relative ones made absolute from the file's folder */
-	CONFIG_TYPE_ENUM,         /* ENUM(tag): enum tag, the position in .words ("http|https", 0 first) */
-	CONFIG_TYPE_STRINGS,      /* STRINGS: struct config_strings; .words, if given, limits the elements */
-	CONFIG_TYPE_PATHS,        /* PATHS: struct config_strings */
-	CONFIG_TYPE_MAP,          /* MAP: struct config_map, {"name": "text"} */
-	CONFIG_TYPE_MAP_STRINGS,  /* MAP_STRINGS: struct config_map_strings, {"name": ["text"]} */
-	CONFIG_TYPE_OBJECT,       /* OBJECT(t): struct t, embedded; its table is t_config */
-	CONFIG_TYPE_LIST,         /* LIST(t): struct { struct t *v; size_t n; }, [{...}] */
-	CONFIG_TYPE_LATER,        /* LATER: bool, "asked for"; a part not built yet, any content, see .unbuilt and .gate */
-};
-
-struct config_strings {
-	const struct span *v;
-	size_t n;
-};
-
-struct config_pair {
-	struct span key;
-	struct span value;
-};
-
-/* Ordered by key bytes. */
-struct config_map {
-	const struct config_pair *v;
-	size_t n;
-};
-
-struct config_entry {
-	struct span key;
-	struct config_strings values;
-};
-
-/* Ordered by key bytes. */
-struct config_map_strings {
-	const struct config_entry *v;
-	size_t n;
+	CONFIG_TYPE_BOOL = 0,    /* bool */
+	CONFIG_TYPE_INT,         /* int64_t; needs .min and .max */
+	CONFIG_TYPE_STRING,      /* struct span; .min and .max bound its bytes */
+	CONFIG_TYPE_SECRET,      /* struct span, never printed, overwritten by config_wipe */
+	CONFIG_TYPE_PATH,        /* struct span; a relative one starts at the file's folder */
+	CONFIG_TYPE_ENUM,        /* ENUM(tag): enum tag, the position in .words, 0 first */
+	CONFIG_TYPE_STRINGS,     /* struct config_strings; .words limits the elements */
+	CONFIG_TYPE_PATHS,       /* struct config_strings */
+	CONFIG_TYPE_MAP,         /* struct config_map, {"name": "text"} */
+	CONFIG_TYPE_MAP_STRINGS, /* struct config_map_strings, {"name": ["text"]} */
+	CONFIG_TYPE_OBJECT,      /* OBJECT(t): struct t, embedded; its table is t_config */
+	CONFIG_TYPE_LIST,        /* LIST(t): struct { struct t *v; size_t n; }, [{...}] */
+	CONFIG_TYPE_LATER,       /* bool, "asked for": a part not built yet, any content */
 };
 
 enum config_flag {
-	CONFIG_RELOAD = 1 << 0,        /* may change while running; on a LIST or map, for all of it */
-	CONFIG_REQUIRED = 1 << 1,      /* neither absent without default nor empty */
-	CONFIG_DEPRECATED = 1 << 2,    /* setting it warns with .reason */
-	CONFIG_SECRET_KEYS = 1 << 3,   /* MAP: the names are secrets (API keys) */
+	CONFIG_RELOAD = 1 << 0,      /* may change while running; on a LIST or map, for all of it */
+	CONFIG_REQUIRED = 1 << 1,    /* neither absent without default nor empty */
+	CONFIG_DEPRECATED = 1 << 2,  /* setting it warns with .reason */
+	CONFIG_SECRET_KEYS = 1 << 3, /* MAP: the names are secrets (API keys) */
 	CONFIG_SECRET_VALUES = 1 << 4, /* MAP: the values are secrets */
 	CONFIG_FOLD = 1 << 5,          /* .words match trimmed and without regard to case */
-	CONFIG_ENV_IS_NAME = 1 << 6,   /* MAP with .env_with: the environment gives the name, not the value */
+	CONFIG_ENV_IS_NAME = 1 << 6,   /* MAP: the environment gives the name, not the value */
 };
 
-/* For keys of parts that are not built: what setting one to something (true, not empty, not 0) does. */
+/* For keys of parts not built yet: what setting one to something (true, not empty, not 0) does. */
 enum config_unbuilt {
 	CONFIG_BUILT = 0,
 	CONFIG_UNBUILT_INFO,    /* another command's: said at INFO */
@@ -101,24 +82,34 @@ struct config_row {
 	enum config_type type;
 	size_t offset;
 	const struct config_object *object; /* OBJECT, LIST: the table */
-	const char *def;      /* default as the environment would give it (lists comma separated); NULL: false, 0, empty */
-	int64_t min;          /* INT: the range; strings: bytes; lists and maps: elements (max 0 = CONFIG_*_MAX) */
+
+	/* Default as the environment would give it, lists comma separated. NULL: false, 0, empty. */
+	const char *def;
+	/* INT: the range; texts: bytes; lists and maps: elements. A max of 0 there: CONFIG_..._MAX. */
+	int64_t min;
 	int64_t max;
-	const char *unit;     /* "seconds", "bytes"; for messages and the reference */
-	const char *words;    /* ENUM, STRINGS: "a|b|c" */
-	unsigned flags;       /* enum config_flag */
-	const char *env;      /* NULL: none; CONFIG_ENV; or a name. LATER with .gate: sets the gate */
-	const char *env_with; /* MAP: the environment adds one pair: its text and the value of this earlier sibling row */
-	const char *clears;   /* sibling row emptied when this one comes from the environment or an override */
+	const char *unit;  /* "seconds", "bytes": for messages and the reference */
+	const char *words; /* ENUM, STRINGS: "a|b|c" */
+	unsigned flags;    /* enum config_flag */
+
+	/* NULL: none; CONFIG_ENV; or a name. LATER with .gate: sets the gate. Not in lists. */
+	const char *env;
+	/* MAP: the environment adds one pair, its text and the value of this earlier sibling row. */
+	const char *env_with;
+	/* The sibling row that is emptied when this one comes from environment or override. */
+	const char *clears;
+
 	enum config_unbuilt unbuilt;
-	const char *gate;     /* LATER: asked for only when this boolean member is true; NULL: when anything is in it */
-	const char *reason;   /* with .unbuilt or CONFIG_DEPRECATED: why, or what to use */
-	const char *prose;    /* one or two sentences for the reference; required */
+	/* LATER: asked for when this boolean member is true. NULL: when anything is in it. */
+	const char *gate;
+	const char *reason; /* with .unbuilt or CONFIG_DEPRECATED: why, or what to use instead */
+	const char *prose;  /* one or two sentences for the reference; required */
 };
 
 /*
- * A named rule over several values of one object: calls config_fail or config_note, and may also fill what depends on
- * other values. Runs when the object was read without error, inner objects first; does no I/O.
+ * A named rule over several values of one object: calls config_fail or config_note, and may also
+ * fill what depends on other values. Runs when the object was read without error, inner objects
+ * first; does no I/O.
  */
 typedef void (*config_check_fn)(void *options, struct config_scope *scope);
 
