@@ -1,0 +1,195 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nomos serve: the gateway in the foreground (nomos-mcp-cli.md 1.4). The configuration it started with stays in memory for as
+ * long as it runs; a reload reads the file anew, compares, and hands only a new snapshot to the runtime.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/clock.h"
+#include "command.h"
+#include "gateway/gateway.h"
+#include "options.h"
+#include "pipeline/snapshot.h"
+#include "runtime/runtime.h"
+
+struct serve_flags {
+	const char *config;
+	const char *bundle;
+	const char *log_level;
+	const char *log_format;
+};
+
+struct serve {
+	struct serve_flags flags;
+	struct loaded_config *config; /* what runs; replaced by a reload, on the pool thread that loads */
+};
+
+static enum err
+build_snapshot(const struct loaded_config *c, struct snapshot **out, struct errinfo *ei)
+{
+	struct pipeline_options options;
+
+	loaded_config_pipeline(c, &options);
+	return snapshot_new(&options, out, ei);
+}
+
+static enum err
+check_change(const struct loaded_config *before, const struct loaded_config *after, struct errinfo *ei)
+{
+	struct config_report report;
+
+	return config_diff(&nomos_options_config, &before->options, &after->options, after->arena, &report, ei);
+}
+
+/* Pool thread; the runtime runs one at a time. */
+static enum err
+reload(void *arg, struct snapshot **out, struct errinfo *ei)
+{
+	struct serve *s = arg;
+	struct loaded_config *fresh = NULL;
+
+	*out = NULL;
+	enum err rc = loaded_config_read(s->flags.config, s->flags.bundle, &fresh, ei);
+	if (rc != OK)
+		loaded_config_print(fresh);
+	if (rc == OK)
+		rc = check_change(s->config, fresh, ei);
+	if (rc == OK)
+		rc = build_snapshot(fresh, out, ei);
+	loaded_config_free(&fresh);
+	return rc;
+}
+
+static void
+say_ready(void *arg, const char *address)
+{
+	const struct serve *s = arg;
+
+	log_ok("listening on http://%s (transport http, deny by default, ledger %s)", address,
+		s->config->options.runtime.stateless_mode ? "none: stateless" : s->config->options.ledger.path.p);
+}
+
+static int
+serve_with(struct serve *s, struct arena *a)
+{
+	const struct nomos_options *o = &s->config->options;
+	struct runtime_options options = {
+		.listen = o->gateway.listen,
+		.n_workers = (size_t)o->gateway.workers,
+		.shutdown_delay_ns = o->gateway.shutdown_delay_seconds * NS_PER_SEC,
+		.shutdown_grace_ns = o->gateway.shutdown_grace_seconds * NS_PER_SEC,
+		.handler = gateway_handle,
+		.load = reload,
+		.load_arg = s,
+		.on_ready = say_ready,
+		.on_ready_arg = s,
+	};
+	struct snapshot *snapshot = NULL;
+	struct runtime *runtime = NULL;
+	struct audit_plan plan;
+	struct errinfo ei;
+
+	gateway_section_build(&o->gateway, &options.http);
+	enum err rc = build_snapshot(s->config, &snapshot, &ei);
+	if (rc == OK)
+		rc = audit_plan_parse(&o->ledger, &o->audit, o->runtime.stateless_mode, &plan, &ei);
+	if (rc == OK)
+		rc = audit_plan_build(&plan, &o->ledger, &o->audit, a, &options.ledger, &ei);
+	if (rc == OK)
+		rc = runtime_new(&options, snapshot, &runtime, &ei);
+	else
+		snapshot_unref(&snapshot);
+	if (rc != OK)
+		return command_fail("init gateway: %s", ei.msg);
+	if (!runtime_run(runtime)) {
+		/* Threads may still run: what is acknowledged is durable, so the process just ends. */
+		log_stop();
+		_exit(EXIT_FAILED);
+	}
+	runtime_free(&runtime);
+	log_ok("stopped");
+	return EXIT_DONE;
+}
+
+static bool
+set_log(const struct serve_flags *f)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} levels[] = {{"error", LOG_ERROR}, {"warn", LOG_WARN}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
+	bool is_known = f->log_level == NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(levels) && f->log_level != NULL; i++) {
+		if (strcmp(f->log_level, levels[i].name) == 0) {
+			log_set_level(levels[i].level);
+			is_known = true;
+		}
+	}
+	if (!is_known) {
+		log_error(NULL, "--log-level is one of error, warn, info, debug");
+		return false;
+	}
+	const char *format = f->log_format;
+	if (format == NULL)
+		format = isatty(STDERR_FILENO) ? "text" : "json";
+	if (strcmp(format, "text") != 0 && strcmp(format, "json") != 0) {
+		log_error(NULL, "--log-format is text or json");
+		return false;
+	}
+	log_set_format(strcmp(format, "text") == 0 ? LOG_TEXT : LOG_JSON);
+	return true;
+}
+
+static int
+run(const struct command *self, int argc, char **argv)
+{
+	struct serve s = {0};
+	const struct flag flags[] = {
+		{"config", "c", FLAG_TEXT, &s.flags.config, "FILE", "NOMOS_CONFIG", "configuration, JSON or YAML"},
+		{"policy-bundle", "p", FLAG_TEXT, &s.flags.bundle, "FILE", "NOMOS_POLICY_BUNDLE",
+			"policy bundle instead of the configured ones"},
+		{"log-level", "l", FLAG_TEXT, &s.flags.log_level, "LEVEL", "NOMOS_LOG_LEVEL",
+			"error, warn, info, debug"},
+		{"log-format", NULL, FLAG_TEXT, &s.flags.log_format, "FORMAT", NULL,
+			"text or json; default: text on a terminal"},
+	};
+	struct errinfo ei;
+	int rest = 0;
+	enum flags_result f = flags_parse(self, flags, ARRAY_LEN(flags), argc, argv, 0, &rest);
+
+	if (f != FLAGS_OK)
+		return flags_exit(f);
+	if (s.flags.config == NULL)
+		return command_fail("--config/-c is required (or NOMOS_CONFIG); `nomos init DIR` makes one to start with");
+	if (!set_log(&s.flags))
+		return EXIT_USAGE;
+	log_start();
+	struct arena *a = arena_new(64 * 1024);
+	enum err rc = loaded_config_read(s.flags.config, s.flags.bundle, &s.config, &ei);
+	int status = EXIT_FAILED;
+	loaded_config_print(s.config);
+	if (a == NULL)
+		status = command_fail("out of memory");
+	else if (rc != OK)
+		status = command_fail("%s", ei.msg);
+	else
+		status = serve_with(&s, a);
+	loaded_config_free(&s.config);
+	arena_free(&a);
+	log_stop();
+	return status;
+}
+
+const struct command cmd_serve = {
+	.name = "serve",
+	.summary = "Run the gateway in the foreground",
+	.usage = "nomos serve -c FILE [-p BUNDLE] [-l LEVEL]",
+	.examples = "  nomos init demo && nomos serve -c demo/nomos.yaml\n"
+		    "  kill -HUP PID      read configuration and policy anew\n"
+		    "  kill -TERM PID     finish what was accepted, then stop\n",
+	.run = run,
+};

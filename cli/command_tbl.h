@@ -1,0 +1,6 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* X(name): the commands in the order of the help; each is `cmd_<name>` in cmd_<name>.c. Includers define X. */
+#include <stddef.h>
+
+X(serve)
+X(version)
