@@ -29,6 +29,9 @@ enum err
 action_normalize(
 	struct action *action, const struct identity *identity, struct arena *a, struct errinfo *ei)
 {
+	/* An action that fails here has no hash under which it could be approved. */
+	action->fingerprint[0] = '\0';
+	action->binding_hash[0] = '\0';
 	if (!is_complete(identity))
 		return ERR(ei, ERR_INVALID, "verified identity is required");
 	action->identity = *identity;
