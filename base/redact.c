@@ -1,0 +1,399 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Redaction over Hyperscan; the only file that sees it. One scan finds all places, the rules' shapes make ranges of
+ * them, and overlapping ranges become one [REDACTED]. Whatever goes wrong on the way, the whole text is replaced. A
+ * redactor is immutable; each thread has scratch space of its own, freed when the thread ends. Any thread.
+ */
+#include "base/redact.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <hs.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/must.h"
+#include "redact_rules.h"
+
+#define REDACTOR_MAGIC 0x2e1c7a09U
+#define REPLACEMENT "[REDACTED]"
+#define NOT_OPEN SIZE_MAX
+
+enum {
+	CUSTOM_MAX = 256,        /* patterns of an operator */
+	CUSTOM_BYTES_MAX = 4096, /* of one of them */
+	RANGES_FIRST = 64,       /* on the stack, more go to the heap */
+	RANGES_MAX = 1 << 20,
+	PREPARED_MAX = 4, /* redactors a thread's scratch is known to fit */
+};
+
+struct redactor {
+	unsigned magic;
+	uint64_t id;
+	hs_database_t *db; /* NULL: everything is replaced */
+};
+
+struct thread_scratch {
+	hs_scratch_t *space;
+	uint64_t prepared[PREPARED_MAX];
+	unsigned next;
+};
+
+/* One scan. Ranges are disjoint and in order. */
+struct scan {
+	struct span text;
+	struct redact_range *ranges;
+	size_t n;
+	size_t room;
+	struct redact_range first[RANGES_FIRST];
+	size_t pem_from; /* the first BEGIN since the last END, or NOT_OPEN */
+	size_t pem_cut;  /* the first of those that a block follows */
+	bool only_test;
+	bool failed;
+};
+
+static struct redactor default_redactor = {.magic = REDACTOR_MAGIC};
+static pthread_once_t default_once = PTHREAD_ONCE_INIT;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static pthread_key_t scratch_key;
+static bool has_scratch_key;
+static _Atomic uint64_t last_id;
+static _Thread_local struct thread_scratch scratch;
+
+static void
+free_scratch(void *space)
+{
+	hs_free_scratch(space);
+}
+
+static void
+make_key(void)
+{
+	has_scratch_key = pthread_key_create(&scratch_key, free_scratch) == 0;
+}
+
+/* This thread's scratch space, grown to fit r; NULL when memory is out. */
+static hs_scratch_t *
+need_scratch(const struct redactor *r)
+{
+	for (unsigned i = 0; i < PREPARED_MAX; i++) {
+		if (scratch.prepared[i] == r->id)
+			return scratch.space;
+	}
+	pthread_once(&key_once, make_key);
+	if (!has_scratch_key || hs_alloc_scratch(r->db, &scratch.space) != HS_SUCCESS)
+		return NULL;
+	if (pthread_setspecific(scratch_key, scratch.space) != 0)
+		return NULL;
+	scratch.prepared[scratch.next++ % PREPARED_MAX] = r->id;
+	return scratch.space;
+}
+
+static bool
+grow(struct scan *s)
+{
+	size_t room = 2 * s->room;
+	struct redact_range *old = s->ranges == s->first ? NULL : s->ranges;
+	struct redact_range *ranges;
+
+	if (room > RANGES_MAX)
+		return false;
+	ranges = mem_realloc(old, room * sizeof(*ranges));
+	if (ranges == NULL)
+		return false;
+	if (old == NULL)
+		memcpy(ranges, s->first, sizeof(s->first));
+	s->ranges = ranges;
+	s->room = room;
+	return true;
+}
+
+/*
+ * Puts r in its place, merged with the ranges it overlaps. Matches come nearly in the order of their ends, so the place
+ * is at the end or close to it.
+ */
+static void
+add_range(struct scan *s, struct redact_range r)
+{
+	struct span found = span_of(s->text.p + r.from, r.to - r.from);
+	size_t end = s->n;
+	size_t begin;
+
+	if (found.n == 0 || span_eq(found, SPAN_LIT(REPLACEMENT)))
+		return;
+	if (s->n == s->room && !grow(s)) {
+		s->failed = true;
+		return;
+	}
+	while (end > 0 && s->ranges[end - 1].from >= r.to)
+		end--;
+	for (begin = end; begin > 0 && s->ranges[begin - 1].to > r.from; begin--) {
+		const struct redact_range *o = &s->ranges[begin - 1];
+		r.from = o->from < r.from ? o->from : r.from;
+		r.to = o->to > r.to ? o->to : r.to;
+	}
+	memmove(s->ranges + begin + 1, s->ranges + end, (s->n - end) * sizeof(r));
+	s->ranges[begin] = r;
+	s->n = begin + 1 + (s->n - end);
+}
+
+/* How far the text around `at` is taken already; 0 when it is not. */
+static size_t
+seen_until(const struct scan *s, size_t at)
+{
+	if (s->n == 0)
+		return 0;
+	const struct redact_range *last = &s->ranges[s->n - 1];
+	return last->from <= at && at <= last->to ? last->to : 0;
+}
+
+static void
+on_pem(struct scan *s, enum redact_shape shape, struct redact_range match)
+{
+	if (shape == SHAPE_PEM_BEGIN) {
+		if (s->pem_from == NOT_OPEN)
+			s->pem_from = match.from;
+		if (s->pem_cut == NOT_OPEN && redact_rule_is_pem_body(span_from(s->text, match.to)))
+			s->pem_cut = match.from;
+		return;
+	}
+	if (s->pem_from != NOT_OPEN)
+		add_range(s, (struct redact_range){s->pem_from, match.to});
+	s->pem_from = NOT_OPEN;
+	s->pem_cut = NOT_OPEN;
+}
+
+static bool
+is_continuation(struct span text, size_t at)
+{
+	return at < text.n && ((unsigned char)text.p[at] & 0xc0U) == 0x80;
+}
+
+/* Operators' patterns work on bytes; a match must not cut a character in two. */
+static struct redact_range
+widen(struct span text, struct redact_range r)
+{
+	for (int i = 0; i < 3 && r.from > 0 && is_continuation(text, r.from); i++)
+		r.from--;
+	for (int i = 0; i < 3 && is_continuation(text, r.to); i++)
+		r.to++;
+	return r;
+}
+
+static int
+on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *arg)
+{
+	struct scan *s = arg;
+	struct redact_range match = {(size_t)from, (size_t)to};
+
+	(void)flags;
+	if (id >= redact_n_rules) {
+		add_range(s, widen(s->text, match));
+	} else if (redact_rules[id].shape == SHAPE_PEM_BEGIN ||
+		   redact_rules[id].shape == SHAPE_PEM_END) {
+		on_pem(s, redact_rules[id].shape, match);
+	} else {
+		add_range(s, redact_rule_extend(
+				     &redact_rules[id], s->text, match, seen_until(s, match.to)));
+	}
+	return s->failed || (s->only_test && s->n > 0);
+}
+
+/* Fills s->ranges; s->failed when they cannot be trusted. */
+static void
+run_scan(const struct redactor *r, struct scan *s)
+{
+	hs_scratch_t *space;
+	hs_error_t rc;
+
+	OBJ_CHECK(r, REDACTOR_MAGIC);
+	s->ranges = s->first;
+	s->room = RANGES_FIRST;
+	s->pem_from = NOT_OPEN;
+	s->pem_cut = NOT_OPEN;
+	s->failed = true;
+	if (r->db == NULL || s->text.n > UINT32_MAX)
+		return;
+	space = need_scratch(r);
+	if (space == NULL)
+		return;
+	s->failed = false;
+	rc = hs_scan(r->db, s->text.p, (unsigned)s->text.n, 0, space, on_match, s);
+	if (rc != HS_SUCCESS && rc != HS_SCAN_TERMINATED)
+		s->failed = true;
+	/* A block cut off before its END line goes to the end of the text. */
+	if (s->pem_cut != NOT_OPEN && !s->failed)
+		add_range(s, (struct redact_range){s->pem_cut, s->text.n});
+}
+
+static void
+end_scan(struct scan *s)
+{
+	if (s->ranges != s->first)
+		mem_free(s->ranges);
+}
+
+bool
+redact(const struct redactor *r, struct span text, struct buf *out)
+{
+	struct scan s = {.text = text};
+	size_t at = 0;
+	bool changed;
+
+	if (text.n == 0)
+		return false;
+	run_scan(r, &s);
+	changed = s.failed || s.n > 0;
+	if (s.failed) {
+		BUF_ADD_LIT(out, REPLACEMENT);
+	} else {
+		for (size_t i = 0; i < s.n; i++) {
+			buf_add(out, text.p + at, s.ranges[i].from - at);
+			BUF_ADD_LIT(out, REPLACEMENT);
+			at = s.ranges[i].to;
+		}
+		buf_add(out, text.p + at, text.n - at);
+	}
+	end_scan(&s);
+	return changed;
+}
+
+bool
+redact_is_clean(const struct redactor *r, struct span text)
+{
+	struct scan s = {.text = text, .only_test = true};
+
+	if (text.n == 0)
+		return true;
+	run_scan(r, &s);
+	end_scan(&s);
+	return !s.failed && s.n == 0;
+}
+
+/* The expressions of the built-ins and of the operator, as Hyperscan wants them. */
+struct expressions {
+	const char *text[64 + CUSTOM_MAX];
+	unsigned flags[64 + CUSTOM_MAX];
+	unsigned ids[64 + CUSTOM_MAX];
+	unsigned n;
+};
+
+static void
+add_expression(struct expressions *e, const char *text, unsigned flags)
+{
+	MUST(e->n < ARRAY_LEN(e->text));
+	e->text[e->n] = text;
+	e->flags[e->n] = flags | HS_FLAG_SOM_LEFTMOST;
+	e->ids[e->n] = e->n;
+	e->n++;
+}
+
+static void
+add_builtins(struct expressions *e)
+{
+	for (size_t i = 0; i < redact_n_rules; i++)
+		add_expression(e, redact_rules[i].pattern,
+			redact_rules[i].any_case ? HS_FLAG_CASELESS : 0);
+}
+
+static enum err
+compile(const struct expressions *e, hs_database_t **db, struct errinfo *ei)
+{
+	hs_compile_error_t *why = NULL;
+	enum err rc = OK;
+
+	*db = NULL;
+	if (hs_compile_multi(e->text, e->flags, e->ids, e->n, HS_MODE_BLOCK, NULL, db, &why) !=
+		HS_SUCCESS) {
+		size_t i = why != NULL && why->expression >= 0 ? (size_t)why->expression : e->n;
+		rc = ERR(ei, ERR_INVALID, "invalid redaction pattern \"%s\": %s",
+			i < e->n ? e->text[i] : "", why != NULL ? why->message : "not compiled");
+	}
+	hs_free_compile_error(why);
+	return rc;
+}
+
+static void
+make_default(void)
+{
+	struct expressions e = {.n = 0};
+
+	add_builtins(&e);
+	default_redactor.id = ++last_id;
+	/* On failure db stays NULL and everything is replaced. */
+	if (compile(&e, &default_redactor.db, NULL) != OK)
+		default_redactor.db = NULL;
+}
+
+const struct redactor *
+redactor_default(void)
+{
+	pthread_once(&default_once, make_default);
+	return &default_redactor;
+}
+
+static enum err
+add_custom(struct expressions *e, struct span pattern, char **copy, struct errinfo *ei)
+{
+	*copy = NULL;
+	if (pattern.n == 0)
+		return ERR(ei, ERR_INVALID, "invalid redaction pattern \"\": empty");
+	if (pattern.n > CUSTOM_BYTES_MAX || span_find(pattern, '\0') < pattern.n)
+		return ERR(ei, ERR_INVALID,
+			"invalid redaction pattern \"%.*s\": more than %d bytes or a NUL byte", 40,
+			pattern.p, CUSTOM_BYTES_MAX);
+	*copy = mem_dup_span(pattern);
+	if (*copy == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	add_expression(e, *copy, 0);
+	return OK;
+}
+
+enum err
+redactor_new(const struct span *patterns, size_t n, struct redactor **out, struct errinfo *ei)
+{
+	struct expressions e = {.n = 0};
+	char *copies[CUSTOM_MAX] = {NULL};
+	struct redactor *r = NULL;
+	enum err rc = OK;
+
+	*out = NULL;
+	if (n > CUSTOM_MAX)
+		return ERR(ei, ERR_INVALID, "more than %d redaction patterns", CUSTOM_MAX);
+	add_builtins(&e);
+	for (size_t i = 0; i < n && rc == OK; i++)
+		rc = add_custom(&e, patterns[i], &copies[i], ei);
+	if (rc != OK)
+		goto out;
+	r = mem_zalloc(1, sizeof(*r));
+	if (r == NULL) {
+		rc = ERR(ei, ERR_NOMEM, "out of memory");
+		goto out;
+	}
+	r->magic = REDACTOR_MAGIC;
+	r->id = ++last_id;
+	rc = compile(&e, &r->db, ei);
+	if (rc != OK)
+		goto out;
+	*out = r;
+	r = NULL;
+out:
+	mem_free(r);
+	for (size_t i = 0; i < n; i++)
+		mem_free(copies[i]);
+	return rc;
+}
+
+void
+redactor_free(struct redactor **r)
+{
+	if (*r == NULL)
+		return;
+	OBJ_CHECK(*r, REDACTOR_MAGIC);
+	hs_free_database((*r)->db);
+	(*r)->magic = 0;
+	mem_free(*r);
+	*r = NULL;
+}

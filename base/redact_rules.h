@@ -1,0 +1,51 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The built-in redaction rules: a short regular expression that finds the place, and a shape that says which bytes
+ * around the place go. The shapes are what regular expressions cannot say without eating too much. Private to base.
+ */
+#ifndef BASE_REDACT_RULES_H
+#define BASE_REDACT_RULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/span.h"
+
+enum redact_shape {
+	SHAPE_MATCH = 0, /* what matched */
+	SHAPE_LINE,      /* and on to the end of the line */
+	SHAPE_TOKEN,     /* and on over letters, digits and + / = . _ ~ - */
+	SHAPE_BASE64,    /* and on over letters, digits and + / = */
+	SHAPE_QUOTED,    /* what follows, up to the quote that closes the one at the match's end */
+	SHAPE_VALUE,     /* the word that follows, when it looks like a secret */
+	SHAPE_USERINFO,  /* between "://" and the "@" that ends the match */
+	SHAPE_PEM_BEGIN, /* the marker line of a block, */
+	SHAPE_PEM_END,   /* and of its end */
+};
+
+struct redact_rule {
+	const char *pattern;
+	bool any_case;
+	enum redact_shape shape;
+	size_t min; /* SHAPE_TOKEN: bytes in all, shorter ones stay; SHAPE_USERINFO: for one without a password */
+};
+
+struct redact_range {
+	size_t from;
+	size_t to;
+};
+
+extern const struct redact_rule redact_rules[];
+extern const size_t redact_n_rules;
+
+/*
+ * The range to replace for a match of the rule, not a PEM marker; an empty one when there is nothing to replace. What lies
+ * before `seen` is taken already and is not read again to find where the range ends, so that many matches in one
+ * line stay linear.
+ */
+struct redact_range redact_rule_extend(
+	const struct redact_rule *rule, struct span text, struct redact_range match, size_t seen);
+/* Whether the text behind a PEM BEGIN marker looks like the start of a block and not like prose. */
+bool redact_rule_is_pem_body(struct span rest);
+
+#endif
