@@ -1,0 +1,246 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The only file that knows evhttp: accepting, the life of a connection, writing the reply. evhttp never reads a byte of a
+ * client; it is announced each request by a head that conn.c wrote (server.h). While a request is being worked on
+ * or answered the socket is not read: evhttp would exit the process on a byte then, or take any number of them
+ * (reference/libevent.md). Runs on the loop's thread.
+ */
+#include <string.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+
+#include "base/log.h"
+#include "base/must.h"
+#include "server.h"
+
+#define BACKLOG 1024
+/* Above anything that we announce; the framing machine has the real limits. */
+#define ENGINE_BYTES_MAX 4096
+#define ACCEPT_PAUSE_NS (100 * NS_PER_MS)
+
+static struct conn *
+find_conn(struct http_server *s, struct evhttp_request *engine)
+{
+	struct evhttp_connection *evcon = evhttp_request_get_connection(engine);
+	struct conn *c = s->handing;
+
+	s->handing = NULL;
+	if (c == NULL || evcon == NULL || evhttp_connection_get_bufferevent(evcon) != c->bev)
+		return NULL;
+	return c;
+}
+
+static void
+on_request(struct evhttp_request *engine, void *arg)
+{
+	struct http_server *s;
+
+	OBJ_CAST(s, arg, SERVER_MAGIC);
+	struct conn *c = find_conn(s, engine);
+	if (c == NULL) {
+		/* Memory was out at accept, so this connection has no gate: nothing it says is believed. */
+		evhttp_add_header(evhttp_request_get_output_headers(engine), "Connection", "close");
+		evhttp_send_reply(engine, 503, "Service Unavailable", NULL);
+		return;
+	}
+	conn_on_request(c, engine);
+}
+
+static struct bufferevent *
+on_accepted(struct event_base *base, void *arg)
+{
+	struct http_server *s;
+
+	OBJ_CAST(s, arg, SERVER_MAGIC);
+	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
+	if (bev == NULL)
+		return NULL;
+	if (conn_new(s, bev) == NULL) {
+		bufferevent_free(bev);
+		return NULL;
+	}
+	/* Until it is adopted: the engine may drop it before it has told us its name. */
+	bufferevent_incref(bev);
+	return bev;
+}
+
+static void
+on_closed(struct evhttp_connection *evcon, void *arg)
+{
+	struct conn *c;
+
+	(void)evcon;
+	OBJ_CAST(c, arg, CONN_MAGIC);
+	conn_on_gone(c);
+}
+
+static void
+on_written(struct evhttp_request *engine, void *arg)
+{
+	struct conn *c;
+
+	(void)engine;
+	OBJ_CAST(c, arg, CONN_MAGIC);
+	conn_on_written(c);
+}
+
+bool
+engine_adopt(struct conn *c)
+{
+	struct bufferevent *bev = c->bev;
+	void *arg = NULL;
+
+	/* The engine's callbacks carry its connection; freeing a bufferevent takes them off. */
+	bufferevent_getcb(bev, NULL, NULL, NULL, &arg);
+	if (arg == NULL) {
+		conn_on_gone(c);
+		bufferevent_decref(bev);
+		return false;
+	}
+	c->engine = arg;
+	MUST(evhttp_connection_get_bufferevent(c->engine) == bev);
+	evhttp_connection_set_closecb(c->engine, on_closed, c);
+	bufferevent_decref(bev);
+	return true;
+}
+
+void
+engine_close(struct conn *c)
+{
+	MUST(c->engine != NULL);
+	evhttp_connection_free(c->engine);
+}
+
+const char *
+engine_get_peer(const struct conn *c)
+{
+	char *address = NULL;
+	ev_uint16_t port = 0;
+
+	evhttp_connection_get_peer(c->engine, &address, &port);
+	if (address == NULL)
+		return "";
+	/* An IPv4 peer of a socket for both is shown as what it is. */
+	if (strncmp(address, "::ffff:", 7) == 0 && strchr(address, '.') != NULL)
+		return address + 7;
+	return address;
+}
+
+bool
+engine_add_header(struct http_request *req, struct span name, struct span value)
+{
+	struct buf *b = &req->conn->server->scratch;
+
+	buf_reset(b);
+	buf_add_span(b, name);
+	buf_add_char(b, '\0');
+	buf_add_span(b, value);
+	if (buf_failed(b))
+		return false;
+	return evhttp_add_header(evhttp_request_get_output_headers(req->engine), b->p,
+		       b->p + name.n + 1) == 0;
+}
+
+bool
+engine_reply(struct http_request *req, unsigned status, struct span body)
+{
+	struct conn *c = req->conn;
+
+	if (evbuffer_add(evhttp_request_get_output_buffer(req->engine), body.p, body.n) != 0)
+		return false;
+	evhttp_request_set_on_complete_cb(req->engine, on_written, c);
+	evhttp_send_reply(req->engine, (int)status, http_status_text(status), NULL);
+	/* It has turned reading on; a client that writes instead of reading would fill the memory, and the end of its
+	 * half would cut the reply. */
+	bufferevent_disable(c->bev, EV_READ);
+	c->written_left = evbuffer_get_length(bufferevent_get_output(c->bev));
+	conn_set_state(c, CONN_WRITING, loop_now_ns(c->server->loop) + c->server->options.write_stall_ns);
+	return true;
+}
+
+static void
+on_accept_error(struct evconnlistener *listener, void *arg)
+{
+	static _Thread_local struct log_limiter limiter;
+	struct http_server *s = arg;
+	uint64_t dropped = 0;
+	int error = EVUTIL_SOCKET_ERROR();
+
+	(void)listener;
+	if (log_limit(&limiter, &dropped))
+		log_error(NULL, "accepting connections: %s; pausing",
+			evutil_socket_error_to_string(error));
+	s->is_paused = true;
+	engine_set_accepting(s, false);
+	loop_timer_arm(s->accept_timer, ACCEPT_PAUSE_NS);
+}
+
+void
+engine_set_accepting(struct http_server *s, bool is_on)
+{
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		struct evconnlistener *l =
+			evhttp_bound_socket_get_listener(s->listeners[i].bound);
+		/* Failing to turn on leaves it off; the timer or the next free place tries again. */
+		if ((is_on ? evconnlistener_enable(l) : evconnlistener_disable(l)) != 0)
+			log_error(NULL, "cannot switch a listening socket");
+	}
+}
+
+enum err
+engine_listen(struct http_server *s, int own_fd, struct errinfo *ei)
+{
+	struct evconnlistener *l = evconnlistener_new(loop_get_event_base(s->loop), NULL, NULL,
+		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE_PORT, BACKLOG,
+		own_fd);
+
+	if (l == NULL) {
+		evutil_closesocket(own_fd);
+		return ERR(ei, ERR_IO, "cannot listen on a socket");
+	}
+	struct evhttp_bound_socket *bound = evhttp_bind_listener(s->engine, l);
+	if (bound == NULL) {
+		evconnlistener_free(l);
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	}
+	evconnlistener_set_error_cb(l, on_accept_error);
+	s->listeners[s->n_listeners] = (struct server_listener){.bound = bound, .fd = own_fd};
+	s->n_listeners++;
+	return OK;
+}
+
+void
+engine_close_listeners(struct http_server *s)
+{
+	for (size_t i = 0; i < s->n_listeners; i++)
+		evhttp_del_accept_socket(s->engine, s->listeners[i].bound);
+	s->n_listeners = 0;
+}
+
+enum err
+engine_new(struct http_server *s, struct errinfo *ei)
+{
+	s->engine = evhttp_new(loop_get_event_base(s->loop));
+	if (s->engine == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	evhttp_set_bevcb(s->engine, on_accepted, s);
+	evhttp_set_gencb(s->engine, on_request, s);
+	evhttp_set_allowed_methods(s->engine, EVHTTP_REQ_GET);
+	evhttp_set_max_headers_size(s->engine, ENGINE_BYTES_MAX);
+	evhttp_set_max_body_size(s->engine, ENGINE_BYTES_MAX);
+	evhttp_set_default_content_type(s->engine, NULL);
+	return OK;
+}
+
+void
+engine_free(struct http_server *s)
+{
+	if (s->engine != NULL)
+		evhttp_free(s->engine);
+	s->engine = NULL;
+	s->n_listeners = 0;
+}

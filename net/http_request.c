@@ -1,0 +1,267 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The handler's view of a request, and the reply. What is borrowed points into the framing machine, which keeps the
+ * request until its reply is written. Must never send a header that is not one line, nor a second reply. Runs on the
+ * loop's thread.
+ */
+#include "base/metric.h"
+#include "base/must.h"
+#include "server.h"
+
+/* Names that only the server may set. */
+static const struct span own_names[] = {
+	{"X-Request-Id", 12},
+	{"Date", 4},
+	{"Server", 6},
+	{"Content-Length", 14},
+	{"Transfer-Encoding", 17},
+	{"Connection", 10},
+	{"Keep-Alive", 10},
+};
+
+static const struct framing *
+get_framing(const struct http_request *req)
+{
+	MUST(req->is_open);
+	return &req->conn->framing;
+}
+
+enum http_method
+http_request_get_method(const struct http_request *req)
+{
+	return get_framing(req)->method;
+}
+
+struct span
+http_request_get_target(const struct http_request *req)
+{
+	return get_framing(req)->target;
+}
+
+struct span
+http_request_get_path(const struct http_request *req)
+{
+	return get_framing(req)->path;
+}
+
+struct span
+http_request_get_query(const struct http_request *req)
+{
+	const struct framing *f = get_framing(req);
+
+	return f->has_query ? f->query : SPAN_NONE;
+}
+
+struct span
+http_request_find_header(const struct http_request *req, struct span name)
+{
+	const struct framing *f = get_framing(req);
+
+	for (size_t i = 0; i < f->n_headers; i++) {
+		if (span_eq_nocase(f->headers[i].name, name))
+			return f->headers[i].value;
+	}
+	return SPAN_NONE;
+}
+
+size_t
+http_request_count_header(const struct http_request *req, struct span name)
+{
+	const struct framing *f = get_framing(req);
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n_headers; i++)
+		n += span_eq_nocase(f->headers[i].name, name) ? 1 : 0;
+	return n;
+}
+
+size_t
+http_request_get_headers(const struct http_request *req, const struct http_header **out)
+{
+	const struct framing *f = get_framing(req);
+
+	*out = f->headers;
+	return f->n_headers;
+}
+
+struct span
+http_request_get_body(const struct http_request *req)
+{
+	return buf_span(&get_framing(req)->body);
+}
+
+const char *
+http_request_get_peer(const struct http_request *req)
+{
+	MUST(req->is_open);
+	return req->conn->state != CONN_GONE ? engine_get_peer(req->conn) : "";
+}
+
+const char *
+http_request_get_id(const struct http_request *req)
+{
+	MUST(req->is_open);
+	return req->id;
+}
+
+int64_t
+http_request_get_start_ns(const struct http_request *req)
+{
+	MUST(req->is_open);
+	return req->start_ns;
+}
+
+struct loop *
+http_request_get_loop(const struct http_request *req)
+{
+	MUST(req->is_open);
+	return req->conn->server->loop;
+}
+
+void
+http_request_set_user(struct http_request *req, void *user)
+{
+	MUST(req->is_open);
+	req->user = user;
+}
+
+void *
+http_request_get_user(const struct http_request *req)
+{
+	MUST(req->is_open);
+	return req->user;
+}
+
+bool
+http_request_set_closed_fn(struct http_request *req, http_closed_fn fn, void *arg)
+{
+	MUST(req->is_open);
+	req->closed_fn = fn;
+	req->closed_arg = arg;
+	return true;
+}
+
+void
+http_request_defer(struct http_request *req)
+{
+	MUST(req->is_open);
+	req->is_deferred = true;
+}
+
+static bool
+is_own_name(struct span name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(own_names); i++) {
+		if (span_eq_nocase(own_names[i], name))
+			return true;
+	}
+	return false;
+}
+
+static bool
+are_headers_legal(const struct http_header *headers, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!http_is_token(headers[i].name) || !http_is_header_value(headers[i].value) ||
+			is_own_name(headers[i].name))
+			return false;
+	}
+	return true;
+}
+
+static bool
+has_header(const struct http_header *headers, size_t n, struct span name)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (span_eq_nocase(headers[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+/* Whether the connection ends with this reply. */
+static bool
+is_last(const struct conn *c)
+{
+	const struct http_server *s = c->server;
+	size_t max = s->options.max_requests_per_connection;
+
+	return c->framing.wants_close || s->is_draining || (max > 0 && c->n_served >= max);
+}
+
+static bool
+add_connection(struct http_request *req)
+{
+	if (is_last(req->conn))
+		return engine_add_header(req, SPAN_LIT("Connection"), SPAN_LIT("close"));
+	if (req->conn->framing.is_http10)
+		return engine_add_header(req, SPAN_LIT("Connection"), SPAN_LIT("keep-alive"));
+	return true;
+}
+
+static bool
+add_length(struct http_request *req, unsigned status, size_t n)
+{
+	struct buf *b = &req->conn->server->scratch;
+	char digits[24];
+
+	if (status == 204 || status == 304)
+		return true;
+	buf_reset(b);
+	buf_add_uint(b, n);
+	MUST(b->n < sizeof(digits));
+	memcpy(digits, b->p, b->n);
+	return engine_add_header(req, SPAN_LIT("Content-Length"), span_of(digits, b->n));
+}
+
+/* All header lines and the body into the engine; false when memory is out. */
+static bool
+send_reply(struct http_request *req, unsigned status, const struct http_header *headers, size_t n,
+	struct span body)
+{
+	struct http_server *s = req->conn->server;
+	struct span type = SPAN_LIT("Content-Type");
+	bool is_head = req->conn->framing.method == HTTP_METHOD_HEAD;
+	bool is_built = engine_add_header(req, SPAN_LIT("X-Request-Id"), span_cstr(req->id)) &&
+		engine_add_header(req, SPAN_LIT("Date"), span_cstr(server_get_date(s))) &&
+		engine_add_header(req, SPAN_LIT("Server"), SPAN_LIT("nomos"));
+
+	if (is_built && body.n > 0 && !has_header(headers, n, type))
+		is_built = engine_add_header(req, type, SPAN_LIT("application/json"));
+	for (size_t i = 0; i < n && is_built; i++)
+		is_built = engine_add_header(req, headers[i].name, headers[i].value);
+	return is_built && add_length(req, status, body.n) && add_connection(req) &&
+		engine_reply(req, status, is_head ? SPAN_NONE : body);
+}
+
+void
+http_request_reply(struct http_request *req, unsigned status, const struct http_header *headers,
+	size_t n_headers, struct span body)
+{
+	struct conn *c = req->conn;
+	struct http_server *s = c->server;
+
+	MUST(req->is_open && status >= 200 && status < 600);
+	MUST(body.n == 0 || (status != 204 && status != 304));
+	if (!are_headers_legal(headers, n_headers)) {
+		status = 500;
+		headers = NULL;
+		n_headers = 0;
+		body = SPAN_LIT("{\"decision\":\"DENY\",\"reason\":\"internal_error: illegal header\"}");
+	}
+	metric_add(METRIC_REQUESTS, 1);
+	s->n_open--;
+	if (c->state == CONN_GONE) {
+		req->is_open = false;
+		conn_release(c);
+		return;
+	}
+	if (!send_reply(req, status, headers, n_headers, body)) {
+		/* Half an answer would be a wrong one. */
+		conn_set_state(c, CONN_WRITING, INT64_MAX);
+		server_add_work(c, CONN_WORK_CLOSE);
+	}
+	req->is_open = false;
+	req->closed_fn = NULL;
+	req->engine = NULL;
+}

@@ -1,0 +1,354 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server as a whole: options, accepting and its pauses, the sweep that keeps deadlines, work put off to the end of the
+ * turn, draining. Must never free a connection that the engine may still call back about. Runs on the loop's thread.
+ */
+#include <poll.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/must.h"
+#include "server.h"
+
+#define HEADERS_BYTES_MAX (1024 * 1024)
+#define BODY_BYTES_MAX (64 * 1024 * 1024)
+#define LINE_BYTES_MAX (8 * 1024)
+#define HEADERS_MAX 1000
+/* Deadlines are looked at so often: a quarter of the shortest, within these. */
+#define SWEEP_MIN_NS (10 * NS_PER_MS)
+#define SWEEP_MAX_NS (250 * NS_PER_MS)
+/* After stop_accepting: how long what has queued may be taken, and how often is looked. */
+#define STOP_NS NS_PER_SEC
+#define STOP_LOOK_NS NS_PER_MS
+#define SCRATCH_BYTES_MAX (64 * 1024)
+
+void
+http_server_options_init(struct http_server_options *o)
+{
+	*o = (struct http_server_options){
+		.max_headers_bytes = 16 * 1024,
+		.max_headers = 100,
+		.max_body_bytes = 64 * 1024,
+		.header_deadline_ns = 10 * NS_PER_SEC,
+		.body_deadline_ns = 30 * NS_PER_SEC,
+		.idle_ns = 75 * NS_PER_SEC,
+		.write_stall_ns = 30 * NS_PER_SEC,
+	};
+}
+
+static enum err
+check_options(const struct http_server_options *o, struct errinfo *ei)
+{
+	if (o->max_headers_bytes == 0 || o->max_headers_bytes > HEADERS_BYTES_MAX)
+		return ERR(ei, ERR_INVALID, "header bytes are outside 1..%d", HEADERS_BYTES_MAX);
+	if (o->max_headers == 0 || o->max_headers > HEADERS_MAX)
+		return ERR(ei, ERR_INVALID, "number of headers is outside 1..%d", HEADERS_MAX);
+	if (o->max_body_bytes > BODY_BYTES_MAX)
+		return ERR(ei, ERR_INVALID, "body bytes are over %d", BODY_BYTES_MAX);
+	if (o->header_deadline_ns <= 0 || o->body_deadline_ns <= 0 || o->idle_ns <= 0 ||
+		o->write_stall_ns <= 0)
+		return ERR(ei, ERR_INVALID, "a deadline is not positive");
+	return OK;
+}
+
+static int64_t
+min_ns(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t
+choose_sweep(const struct http_server_options *o)
+{
+	int64_t shortest = min_ns(min_ns(o->header_deadline_ns, o->body_deadline_ns),
+		min_ns(o->idle_ns, o->write_stall_ns));
+
+	shortest /= 4;
+	return shortest < SWEEP_MIN_NS ? SWEEP_MIN_NS : min_ns(shortest, SWEEP_MAX_NS);
+}
+
+const char *
+server_get_date(struct http_server *s)
+{
+	int64_t now = clock_wall_ns();
+
+	if (s->date[0] == '\0' || now / NS_PER_SEC != s->date_s) {
+		clock_format_http(now, s->date);
+		s->date_s = now / NS_PER_SEC;
+	}
+	return s->date;
+}
+
+static void
+do_work(struct conn *c)
+{
+	unsigned work = c->work;
+	struct http_request *req = &c->req;
+
+	c->work = 0;
+	c->is_ready = false;
+	if ((work & CONN_WORK_ADOPT) != 0 && c->state != CONN_GONE && !engine_adopt(c))
+		return;
+	if ((work & CONN_WORK_CLOSED) != 0 && req->is_open && req->closed_fn != NULL) {
+		http_closed_fn fn = req->closed_fn;
+		req->closed_fn = NULL;
+		/* It may answer, which would free a connection that is gone. */
+		c->is_pinned = true;
+		fn(req, req->closed_arg);
+		c->is_pinned = false;
+	}
+	if ((work & CONN_WORK_CLOSE) != 0 && c->state != CONN_GONE) {
+		engine_close(c);
+		return;
+	}
+	if ((work & CONN_WORK_RESUME) != 0 && c->state != CONN_GONE)
+		conn_resume(c);
+	else
+		conn_release(c);
+}
+
+static void
+run_work(struct loop_msg *msg)
+{
+	void *at = (char *)msg - offsetof(struct http_server, work_msg);
+	struct http_server *s;
+
+	OBJ_CAST(s, at, SERVER_MAGIC);
+	s->has_work = false;
+	while (s->ready != NULL) {
+		struct conn *c = s->ready;
+		s->ready = c->next_ready;
+		do_work(c);
+	}
+	if (s->is_dead) {
+		s->magic = 0;
+		mem_free(s);
+	}
+}
+
+void
+server_add_work(struct conn *c, enum conn_work work)
+{
+	struct http_server *s = c->server;
+
+	c->work |= work;
+	if (!c->is_ready) {
+		c->is_ready = true;
+		c->next_ready = s->ready;
+		s->ready = c;
+	}
+	if (!s->has_work) {
+		s->has_work = true;
+		loop_defer(s->loop, &s->work_msg);
+	}
+}
+
+static bool
+is_full(const struct http_server *s)
+{
+	return s->options.max_connections > 0 && s->n_conns >= s->options.max_connections;
+}
+
+void
+server_count_conn(struct http_server *s, int change)
+{
+	bool was_none = s->n_conns == 0;
+
+	metric_add(METRIC_CONNECTIONS, change);
+	s->n_conns = change > 0 ? s->n_conns + 1 : s->n_conns - 1;
+	if (was_none)
+		loop_timer_arm(s->sweep_timer, s->sweep_ns);
+	if (change > 0 && is_full(s)) {
+		s->is_paused = true;
+		engine_set_accepting(s, false);
+	} else if (change < 0 && s->is_paused && !is_full(s)) {
+		s->is_paused = false;
+		engine_set_accepting(s, true);
+	}
+}
+
+/* Keeps the deadlines of all connections: coarse, but free of cost for each request. */
+static void
+sweep(void *arg)
+{
+	struct http_server *s;
+
+	OBJ_CAST(s, arg, SERVER_MAGIC);
+	int64_t now = loop_now_ns(s->loop);
+	struct conn *next;
+	for (struct conn *c = s->conns; c != NULL; c = next) {
+		next = c->next;
+		if (c->state == CONN_HANDED && c->req.closed_fn != NULL && conn_is_peer_closed(c))
+			server_add_work(c, CONN_WORK_CLOSED);
+		if (c->deadline_ns <= now)
+			conn_on_deadline(c);
+	}
+	if (s->n_conns > 0)
+		loop_timer_arm(s->sweep_timer, s->sweep_ns);
+}
+
+/* Whether a connection waits to be accepted. */
+static bool
+has_queued(const struct http_server *s)
+{
+	struct pollfd p[HTTP_SERVER_LISTENERS_MAX];
+
+	for (size_t i = 0; i < s->n_listeners; i++)
+		p[i] = (struct pollfd){.fd = s->listeners[i].fd, .events = POLLIN};
+	return poll(p, s->n_listeners, 0) > 0;
+}
+
+/* Closes the listening sockets once nothing has queued on them; else the loop takes it and this looks again. */
+static void
+try_stop(struct http_server *s)
+{
+	if (has_queued(s) && clock_mono_ns() < s->stop_deadline_ns)
+		loop_timer_arm(s->accept_timer, STOP_LOOK_NS);
+	else
+		engine_close_listeners(s);
+}
+
+static void
+on_accept_timer(void *arg)
+{
+	struct http_server *s;
+
+	OBJ_CAST(s, arg, SERVER_MAGIC);
+	if (s->is_paused && !is_full(s)) {
+		s->is_paused = false;
+		engine_set_accepting(s, true);
+	}
+	if (s->stop_deadline_ns != 0)
+		try_stop(s);
+}
+
+enum err
+http_server_new(struct loop *loop, const struct http_server_options *options, http_handler_fn handler,
+	void *arg, struct http_server **out, struct errinfo *ei)
+{
+	*out = NULL;
+	enum err rc = check_options(options, ei);
+	if (rc != OK)
+		return rc;
+	struct http_server *s = mem_zalloc(1, sizeof(*s));
+	if (s == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	s->magic = SERVER_MAGIC;
+	s->loop = loop;
+	s->options = *options;
+	s->handler = handler;
+	s->arg = arg;
+	s->work_msg.run = run_work;
+	s->sweep_ns = choose_sweep(options);
+	s->limits = (struct framing_limits){
+		.max_headers_bytes = options->max_headers_bytes,
+		.max_line_bytes = LINE_BYTES_MAX,
+		.max_headers = options->max_headers,
+		.max_body_bytes = options->max_body_bytes,
+	};
+	buf_init(&s->scratch, SCRATCH_BYTES_MAX);
+	s->accept_timer = loop_timer_new(loop, on_accept_timer, s);
+	s->sweep_timer = loop_timer_new(loop, sweep, s);
+	if (s->accept_timer == NULL || s->sweep_timer == NULL)
+		rc = ERR(ei, ERR_NOMEM, "out of memory");
+	else
+		rc = engine_new(s, ei);
+	if (rc != OK)
+		http_server_free(&s);
+	*out = s;
+	return rc;
+}
+
+enum err
+http_server_listen(struct http_server *s, int own_fd, struct errinfo *ei)
+{
+	OBJ_CHECK(s, SERVER_MAGIC);
+	if (s->n_listeners == HTTP_SERVER_LISTENERS_MAX) {
+		close(own_fd);
+		return ERR(ei, ERR_TOO_LARGE, "more than %d addresses", HTTP_SERVER_LISTENERS_MAX);
+	}
+	return engine_listen(s, own_fd, ei);
+}
+
+void
+http_server_start_draining(struct http_server *s)
+{
+	OBJ_CHECK(s, SERVER_MAGIC);
+	s->is_draining = true;
+}
+
+void
+http_server_stop_accepting(struct http_server *s)
+{
+	OBJ_CHECK(s, SERVER_MAGIC);
+	if (s->stop_deadline_ns != 0)
+		return;
+	s->stop_deadline_ns = clock_mono_ns() + STOP_NS;
+	try_stop(s);
+}
+
+bool
+http_server_is_accepting(const struct http_server *s)
+{
+	OBJ_CHECK(s, SERVER_MAGIC);
+	return s->n_listeners > 0;
+}
+
+void
+http_server_close_idle(struct http_server *s)
+{
+	struct conn *next;
+
+	OBJ_CHECK(s, SERVER_MAGIC);
+	for (struct conn *c = s->conns; c != NULL; c = next) {
+		next = c->next;
+		/* Bytes that are held are a request of which the client may have seen nothing refused. */
+		if (c->state == CONN_IDLE && (c->work & CONN_WORK_RESUME) == 0)
+			server_add_work(c, CONN_WORK_CLOSE);
+	}
+}
+
+size_t
+http_server_count_connections(const struct http_server *s)
+{
+	OBJ_CHECK(s, SERVER_MAGIC);
+	return s->n_conns;
+}
+
+size_t
+http_server_count_requests(const struct http_server *s)
+{
+	OBJ_CHECK(s, SERVER_MAGIC);
+	return s->n_open + s->n_writing;
+}
+
+void
+http_server_free(struct http_server **s)
+{
+	struct http_server *dead = *s;
+
+	if (dead == NULL)
+		return;
+	OBJ_CHECK(dead, SERVER_MAGIC);
+	MUST(dead->n_open == 0);
+	*s = NULL;
+	/* New connections have to be known, so that their end is noticed. */
+	while (dead->ready != NULL) {
+		struct conn *c = dead->ready;
+		dead->ready = c->next_ready;
+		do_work(c);
+	}
+	engine_free(dead);
+	MUST(dead->n_conns == 0 && dead->conns == NULL);
+	loop_timer_free(&dead->accept_timer);
+	loop_timer_free(&dead->sweep_timer);
+	buf_fini(&dead->scratch);
+	if (dead->has_work) {
+		dead->is_dead = true;
+		return;
+	}
+	dead->magic = 0;
+	mem_free(dead);
+}

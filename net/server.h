@@ -1,0 +1,173 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files behind net/http_server.h share: the server, its connections, and the narrow door to the HTTP engine.
+ *
+ * The engine (http_evhttp.c) never reads a byte of a client: the tap of conn.c takes all input into the framing machine,
+ * and for each whole request the engine is given a request head that we wrote. It keeps the life of connections and
+ * writes the replies. All on the loop's thread.
+ */
+#ifndef NET_SERVER_H
+#define NET_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/loop.h"
+#include "framing.h"
+#include "net/http_server.h"
+
+struct bufferevent;
+struct conn;
+struct evbuffer;
+struct evbuffer_cb_entry;
+struct evhttp;
+struct evhttp_bound_socket;
+struct evhttp_connection;
+struct evhttp_request;
+
+#define SERVER_MAGIC 0x68747470u
+#define CONN_MAGIC 0x636f6e6eu
+
+/* Where a connection stands; conn_set_state is the only mover. */
+enum conn_state {
+	CONN_GONE = 0, /* the engine has let it go; only its request may still be in the handler's hands */
+	CONN_IDLE,     /* no byte of a request has come */
+	CONN_HEAD,     /* request line and header lines are coming */
+	CONN_BODY,
+	CONN_HANDED,   /* the handler has the request */
+	CONN_WRITING,  /* the reply is on its way */
+	CONN_LINGER    /* refused: our answer is on its way, what comes in is thrown away */
+};
+
+struct http_request {
+	struct conn *conn;
+	struct evhttp_request *engine; /* from hand-over to reply */
+	char id[ID_MAX];
+	int64_t start_ns;
+	void *user;
+	http_closed_fn closed_fn;
+	void *closed_arg;
+	bool is_open;     /* handed to the handler and not answered */
+	bool is_deferred;
+};
+
+/* Work that must not be done inside a callback of the engine. */
+enum conn_work {
+	CONN_WORK_ADOPT = 1 << 0,  /* learn the engine's connection */
+	CONN_WORK_RESUME = 1 << 1, /* look at the bytes that came with the request before */
+	CONN_WORK_CLOSE = 1 << 2,
+	CONN_WORK_CLOSED = 1 << 3  /* tell the handler that the client went away */
+};
+
+struct conn {
+	unsigned magic;
+	struct http_server *server;
+	struct conn *prev;
+	struct conn *next;
+	struct conn *next_ready; /* in the server's list of work */
+	unsigned work;           /* of enum conn_work */
+	bool is_ready;           /* in that list */
+	bool is_pinned;          /* in use by a caller */
+	enum conn_state state;
+	struct bufferevent *bev; /* the engine's */
+	struct evhttp_connection *engine; /* NULL until adopted */
+	struct evbuffer_cb_entry *tap;
+	struct evbuffer *held; /* bytes behind the request being worked on; NULL: none yet */
+	struct framing framing;
+	struct http_request req;
+	int64_t deadline_ns;   /* INT64_MAX: none */
+	size_t written_left;   /* WRITING: bytes not written when last looked */
+	size_t n_thrown;       /* LINGER: bytes thrown away */
+	size_t n_served;
+};
+
+struct server_listener {
+	struct evhttp_bound_socket *bound;
+	int fd; /* the listener's */
+};
+
+struct http_server {
+	unsigned magic;
+	struct loop *loop;
+	struct http_server_options options;
+	struct framing_limits limits;
+	http_handler_fn handler;
+	void *arg;
+
+	struct evhttp *engine;
+	struct server_listener listeners[HTTP_SERVER_LISTENERS_MAX];
+	size_t n_listeners;
+	struct loop_timer *accept_timer;
+	int64_t stop_deadline_ns; /* of taking what is queued; 0: not stopping */
+	bool is_paused;           /* accepting waits for a descriptor or a free place */
+
+	struct conn *conns;
+	size_t n_conns;
+	size_t n_writing;
+	size_t n_open;     /* in the handler's hands */
+	struct conn *handing; /* whose request the engine is about to announce */
+	struct loop_timer *sweep_timer;
+	int64_t sweep_ns;
+
+	struct loop_msg work_msg;
+	struct conn *ready; /* newest first */
+	bool has_work;      /* work_msg is deferred */
+	bool is_dead;       /* freed while work_msg was deferred */
+	bool is_draining;
+
+	struct buf scratch; /* one header, or one refusal */
+	int64_t date_s;     /* the second that date shows */
+	char date[CLOCK_TEXT_MAX];
+};
+
+/* http_server.c */
+void server_add_work(struct conn *c, enum conn_work work);
+/* A connection was opened or has gone. */
+void server_count_conn(struct http_server *s, int change);
+/* The HTTP Date of now. */
+const char *server_get_date(struct http_server *s);
+
+/* conn.c */
+/* The engine has accepted a socket. NULL when memory is out. */
+MUSTCHECK struct conn *conn_new(struct http_server *s, struct bufferevent *bev);
+/* Frees what is gone and no longer in use by anyone. */
+void conn_release(struct conn *c);
+void conn_set_state(struct conn *c, enum conn_state state, int64_t deadline_ns);
+/* The engine closes the connection. */
+void conn_on_gone(struct conn *c);
+/* The engine announces the request that conn.c has given it. */
+void conn_on_request(struct conn *c, struct evhttp_request *engine);
+/* The engine has written out the reply. */
+void conn_on_written(struct conn *c);
+void conn_resume(struct conn *c);
+/* Its deadline has passed. */
+void conn_on_deadline(struct conn *c);
+/* Whether the client has closed its side, or all. */
+bool conn_is_peer_closed(const struct conn *c);
+/* Answers with the table's refusal and closes. */
+void conn_refuse(struct conn *c, enum gate_refusal why);
+
+/* http_evhttp.c */
+MUSTCHECK enum err engine_new(struct http_server *s, struct errinfo *ei);
+/* Closes listeners and connections. */
+void engine_free(struct http_server *s);
+MUSTCHECK enum err engine_listen(struct http_server *s, int own_fd, struct errinfo *ei);
+void engine_close_listeners(struct http_server *s);
+/* Whether the listening sockets take connections. */
+void engine_set_accepting(struct http_server *s, bool is_on);
+/* Learns the engine's connection; false when the engine has dropped it already. */
+MUSTCHECK bool engine_adopt(struct conn *c);
+/* Closes; conn_on_gone runs in it. */
+void engine_close(struct conn *c);
+const char *engine_get_peer(const struct conn *c);
+/* One header line of the reply; false when memory is out. */
+MUSTCHECK bool engine_add_header(struct http_request *req, struct span name, struct span value);
+/* Sends the reply; false when memory is out. */
+MUSTCHECK bool engine_reply(struct http_request *req, unsigned status, struct span body);
+
+#endif
