@@ -20,6 +20,8 @@
 
 #define LOOP_MAGIC 0x6c6f6f70u
 #define TIMER_MAGIC 0x74696d65u
+/* libevent measures with the coarse clock, whose grain is one tick: at most this. */
+#define TIMER_GRAIN_NS (10 * NS_PER_MS)
 
 struct signal_watch {
 	struct signal_watch *next;
@@ -44,6 +46,7 @@ struct loop {
 
 struct loop_timer {
 	unsigned magic;
+	struct event_base *base;
 	struct event *event;
 	void (*fn)(void *arg);
 	void *arg;
@@ -282,6 +285,7 @@ loop_timer_new(struct loop *l, void (*fn)(void *arg), void *arg)
 	if (t == NULL)
 		return NULL;
 	t->magic = TIMER_MAGIC;
+	t->base = l->base;
 	t->fn = fn;
 	t->arg = arg;
 	t->event = event_new(l->base, -1, 0, on_timer, t);
@@ -308,9 +312,11 @@ void
 loop_timer_arm(struct loop_timer *t, int64_t delay_ns)
 {
 	OBJ_CHECK(t, TIMER_MAGIC);
-	int64_t delay = delay_ns > 0 ? delay_ns : 0;
-	/* Rounded up, so that a deadline has passed when its timer fires. */
-	int64_t us = delay / 1000 + (delay % 1000 > 0 ? 1 : 0);
+	/* Never early: a deadline has passed when its timer fires. So the delay counts from now instead of from the
+	 * beginning of the turn, and one grain comes on top. */
+	int64_t delay = delay_ns > 0 ? delay_ns + TIMER_GRAIN_NS : 0;
+	MUST(event_base_update_cache_time(t->base) == 0);
+	int64_t us = delay / 1000;
 	struct timeval tv = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
 	/* A deadline that is silently not armed would leave something unbounded. */
 	MUST(event_add(t->event, &tv) == 0);
