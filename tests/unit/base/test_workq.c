@@ -1,0 +1,141 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* The pool: bound, completions on the right thread, nothing lost at the end. */
+#include "base/workq.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "support/test.h"
+
+struct job {
+	struct workq_item item;
+	pthread_t worked_on;
+	pthread_t done_on;
+	int n_processed;
+	int n_done;
+	sem_t *may_end; /* NULL: at once */
+};
+
+static atomic_int n_all_done;
+
+static void
+process_job(struct workq_item *item)
+{
+	struct job *j = (struct job *)(void *)item;
+
+	if (j->may_end != NULL)
+		CHECK_INT(sem_wait(j->may_end), 0);
+	j->worked_on = pthread_self();
+	j->n_processed++;
+}
+
+static void
+finish_job(struct workq_item *item)
+{
+	struct job *j = (struct job *)(void *)item;
+
+	j->done_on = pthread_self();
+	j->n_done++;
+	atomic_fetch_add(&n_all_done, 1);
+}
+
+static void
+init_job(struct job *j, struct loop *l, sem_t *may_end)
+{
+	*j = (struct job){.item = {.loop = l, .process = process_job, .done = finish_job},
+		.may_end = may_end};
+}
+
+TEST(done_runs_on_the_loop_that_was_named)
+{
+	enum { N = 300 };
+	static struct job jobs[N];
+	struct loop *l;
+	struct workq *q;
+
+	atomic_store(&n_all_done, 0);
+	CHECK_INT(loop_new(&l, NULL), OK);
+	CHECK_INT(workq_new(3, N, &q, NULL), OK);
+	for (int i = 0; i < N; i++) {
+		init_job(&jobs[i], l, NULL);
+		CHECK_INT(workq_submit(q, &jobs[i].item), OK);
+	}
+	while (atomic_load(&n_all_done) < N)
+		loop_turn(l, true);
+	for (int i = 0; i < N; i++) {
+		CHECK_INT(jobs[i].n_processed, 1);
+		CHECK_INT(jobs[i].n_done, 1);
+		CHECK(pthread_equal(jobs[i].done_on, pthread_self()));
+		CHECK(!pthread_equal(jobs[i].worked_on, pthread_self()));
+	}
+	CHECK_INT(workq_depth(q), 0);
+	workq_free(&q);
+	CHECK(q == NULL);
+	loop_free(&l);
+}
+
+TEST(full_queue_refuses)
+{
+	struct job jobs[4];
+	struct workq *q;
+	sem_t may_end;
+
+	CHECK_INT(sem_init(&may_end, 0, 0), 0);
+	CHECK_INT(workq_new(1, 2, &q, NULL), OK);
+	for (int i = 0; i < 4; i++)
+		init_job(&jobs[i], NULL, &may_end);
+	/* The first may still be queued or already in work; the bound is met at the fourth in any case. */
+	int n_taken = 0;
+	for (int i = 0; i < 4; i++)
+		n_taken += workq_submit(q, &jobs[i].item) == OK ? 1 : 0;
+	CHECK(n_taken == 2 || n_taken == 3);
+	CHECK_INT(workq_submit(q, &jobs[3].item), ERR_OVERLOAD);
+	CHECK(workq_depth(q) <= 2);
+	for (int i = 0; i < 4; i++)
+		CHECK_INT(sem_post(&may_end), 0);
+	workq_free(&q);
+	int n_processed = 0;
+	for (int i = 0; i < 4; i++)
+		n_processed += jobs[i].n_processed;
+	CHECK_INT(n_processed, n_taken);
+	sem_destroy(&may_end);
+}
+
+TEST(free_waits_for_everything)
+{
+	enum { N = 200 };
+	static struct job jobs[N];
+	struct workq *q;
+
+	atomic_store(&n_all_done, 0);
+	CHECK_INT(workq_new(2, N, &q, NULL), OK);
+	for (int i = 0; i < N; i++) {
+		init_job(&jobs[i], NULL, NULL);
+		CHECK_INT(workq_submit(q, &jobs[i].item), OK);
+	}
+	workq_free(&q);
+	CHECK_INT(atomic_load(&n_all_done), N);
+	workq_free(&q);
+}
+
+TEST(completions_after_free_reach_the_loop)
+{
+	struct job j;
+	struct loop *l;
+	struct workq *q;
+
+	CHECK_INT(loop_new(&l, NULL), OK);
+	CHECK_INT(workq_new(1, 1, &q, NULL), OK);
+	init_job(&j, l, NULL);
+	CHECK_INT(workq_submit(q, &j.item), OK);
+	workq_free(&q);
+	CHECK_INT(j.n_processed, 1);
+	CHECK_INT(j.n_done, 0);
+	loop_free(&l);
+	CHECK_INT(j.n_done, 1);
+}
+
+SUITE("workq", TEST_ROW(done_runs_on_the_loop_that_was_named), TEST_ROW(full_queue_refuses),
+	TEST_ROW(free_waits_for_everything), TEST_ROW(completions_after_free_reach_the_loop))
