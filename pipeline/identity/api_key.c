@@ -1,0 +1,108 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * API keys (nomos-http.md 2.2 a, decisions 40). A presented key is hashed once; keys configured in clear are found by that
+ * hash, keys of our own form nk_ID_SECRET by their id, their hash then compared in constant time. Nothing here depends
+ * on how much of a wrong key is right. Any loop.
+ */
+#include "identity/identity_rows.h"
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/secret.h"
+
+#define KEY_ID_BYTES_MAX 64
+
+static bool
+is_letter_or_digit(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool
+identity_key_id_is_valid(struct span id)
+{
+	for (size_t i = 0; i < id.n; i++)
+		if (!is_letter_or_digit(id.p[i]))
+			return false;
+	return id.n > 0 && id.n <= KEY_ID_BYTES_MAX;
+}
+
+bool
+identity_key_hash_parse(struct span text, uint8_t hash[SHA256_BYTES])
+{
+	struct span prefix = SPAN_LIT("sha256:");
+
+	if (!span_starts(text, prefix))
+		return false;
+	return hash_unhex(span_from(text, prefix.n), hash, SHA256_BYTES);
+}
+
+/* The ID of nk_ID_SECRET; empty when the key has another form. */
+static struct span
+key_id(struct span key)
+{
+	struct span prefix = SPAN_LIT("nk_");
+	struct span rest;
+	size_t end;
+
+	if (!span_starts(key, prefix))
+		return SPAN_NONE;
+	rest = span_from(key, prefix.n);
+	end = span_find(rest, '_');
+	if (end == rest.n || end + 1 == rest.n)
+		return SPAN_NONE;
+	return span_of(rest.p, end);
+}
+
+static bool
+find_hashed(const struct identity_table *t, struct span key, const uint8_t hash[SHA256_BYTES],
+	struct span *principal)
+{
+	static const struct hashed_key nobody;
+	const struct hashed_key *found = map_find(t->hashed_keys, key_id(key));
+	const struct hashed_key *against = found != NULL ? found : &nobody;
+	bool is_equal = secret_eq(span_of((const char *)against->hash, SHA256_BYTES),
+		span_of((const char *)hash, SHA256_BYTES));
+
+	if (found == NULL || !is_equal)
+		return false;
+	*principal = found->principal;
+	return true;
+}
+
+/* The part behind "Bearer ", trimmed; empty when the scheme is another. */
+static struct span
+bearer_key(struct span authorization)
+{
+	size_t space = span_find(authorization, ' ');
+
+	if (space == authorization.n)
+		return SPAN_NONE;
+	if (!span_eq_nocase(span_of(authorization.p, space), SPAN_LIT("bearer")))
+		return SPAN_NONE;
+	return span_trim(span_from(authorization, space + 1));
+}
+
+enum err
+identity_find_bearer(
+	const struct identity_table *t, struct span authorization, struct span *principal)
+{
+	struct span key = bearer_key(authorization);
+	const struct span *plain;
+	uint8_t hash[SHA256_BYTES];
+	bool is_known = false;
+
+	*principal = SPAN_NONE;
+	if (key.n == 0)
+		return ERR_AUTH;
+	hash_sha256(key, hash);
+	plain = map_find(t->plain_keys, span_of((const char *)hash, sizeof(hash)));
+	if (plain != NULL) {
+		*principal = *plain;
+		is_known = true;
+	} else {
+		is_known = find_hashed(t, key, hash, principal);
+	}
+	mem_wipe(hash, sizeof(hash));
+	return is_known ? OK : ERR_AUTH;
+}

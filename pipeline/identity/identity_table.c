@@ -1,0 +1,265 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Builds the tables of one snapshot and answers who is behind a request. It never keeps an API key in clear and never
+ * says which part of a credential was wrong. Building: start and reload; answering: any loop.
+ */
+#include "identity/identity_table.h"
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/must.h"
+#include "base/secret.h"
+#include "identity/identity_rows.h"
+
+#define IDENTITY_ARENA_BYTES ((size_t)64 * 1024 * 1024)
+
+static enum err
+put_row(struct map *m, struct span key, void *row, struct errinfo *ei)
+{
+	if (row == NULL || !map_put(m, key, row, NULL))
+		return ERR(ei, ERR_NOMEM, "out of memory for identities");
+	return OK;
+}
+
+static struct map *
+new_map(size_t n)
+{
+	return map_new(n > 0 ? n : 1);
+}
+
+static enum err
+add_plain_keys(struct identity_table *t, const struct config_map *keys, struct errinfo *ei)
+{
+	t->plain_keys = new_map(keys->n);
+	if (t->plain_keys == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory for identities");
+	for (size_t i = 0; i < keys->n; i++) {
+		struct span *principal = ARENA_NEW(t->arena, struct span);
+		uint8_t hash[SHA256_BYTES];
+		enum err rc;
+
+		hash_sha256(keys->v[i].key, hash);
+		if (principal != NULL)
+			*principal = arena_dup(t->arena, keys->v[i].value);
+		rc = put_row(
+			t->plain_keys, span_of((const char *)hash, sizeof(hash)), principal, ei);
+		mem_wipe(hash, sizeof(hash));
+		if (rc != OK)
+			return rc;
+	}
+	return OK;
+}
+
+static enum err
+add_hashed_keys(struct identity_table *t, const struct identity_section *o, struct errinfo *ei)
+{
+	t->hashed_keys = new_map(o->hashed_keys.n);
+	if (t->hashed_keys == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory for identities");
+	for (size_t i = 0; i < o->hashed_keys.n; i++) {
+		const struct identity_key_section *from = &o->hashed_keys.v[i];
+		struct hashed_key *key = ARENA_NEW(t->arena, struct hashed_key);
+		enum err rc;
+
+		if (key != NULL) {
+			key->principal = arena_dup(t->arena, from->principal);
+			if (!identity_key_hash_parse(from->hash, key->hash))
+				return ERR(ei, ERR_INVALID, "identity.hashed_keys: malformed hash");
+		}
+		rc = put_row(t->hashed_keys, from->id, key, ei);
+		if (rc != OK)
+			return rc;
+	}
+	return OK;
+}
+
+static enum err
+add_signers(struct identity_table *t, const struct config_map *secrets, struct map **out,
+	struct errinfo *ei)
+{
+	*out = new_map(secrets->n);
+	if (*out == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory for identities");
+	for (size_t i = 0; i < secrets->n; i++) {
+		struct signer *signer = ARENA_NEW(t->arena, struct signer);
+		enum err rc = put_row(*out, secrets->v[i].key, signer, ei);
+
+		if (rc != OK)
+			return rc;
+		signer->id = arena_dup(t->arena, secrets->v[i].key);
+		signer->secret = secret_new(secrets->v[i].value);
+		if (signer->secret == NULL)
+			return ERR(ei, ERR_NOMEM, "out of memory for identities");
+	}
+	return OK;
+}
+
+/* False when the arena is full. */
+static bool
+copy_names(struct arena *a, const struct config_strings *from, struct name_list *to)
+{
+	struct span *names = ARENA_ARRAY(a, struct span, from->n);
+
+	if (names == NULL)
+		return false;
+	for (size_t i = 0; i < from->n; i++)
+		names[i] = arena_dup(a, from->v[i]);
+	*to = (struct name_list){names, from->n};
+	return !arena_failed(a);
+}
+
+static enum err
+add_pairs(struct identity_table *t, const struct config_map_strings *pairs, struct errinfo *ei)
+{
+	t->pairs = new_map(pairs->n);
+	if (t->pairs == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory for identities");
+	for (size_t i = 0; i < pairs->n; i++) {
+		struct name_list *agents = ARENA_NEW(t->arena, struct name_list);
+		enum err rc = put_row(t->pairs, pairs->v[i].key, agents, ei);
+
+		if (rc != OK)
+			return rc;
+		if (!copy_names(t->arena, &pairs->v[i].values, agents))
+			return ERR(ei, ERR_NOMEM, "out of memory for identities");
+	}
+	return OK;
+}
+
+static enum err
+add_roles(struct identity_table *t, const struct config_map_strings *roles, struct errinfo *ei)
+{
+	for (size_t i = 0; i < roles->n; i++) {
+		enum role role = identity_role_parse(roles->v[i].key);
+
+		if (role == ROLE_NOBODY)
+			return ERR(ei, ERR_INVALID, "identity.roles: unknown role");
+		if (!copy_names(t->arena, &roles->v[i].values, &t->roles[role]))
+			return ERR(ei, ERR_NOMEM, "out of memory for identities");
+		t->has_roles = true;
+	}
+	return OK;
+}
+
+static enum err
+fill_table(struct identity_table *t, const struct identity_section *o, struct errinfo *ei)
+{
+	enum err rc;
+
+	t->environment = arena_dup(t->arena, o->environment);
+	rc = add_plain_keys(t, &o->api_keys, ei);
+	if (rc == OK)
+		rc = add_hashed_keys(t, o, ei);
+	if (rc == OK)
+		rc = add_signers(t, &o->service_secrets, &t->services, ei);
+	if (rc == OK)
+		rc = add_signers(t, &o->agent_secrets, &t->agents, ei);
+	if (rc == OK)
+		rc = add_pairs(t, &o->principal_agents, ei);
+	if (rc == OK)
+		rc = add_roles(t, &o->roles, ei);
+	if (rc == OK && arena_failed(t->arena))
+		rc = ERR(ei, ERR_NOMEM, "out of memory for identities");
+	return rc;
+}
+
+enum err
+identity_table_new(
+	const struct identity_section *options, struct identity_table **out, struct errinfo *ei)
+{
+	struct identity_table *t = mem_zalloc(1, sizeof(*t));
+	enum err rc;
+
+	*out = NULL;
+	if (t == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory for identities");
+	t->magic = IDENTITY_MAGIC;
+	t->arena = arena_new(IDENTITY_ARENA_BYTES);
+	rc = t->arena != NULL ? fill_table(t, options, ei) : ERR(ei, ERR_NOMEM, "out of memory");
+	if (rc != OK) {
+		identity_table_free(&t);
+		return rc;
+	}
+	*out = t;
+	return OK;
+}
+
+static void
+free_signer(void *value)
+{
+	struct signer *signer = value;
+
+	secret_free(&signer->secret);
+}
+
+void
+identity_table_free(struct identity_table **t)
+{
+	struct identity_table *old = *t;
+
+	if (old == NULL)
+		return;
+	OBJ_CHECK(old, IDENTITY_MAGIC);
+	*t = NULL;
+	map_free(&old->plain_keys, NULL);
+	map_free(&old->hashed_keys, NULL);
+	map_free(&old->services, free_signer);
+	map_free(&old->agents, free_signer);
+	map_free(&old->pairs, NULL);
+	arena_free(&old->arena);
+	old->magic = 0;
+	mem_free(old);
+}
+
+/* Both schemes in the reference's order; the first that succeeds wins. */
+static bool
+find_principal(const struct identity_table *t, const struct req_credentials *c, struct span body,
+	struct span *principal)
+{
+	const struct signer *service = NULL;
+
+	if (identity_find_bearer(t, c->authorization, principal) == OK)
+		return true;
+	if (span_trim(c->service_id).n == 0 || span_trim(c->service_signature).n == 0)
+		return false;
+	if (!signature_is_valid(t->services, c->service_id, c->service_signature, body, &service))
+		return false;
+	*principal = service->id;
+	return true;
+}
+
+/* Principals without a list may act through any agent (decisions 26). */
+static bool
+may_pair(const struct identity_table *t, struct span principal, struct span agent)
+{
+	const struct name_list *agents = map_find(t->pairs, principal);
+
+	if (agents == NULL)
+		return true;
+	for (size_t i = 0; i < agents->n; i++)
+		if (span_eq(agents->names[i], agent))
+			return true;
+	return false;
+}
+
+enum err
+identity_authenticate(const struct identity_table *t, const struct req_credentials *credentials,
+	struct span body, struct identity *out, struct errinfo *ei)
+{
+	const struct signer *agent = NULL;
+	struct span principal;
+
+	*out = (struct identity){SPAN_NONE, SPAN_NONE, SPAN_NONE};
+	if (!find_principal(t, credentials, body, &principal))
+		return ERR(ei, ERR_AUTH, "principal authentication failed");
+	if (!signature_is_valid(
+		    t->agents, credentials->agent_id, credentials->agent_signature, body, &agent))
+		return ERR(ei, ERR_AUTH, "agent authentication failed");
+	if (!may_pair(t, principal, agent->id))
+		return ERR(ei, ERR_AUTH, "agent authentication failed");
+	if (t->environment.n == 0)
+		return ERR(ei, ERR_AUTH, "environment is required");
+	*out = (struct identity){principal, agent->id, t->environment};
+	return OK;
+}

@@ -1,0 +1,51 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Roles of operators (decisions 26). Without any configured role every principal may view and nobody approves or operates.
+ * Any loop.
+ */
+#include "identity/identity_rows.h"
+
+static bool
+is_listed(const struct identity_table *t, struct span principal, enum role role)
+{
+	const struct name_list *list = &t->roles[role];
+
+	for (size_t i = 0; i < list->n; i++)
+		if (span_eq(list->names[i], principal))
+			return true;
+	return false;
+}
+
+enum role
+identity_role_parse(struct span name)
+{
+	if (span_eq_cstr(name, "viewer"))
+		return ROLE_VIEWER;
+	if (span_eq_cstr(name, "approver"))
+		return ROLE_APPROVER;
+	if (span_eq_cstr(name, "operator"))
+		return ROLE_OPERATOR;
+	return ROLE_NOBODY;
+}
+
+bool
+identity_has_role(const struct identity_table *t, struct span principal, enum role role)
+{
+	if (principal.n == 0)
+		return false;
+	switch (role) {
+	case ROLE_NOBODY:
+		return false;
+	case ROLE_ANYONE:
+		return true;
+	case ROLE_VIEWER:
+		return !t->has_roles || is_listed(t, principal, ROLE_VIEWER) ||
+		       is_listed(t, principal, ROLE_APPROVER) ||
+		       is_listed(t, principal, ROLE_OPERATOR);
+	case ROLE_APPROVER:
+		return is_listed(t, principal, ROLE_APPROVER);
+	case ROLE_OPERATOR:
+		return is_listed(t, principal, ROLE_OPERATOR);
+	}
+	return false;
+}

@@ -1,0 +1,41 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* The inside of struct snapshot, for the files of pipeline/ that use its parts. Immutable once built. */
+#ifndef PIPELINE_SNAPSHOT_PARTS_H
+#define PIPELINE_SNAPSHOT_PARTS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "exec/exec.h"
+#include "identity/identity_table.h"
+#include "limit/rate_limits.h"
+#include "pipeline/options.h"
+#include "pipeline/snapshot.h"
+
+struct arena;
+struct policy;
+struct redactor;
+
+struct snapshot {
+	unsigned magic;
+	atomic_size_t n_refs;
+	struct arena *arena;
+	struct policy *policy;
+	struct redactor *redactor;
+	struct identity_table *identities;
+	const struct rate_limits *rate_limits; /* NULL: none */
+	struct exec_settings exec;
+	struct gateway_limits gateway;
+	struct span engine_version;
+	const char *assurance;
+	const char *sandbox_profile; /* "none", "local", "container": the label of records */
+	bool explain_suggestions;
+	size_t request_bytes_max; /* cap of a request's arena */
+};
+
+/* "STRONG" and so on, from what the operator asserts (nomos-http.md 3.7). Static. */
+const char *assurance_level(const struct pipeline_options *options);
+/* The profile in force: the default depends on executor.sandbox_enabled. */
+enum executor_profile executor_profile_of(const struct executor_section *options);
+
+#endif
