@@ -3,4 +3,5 @@
 #include <stddef.h>
 
 X(serve)
+X(config)
 X(version)
