@@ -31,7 +31,8 @@ dump_map(struct printer *p, const struct config_row *row, const struct config_ma
 		struct span key = m->v[i].key;
 		struct span value = m->v[i].value;
 		snprintf(number, sizeof(number), "(secret %06zu)", i + 1);
-		printer_key(p, (row->flags & CONFIG_SECRET_KEYS) != 0 ? span_cstr(number) : key);
+		printer_key_text(
+			p, (row->flags & CONFIG_SECRET_KEYS) != 0 ? span_cstr(number) : key);
 		printer_string(p, (row->flags & CONFIG_SECRET_VALUES) != 0 ? hide(value) : value);
 	}
 	printer_close(p, '}');
@@ -46,7 +47,7 @@ dump_map_strings(struct printer *p, const struct config_map_strings *m)
 	}
 	printer_open(p, '{');
 	for (size_t i = 0; i < m->n; i++) {
-		printer_key(p, m->v[i].key);
+		printer_key_text(p, m->v[i].key);
 		printer_strings(p, m->v[i].values.v, m->v[i].values.n);
 	}
 	printer_close(p, '}');

@@ -123,7 +123,7 @@ void value_fail(struct config_scope *s, const struct config_row *row, const stru
 /* The text of a string node (in YAML also of numbers and booleans). */
 MUSTCHECK bool value_node_text(struct config_scope *s, const struct config_row *row,
 	const struct given *g, const struct json *node, struct span *out);
-/* No NUL, at most max bytes; a hidden secret only when accepted. node as in value_fail. */
+/* Valid UTF-8 without NUL, at most max bytes; a hidden secret only when accepted. node as in value_fail. */
 MUSTCHECK bool value_check_text(struct config_scope *s, const struct config_row *row,
 	const struct given *g, const struct json *node, struct span text, int64_t max);
 /* The position of text in the row's words. */

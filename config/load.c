@@ -6,11 +6,8 @@
  */
 #include "engine.h"
 
-#include <stdio.h>
-
 #include "base/arena.h"
 #include "base/buf.h"
-#include "base/fdio.h"
 #include "base/mem.h"
 #include "base/yaml.h"
 
@@ -213,16 +210,4 @@ config_load(const struct config_object *root, const struct config_input *in, str
 		memset(options, 0, root->size);
 	}
 	return rc;
-}
-
-enum err
-config_read(const char *path, struct buf *text, struct errinfo *ei)
-{
-	buf_init(text, CONFIG_FILE_BYTES_MAX);
-	enum err rc = fdio_read_file(path, CONFIG_FILE_BYTES_MAX, text, ei);
-	if (rc != OK) {
-		config_wipe_text(text);
-		return ERR_WRAP(ei, rc, "read config");
-	}
-	return OK;
 }

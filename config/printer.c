@@ -1,10 +1,12 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* See printer.h. Strings are JSON strings in both forms: YAML's double-quoted form reads them the
- * same. */
+/*
+ * See printer.h. Strings are JSON strings in both forms: YAML's double-quoted form reads them the
+ * same, as long as what YAML holds to be unprintable is escaped.
+ */
 #include "printer.h"
 
 #include "base/buf.h"
-#include "base/json.h"
+#include "base/utf8.h"
 
 void
 printer_init(struct printer *p, struct buf *out, bool yaml)
@@ -41,25 +43,51 @@ start_item(struct printer *p)
 	indent(p);
 }
 
+/* YAML 1.1, 5.1: bytes that may not stand in a stream; line separators and the BOM beside them. */
 static bool
-is_plain(struct span name)
+is_printable(uint32_t c)
 {
-	for (size_t i = 0; i < name.n; i++) {
-		char c = name.p[i];
-		if ((c < 'a' || c > 'z') && c != '_' && (c < '0' || c > '9' || i == 0))
-			return false;
+	if (c < 0x20 || (c >= 0x7f && c <= 0x9f))
+		return false;
+	return c != 0x2028 && c != 0x2029 && c != 0xfeff && c != 0xfffe && c != 0xffff;
+}
+
+/* s is valid UTF-8: every text of a configuration was checked when it was read. */
+static void
+put_quoted(struct buf *out, struct span s)
+{
+	size_t at = 0;
+
+	buf_add_char(out, '"');
+	while (at < s.n) {
+		size_t from = at;
+		uint32_t c = utf8_next(s, &at);
+		if (c == '"' || c == '\\')
+			buf_printf(out, "\\%c", (char)c);
+		else if (is_printable(c))
+			buf_add(out, s.p + from, at - from);
+		else
+			buf_printf(out, "\\u%04x", c);
 	}
-	return name.n > 0;
+	buf_add_char(out, '"');
 }
 
 void
 printer_key(struct printer *p, struct span name)
 {
 	start_item(p);
-	if (p->yaml && is_plain(name))
+	if (p->yaml)
 		buf_add_span(p->out, name);
 	else
-		json_quote(p->out, name);
+		put_quoted(p->out, name);
+	buf_add_cstr(p->out, p->yaml ? ":" : ": ");
+}
+
+void
+printer_key_text(struct printer *p, struct span text)
+{
+	start_item(p);
+	put_quoted(p->out, text);
 	buf_add_cstr(p->out, p->yaml ? ":" : ": ");
 }
 
@@ -115,7 +143,7 @@ void
 printer_string(struct printer *p, struct span s)
 {
 	start_value(p);
-	json_quote(p->out, s);
+	put_quoted(p->out, s);
 	end_value(p);
 }
 
@@ -143,7 +171,7 @@ printer_strings(struct printer *p, const struct span *v, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0)
 			BUF_ADD_LIT(p->out, ", ");
-		json_quote(p->out, v[i]);
+		put_quoted(p->out, v[i]);
 	}
 	buf_add_char(p->out, ']');
 	end_value(p);

@@ -24,8 +24,9 @@ struct printer {
 void printer_init(struct printer *p, struct buf *out, bool yaml);
 /* Ends the text with a newline. */
 void printer_end(struct printer *p);
-/* A name; a value or an open follows. Names that are not identifiers are quoted. */
+/* A row's name, or any text as a name; a value or an open follows. */
 void printer_key(struct printer *p, struct span name);
+void printer_key_text(struct printer *p, struct span text);
 void printer_open(struct printer *p, char bracket);
 void printer_close(struct printer *p, char bracket);
 /* The next open is an element of a list of objects. */

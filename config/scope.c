@@ -38,9 +38,8 @@ scope_path(const struct config_scope *s, const char *key, char out[PATH_MAX_BYTE
 	snprintf(out + at, PATH_MAX_BYTES - at, "%s%s", dot ? "." : "", key);
 }
 
-static void
-issue_va(struct loader *l, enum config_level level, const struct place *at, const char *path,
-	const char *fmt, va_list ap)
+static void PRINTF_LIKE(5, 0) issue_va(struct loader *l, enum config_level level,
+	const struct place *at, const char *path, const char *fmt, va_list ap)
 {
 	char reason[ERRINFO_MAX];
 	char place[PATH_MAX_BYTES] = "";
@@ -131,9 +130,8 @@ node_near(const struct json *node, struct span key)
 	return node;
 }
 
-static void
-add_check_issue(struct config_scope *s, enum config_level level, const char *key, const char *fmt,
-	va_list ap)
+static void PRINTF_LIKE(4, 0) add_check_issue(struct config_scope *s, enum config_level level,
+	const char *key, const char *fmt, va_list ap)
 {
 	struct place at = {NULL, node_near(s->node, span_cstr(key))};
 	size_t n = strcspn(key, ".[");

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/utf8.h"
 
 #define QUOTE_BYTES_MAX 80
 
@@ -70,6 +71,10 @@ value_check_text(struct config_scope *s, const struct config_row *row, const str
 {
 	if (text.n > 0 && memchr(text.p, '\0', text.n) != NULL) {
 		value_fail(s, row, g, node, "holds a NUL byte");
+		return false;
+	}
+	if (!utf8_is_valid(text)) {
+		value_fail(s, row, g, node, "holds invalid UTF-8");
 		return false;
 	}
 	if (text.n > (uint64_t)max) {

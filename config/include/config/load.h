@@ -4,7 +4,7 @@
  * overrides, defaults, ranges, checks, in that order of precedence from last to first for each key
  * (nomos-http.md 3.1, 3.5; differences: every error in one run, an environment value that does not
  * parse is an error, default paths are relative to the file as well). Nothing here does I/O but
- * config_read. Blocking start-up and reload code; never on a loop.
+ * config_read and config_folder. Blocking start-up and reload code; never on a loop.
  */
 #ifndef CONFIG_LOAD_H
 #define CONFIG_LOAD_H
@@ -78,6 +78,9 @@ MUSTCHECK enum err config_load(const struct config_object *root, const struct co
 /* Reads the file at path into text (heap buffer with a cap of CONFIG_FILE_BYTES_MAX), which the
  * caller wipes with config_wipe_text. "read config: ..." with fdio's codes. */
 MUSTCHECK enum err config_read(const char *path, struct buf *text, struct errinfo *ei);
+/* The absolute folder of file, for config_input.directory, in the arena: paths then mean the same
+ * wherever a dump of them is read. NULL when the working directory or memory is gone. */
+const char *config_folder(const char *file, struct arena *a);
 /* Overwrites and frees the buffer of config_read. */
 void config_wipe_text(struct buf *text);
 /* Overwrites every secret that the options hold. Call before the arena goes. */

@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Config rows. A module lists its keys once, in an `..._options_tbl.h` of its own; struct, defaults,
- * ranges, environment, dump, reference, example file, JSON schema and reload diff come from that list.
- * One table is one object of the file. Each line of the list but the last ends in a backslash:
+ * Config rows. A module lists its keys once, in a `..._options_tbl.h` of its own; struct,
+ * defaults, ranges, environment, dump, reference, example file, JSON schema and reload diff come
+ * from that list. One table is one object of the file. Each line of the list but the last ends in
+ * a backslash:
  *
  * gateway/gateway_options_tbl.h:
  *     #define GATEWAY_OPTIONS(ROW, T)

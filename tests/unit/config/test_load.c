@@ -12,6 +12,7 @@
 #include "support/test.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #define ARENA_BYTES ((size_t)1024 * 1024)
 #define WHO                                                                                        \
@@ -300,6 +301,21 @@ TEST(file_is_read_with_its_errors_named)
 	CHECK(text.p == NULL);
 }
 
+TEST(folder_is_absolute)
+{
+	char cwd[4096];
+	char want[5000];
+
+	arena_free(&arena);
+	arena = arena_new(ARENA_BYTES);
+	CHECK(getcwd(cwd, sizeof(cwd)) != NULL);
+	CHECK_STR(config_folder("nomos.json", arena), cwd);
+	snprintf(want, sizeof(want), "%s/conf", cwd);
+	CHECK_STR(config_folder("x/../conf/nomos.json", arena), want);
+	CHECK_STR(config_folder("/etc/nomos/nomos.json", arena), "/etc/nomos");
+	CHECK_STR(config_folder("/nomos.json", arena), "/");
+}
+
 TEST(arena_too_small_is_no_memory_and_no_options)
 {
 	struct sample o;
@@ -326,5 +342,5 @@ SUITE("config load", TEST_ROW(file_beats_default_and_environment_beats_file),
 	TEST_ROW(every_error_is_counted_and_the_first_leads), TEST_ROW(no_message_holds_a_secret),
 	TEST_ROW(no_message_of_the_yaml_reader_holds_a_secret),
 	TEST_ROW(yaml_gives_strings_the_text_as_written), TEST_ROW(wipe_overwrites_secrets_only),
-	TEST_ROW(file_is_read_with_its_errors_named),
+	TEST_ROW(file_is_read_with_its_errors_named), TEST_ROW(folder_is_absolute),
 	TEST_ROW(arena_too_small_is_no_memory_and_no_options))
