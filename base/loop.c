@@ -22,6 +22,8 @@
 #define TIMER_MAGIC 0x74696d65u
 /* libevent measures with the coarse clock, whose grain is one tick: at most this. */
 #define TIMER_GRAIN_NS (10 * NS_PER_MS)
+/* About 30 years; keeps the sums in range. */
+#define TIMER_DELAY_MAX_NS (INT64_C(1000000000) * NS_PER_SEC)
 
 struct signal_watch {
 	struct signal_watch *next;
@@ -314,7 +316,8 @@ loop_timer_arm(struct loop_timer *t, int64_t delay_ns)
 	OBJ_CHECK(t, TIMER_MAGIC);
 	/* Never early: a deadline has passed when its timer fires. So the delay counts from now instead of from the
 	 * beginning of the turn, and one grain comes on top. */
-	int64_t delay = delay_ns > 0 ? delay_ns + TIMER_GRAIN_NS : 0;
+	int64_t wanted = delay_ns < TIMER_DELAY_MAX_NS ? delay_ns : TIMER_DELAY_MAX_NS;
+	int64_t delay = wanted > 0 ? wanted + TIMER_GRAIN_NS : 0;
 	MUST(event_base_update_cache_time(t->base) == 0);
 	int64_t us = delay / 1000;
 	struct timeval tv = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};

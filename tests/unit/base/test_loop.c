@@ -212,6 +212,7 @@ TEST(timer_fires_once_per_arming_and_not_early)
 	start();
 	s.timer = loop_timer_new(l, fire, &s);
 	never.timer = loop_timer_new(l, fire, &never);
+	loop_timer_arm(never.timer, INT64_MAX);
 	loop_timer_arm(never.timer, 0);
 	loop_timer_disarm(never.timer);
 	loop_timer_disarm(never.timer);
