@@ -22,6 +22,7 @@
 #define NOT_OPEN SIZE_MAX
 
 enum {
+	BUILTIN_ROOM = 64,
 	CUSTOM_MAX = 256,        /* patterns of an operator */
 	CUSTOM_BYTES_MAX = 4096, /* of one of them */
 	RANGES_FIRST = 64,       /* on the stack, more go to the heap */
@@ -274,9 +275,9 @@ redact_is_clean(const struct redactor *r, struct span text)
 
 /* The expressions of the built-ins and of the operator, as Hyperscan wants them. */
 struct expressions {
-	const char *text[64 + CUSTOM_MAX];
-	unsigned flags[64 + CUSTOM_MAX];
-	unsigned ids[64 + CUSTOM_MAX];
+	const char *text[BUILTIN_ROOM + CUSTOM_MAX];
+	unsigned flags[BUILTIN_ROOM + CUSTOM_MAX];
+	unsigned ids[BUILTIN_ROOM + CUSTOM_MAX];
 	unsigned n;
 };
 
@@ -285,7 +286,7 @@ add_expression(struct expressions *e, const char *text, unsigned flags)
 {
 	MUST(e->n < ARRAY_LEN(e->text));
 	e->text[e->n] = text;
-	e->flags[e->n] = flags | HS_FLAG_SOM_LEFTMOST;
+	e->flags[e->n] = flags;
 	e->ids[e->n] = e->n;
 	e->n++;
 }
@@ -293,9 +294,13 @@ add_expression(struct expressions *e, const char *text, unsigned flags)
 static void
 add_builtins(struct expressions *e)
 {
-	for (size_t i = 0; i < redact_n_rules; i++)
-		add_expression(e, redact_rules[i].pattern,
-			redact_rules[i].any_case ? HS_FLAG_CASELESS : 0);
+	for (size_t i = 0; i < redact_n_rules; i++) {
+		unsigned flags = redact_rules[i].any_case ? HS_FLAG_CASELESS : 0;
+		/* To know where a match starts costs time at compilation; this shape finds it itself. */
+		if (redact_rules[i].shape != SHAPE_ASSIGNED)
+			flags |= HS_FLAG_SOM_LEFTMOST;
+		add_expression(e, redact_rules[i].pattern, flags);
+	}
 }
 
 static enum err
@@ -347,7 +352,7 @@ add_custom(struct expressions *e, struct span pattern, char **copy, struct errin
 	*copy = mem_dup_span(pattern);
 	if (*copy == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
-	add_expression(e, *copy, 0);
+	add_expression(e, *copy, HS_FLAG_SOM_LEFTMOST);
 	return OK;
 }
 

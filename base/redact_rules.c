@@ -10,33 +10,30 @@
 
 #include "base/attr.h"
 
-#define SECRET_NAMES                                                                               \
-	"(password|passwd|passphrase|secret|(access|auth|refresh|session|id|bearer|private|"       \
-	"secret)[_-]?token|\\btoken|api[_-]?key|(access|private|secret|account)[_-]?key)"
-
+/*
+ * Triggers are kept short: long expressions and counted repeats cost the start of the program ten times what these do, and
+ * a scan reports each of their ends.
+ */
 const struct redact_rule redact_rules[] = {
-	{"(proxy-)?authorization:[ \\t]*[^ \\t\\r\\n]", true, SHAPE_LINE, 0},
-	{"(set-)?cookie:[ \\t]*[^ \\t\\r\\n]", true, SHAPE_LINE, 0},
-	{"x-(api-key|auth-token):[ \\t]*[^ \\t\\r\\n]", true, SHAPE_LINE, 0},
-	{"bearer\\s+[A-Za-z0-9._~+/-]{12}", true, SHAPE_TOKEN, 0},
-	{"basic\\s+[A-Za-z0-9+/=]{12}", true, SHAPE_BASE64, 0},
-	{"AKIA[0-9A-Z]{16}", false, SHAPE_BASE64, 0},
+	{"(proxy-)?authorization:", true, SHAPE_LINE, 0},
+	{"(set-)?cookie:", true, SHAPE_LINE, 0},
+	{"x-(api-key|auth-token):", true, SHAPE_LINE, 0},
+	{"bearer\\s", true, SHAPE_CREDENTIAL, 12},
+	{"basic\\s", true, SHAPE_BASIC, 12},
+	{"AKIA[0-9A-Z]{16}", false, SHAPE_TOKEN, 0},
 	{"\\bASIA[0-9A-Z]{16}\\b", false, SHAPE_MATCH, 0},
 	{"eyJ[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]", false, SHAPE_TOKEN, 0},
 	{"-----BEGIN [A-Z0-9 ]+-----", false, SHAPE_PEM_BEGIN, 0},
 	{"-----END [A-Z0-9 ]+-----", false, SHAPE_PEM_END, 0},
-	{"\\bsk-[A-Za-z0-9_-]", false, SHAPE_TOKEN, 23},
-	{"\\bgh[pousr]_[A-Za-z0-9]", false, SHAPE_TOKEN, 24},
-	{"\\bgithub_pat_[A-Za-z0-9]", false, SHAPE_TOKEN, 31},
-	{"\\bglpat-[A-Za-z0-9_-]", false, SHAPE_TOKEN, 26},
-	{"\\bxox[a-z]-[A-Za-z0-9]", false, SHAPE_TOKEN, 15},
-	{"\\bAIza[A-Za-z0-9_-]", false, SHAPE_TOKEN, 39},
-	{"[\"']((proxy-)?authorization|(set-)?cookie|x-(api-key|auth-token)|" SECRET_NAMES
-	 ")\\\\?[\"']\\s*:\\s*\\\\?[\"']",
-		true, SHAPE_QUOTED, 0},
-	{SECRET_NAMES "[ \\t]*[:=][ \\t]*[\"']", true, SHAPE_QUOTED, 0},
-	{SECRET_NAMES "=", true, SHAPE_VALUE, 0},
-	{"secret[_-]?access[_-]?key[ \\t]*=[ \\t]*", true, SHAPE_VALUE, 0},
+	{"sk-", false, SHAPE_WORD, 20},
+	{"gh[pousr]_", false, SHAPE_WORD, 20},
+	{"github_pat_", false, SHAPE_WORD, 20},
+	{"glpat-", false, SHAPE_WORD, 20},
+	{"xox[a-z]-", false, SHAPE_WORD, 10},
+	{"AIza", false, SHAPE_WORD, 35},
+	{"(password|passwd|passphrase|secret|token|(api|access|account|private)[_-]?key|"
+	 "authorization|cookie)\\\\?[\"']?[ \\t]*[:=]",
+		true, SHAPE_ASSIGNED, 0},
 	{"://[^\\s/@\"']+@", false, SHAPE_USERINFO, 16},
 };
 const size_t redact_n_rules = ARRAY_LEN(redact_rules);
@@ -81,6 +78,43 @@ skip_class(struct span text, size_t at, const char *punctuation)
 	return at;
 }
 
+static size_t
+skip_blanks(struct span text, size_t at)
+{
+	while (at < text.n && is_one_of(text.p[at], " \t\r\n\v\f"))
+		at++;
+	return at;
+}
+
+/* The match and the rest of its line; empty when nothing but blanks is left there. */
+static struct redact_range
+whole_line(struct span text, struct redact_range match, size_t seen)
+{
+	size_t at = seen > match.to ? seen : match.to;
+
+	while (at < text.n && is_one_of(text.p[at], " \t"))
+		at++;
+	size_t end = skip_line(text, at);
+	if (end == at && seen <= match.to)
+		return (struct redact_range){match.from, match.from};
+	return (struct redact_range){match.from, end};
+}
+
+/* The match, blanks and at least min bytes of a run, or nothing. */
+static struct redact_range
+with_run(const struct redact_rule *rule, struct span text, struct redact_range match, size_t seen)
+{
+	bool is_basic = rule->shape == SHAPE_BASIC;
+	size_t begin = match.to;
+
+	if (is_basic || rule->shape == SHAPE_CREDENTIAL)
+		begin = skip_blanks(text, match.to);
+	if (rule->shape == SHAPE_WORD && match.from > 0 && is_alnum(text.p[match.from - 1]))
+		return (struct redact_range){match.from, match.from};
+	size_t end = skip_class(text, seen > begin ? seen : begin, is_basic ? "+/=" : "+/=._~-");
+	return (struct redact_range){match.from, end - begin >= rule->min ? end : match.from};
+}
+
 /*
  * The content of the quoted string whose opening quote is the byte before `begin`. A quote that was itself escaped (JSON
  * inside JSON) is closed by the next quote of its kind, a plain one by the next that is not escaped.
@@ -100,24 +134,106 @@ quoted_content(struct span text, size_t begin, size_t seen)
 	return (struct redact_range){begin, at};
 }
 
+/* Takes the word off the end of *s when it is there, letters folded. */
+static bool
+ends_in(struct span *s, const char *word)
+{
+	struct span w = span_cstr(word);
+
+	if (s->n < w.n || !span_eq_nocase(span_from(*s, s->n - w.n), w))
+		return false;
+	s->n -= w.n;
+	return true;
+}
+
+/* The line of ~/.aws/credentials, which has blanks around its "=". */
+static bool
+is_aws_key(struct span name)
+{
+	return ends_in(&name, "secret_access_key");
+}
+
 /*
  * An assigned word is a secret when it stands in a query string, is assigned to an upper-case name, holds a digit or is
  * long. `password=password` in source code stays. The limit on the length also bounds how often a byte is looked at.
  */
 static struct redact_range
-assigned_value(struct span text, struct redact_range match, size_t seen)
+bare_value(struct span text, struct span name, size_t begin, size_t seen)
 {
 	enum { LONG = 64 };
-	size_t at = seen > match.to ? seen : match.to;
-	bool is_secret = at > match.to || is_upper(text.p[match.from]) ||
-			 (match.from > 0 && is_one_of(text.p[match.from - 1], "?&"));
+	const char *before = name.p > text.p ? name.p - 1 : NULL;
+	size_t at = seen > begin ? seen : begin;
+	bool is_secret = at > begin || is_upper(name.p[name.n - 1]) || is_aws_key(name) ||
+			 (before != NULL && is_one_of(*before, "?&"));
 
 	while (at < text.n && (unsigned char)text.p[at] > ' ' &&
 		!is_one_of(text.p[at], "&;,\"'`()[]{}<>|")) {
-		is_secret = is_secret || is_digit(text.p[at]) || at - match.to >= LONG;
+		is_secret = is_secret || is_digit(text.p[at]) || at - begin >= LONG;
 		at++;
 	}
-	return (struct redact_range){match.to, is_secret ? at : match.to};
+	return (struct redact_range){begin, is_secret ? at : begin};
+}
+
+/* The identifier that ends before the separator at `end`; *quoted when quotes stand around it. */
+static struct span
+name_before(struct span text, size_t end, bool *quoted)
+{
+	enum { NAME_MAX_BYTES = 64 };
+
+	while (is_one_of(text.p[end - 1], " \t"))
+		end--;
+	*quoted = is_one_of(text.p[end - 1], "\"'");
+	if (*quoted)
+		end--;
+	if (text.p[end - 1] == '\\')
+		end--;
+	size_t begin = end;
+	while (begin > 0 && end - begin < NAME_MAX_BYTES &&
+		(is_alnum(text.p[begin - 1]) || is_one_of(text.p[begin - 1], "_-")))
+		begin--;
+	return span_of(text.p + begin, end - begin);
+}
+
+/* "pageToken" and "max_token" name no secret, "access_token" and "token" do; the other words always do. */
+static bool
+names_secret(struct span name)
+{
+	static const char *const kinds[] = {
+		"access", "auth", "refresh", "session", "id", "bearer", "private", "secret", "api"};
+
+	if (!ends_in(&name, "token"))
+		return true;
+	if (name.n > 0 && is_one_of(name.p[name.n - 1], "_-"))
+		name.n--;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (ends_in(&name, kinds[i]))
+			return true;
+	}
+	return name.n == 0;
+}
+
+/* match.to is behind the separator; match.from is not known. */
+static struct redact_range
+assigned_value(struct span text, struct redact_range match, size_t seen)
+{
+	const struct redact_range none = {match.to, match.to};
+	size_t at = match.to;
+	bool quoted;
+	struct span name = name_before(text, match.to - 1, &quoted);
+
+	if (!names_secret(name))
+		return none;
+	while (at < text.n && is_one_of(text.p[at], " \t\r\n") && at - match.to < 64)
+		at++;
+	bool has_blank = at > match.to;
+	if (at + 1 < text.n && text.p[at] == '\\')
+		at++;
+	if (at < text.n && is_one_of(text.p[at], "\"'"))
+		return quoted_content(text, at + 1, seen);
+	/* Header lines have a rule of their own; blanks around = are rather source code, but for the AWS file. */
+	if (text.p[match.to - 1] != '=' || quoted || (has_blank && !is_aws_key(name)))
+		return none;
+	return bare_value(text, name, at, seen);
 }
 
 /* The bytes between "://" and "@" with a password among them, or too long for the name of a user. */
@@ -137,24 +253,15 @@ struct redact_range
 redact_rule_extend(
 	const struct redact_rule *rule, struct span text, struct redact_range match, size_t seen)
 {
-	struct redact_range r = match;
-	size_t at = seen > match.to ? seen : match.to;
-
 	switch (rule->shape) {
 	case SHAPE_LINE:
-		r.to = skip_line(text, at);
-		break;
+		return whole_line(text, match, seen);
+	case SHAPE_CREDENTIAL:
+	case SHAPE_BASIC:
 	case SHAPE_TOKEN:
-		r.to = skip_class(text, at, "+/=._~-");
-		if (r.to - r.from < rule->min)
-			r.to = r.from;
-		break;
-	case SHAPE_BASE64:
-		r.to = skip_class(text, at, "+/=");
-		break;
-	case SHAPE_QUOTED:
-		return quoted_content(text, match.to, seen);
-	case SHAPE_VALUE:
+	case SHAPE_WORD:
+		return with_run(rule, text, match, seen);
+	case SHAPE_ASSIGNED:
 		return assigned_value(text, match, seen);
 	case SHAPE_USERINFO:
 		return user_info(rule, text, match);
@@ -163,7 +270,7 @@ redact_rule_extend(
 	case SHAPE_PEM_END:
 		break;
 	}
-	return r;
+	return match;
 }
 
 /* Blanks and line ends, also those written as \n and \r in a JSON string. */

@@ -12,22 +12,23 @@
 #include "base/span.h"
 
 enum redact_shape {
-	SHAPE_MATCH = 0, /* what matched */
-	SHAPE_LINE,      /* and on to the end of the line */
-	SHAPE_TOKEN,     /* and on over letters, digits and + / = . _ ~ - */
-	SHAPE_BASE64,    /* and on over letters, digits and + / = */
-	SHAPE_QUOTED,    /* what follows, up to the quote that closes the one at the match's end */
-	SHAPE_VALUE,     /* the word that follows, when it looks like a secret */
-	SHAPE_USERINFO,  /* between "://" and the "@" that ends the match */
-	SHAPE_PEM_BEGIN, /* the marker line of a block, */
-	SHAPE_PEM_END,   /* and of its end */
+	SHAPE_MATCH = 0,  /* what matched */
+	SHAPE_LINE,       /* and the rest of the line, which is not blank */
+	SHAPE_CREDENTIAL, /* and blanks and a run of letters, digits and + / = . _ ~ - */
+	SHAPE_BASIC,      /* and blanks and a run of letters, digits and + / = */
+	SHAPE_TOKEN,      /* and a run as in SHAPE_CREDENTIAL, without blanks */
+	SHAPE_WORD,       /* the same, where no letter or digit stands before the match */
+	SHAPE_ASSIGNED,   /* the match ends in : or =; the quoted string or the word that follows */
+	SHAPE_USERINFO,   /* between "://" and the "@" that ends the match */
+	SHAPE_PEM_BEGIN,  /* the marker line of a block, */
+	SHAPE_PEM_END,    /* and of its end */
 };
 
 struct redact_rule {
 	const char *pattern;
 	bool any_case;
 	enum redact_shape shape;
-	size_t min; /* SHAPE_TOKEN: bytes in all, shorter ones stay; SHAPE_USERINFO: for one without a password */
+	size_t min; /* bytes of the run; SHAPE_USERINFO: of a user without a password */
 };
 
 struct redact_range {
