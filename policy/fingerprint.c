@@ -114,7 +114,10 @@ fingerprint_set(struct action *action, struct arena *a, struct errinfo *ei)
 	hash_sha256_hex(canonical, action->params_hash);
 	parts[1] = canonical;
 	hash_parts_hex(parts, action->fingerprint);
-	parts[1] = has_typed ? typed : canonical;
-	hash_parts_hex(parts, action->binding_hash);
+	memcpy(action->binding_hash, action->fingerprint, sizeof(action->binding_hash));
+	if (has_typed) {
+		parts[1] = typed;
+		hash_parts_hex(parts, action->binding_hash);
+	}
 	return OK;
 }
