@@ -58,24 +58,29 @@ struct resource {
 	enum resource_scheme scheme;
 	struct span text; /* the normal form, e.g. file://workspace/a/b */
 	struct span host; /* of text */
-	struct span path; /* of text, with its leading "/"; for RESOURCE_FILE path + 1 is relative to the workspace root */
+	/* Of text, with its leading "/"; for RESOURCE_FILE what follows it is relative to the workspace root. */
+	struct span path;
 };
 
-/* Typed parameters of the built-in kinds. Members not of the kind are empty. */
+/*
+ * Typed parameters of the built-in kinds. Members not of the kind are empty; all are while params_err is not OK. Paths are
+ * plain text relative to the workspace root, cleaned: no "..", no leading slash, no backslash, no control byte.
+ */
 struct action_params {
-	struct span content;      /* fs.write, repo.apply_patch: decoded text; may be empty */
-	struct span path;         /* repo.apply_patch */
-	const struct span *argv;  /* process.exec: tokens, none holds NUL */
+	struct span content;     /* fs.write, repo.apply_patch: decoded text; may be empty */
+	struct span path;        /* repo.apply_patch */
+	const struct span *argv; /* process.exec: at least one token, none holds NUL */
 	size_t n_argv;
-	struct span cwd;
+	struct span cwd; /* empty: the workspace root */
 	const struct span *env_keys;
 	size_t n_env_keys;
 	const struct span *lease_ids;
 	size_t n_lease_ids;
-	struct span method;       /* net.http_request: default GET */
+	struct span method; /* net.http_request: a token, default GET */
 	struct span body;
-	const struct json *headers; /* net.http_request: object of strings, or NULL */
-	struct span secret_id;    /* secrets.checkout */
+	/* net.http_request: object of strings, no two names alike, or NULL */
+	const struct json *headers;
+	struct span secret_id; /* secrets.checkout */
 };
 
 struct action {
@@ -84,21 +89,22 @@ struct action {
 	struct span action_id;
 	struct span trace_id;
 	struct span action_type;
-	struct span resource_raw;          /* trimmed, as the client wrote it */
+	struct span resource_raw; /* trimmed, as the client wrote it */
 	const struct json *params_json;
-	const struct json *extensions;     /* context.extensions object, or NULL */
-	struct span params_raw;            /* the params value as written */
+	const struct json *extensions; /* context.extensions object, or NULL */
+	struct span params_raw;        /* the params value as written */
 	enum action_kind kind;
 	/* From action_normalize. */
 	struct identity identity;
 	struct resource resource;
 	struct action_params params;
-	enum err params_err;               /* OK, or why the typed parameters are unusable (decisions 2): */
-	struct span params_problem;        /* an ALLOW becomes DENY invalid_params */
+	/* OK, or why the typed parameters are unusable (decisions 2): an ALLOW becomes DENY invalid_params. */
+	enum err params_err;
+	struct span params_problem;
 	struct span params_canonical;
 	char params_hash[SHA256_HEX + 1];
 	char fingerprint[SHA256_HEX + 1];  /* approval_fingerprint on the wire */
-	char binding_hash[SHA256_HEX + 1]; /* the same with numbers typed apart from strings (decisions 9) */
+	char binding_hash[SHA256_HEX + 1]; /* numbers typed apart from strings (decisions 9) */
 	uint32_t risk;                     /* enum action_risk bits */
 };
 
@@ -107,10 +113,10 @@ struct action {
  * level), ERR_INVALID (fields), both 400 validation_error with ei->msg as the text; ERR_TOO_LARGE when body is over
  * ACTION_BODY_BYTES_MAX (413) or the arena is full.
  */
-MUSTCHECK enum err action_parse(struct span body, struct arena *a, struct action **out,
-	struct errinfo *ei);
+MUSTCHECK enum err action_parse(
+	struct span body, struct arena *a, struct action **out, struct errinfo *ei);
 /* The file form of `policy test` and /api/ui/explain: the same members plus principal, agent, environment (all
- * required), which go to *identity. */
+ * required), which go to *identity. The limits of the wire form hold here too. */
 MUSTCHECK enum err action_parse_file(struct span text, struct arena *a, struct action **out,
 	struct identity *identity, struct errinfo *ei);
 /*
@@ -121,9 +127,12 @@ MUSTCHECK enum err action_parse_file(struct span text, struct arena *a, struct a
 MUSTCHECK enum err action_normalize(struct action *action, const struct identity *identity,
 	struct arena *a, struct errinfo *ei);
 
-/* The normal form alone, for tools, corpora and reports. custom: whether the type is not built in. */
-MUSTCHECK enum err resource_normalize(struct span raw, bool custom, struct arena *a,
-	struct resource *out, struct errinfo *ei);
+/*
+ * The normal form alone, for tools, corpora and reports. custom: whether the type is not built in. Escapes are decoded once:
+ * the text is no URI any more and must not be read as one again. Its scheme follows from the text.
+ */
+MUSTCHECK enum err resource_normalize(
+	struct span raw, bool custom, struct arena *a, struct resource *out, struct errinfo *ei);
 
 /* ACTION_CUSTOM for a type that is not built in. */
 enum action_kind action_kind_of(struct span action_type);
