@@ -120,7 +120,7 @@ dump_object(struct printer *p, const struct config_object *o, const void *option
 	printer_open(p, '{');
 	for (size_t i = 0; i < o->n_rows; i++) {
 		const struct config_row *row = &o->rows[i];
-		if (row->type == CONFIG_TYPE_LATER)
+		if (!row_is_built(row))
 			continue;
 		printer_key(p, span_cstr(row->name));
 		dump_value(p, row, row_get(row, options));

@@ -71,6 +71,8 @@ bool row_env_name(const struct config_row *row, const char *path, char *out, siz
 const char *type_name(enum config_type t);
 bool row_is_list(const struct config_row *row);
 int64_t row_max(const struct config_row *row);
+/* Whether the row has a value to print: not LATER, nor an object of nothing else. */
+bool row_is_built(const struct config_row *row);
 /* Whether v holds anything: true, a number but 0, a text, an element that does. */
 bool json_is_something(const struct json *v);
 static inline void *

@@ -162,7 +162,8 @@ put_object(struct level *at, const struct config_object *o, struct buf *out)
 {
 	for (size_t i = 0; i < o->n_rows; i++) {
 		const struct config_row *row = &o->rows[i];
-		if (row->unbuilt != CONFIG_BUILT || (row->flags & CONFIG_DEPRECATED) != 0)
+		if (!row_is_built(row) || row->unbuilt != CONFIG_BUILT ||
+			(row->flags & CONFIG_DEPRECATED) != 0)
 			continue;
 		if (row->type == CONFIG_TYPE_OBJECT || row->type == CONFIG_TYPE_LIST) {
 			if (at->depth == 0)

@@ -163,6 +163,17 @@ row_max(const struct config_row *row)
 }
 
 bool
+row_is_built(const struct config_row *row)
+{
+	if (row->type != CONFIG_TYPE_OBJECT)
+		return row->type != CONFIG_TYPE_LATER;
+	for (size_t i = 0; i < row->object->n_rows; i++)
+		if (row_is_built(&row->object->rows[i]))
+			return true;
+	return false;
+}
+
+bool
 json_is_something(const struct json *v)
 {
 	if (v == NULL)

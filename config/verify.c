@@ -101,13 +101,13 @@ verify_object(struct verifier *v, const struct config_object *o, const char *pre
 			row->name);
 		verify_row(v, row, path, in_list);
 		verify_siblings(v, o, row, path);
-		has_value = has_value || row->type != CONFIG_TYPE_LATER;
+		has_value = has_value || row_is_built(row);
 		if (row->object != NULL)
 			verify_object(
 				v, row->object, path, in_list || row->type == CONFIG_TYPE_LIST);
 	}
-	if (!has_value)
-		complain(v, prefix, "the table has nothing to print");
+	if (in_list && !has_value)
+		complain(v, prefix, "an element would have nothing to print");
 }
 
 /* Every default must pass as if an operator had written it; what is required and has none is left

@@ -94,12 +94,20 @@ struct sample_upstream {
 	SAMPLE_UPSTREAM(CONFIG_MEMBER, sample_upstream)
 };
 
+#define SAMPLE_SANDBOX(ROW, T)                                                                     \
+	ROW(T, LATER, image, .unbuilt = CONFIG_UNBUILT_WARN, .reason = "no containers",            \
+		.prose = "The image.")
+struct sample_sandbox {
+	SAMPLE_SANDBOX(CONFIG_MEMBER, sample_sandbox)
+};
+
 #define SAMPLE(ROW, T)                                                                             \
 	ROW(T, OBJECT(sample_gateway), gateway, .prose = "The HTTP plane.")                        \
 	ROW(T, OBJECT(sample_policy), policy, .prose = "What is allowed.")                         \
 	ROW(T, OBJECT(sample_identity), identity, .prose = "Who calls.")                           \
 	ROW(T, OBJECT(sample_rate), rate_limits, .prose = "How often.")                            \
 	ROW(T, OBJECT(sample_upstream), upstream, .prose = "Servers behind.")                      \
+	ROW(T, OBJECT(sample_sandbox), sandbox, .prose = "Nothing that is built.")                 \
 	ROW(T, LATER, mcp, .unbuilt = CONFIG_UNBUILT_INFO, .reason = "read by nomos mcp",          \
 		.prose = "The MCP plane.")                                                         \
 	ROW(T, LATER, telemetry, .gate = "enabled", .unbuilt = CONFIG_UNBUILT_WARN,                \
@@ -143,6 +151,7 @@ CONFIG_OBJECT(sample_identity, SAMPLE_IDENTITY, .prose = "Who calls and how it i
 CONFIG_OBJECT(sample_limit, SAMPLE_LIMIT, .prose = "One bucket.");
 CONFIG_OBJECT(sample_rate, SAMPLE_RATE, .prose = "Token buckets.", .checks = rate_checks);
 CONFIG_OBJECT(sample_upstream, SAMPLE_UPSTREAM, .prose = "Servers behind the gateway.");
+CONFIG_OBJECT(sample_sandbox, SAMPLE_SANDBOX, .prose = "Containers.");
 CONFIG_OBJECT(sample, SAMPLE, .prose = "A sample configuration.");
 
 /* The environment of a test: "NAME=value" texts, each with a NUL behind it. */

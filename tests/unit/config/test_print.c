@@ -139,7 +139,7 @@ TEST(example_loads_as_it_is_and_uncommented)
 	CHECK(check_names(&sample_policy_config, &b, "\n  # ", ": ") == 4);
 	CHECK(holds(&b, "\n  # listen: \":8080\"\n"));
 	CHECK(holds(&b, "\n  principal: \"\"\n"));
-	CHECK(!holds(&b, "mcp") && !holds(&b, "oidc"));
+	CHECK(!holds(&b, "mcp") && !holds(&b, "oidc") && !holds(&b, "sandbox"));
 	if (load_example(buf_span(&b), &ei) != OK)
 		FAIL("%s", ei.msg);
 	uncomment(buf_span(&b), &open);

@@ -55,13 +55,29 @@ TEST(faults_of_single_rows_are_found)
 			"m: env_with t is no earlier"},
 		{{MAP, .prose = "x", .def = "a"}, "m: this type has no default"},
 		{{.name = "e", .type = CONFIG_TYPE_ENUM, .prose = "x"}, "e: needs words"},
-		{{.name = "l", .type = CONFIG_TYPE_LATER, .prose = "x"},
-			"the table has nothing to print"},
 		{{.name = "l", .type = CONFIG_TYPE_LATER, .prose = "x"}, "l: needs a level"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		expect_fault(&rows[i].row, 1, rows[i].want);
+}
+
+TEST(list_elements_without_a_value_are_found)
+{
+	static const struct config_row later = {.name = "l",
+		.type = CONFIG_TYPE_LATER,
+		.unbuilt = CONFIG_UNBUILT_WARN,
+		.reason = "x",
+		.prose = "x"};
+	static const struct config_object element = {.name = "element",
+		.prose = "x",
+		.rows = &later,
+		.n_rows = 1,
+		.size = sizeof(struct probe)};
+	static const struct config_row list = {
+		.name = "v", .type = CONFIG_TYPE_LIST, .object = &element, .prose = "x"};
+
+	expect_fault(&list, 1, "v: an element would have nothing to print");
 }
 
 TEST(names_used_twice_are_found)
@@ -114,5 +130,6 @@ TEST(maps_are_searched_by_bytes)
 }
 
 SUITE("config table", TEST_ROW(faults_of_single_rows_are_found),
-	TEST_ROW(names_used_twice_are_found), TEST_ROW(sample_is_sound),
-	TEST_ROW(words_are_found_whole), TEST_ROW(maps_are_searched_by_bytes))
+	TEST_ROW(list_elements_without_a_value_are_found), TEST_ROW(names_used_twice_are_found),
+	TEST_ROW(sample_is_sound), TEST_ROW(words_are_found_whole),
+	TEST_ROW(maps_are_searched_by_bytes))
