@@ -91,6 +91,7 @@ hash_sha256_parts(const struct span *parts, size_t n_parts, uint8_t out[SHA256_B
 	EVP_MD_CTX *digest = own_hasher()->digest;
 	unsigned len = 0;
 
+	/* Allocates the state anew each time in OpenSSL 3.0, whatever the arguments. */
 	MUST(EVP_DigestInit_ex2(digest, sha256, NULL) == 1);
 	for (size_t i = 0; i < n_parts; i++)
 		MUST(EVP_DigestUpdate(digest, parts[i].p, parts[i].n) == 1);

@@ -7,6 +7,7 @@
 #include "base/loop.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
@@ -15,6 +16,7 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
 
@@ -24,6 +26,8 @@
 #define TIMER_GRAIN_NS (10 * NS_PER_MS)
 /* About 30 years; keeps the sums in range. */
 #define TIMER_DELAY_MAX_NS (INT64_C(1000000000) * NS_PER_SEC)
+
+static pthread_once_t callbacks_once = PTHREAD_ONCE_INIT;
 
 struct signal_watch {
 	struct signal_watch *next;
@@ -120,13 +124,43 @@ wake(struct loop *l)
 	MUST(n == (ssize_t)sizeof(one) || errno == EAGAIN);
 }
 
+/* libevent's own remarks would otherwise go to stderr as they are. */
+static void
+log_remark(int severity, const char *text)
+{
+	if (severity == EVENT_LOG_DEBUG)
+		log_debug(NULL, "libevent: %s", text);
+	else if (severity == EVENT_LOG_MSG)
+		log_info(NULL, "libevent: %s", text);
+	else if (severity == EVENT_LOG_WARN)
+		log_warn(NULL, "libevent: %s", text);
+	else
+		log_error(NULL, "libevent: %s", text);
+}
+
+/* Without this libevent would call exit. */
+static void
+die(int status)
+{
+	must_failed("libevent", status, "it cannot go on");
+}
+
+static void
+set_callbacks(void)
+{
+	event_set_log_callback(log_remark);
+	event_set_fatal_callback(die);
+}
+
 static struct event_base *
 new_base(void)
 {
-	struct event_config *config = event_config_new();
+	struct event_config *config = NULL;
 	struct event_base *base = NULL;
 	int flags = EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST | EVENT_BASE_FLAG_NOLOCK;
 
+	MUST(pthread_once(&callbacks_once, set_callbacks) == 0);
+	config = event_config_new();
 	if (config == NULL)
 		return NULL;
 	if (event_config_set_flag(config, flags) == 0)

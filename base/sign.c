@@ -48,7 +48,9 @@ wrap_key(EVP_PKEY *own_key, struct sign_key **out, struct errinfo *ei)
 	struct sign_key *k = NULL;
 	enum err rc = OK;
 
-	if (EVP_PKEY_get_raw_public_key(own_key, raw, &n) != 1 || n != sizeof(raw))
+	/* Not by hash.h, which aborts when memory is out. */
+	if (EVP_PKEY_get_raw_public_key(own_key, raw, &n) != 1 || n != sizeof(raw) ||
+		EVP_Digest(raw, n, digest, NULL, EVP_sha256(), NULL) != 1)
 		rc = crypto_error(ei, "reading the public key");
 	if (rc == OK) {
 		k = mem_zalloc(1, sizeof(*k));
@@ -61,7 +63,6 @@ wrap_key(EVP_PKEY *own_key, struct sign_key **out, struct errinfo *ei)
 	}
 	k->magic = KEY_MAGIC;
 	k->key = own_key;
-	hash_sha256(span_of((const char *)raw, n), digest);
 	hash_hex(digest, SIGN_KEY_ID_HEX / 2, k->id);
 	*out = k;
 	return OK;

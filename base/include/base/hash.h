@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * SHA-256 and HMAC-SHA256 (FIPS 180-4, RFC 2104) through OpenSSL EVP, with a context per thread that is made once and reused.
- * Any thread. These calls cannot fail after hash_init: a failure inside OpenSSL aborts (MUST).
+ * Any thread. These calls cannot fail after hash_init: a failure inside OpenSSL, also for lack of memory,
+ * aborts (MUST).
  */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
