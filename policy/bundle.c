@@ -176,6 +176,25 @@ parse_json(const struct bundle_reader *r, struct span text, const struct json **
 	return bundle_fault(r, &at, rc, "decode bundle: %s", why);
 }
 
+/* Puts the reference's words behind the place that yaml_parse wrote: "path:line:column: text". */
+static enum err
+reword_yaml(const struct bundle_reader *r, enum err rc)
+{
+	char text[ERRINFO_MAX];
+	size_t n = strlen(r->ei->msg);
+	const char *why = strstr(r->ei->msg + (r->path.n < n ? r->path.n : n), ": ");
+
+	if (why == NULL || rc != ERR_PARSE)
+		return rc;
+	int place = (int)(why - r->ei->msg);
+	why += 2;
+	if (strcmp(why, "trailing document") == 0)
+		snprintf(text, sizeof(text), "%.*s: bundle contains trailing data", place, r->ei->msg);
+	else
+		snprintf(text, sizeof(text), "%.*s: decode bundle: %s", place, r->ei->msg, why);
+	return ERR(r->ei, rc, "%s", text);
+}
+
 static enum err
 parse_tree(const struct bundle_reader *r, struct span text, const struct json **out)
 {
@@ -184,7 +203,8 @@ parse_tree(const struct bundle_reader *r, struct span text, const struct json **
 	const char *file = arena_dup_cstr(r->scratch, r->path);
 	if (file == NULL)
 		return bundle_full(r);
-	return yaml_parse(text, file, r->scratch, out, r->ei);
+	enum err rc = yaml_parse(text, file, r->scratch, out, r->ei);
+	return rc == OK ? OK : reword_yaml(r, rc);
 }
 
 static enum err

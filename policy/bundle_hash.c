@@ -25,9 +25,9 @@ clone_children(const struct bundle_reader *r, const struct json *v, struct json 
 		if (c == NULL)
 			return false;
 		bool ok = v->type == JSON_OBJECT
-			? json_add_member(r->arena, copy, arena_dup(r->arena, m->name), c)
+			? json_add_member(r->arena, copy, m->name, c)
 			: json_add_element(r->arena, copy, c);
-		if (!ok || arena_failed(r->arena)) {
+		if (!ok) {
 			(void)bundle_full(r);
 			return false;
 		}
@@ -48,8 +48,6 @@ clone(const struct bundle_reader *r, const struct json *v, unsigned depth)
 		return NULL;
 	}
 	copy->boolean = v->boolean;
-	copy->line = v->line;
-	copy->column = v->column;
 	if (v->type == JSON_STRING)
 		copy->text = arena_dup(r->arena, v->text);
 	if (v->type == JSON_NUMBER) {
@@ -61,7 +59,12 @@ clone(const struct bundle_reader *r, const struct json *v, unsigned depth)
 			return NULL;
 		}
 	}
-	return clone_children(r, v, copy, depth) ? copy : NULL;
+	if (!clone_children(r, v, copy, depth))
+		return NULL;
+	/* Only now: a made tree that has a place is complete. */
+	copy->line = v->line;
+	copy->column = v->column;
+	return copy;
 }
 
 struct json *

@@ -110,7 +110,7 @@ bundle_number_text(struct arena *a, struct span text, bool is_yaml)
 	if (text.n == 0 || text.n >= sizeof(copy))
 		return SPAN_NONE;
 	if (is_yaml && is_typed_integer(text))
-		return arena_dup(a, text);
+		return arena_dup(a, span_eq_cstr(text, "-0") ? SPAN_LIT("0") : text);
 	memcpy(copy, text.p, text.n);
 	copy[text.n] = '\0';
 	double x = strtod(copy, &end);

@@ -5,6 +5,8 @@
  */
 #include "bundle.h"
 
+#include <stdio.h>
+
 #include "base/arena.h"
 #include "lint.h"
 #include "obligation.h"
@@ -28,7 +30,9 @@ parse_list(const struct bundle_reader *r, const struct json *v, const char *what
 		return bundle_full(r);
 	uint32_t n = 0;
 	for (const struct json *e = v->first; e != NULL; e = e->next) {
-		enum err rc = bundle_parse_text(r, e, what, &texts[n]);
+		char name[64];
+		snprintf(name, sizeof(name), "%s[%u]", what, n);
+		enum err rc = bundle_parse_text(r, e, name, &texts[n]);
 		if (rc != OK)
 			return rc;
 		n++;
@@ -66,7 +70,9 @@ parse_patterns(const struct bundle_reader *r, const struct json *list, struct ru
 	if (patterns == NULL)
 		return bundle_full(r);
 	for (const struct json *e = list->first; e != NULL; e = e->next) {
-		enum err rc = parse_list(r, e, "exec_match.argv_patterns", &patterns[n].tokens);
+		char name[64];
+		snprintf(name, sizeof(name), "exec_match.argv_patterns[%u]", n);
+		enum err rc = parse_list(r, e, name, &patterns[n].tokens);
 		if (rc != OK)
 			return rc;
 		n++;
