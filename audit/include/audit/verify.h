@@ -1,0 +1,50 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether a ledger or an export is whole (decisions 13): every link of the chain, every checkpoint's signature, the head file
+ * or the trailer, and what a witness outside of this host remembers. Names the first bad record and why. Blocking; the
+ * command line's thread, doctor's.
+ */
+#ifndef AUDIT_VERIFY_H
+#define AUDIT_VERIFY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "audit/chain.h"
+#include "audit/trailer.h"
+#include "base/attr.h"
+#include "base/err.h"
+
+struct source;
+struct sign_key;
+
+struct verify_options {
+	const struct sign_key *key;          /* checkpoints must verify with it; NULL: signatures are not judged */
+	const struct chain_head *expected;   /* this link must be in the chain; NULL: none */
+	const char *head_path;               /* of `<ledger>.head`; NULL: none */
+	/* Called every few thousand records; may be NULL. */
+	void (*progress)(void *arg, uint64_t n_records);
+	void *progress_arg;
+};
+
+struct verify_result {
+	bool is_good;
+	uint64_t n_records;
+	struct chain_head head;              /* the last good record */
+	char chain_id[CHAIN_ID_HEX + 1];
+	uint64_t n_checkpoints;
+	uint64_t last_checkpoint;            /* seq that the newest good checkpoint covers; 0: none */
+	bool has_trailer;
+	bool is_trailer_signed;              /* and the signature verifies with key */
+	uint64_t bad_seq;                    /* of the first bad record; 0 when it is not about one */
+	uint64_t bad_line;                   /* of an export */
+	char reason[256];                    /* why not, when !is_good */
+};
+
+/* OK whatever the verdict is; ERR_IO, ERR_CORRUPT and the like when the source cannot be read to its end. */
+MUSTCHECK enum err verify_source(struct source *s, const struct verify_options *o,
+	struct verify_result *out, struct errinfo *ei);
+/* The last link that a witness (an export, or lines of a sink) remembers. ERR_INVALID when it holds no record. */
+MUSTCHECK enum err verify_read_witness(struct source *s, struct chain_head *out, struct errinfo *ei);
+
+#endif
