@@ -4,4 +4,5 @@
 
 X(serve)
 X(config)
+X(policy)
 X(version)
