@@ -1,0 +1,341 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nomos policy: one action file against bundles (nomos-mcp-cli.md 1.8), and the hash of bundles. The same loader and the same
+ * evaluation as the gateway; signatures are verified where the configuration asks for it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "command.h"
+#include "options.h"
+#include "pipeline/policy_files.h"
+#include "policy/policy.h"
+
+#define CASE_ARENA_BYTES (16 * 1024 * 1024)
+
+/* Without a configuration file the environment alone says how to load and label (NOMOS_POLICY_*, NOMOS_RUNTIME_*). */
+#define BARE_SECTIONS(ROW, T)                                                                      \
+	ROW(T, OBJECT(runtime_section), runtime, .prose = "Where the policy is used.")             \
+	ROW(T, OBJECT(policy_section), policy, .prose = "The policy bundles.")
+
+struct bare_options {
+	BARE_SECTIONS(CONFIG_MEMBER, bare_options)
+};
+CONFIG_OBJECT(bare_options, BARE_SECTIONS, .prose = "The sections that a policy command needs.");
+
+struct policy_case {
+	struct arena *arena;
+	struct buf text;
+	struct loaded_config *config;
+	struct pipeline_options options;
+	struct policy *policy;
+	struct action *action;
+	struct identity identity;
+};
+
+static const char *
+read_environment(const char *name, void *arg)
+{
+	(void)arg;
+	return getenv(name);
+}
+
+static size_t
+split_paths(const char *list, struct span *paths, size_t max)
+{
+	struct span rest = span_cstr(list);
+	size_t n = 0;
+
+	while (rest.n > 0 && n < max) {
+		size_t at = span_find(rest, ',');
+		struct span path = span_trim(span_of(rest.p, at));
+		if (path.n > 0)
+			paths[n++] = path;
+		rest = span_from(rest, at < rest.n ? at + 1 : at);
+	}
+	return n;
+}
+
+static enum err
+load_bare(struct policy_case *c, const char *bundles, struct errinfo *ei)
+{
+	struct bare_options bare;
+	struct config_report report;
+	struct span paths[64];
+	size_t n = split_paths(bundles, paths, ARRAY_LEN(paths));
+	struct config_override override = {"policy.policy_bundle_paths", "--bundle", paths, n};
+	struct config_input in = {.env = read_environment, .overrides = &override, .n_overrides = 1};
+
+	enum err rc = config_load(&bare_options_config, &in, c->arena, &bare, &report, ei);
+	if (rc != OK)
+		return rc;
+	c->options.runtime = bare.runtime;
+	c->options.policy = bare.policy;
+	return OK;
+}
+
+static enum err
+load_policy(struct policy_case *c, const char *config, const char *bundles, struct errinfo *ei)
+{
+	enum err rc = OK;
+
+	if (config != NULL) {
+		rc = loaded_config_read(config, bundles, &c->config, ei);
+		if (rc == OK)
+			loaded_config_pipeline(c->config, &c->options);
+	} else {
+		rc = load_bare(c, bundles, ei);
+	}
+	if (rc != OK)
+		return ERR_WRAP(ei, rc, "derive explain settings");
+	rc = policy_files_load(&c->options.policy, &c->policy, ei);
+	return rc == OK ? OK : ERR_WRAP(ei, rc, "load bundle");
+}
+
+static enum err
+load_action(struct policy_case *c, const char *path, struct errinfo *ei)
+{
+	enum err rc = fdio_read_file(path, ACTION_BODY_BYTES_MAX, &c->text, ei);
+
+	if (rc != OK)
+		return ERR_WRAP(ei, rc, "read action");
+	rc = action_parse_file(buf_span(&c->text), c->arena, &c->action, &c->identity, ei);
+	return rc == OK ? OK : ERR_WRAP(ei, rc, "decode action");
+}
+
+static enum err
+policy_case_load(struct policy_case *c, const char *action, const char *config, const char *bundles,
+	struct errinfo *ei)
+{
+	*c = (struct policy_case){.arena = arena_new(CASE_ARENA_BYTES)};
+	buf_init(&c->text, ACTION_BODY_BYTES_MAX + 1);
+	if (c->arena == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	enum err rc = action != NULL ? load_action(c, action, ei) : OK;
+	if (rc == OK)
+		rc = load_policy(c, config, bundles, ei);
+	if (rc == OK && action != NULL) {
+		rc = action_normalize(c->action, &c->identity, c->arena, ei);
+		if (rc != OK)
+			return ERR_WRAP(ei, rc, "normalize action");
+	}
+	return rc;
+}
+
+static void
+policy_case_free(struct policy_case *c)
+{
+	policy_unref(&c->policy);
+	loaded_config_free(&c->config);
+	buf_fini(&c->text);
+	arena_free(&c->arena);
+}
+
+static int
+fail_case(enum err rc, const struct errinfo *ei)
+{
+	return command_fail("%s: %s",
+		rc == ERR_NORMALIZE ? "NORMALIZATION_ERROR" : "VALIDATION_ERROR", ei->msg);
+}
+
+static int
+print_line(struct buf *b)
+{
+	buf_add_char(b, '\n');
+	if (buf_failed(b))
+		return command_fail("out of memory");
+	if (fwrite(b->p, 1, b->n, stdout) != b->n || fflush(stdout) != 0)
+		return command_fail("cannot write to stdout");
+	return EXIT_DONE;
+}
+
+static void
+build_test(struct buf *b, const struct policy_case *c, const struct decision *d)
+{
+	BUF_ADD_LIT(b, "{\"decision\":");
+	json_quote(b, span_cstr(verdict_name(d->verdict)));
+	BUF_ADD_LIT(b, ",\"matched_rule_ids\":[");
+	for (size_t i = 0; i < d->n_rule_ids; i++) {
+		if (i > 0)
+			buf_add_char(b, ',');
+		json_quote(b, d->rule_ids[i]);
+	}
+	BUF_ADD_LIT(b, "],\"policy_bundle_hash\":");
+	json_quote(b, span_cstr(policy_get_hash(c->policy)));
+	BUF_ADD_LIT(b, ",\"reason_code\":");
+	json_quote(b, span_cstr(reason_name(d->reason)));
+	buf_add_char(b, '}');
+}
+
+static int
+test_case(const struct policy_case *c)
+{
+	struct decision d;
+	struct buf b;
+
+	if (policy_eval(c->policy, c->action, c->arena, &d) != OK)
+		return command_fail("out of memory");
+	buf_init(&b, BUF_CAP_REPLY);
+	build_test(&b, c, &d);
+	int status = print_line(&b);
+	buf_fini(&b);
+	if (status == EXIT_DONE)
+		log_ok("policy test: decision=%s matched=%zu bundle=%s", verdict_name(d.verdict), d.n_rule_ids,
+			policy_get_hash(c->policy));
+	return status;
+}
+
+static int
+explain_case(const struct policy_case *c)
+{
+	struct policy_explain_options options = {
+		.suggestions = c->options.policy.explain_suggestions,
+		.with_exec_authorization = true,
+		.with_near_misses = true,
+		.engine_version = span_cstr(version_get()->version),
+		.assurance_level = span_cstr(assurance_level(&c->options)),
+	};
+	const struct json *tree = NULL;
+	struct decision d;
+	struct errinfo ei;
+	struct buf b;
+	struct buf pretty;
+
+	buf_init(&b, BUF_CAP_REPLY);
+	buf_init(&pretty, BUF_CAP_FILE);
+	enum err rc = policy_eval(c->policy, c->action, c->arena, &d);
+	if (rc == OK)
+		rc = policy_explain(c->policy, c->action, c->arena, &options, &b, &ei);
+	if (rc == OK)
+		rc = json_parse(buf_span(&b), c->arena, &tree, NULL, &ei);
+	int status = EXIT_FAILED;
+	if (rc != OK) {
+		status = command_fail("out of memory");
+	} else {
+		json_pretty(tree, &pretty);
+		status = print_line(&pretty);
+	}
+	if (status == EXIT_DONE)
+		log_ok("policy explain: decision=%s reason=%s matched=%zu assurance=%s",
+			verdict_name(d.verdict), reason_name(d.reason), d.n_rule_ids,
+			assurance_level(&c->options));
+	buf_fini(&b);
+	buf_fini(&pretty);
+	return status;
+}
+
+static void
+print_warnings(const struct policy *p)
+{
+	size_t n = 0;
+	const struct policy_warning *w = policy_get_warnings(p, &n);
+
+	for (size_t i = 0; i < n; i++)
+		log_warn(NULL, "%.*s: %.*s (%.*s)", SPAN_ARG(w[i].place), SPAN_ARG(w[i].message),
+			SPAN_ARG(w[i].code));
+}
+
+static int
+run_case(const struct command *self, int argc, char **argv, int (*work)(const struct policy_case *c))
+{
+	const char *action = NULL;
+	const char *bundle = NULL;
+	const char *config = NULL;
+	const struct flag flags[] = {
+		{"action", "a", FLAG_TEXT, &action, "FILE", NULL, "the action with its identity, JSON"},
+		{"bundle", "b", FLAG_TEXT, &bundle, "FILE[,FILE]", NULL, "policy bundles, layered in this order"},
+		{"config", "c", FLAG_TEXT, &config, "FILE", NULL, "configuration for signatures, mode and labels"},
+	};
+	struct policy_case c;
+	struct errinfo ei;
+	int rest = 0;
+	enum flags_result f = flags_parse(self, flags, ARRAY_LEN(flags), argc, argv, 0, &rest);
+
+	if (f != FLAGS_OK)
+		return flags_exit(f);
+	if (action == NULL || (bundle == NULL && config == NULL))
+		return command_fail("both --action and --bundle are required");
+	enum err rc = policy_case_load(&c, action, config, bundle, &ei);
+	int status = EXIT_FAILED;
+	if (rc == OK) {
+		print_warnings(c.policy);
+		status = work(&c);
+	} else {
+		status = fail_case(rc, &ei);
+	}
+	policy_case_free(&c);
+	return status;
+}
+
+static int
+run_test(const struct command *self, int argc, char **argv)
+{
+	return run_case(self, argc, argv, test_case);
+}
+
+static int
+run_explain(const struct command *self, int argc, char **argv)
+{
+	return run_case(self, argc, argv, explain_case);
+}
+
+static int
+run_hash(const struct command *self, int argc, char **argv)
+{
+	struct policy_case c;
+	struct errinfo ei;
+	int rest = 0;
+	enum flags_result f = flags_parse(self, NULL, 0, argc, argv, 64, &rest);
+
+	if (f != FLAGS_OK)
+		return flags_exit(f);
+	if (rest == argc)
+		return command_fail("name at least one bundle: %s", self->usage);
+	struct buf list;
+	buf_init(&list, BUF_CAP_RECORD);
+	for (int i = rest; i < argc; i++) {
+		buf_add_cstr(&list, argv[i]);
+		buf_add_char(&list, ',');
+	}
+	enum err rc = policy_case_load(&c, NULL, NULL, buf_failed(&list) ? "" : list.p, &ei);
+	int status = EXIT_DONE;
+	if (rc == OK) {
+		print_warnings(c.policy);
+		printf("%s\n", policy_get_hash(c.policy));
+	} else {
+		status = fail_case(rc, &ei);
+	}
+	buf_fini(&list);
+	policy_case_free(&c);
+	return status;
+}
+
+static const struct command subcommands[] = {
+	{.name = "test",
+		.summary = "Decide one action file",
+		.usage = "nomos policy test --action FILE --bundle FILE[,FILE]",
+		.examples = "  nomos policy test --action action.json --bundle policy.yaml\n",
+		.run = run_test},
+	{.name = "explain",
+		.summary = "Decide one action file and say why",
+		.usage = "nomos policy explain --action FILE --bundle FILE[,FILE] [--config FILE]",
+		.examples = "  nomos policy explain --action action.json --bundle base.yaml,repo.yaml\n",
+		.run = run_explain},
+	{.name = "hash",
+		.summary = "Print the hash of a bundle, or the merged hash of several",
+		.usage = "nomos policy hash FILE [FILE ...]",
+		.run = run_hash},
+};
+
+const struct command cmd_policy = {
+	.name = "policy",
+	.summary = "Try policy bundles without a gateway",
+	.subcommands = subcommands,
+	.n_subcommands = sizeof(subcommands) / sizeof(subcommands[0]),
+};
