@@ -49,6 +49,21 @@ MUSTCHECK enum err checkpoint_read_head(const char *path, struct checkpoint *out
 MUSTCHECK enum err checkpoint_write_head(const char *path, const struct checkpoint *cp, struct errinfo *ei);
 
 /*
+ * What a new chain says about the one it replaces (decisions 12). `nomos audit seal --reason` moves the damaged ledger and its
+ * head file away and writes `<ledger>.seal`, canonical JSON {chain_id, hash, reason, seq}; the next ledger_open makes a new
+ * ledger, copies it into the record chain.start (previous_chain, reason) and removes the file.
+ */
+#define CHECKPOINT_REASON_MAX 512
+struct checkpoint_seal {
+	char chain_id[CHAIN_ID_HEX + 1]; /* of the old chain, "" when unknown */
+	struct chain_head at;            /* the last of it that is known, seq 0 when unknown */
+	char reason[CHECKPOINT_REASON_MAX + 1];
+};
+/* Blocking. ERR_NOT_FOUND, ERR_PARSE, ERR_IO. */
+MUSTCHECK enum err checkpoint_read_seal(const char *path, struct checkpoint_seal *out, struct errinfo *ei);
+MUSTCHECK enum err checkpoint_write_seal(const char *path, const struct checkpoint_seal *seal, struct errinfo *ei);
+
+/*
  * Loads the private key in PEM at key_path. When there is none and create is true, makes one (mode 0600) and its public half
  * at pub_path. ERR_NOT_FOUND; ERR_FORBIDDEN when group or others have any right to the file, or it is not ours; ERR_PARSE,
  * ERR_IO, ERR_CRYPTO. Blocking.

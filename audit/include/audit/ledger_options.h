@@ -64,7 +64,7 @@ MUSTCHECK enum err ledger_open(const struct ledger_options *o, struct ledger **o
 size_t ledger_get_open_intents(const struct ledger *l, uint64_t *seqs, size_t max);
 /*
  * Between open and start: one record action.completed, class UNKNOWN, not retryable, for each open intent, and the intent
- * closed, in one transaction (decisions 16). *n (may be NULL): how many. ERR_AUDIT.
+ * closed, in transactions of 64 (decisions 16). *n (may be NULL): how many. ERR_AUDIT.
  */
 MUSTCHECK enum err ledger_settle_unknown(struct ledger *l, size_t *n, struct errinfo *ei);
 /* Starts the writer and the sinks' threads; refuses (ERR_INVALID) while intents are open. ERR_NOMEM, ERR_IO. */

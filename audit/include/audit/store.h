@@ -9,7 +9,7 @@
  *       hash: the 32 raw bytes of event_hash; body: see chain.h; partial index records_open on state where state <> 0
  *   claims(kind INTEGER, key BLOB, seq INTEGER, binding_hash BLOB, state INTEGER, expires INTEGER, PRIMARY KEY(kind, key))
  *   cursors(sink TEXT PRIMARY KEY, seq INTEGER)      last record the sink has taken
- *   meta(key TEXT PRIMARY KEY, value TEXT)           chain_id, created
+ *   meta(key TEXT PRIMARY KEY, value TEXT)           chain_id, created, checkpoint, probe
  */
 #ifndef AUDIT_STORE_H
 #define AUDIT_STORE_H

@@ -1,0 +1,268 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Groups: one transaction over what has queued up; and giving entries back to their loops. It must never call an entry
+ * written that may not be, nor lose one that must be written. Writer thread.
+ */
+#include <inttypes.h>
+#include <stddef.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ledger_priv.h"
+
+#define CURSOR_RECORDS 256
+
+void
+entry_list_add(struct entry_list *list, struct ledger_entry *e)
+{
+	e->next_waiting = NULL;
+	if (list->first == NULL)
+		list->tail = &list->first;
+	*list->tail = e;
+	list->tail = &e->next_waiting;
+	list->n++;
+}
+
+struct ledger_entry *
+entry_list_take(struct entry_list *list)
+{
+	struct ledger_entry *e = list->first;
+
+	if (e == NULL)
+		return NULL;
+	list->first = e->next_waiting;
+	list->n--;
+	e->next_waiting = NULL;
+	return e;
+}
+
+void
+entry_list_move(struct entry_list *dst, struct entry_list *src)
+{
+	if (src->first == NULL)
+		return;
+	if (dst->first == NULL)
+		dst->tail = &dst->first;
+	*dst->tail = src->first;
+	dst->tail = src->tail;
+	dst->n += src->n;
+	*src = (struct entry_list){0};
+}
+
+/* ---- giving entries back ---- */
+
+void
+ledger_complete(struct ledger *l, struct ledger_entry *e, enum err result)
+{
+	e->result = result;
+	entry_list_add(&l->done, e);
+}
+
+static void
+run_done(struct loop_msg *msg)
+{
+	/* msg is the first member of the first entry of a chain for this loop. */
+	struct ledger_entry *e = (struct ledger_entry *)(void *)msg;
+
+	while (e != NULL) {
+		struct ledger_entry *next = e->next_waiting;
+		e->done(e);
+		e = next;
+	}
+}
+
+void
+ledger_give_back(struct ledger *l)
+{
+	while (l->done.first != NULL) {
+		struct entry_list same = {0};
+		struct entry_list others = {0};
+		struct loop *loop = l->done.first->loop;
+		for (struct ledger_entry *e = entry_list_take(&l->done); e != NULL; e = entry_list_take(&l->done))
+			entry_list_add(e->loop == loop ? &same : &others, e);
+		entry_list_move(&l->done, &others);
+		same.first->msg.run = run_done;
+		if (loop != NULL)
+			loop_post(loop, &same.first->msg);
+		else
+			run_done(&same.first->msg);
+	}
+}
+
+static void
+run_pending(struct loop_msg *msg)
+{
+	struct ledger_entry *e =
+		(struct ledger_entry *)(void *)((char *)msg - offsetof(struct ledger_entry, pending_msg));
+
+	e->pending(e);
+}
+
+void
+ledger_tell_pending(struct ledger_entry *e)
+{
+	if (e->pending == NULL || (e->flags & ENTRY_TOLD) != 0)
+		return;
+	e->flags |= ENTRY_TOLD;
+	e->pending_msg.run = run_pending;
+	if (e->loop != NULL)
+		loop_post(e->loop, &e->pending_msg);
+	else
+		run_pending(&e->pending_msg);
+}
+
+void
+ledger_hold(struct ledger *l, struct ledger_entry *e)
+{
+	ledger_tell_pending(e);
+	entry_list_add(&l->held, e);
+}
+
+void
+ledger_refuse(struct ledger *l, struct ledger_entry *e)
+{
+	(void)ERR(&e->ei, ERR_AUDIT, "the ledger cannot take the record");
+	e->seq = 0;
+	e->event_hash[0] = '\0';
+	ledger_complete(l, e, ERR_AUDIT);
+}
+
+static bool
+must_be_written(const struct ledger_entry *e)
+{
+	return e->must_write || (e->flags & ENTRY_UNDO) != 0;
+}
+
+void
+ledger_group_refuse(struct ledger *l)
+{
+	struct entry_list kept = {0};
+
+	for (struct ledger_entry *e = entry_list_take(&l->batch); e != NULL; e = entry_list_take(&l->batch)) {
+		if (must_be_written(e))
+			entry_list_add(&kept, e);
+		else
+			ledger_refuse(l, e);
+	}
+	entry_list_move(&l->batch, &kept);
+}
+
+void
+ledger_group_hold(struct ledger *l)
+{
+	for (struct ledger_entry *e = entry_list_take(&l->batch); e != NULL; e = entry_list_take(&l->batch))
+		ledger_hold(l, e);
+}
+
+/* ---- one group ---- */
+
+/* A group that was rolled back, or whose COMMIT failed (is_doubtful). */
+static void
+fail_group(struct ledger *l, struct entry_list *group, bool is_doubtful)
+{
+	for (struct ledger_entry *e = entry_list_take(group); e != NULL; e = entry_list_take(group)) {
+		bool has_taken = is_doubtful && e->undo != NULL && e->result == OK && e->seq != 0;
+		if (!must_be_written(e) && !has_taken) {
+			ledger_refuse(l, e);
+			continue;
+		}
+		if (is_doubtful)
+			e->flags |= ENTRY_DOUBT;
+		ledger_hold(l, e);
+	}
+}
+
+bool
+ledger_cursors_are_due(const struct ledger *l)
+{
+	return ledger_sinks_moved(l, CURSOR_RECORDS) ||
+		(ledger_sinks_moved(l, 1) && clock_mono_ns() - l->cursors_at_mono_ns >= LEDGER_CURSOR_NS);
+}
+
+/* In stateless mode the ring is the only copy: what the required sinks have not taken must stay. */
+static bool
+has_room(const struct ledger *l)
+{
+	return l->o.store != LEDGER_STORE_NONE || l->ring == NULL ||
+		ledger_ring_has_room(l->ring, l->n_tx_records, l->tx_bytes.n, ledger_required_taken(l));
+}
+
+static enum err
+finish_group(struct ledger *l, struct ledger_tx *tx, struct errinfo *ei)
+{
+	enum err rc = OK;
+
+	if (tx->head.seq - l->checkpoint_seq >= l->o.checkpoint_every)
+		rc = ledger_tx_append_checkpoint(tx, ei);
+	if (rc == OK && ledger_cursors_are_due(l)) {
+		l->cursors_at_mono_ns = clock_mono_ns();
+		rc = ledger_tx_put_cursors(tx, ei);
+	}
+	if (rc == OK && !has_room(l))
+		rc = ERR(ei, ERR_AUDIT, "the sinks are too far behind");
+	return rc;
+}
+
+static void
+release_group(struct ledger *l, struct entry_list *group)
+{
+	for (struct ledger_entry *e = entry_list_take(group); e != NULL; e = entry_list_take(group)) {
+		if ((e->flags & ENTRY_UNDO) != 0)
+			ledger_complete(l, e, ERR_AUDIT);
+		else if (e->result == OK && e->seq != 0)
+			ledger_wait_for_sinks(l, e);
+		else
+			ledger_complete(l, e, e->result);
+	}
+}
+
+static void
+run_entry(struct ledger_tx *tx, struct ledger_entry *e)
+{
+	struct errinfo undo_ei;
+
+	if ((e->flags & ENTRY_UNDO) == 0) {
+		e->result = ledger_tx_run_entry(tx, e, &e->ei);
+		return;
+	}
+	/* The entry keeps the error that it is given back with. */
+	if (ledger_tx_run_entry(tx, e, &undo_ei) != OK && !tx->has_failed)
+		log_error(NULL, "ledger: record %" PRIu64 " could not be taken back: %s", e->seq, undo_ei.msg);
+}
+
+void
+ledger_group_run(struct ledger *l)
+{
+	struct entry_list group = {0};
+	struct ledger_tx tx;
+	struct errinfo ei;
+	bool is_doubtful = false;
+	enum err rc = ledger_tx_begin(l, &tx, &ei);
+
+	while (rc == OK && !tx.has_failed && l->batch.first != NULL && group.n < l->o.group_max &&
+		l->tx_bytes.n < LEDGER_GROUP_BYTES) {
+		struct ledger_entry *e = entry_list_take(&l->batch);
+		entry_list_add(&group, e);
+		run_entry(&tx, e);
+	}
+	if (rc == OK)
+		rc = tx.has_failed ? ERR_AUDIT : finish_group(l, &tx, &ei);
+	if (rc == OK) {
+		rc = ledger_tx_commit(&tx, &ei);
+		is_doubtful = rc != OK;
+	}
+	if (rc == OK) {
+		release_group(l, &group);
+		return;
+	}
+	ledger_tx_abort(&tx);
+	if (is_doubtful) {
+		l->doubt_head = tx.head;
+		l->needs_reopen = true;
+	}
+	ledger_set_failing(l, tx.has_failed ? ledger_tx_reason(&tx) : ei.msg);
+	fail_group(l, &group, is_doubtful);
+	/* A failed COMMIT is settled at once if it can be. */
+	if (is_doubtful)
+		(void)ledger_group_recover(l);
+}

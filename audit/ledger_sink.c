@@ -1,0 +1,258 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One thread per sink: reads what comes next from the ring, or from the store when the sink has fallen behind, delivers, and
+ * moves its mark. It must never skip a record while a copy of it exists anywhere, and never touch the writer's
+ * connection. The sink's own thread.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/must.h"
+#include "ledger_priv.h"
+
+#define RETRY_FIRST_NS (50 * NS_PER_MS)
+#define RETRY_MAX_NS (30 * NS_PER_SEC)
+
+/* What one sink's thread carries along. */
+struct feed {
+	struct ledger_sink *s;
+	struct ledger_batch *batch;
+	struct store_reader *reader; /* only while behind the ring */
+	int64_t retry_ns;
+	struct log_limiter limiter;
+};
+
+static uint64_t
+taken_of(const struct ledger_sink *s)
+{
+	return atomic_load_explicit(&s->taken, memory_order_acquire);
+}
+
+static void
+log_trouble(struct feed *f, const char *what, const char *why)
+{
+	uint64_t held = 0;
+
+	metric_add(METRIC_SINK_FAILURES, 1);
+	if (log_limit(&f->limiter, &held))
+		log_warn(NULL, "audit sink %s: %s: %s (%" PRIu64 " lines like this held back)", f->s->sink->name,
+			what, why, held);
+}
+
+/* False when the ledger closes. */
+static bool
+pause_and_grow(struct feed *f)
+{
+	bool goes_on = ledger_ring_pause(f->s->l->ring, f->retry_ns);
+
+	f->retry_ns = f->retry_ns * 2 > RETRY_MAX_NS ? RETRY_MAX_NS : f->retry_ns * 2;
+	return goes_on;
+}
+
+static bool
+keep_row(const struct store_row *row, void *arg)
+{
+	struct ledger_batch *b = arg;
+
+	return ledger_batch_add(b, row->seq, row->hash, row->body) && b->bytes.n <= LEDGER_BATCH_BYTES;
+}
+
+/* Records that only the store still has. Without a file they are gone for this sink, and that is said. */
+static bool
+read_store(struct feed *f, uint64_t after, size_t max)
+{
+	struct ledger *l = f->s->l;
+	struct errinfo ei;
+	size_t n = 0;
+
+	ledger_batch_reset(f->batch);
+	if (l->o.store != LEDGER_STORE_SQLITE) {
+		uint64_t first = ledger_ring_first(l->ring);
+		log_error(NULL, "audit sink %s: records %" PRIu64 " to %" PRIu64 " were not taken in time and are lost",
+			f->s->sink->name, after + 1, first - 1);
+		atomic_store_explicit(&f->s->taken, first - 1, memory_order_release);
+		return true;
+	}
+	enum err rc = OK;
+	if (f->reader == NULL)
+		rc = store_reader_open(l->path, STORE_READ_LIVE, &f->reader, &ei);
+	if (rc == OK)
+		rc = store_reader_page(f->reader, after, max, keep_row, f->batch, &n, &ei);
+	if (rc == OK && f->batch->n == 0)
+		rc = ERR(&ei, ERR_IO, "record %" PRIu64 " is not in the store", after + 1);
+	if (rc != OK) {
+		store_reader_free(&f->reader);
+		log_trouble(f, "reading the ledger", ei.msg);
+		return pause_and_grow(f);
+	}
+	ledger_batch_finish(f->batch);
+	return true;
+}
+
+/* False when the ledger closes. */
+static bool
+deliver_batch(struct feed *f)
+{
+	struct sink *sink = f->s->sink;
+	struct errinfo ei = {.msg = "not all was taken"};
+	size_t n_taken = 0;
+
+	if (f->batch->n == 0)
+		return true;
+	enum err rc = sink->ops->deliver(sink, f->batch->records, f->batch->n, &n_taken, &ei);
+	MUST(n_taken <= f->batch->n);
+	if (n_taken > 0) {
+		f->retry_ns = RETRY_FIRST_NS;
+		atomic_store_explicit(&f->s->taken, f->batch->records[n_taken - 1].seq, memory_order_release);
+		ledger_wake_for_acks(f->s->l);
+	}
+	if (rc == OK && n_taken == f->batch->n)
+		return true;
+	log_trouble(f, "delivery failed, it will be tried again", ei.msg);
+	return pause_and_grow(f);
+}
+
+/* One batch; false when the ledger closes. */
+static bool
+feed_once(struct feed *f)
+{
+	size_t max = f->s->sink->batch_max == 0 ? SINK_BATCH_MAX : f->s->sink->batch_max;
+	uint64_t after = taken_of(f->s);
+
+	switch (ledger_ring_read(f->s->l->ring, after, max, f->batch)) {
+	case RING_NOTHING:
+		store_reader_free(&f->reader);
+		return ledger_ring_wait(f->s->l->ring, after);
+	case RING_TAKEN:
+		store_reader_free(&f->reader);
+		return deliver_batch(f);
+	case RING_GONE:
+		return read_store(f, after, max) && deliver_batch(f);
+	case RING_NOMEM:
+		log_trouble(f, "reading the ledger", "out of memory");
+		return pause_and_grow(f);
+	}
+	UNREACHABLE("enum ring_result");
+}
+
+static void *
+run_sink(void *arg)
+{
+	struct feed f = {.s = arg, .retry_ns = RETRY_FIRST_NS};
+
+	f.batch = mem_need(sizeof(*f.batch));
+	ledger_batch_init(f.batch);
+	while (feed_once(&f))
+		;
+	store_reader_free(&f.reader);
+	ledger_batch_fini(f.batch);
+	mem_free(f.batch);
+	return NULL;
+}
+
+/* ---- called by the ledger ---- */
+
+bool
+ledger_sinks_moved(const struct ledger *l, uint64_t by)
+{
+	for (size_t i = 0; i < l->n_sinks; i++) {
+		uint64_t taken = taken_of(&l->sinks[i]);
+		if (taken >= l->sinks[i].cursor + by)
+			return true;
+	}
+	return false;
+}
+
+static enum err
+load_cursor(struct ledger *l, struct ledger_sink *s, struct errinfo *ei)
+{
+	uint64_t seq = 0;
+	enum err rc = l->store->ops->get_cursor(l->store, s->sink->name, &seq, ei);
+
+	if (rc != OK && rc != ERR_NOT_FOUND)
+		return rc;
+	/* A chain that was just made is new to every sink, its first record included. */
+	bool starts_at_head = rc == ERR_NOT_FOUND && !s->sink->from_start && l->head.seq > 1;
+	if (starts_at_head)
+		seq = l->head.seq;
+	if (seq > l->head.seq)
+		return ERR(ei, ERR_CORRUPT, "the cursor of sink %s stands at record %" PRIu64
+			", the ledger ends at %" PRIu64
+			": it is an older copy, or was cut; see `nomos audit verify`", s->sink->name, seq, l->head.seq);
+	atomic_store_explicit(&s->taken, seq, memory_order_release);
+	s->cursor = starts_at_head ? 0 : seq;
+	return OK;
+}
+
+enum err
+ledger_sinks_load(struct ledger *l, struct errinfo *ei)
+{
+	enum err rc = OK;
+
+	for (size_t i = 0; rc == OK && i < l->n_sinks; i++)
+		rc = load_cursor(l, &l->sinks[i], ei);
+	return rc;
+}
+
+enum err
+ledger_sinks_start(struct ledger *l, struct errinfo *ei)
+{
+	for (size_t i = 0; i < l->n_sinks; i++) {
+		int rc = pthread_create(&l->sinks[i].thread, NULL, run_sink, &l->sinks[i]);
+		if (rc != 0)
+			return ERR(ei, ERR_IO, "ledger: no thread for sink %s: %s", l->sinks[i].sink->name,
+				strerror(rc));
+		l->sinks[i].is_running = true;
+	}
+	return OK;
+}
+
+static bool
+all_caught_up(const struct ledger *l)
+{
+	for (size_t i = 0; i < l->n_sinks; i++) {
+		if (l->sinks[i].is_running && taken_of(&l->sinks[i]) < l->head.seq)
+			return false;
+	}
+	return true;
+}
+
+void
+ledger_sinks_stop(struct ledger *l)
+{
+	int64_t until = clock_mono_ns() + l->o.sink_deadline_ms * NS_PER_MS;
+	struct timespec ts = {.tv_sec = until / NS_PER_SEC, .tv_nsec = until % NS_PER_SEC};
+	int rc = 0;
+
+	MUST(pthread_mutex_lock(&l->mutex) == 0);
+	while (rc == 0 && !all_caught_up(l)) {
+		l->is_idle = true; /* the writer has ended; this thread now waits in its place */
+		l->wants_acks = true;
+		rc = pthread_cond_timedwait(&l->wake, &l->mutex, &ts);
+	}
+	MUST(pthread_mutex_unlock(&l->mutex) == 0);
+	if (l->ring != NULL)
+		ledger_ring_stop(l->ring);
+	for (size_t i = 0; i < l->n_sinks; i++) {
+		struct ledger_sink *s = &l->sinks[i];
+		if (!s->is_running)
+			continue;
+		if (s->sink->ops->stop != NULL)
+			s->sink->ops->stop(s->sink);
+		MUST(pthread_join(s->thread, NULL) == 0);
+		s->is_running = false;
+	}
+}
+
+void
+ledger_sinks_free(struct ledger *l)
+{
+	for (size_t i = 0; i < l->n_sinks; i++)
+		l->sinks[i].sink->ops->free(l->sinks[i].sink);
+	mem_free(l->sinks);
+	l->sinks = NULL;
+	l->n_sinks = 0;
+}

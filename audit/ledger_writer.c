@@ -1,0 +1,225 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The writer thread and its queue. It takes all that has queued, commits it as groups, and sleeps only when there is nothing
+ * to do; it never lingers to fill a group. Submitters only ever hold the mutex for a few instructions.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/must.h"
+#include "ledger_priv.h"
+
+/* ---- other threads ---- */
+
+static enum err
+check_open(const struct ledger *l, const struct ledger_entry *e, struct errinfo *ei)
+{
+	if (!l->is_started || l->is_stopping)
+		return ERR(ei, ERR_STOPPED, "the ledger is closed");
+	if (e->must_write)
+		return OK;
+	if (l->is_failing || l->is_behind)
+		return ERR(ei, ERR_AUDIT, "the ledger cannot take the record");
+	if (l->queue.n >= l->o.queue_max)
+		return ERR(ei, ERR_OVERLOAD, "too many entries wait for the ledger");
+	return OK;
+}
+
+enum err
+ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei)
+{
+	bool wakes = false;
+
+	OBJ_CHECK(l, LEDGER_MAGIC);
+	e->result = ERR_AUDIT;
+	e->seq = 0;
+	e->event_hash[0] = '\0';
+	e->flags = 0;
+	MUST(pthread_mutex_lock(&l->mutex) == 0);
+	enum err rc = check_open(l, e, ei);
+	if (rc == OK) {
+		entry_list_add(&l->queue, e);
+		wakes = l->is_idle;
+		l->is_idle = false; /* one wake-up is enough */
+	}
+	MUST(pthread_mutex_unlock(&l->mutex) == 0);
+	if (rc == OK)
+		metric_add(METRIC_LEDGER_QUEUE, 1);
+	if (wakes)
+		MUST(pthread_cond_signal(&l->wake) == 0);
+	return rc;
+}
+
+void
+ledger_wake_for_acks(struct ledger *l)
+{
+	MUST(pthread_mutex_lock(&l->mutex) == 0);
+	bool wakes = l->is_idle && l->wants_acks;
+	l->has_acks = l->has_acks || !l->is_idle || wakes;
+	if (wakes)
+		l->is_idle = false;
+	MUST(pthread_mutex_unlock(&l->mutex) == 0);
+	if (wakes)
+		MUST(pthread_cond_signal(&l->wake) == 0);
+}
+
+bool
+ledger_is_ready(struct ledger *l, char *why, size_t why_size)
+{
+	const char *text = "";
+
+	OBJ_CHECK(l, LEDGER_MAGIC);
+	MUST(pthread_mutex_lock(&l->mutex) == 0);
+	if (!l->is_started || l->is_stopping)
+		text = "the ledger is closed";
+	else if (l->is_failing)
+		text = l->why;
+	else if (l->is_behind)
+		text = "a required audit sink is behind";
+	bool is_ready = l->is_started && !l->is_stopping && !l->is_failing && !l->is_behind;
+	if (why != NULL && why_size > 0)
+		snprintf(why, why_size, "%s", text);
+	MUST(pthread_mutex_unlock(&l->mutex) == 0);
+	return is_ready;
+}
+
+/* ---- the writer ---- */
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* When to look again though nothing comes in; INT64_MAX: never. */
+static int64_t
+next_look(const struct ledger *l)
+{
+	int64_t at = INT64_MAX;
+
+	if (l->is_failing)
+		at = earlier(at, l->probe_at_mono_ns);
+	else if (ledger_sinks_moved(l, 1))
+		at = earlier(at, l->cursors_at_mono_ns + LEDGER_CURSOR_NS);
+	if (l->waiting.first != NULL)
+		at = earlier(at, l->waiting.first->deadline_mono_ns);
+	if (l->owed.first != NULL && l->close_by_mono_ns != 0)
+		at = earlier(at, l->close_by_mono_ns);
+	return at;
+}
+
+static bool
+has_work(const struct ledger *l)
+{
+	if (l->queue.first != NULL || l->batch.first != NULL || l->has_acks)
+		return true;
+	if (l->held.first != NULL && (!l->is_failing || l->is_stopping))
+		return true;
+	return l->is_stopping && (l->close_by_mono_ns == 0 ||
+		(l->waiting.first == NULL && l->owed.first == NULL));
+}
+
+/* Takes what is queued; sleeps while there is nothing to do. False when the ledger is closing and all is given back. */
+static bool
+wait_for_work(struct ledger *l)
+{
+	MUST(pthread_mutex_lock(&l->mutex) == 0);
+	while (!has_work(l)) {
+		int64_t at = next_look(l);
+		struct timespec ts = {.tv_sec = at / NS_PER_SEC, .tv_nsec = at % NS_PER_SEC};
+		if (at <= clock_mono_ns())
+			break;
+		l->is_idle = true;
+		/* Without anyone waiting it only has to learn that a cursor moved, once per pause. */
+		l->wants_acks = l->waiting.first != NULL || l->owed.first != NULL || l->is_behind ||
+			!ledger_sinks_moved(l, 1);
+		int rc = at == INT64_MAX ? pthread_cond_wait(&l->wake, &l->mutex)
+					 : pthread_cond_timedwait(&l->wake, &l->mutex, &ts);
+		l->is_idle = false;
+		if (rc != 0)
+			break; /* the time has come */
+	}
+	l->has_acks = false;
+	size_t n = l->queue.n;
+	entry_list_move(&l->batch, &l->queue);
+	if (l->is_stopping && l->close_by_mono_ns == 0)
+		l->close_by_mono_ns = clock_mono_ns() + l->o.sink_deadline_ms * NS_PER_MS;
+	bool goes_on = !l->is_stopping || l->batch.first != NULL || l->held.first != NULL ||
+		l->waiting.first != NULL || l->owed.first != NULL;
+	MUST(pthread_mutex_unlock(&l->mutex) == 0);
+	metric_add(METRIC_LEDGER_QUEUE, -(int64_t)n);
+	return goes_on;
+}
+
+/* is_failing and is_behind are only ever changed by this thread, so it may read them without the mutex. */
+static void
+take_turn(struct ledger *l)
+{
+	bool is_closing = l->close_by_mono_ns != 0;
+
+	ledger_wait_check(l);
+	if (l->is_failing && (is_closing || clock_mono_ns() >= l->probe_at_mono_ns))
+		(void)ledger_group_recover(l);
+	if (l->is_failing || l->is_behind)
+		ledger_group_refuse(l);
+	if (l->is_failing) {
+		ledger_group_hold(l);
+		/* Closing does not wait for a broken disk; open intents become `unknown` at the next start. */
+		while (is_closing && l->held.first != NULL)
+			ledger_refuse(l, entry_list_take(&l->held));
+		return;
+	}
+	/* What had to wait goes first. */
+	entry_list_move(&l->held, &l->batch);
+	entry_list_move(&l->batch, &l->held);
+	/* An empty group writes the cursors alone. */
+	if (l->batch.first != NULL || ledger_cursors_are_due(l))
+		ledger_group_run(l);
+}
+
+static void
+write_last_checkpoint(struct ledger *l)
+{
+	struct ledger_tx tx;
+	struct errinfo ei;
+
+	if (l->is_failing || l->head.seq <= l->checkpoint_seq)
+		return;
+	enum err rc = ledger_tx_begin(l, &tx, &ei);
+	if (rc == OK)
+		rc = ledger_tx_append_checkpoint(&tx, &ei);
+	if (rc == OK)
+		rc = ledger_tx_commit(&tx, &ei);
+	if (rc != OK) {
+		log_error(NULL, "ledger: no checkpoint at close: %s", ledger_tx_reason(&tx));
+		ledger_tx_abort(&tx);
+	}
+}
+
+static void *
+run_writer(void *arg)
+{
+	struct ledger *l = NULL;
+
+	OBJ_CAST(l, arg, LEDGER_MAGIC);
+	while (wait_for_work(l)) {
+		take_turn(l);
+		ledger_give_back(l);
+	}
+	write_last_checkpoint(l);
+	return NULL;
+}
+
+enum err
+ledger_writer_start(struct ledger *l, struct errinfo *ei)
+{
+	int rc = pthread_create(&l->thread, NULL, run_writer, l);
+
+	if (rc != 0)
+		return ERR(ei, ERR_IO, "ledger: no thread: %s", strerror(rc));
+	l->has_thread = true;
+	return OK;
+}
