@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The arena: chunks that grow in size, objects one behind the other, everything freed together. Must never hand out
- * more than its cap, and after a failure hands out nothing. What counts against the cap is computed without looking
- * at chunks, so the packed and the emulated build fail at the same byte. Runs on the thread that owns the arena.
+ * The arena: chunks that grow in size, objects one behind the other, everything freed together.
+ * Must never hand out more than its cap, and after a failure hands out nothing. What counts against
+ * the cap is computed without looking at chunks, so the packed and the emulated build fail at the
+ * same byte. Runs on the thread that owns the arena.
  */
 #include "base/arena.h"
 
@@ -169,7 +170,8 @@ padding(size_t at, size_t align)
 	return (align - at % align) % align;
 }
 
-/* n bytes at a multiple of align, cap and failure mark already dealt with; NULL when memory is out. */
+/* n bytes at a multiple of align, cap and failure mark already dealt with; NULL when memory is
+ * out. */
 static void *
 carve(struct arena *a, size_t n, size_t align)
 {

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Standard base64 as sign.h promises it: one text for each byte string, so white space, missing padding and bits that
- * belong to no byte are refused. Pure; any thread.
+ * Standard base64 as sign.h promises it: one text for each byte string, so white space, missing
+ * padding and bits that belong to no byte are refused. Pure; any thread.
  */
 #include "base/sign.h"
 

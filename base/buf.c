@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The growing byte string. An addition is taken whole or not at all; the first one that does not fit marks the
- * buffer failed and nothing is taken any more. Must never hold more than cap bytes. Runs on the thread that owns it.
+ * The growing byte string. An addition is taken whole or not at all; the first one that does not
+ * fit marks the buffer failed and nothing is taken any more. Must never hold more than cap bytes.
+ * Runs on the thread that owns it.
  */
 #include "base/buf.h"
 
@@ -44,7 +45,8 @@ buf_reset(struct buf *b)
 	b->failed = false;
 }
 
-/* Memory of size bytes with the content in it; NULL when there is none, the old memory is untouched then. */
+/* Memory of size bytes with the content in it; NULL when there is none, the old memory is
+ * untouched then. */
 static char *
 resize(const struct buf *b, size_t size)
 {

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only file that asks the system for the time, and the text forms of it. Must never depend on the time zone or
- * the locale of the process. Any thread; the fake times of tests are atomics.
+ * The only file that asks the system for the time, and the text forms of it. Must never depend on
+ * the time zone or the locale of the process. Any thread; the fake times of tests are atomics.
  */
 #include "base/clock.h"
 
@@ -81,8 +81,8 @@ floor_div(int64_t a, int64_t b)
 	return a / b - (a % b < 0 ? 1 : 0);
 }
 
-/* Days since 1970-01-01 of a date in the proleptic Gregorian calendar. Years start in March here, so that the
- * leap day is a year's last. */
+/* Days since 1970-01-01 of a date in the proleptic Gregorian calendar. Years start in March
+ * here, so that the leap day is a year's last. */
 static int64_t
 days_of_date(int64_t year, unsigned month, unsigned day)
 {
@@ -164,7 +164,8 @@ clock_format_http(int64_t wall_ns, char out[CLOCK_TEXT_MAX])
 	return (size_t)n;
 }
 
-/* A place in a text that is read from left to right; ok turns false at the first thing that is not there. */
+/* A place in a text that is read from left to right; ok turns false at the first thing that is
+ * not there. */
 struct reader {
 	struct span left;
 	bool ok;

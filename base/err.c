@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Error values: the table of codes and the making of messages on the caller's stack. Must never allocate, log or
- * fail. Pure but for the errinfo it writes; any thread.
+ * Error values: the table of codes and the making of messages on the caller's stack. Must never
+ * allocate, log or fail. Pure but for the errinfo it writes; any thread.
  */
 #include "base/err.h"
 

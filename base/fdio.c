@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole files, blocking. A file that is replaced is either the old one or the new one, never a part, also after a
- * power cut. Must never open a FIFO, a device or a socket and wait on it. Runs at start-up, on the pool and in the
- * command line; never on a loop.
+ * Whole files, blocking. A file that is replaced is either the old one or the new one, never a
+ * part, also after a power cut. Must never open a FIFO, a device or a socket and wait on it. Runs
+ * at start-up, on the pool and in the command line; never on a loop.
  */
 #include "base/fdio.h"
 
@@ -38,7 +38,8 @@ open_regular(const char *path, size_t max, int *fd, struct errinfo *ei)
 	struct stat st;
 	enum err rc = OK;
 
-	/* O_NONBLOCK: opening a FIFO must not wait for a writer. It has no effect on what passes the check. */
+	/* O_NONBLOCK: opening a FIFO must not wait for a writer. It has no effect on what passes
+	 * the check. */
 	*fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (*fd < 0)
 		return read_error(path, errno, ei);
@@ -208,7 +209,8 @@ fdio_write_file(const char *path, struct span data, unsigned mode, struct errinf
 	return rc;
 }
 
-/* Takes the last part off; what cannot be taken off ("..", nothing, the root) is met with one more "..". */
+/* Takes the last part off; what cannot be taken off ("..", nothing, the root) is met with one
+ * more "..". */
 static size_t
 go_up(char *out, size_t len, bool is_absolute)
 {

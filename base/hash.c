@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * SHA-256 and HMAC-SHA256. The algorithms are fetched once and each thread keeps one context of each kind until it
- * ends, because fetching and allocating cost more than hashing a record. Must never return a wrong digest: what
- * OpenSSL refuses here aborts. Any thread; a context is only touched by the thread that made it.
+ * SHA-256 and HMAC-SHA256. The algorithms are fetched once and each thread keeps one context of
+ * each kind until it ends, because fetching and allocating cost more than hashing a record. Must
+ * never return a wrong digest: what OpenSSL refuses here aborts. Any thread; a context is only
+ * touched by the thread that made it.
  */
 #include "base/hash.h"
 

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Identifiers: the ones we make and the form of the ones we take. Request ids name log lines and records; they are no
- * secret and must never serve as one. Any thread; the counter is atomic.
+ * Identifiers: the ones we make and the form of the ones we take. Request ids name log lines and
+ * records; they are no secret and must never serve as one. Any thread; the counter is atomic.
  */
 #include "base/id.h"
 

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The structured log: levels, formats and the limiter; log_line.c makes the text, log_queue.c brings it to stderr.
- * Must never fail or block its caller. Any thread.
+ * The structured log: levels, formats and the limiter; log_line.c makes the text, log_queue.c
+ * brings it to stderr. Must never fail or block its caller. Any thread.
  */
 #include "base/log.h"
 
@@ -19,7 +19,8 @@
 #include "log_line.h"
 #include "log_queue.h"
 
-/* What is formatted before the redactor sees it; a longer text is left out, for a cut could halve a secret. */
+/* What is formatted before the redactor sees it; a longer text is left out, for a cut could
+ * halve a secret. */
 #define FORMATTED_MAX ((size_t)64 * 1024)
 
 struct label {

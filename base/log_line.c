@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Log lines as text. Each text is redacted on its own before it is cut or escaped: a redactor that runs over the
- * finished line would take the closing quotes with it, and one that runs behind the cut would miss what the cut has
- * halved. Must never let a control character through. Any thread.
+ * Log lines as text. Each text is redacted on its own before it is cut or escaped: a redactor that
+ * runs over the finished line would take the closing quotes with it, and one that runs behind the
+ * cut would miss what the cut has halved. Must never let a control character through. Any thread.
  */
 #include "log_line.h"
 
@@ -19,7 +19,8 @@
 #define FIELD_SCANNED_MAX 4096
 #define FIELD_MAX 128
 #define TEXT_MAX 7000
-/* A text this long fits the line even when each of its bytes, and of the four fields, becomes six. */
+/* A text this long fits the line even when each of its bytes, and of the four fields, becomes
+ * six. */
 #define TEXT_MAX_ESCAPED 700
 
 /* s redacted and as valid UTF-8 in out, which is emptied first. */

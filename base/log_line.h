@@ -16,7 +16,8 @@ struct log_line {
 	struct span text; /* as formatted, not yet redacted */
 };
 
-/* Empties out and puts the line with its newline there; out's cap is BUF_CAP_LOG_LINE. False when memory is out. */
+/* Empties out and puts the line with its newline there; out's cap is BUF_CAP_LOG_LINE. False
+ * when memory is out. */
 MUSTCHECK bool log_line_json(const struct log_line *line, struct buf *out);
 /* The same as "[INFO] text", control characters shown as \xNN. */
 MUSTCHECK bool log_line_text(const struct log_line *line, struct buf *out);

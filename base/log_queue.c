@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way of finished lines to stderr. With the writer running, log_queue_put never waits: not for a full pipe, not
- * for a slow terminal; a line that finds no room is dropped and counted, and the writer says so when there is room
- * again. Must never be used for the audit. Any thread; write_all runs on the writer, or on the caller without one.
+ * The way of finished lines to stderr. With the writer running, log_queue_put never waits: not for
+ * a full pipe, not for a slow terminal; a line that finds no room is dropped and counted, and the
+ * writer says so when there is room again. Must never be used for the audit. Any thread; write_all
+ * runs on the writer, or on the caller without one.
  */
 #define _DEFAULT_SOURCE /* PIPE_BUF */
 
@@ -61,7 +62,8 @@ log_queue_dropped(void)
 	return atomic_load_explicit(&queue.n_dropped, memory_order_relaxed);
 }
 
-/* Waits until stderr takes bytes or reports an error; false when the process ends and nobody has read for long. */
+/* Waits until stderr takes bytes or reports an error; false when the process ends and nobody has
+ * read for long. */
 static bool
 wait_for_reader(void)
 {
@@ -77,7 +79,8 @@ wait_for_reader(void)
 	return true;
 }
 
-/* In pieces that a pipe which polls as writable takes without blocking. False when the line is lost. */
+/* In pieces that a pipe which polls as writable takes without blocking. False when the line is
+ * lost. */
 static bool
 write_all(struct span left)
 {
@@ -149,7 +152,8 @@ write_lines(void *arg)
 
 	(void)arg;
 	for (struct line *l = take_line(&has_room); l != NULL; l = take_line(&has_room)) {
-		/* After one line that found no reader at the end, the rest would only wait as long again. */
+		/* After one line that found no reader at the end, the rest would only wait as
+		 * long again. */
 		bool was_written = has_reader && write_all(span_of(l->text, l->n));
 		if (!was_written)
 			log_queue_count_dropped();
@@ -176,7 +180,8 @@ log_queue_start(log_queue_lost_fn lost)
 		queue.lost = lost;
 		queue.n_reported = log_queue_dropped();
 		atomic_store_explicit(&queue.is_stopping, false, memory_order_release);
-		/* Signals are the loop's; a SIGPIPE of this thread stays pending and the write says EPIPE. */
+		/* Signals are the loop's; a SIGPIPE of this thread stays pending and the write
+		 * says EPIPE. */
 		sigfillset(&all);
 		MUST(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
 		can_start = pthread_create(&queue.thread, NULL, write_lines, NULL) == 0;

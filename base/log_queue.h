@@ -19,10 +19,11 @@ typedef bool (*log_queue_lost_fn)(uint64_t n_lost, struct buf *out);
 
 /* Starts the writer; false when it cannot or already runs. */
 MUSTCHECK bool log_queue_start(log_queue_lost_fn lost);
-/* Writes out what is queued, for at most two seconds while nobody reads stderr, and stops the writer. */
+/* Writes out what is queued, for at most two seconds while nobody reads stderr, and stops the
+ * writer. */
 void log_queue_stop(void);
-/* Takes one line with its newline: queued when the writer runs, written at once otherwise. Never blocks on a running
- * writer; counts the line as dropped when there is no room. */
+/* Takes one line with its newline: queued when the writer runs, written at once otherwise. Never
+ * blocks on a running writer; counts the line as dropped when there is no room. */
 void log_queue_put(struct span line);
 /* Lines that were not written, so far. */
 uint64_t log_queue_dropped(void);

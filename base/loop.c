@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event loop over libevent. Other threads reach it through one lock-free list and an eventfd that is written only
- * when the list was empty; libevent's own locks stay off. Must never run a message on another thread than the loop's,
- * nor lose one. Everything but loop_post and loop_stop runs on the loop's thread.
+ * The event loop over libevent. Other threads reach it through one lock-free list and an eventfd
+ * that is written only when the list was empty; libevent's own locks stay off. Must never run a
+ * message on another thread than the loop's, nor lose one. Everything but loop_post and loop_stop
+ * runs on the loop's thread.
  */
 #include "base/loop.h"
 
@@ -348,8 +349,8 @@ void
 loop_timer_arm(struct loop_timer *t, int64_t delay_ns)
 {
 	OBJ_CHECK(t, TIMER_MAGIC);
-	/* Never early: a deadline has passed when its timer fires. So the delay counts from now instead of from the
-	 * beginning of the turn, and one grain comes on top. */
+	/* Never early: a deadline has passed when its timer fires. So the delay counts from now
+	 * instead of from the beginning of the turn, and one grain comes on top. */
 	int64_t wanted = delay_ns < TIMER_DELAY_MAX_NS ? delay_ns : TIMER_DELAY_MAX_NS;
 	int64_t delay = wanted > 0 ? wanted + TIMER_GRAIN_NS : 0;
 	MUST(event_base_update_cache_time(t->base) == 0);

@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The hash map: open addressing with linear probing over a table of a power of two, at most three quarters full.
- * Removing moves the run behind the gap back, so there are no tombstones and a table that is used for years stays as
- * quick as a new one. Must never hold more than its bound. Runs on the thread that owns the map, but for map_hash.
+ * The hash map: open addressing with linear probing over a table of a power of two, at most three
+ * quarters full. Removing moves the run behind the gap back, so there are no tombstones and a table
+ * that is used for years stays as quick as a new one. Must never hold more than its bound. Runs on
+ * the thread that owns the map, but for map_hash.
  */
 #include "base/map.h"
 
@@ -43,7 +44,8 @@ static uint8_t seed[SIPHASH_KEY_BYTES];
 static void
 make_seed(void)
 {
-	/* A guessable seed would let a client choose colliding keys, and this happens at start-up. */
+	/* A guessable seed would let a client choose colliding keys, and this happens at
+	 * start-up. */
 	MUST(rand_bytes(seed, sizeof(seed), NULL) == OK);
 }
 
@@ -117,7 +119,8 @@ map_find(const struct map *m, struct span key)
 	return s != NULL ? s->entry->value : NULL;
 }
 
-/* Doubles the table when one more entry would fill more than three quarters; false when memory is out. */
+/* Doubles the table when one more entry would fill more than three quarters; false when memory
+ * is out. */
 static bool
 make_room(struct map *m)
 {

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only file that calls malloc. It counts what is live and can make one chosen allocation fail, so that tests
- * reach every out-of-memory path. Must never log (the log allocates). Any thread; the counters are atomic.
+ * The only file that calls malloc. It counts what is live and can make one chosen allocation fail,
+ * so that tests reach every out-of-memory path. Must never log (the log allocates). Any thread; the
+ * counters are atomic.
  */
 #define _DEFAULT_SOURCE /* explicit_bzero */
 

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counters and gauges. Each thread adds to one of a fixed number of banks, so that workers do not fight for a cache
- * line; a reader sums the banks. Must never lose an addition, also when two threads share a bank. Any thread.
+ * Counters and gauges. Each thread adds to one of a fixed number of banks, so that workers do not
+ * fight for a cache line; a reader sums the banks. Must never lose an addition, also when two
+ * threads share a bank. Any thread.
  */
 #include "base/metric.h"
 

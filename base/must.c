@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of a broken guarantee: one line on stderr, then abort. Must never allocate, take a lock or use the log,
- * because any of them may be what broke. Any thread.
+ * The end of a broken guarantee: one line on stderr, then abort. Must never allocate, take a lock
+ * or use the log, because any of them may be what broke. Any thread.
  */
 #include "base/must.h"
 

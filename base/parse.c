@@ -94,7 +94,8 @@ min_of(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
-/* One row of the classic table at a time: row[j] is the distance of a's first i bytes to b's first j. */
+/* One row of the classic table at a time: row[j] is the distance of a's first i bytes to b's
+ * first j. */
 unsigned
 parse_edit_distance(struct span a, struct span b, unsigned cap)
 {

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random bytes from OpenSSL's generator, which is seeded by the kernel and kept per thread. Must never give out
- * bytes of a failed call. Any thread.
+ * Random bytes from OpenSSL's generator, which is seeded by the kernel and kept per thread. Must
+ * never give out bytes of a failed call. Any thread.
  */
 #include "base/rand.h"
 

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Secrets in memory. Must never print, log or copy what it holds other than into the object itself, and wipes it
- * before the memory goes back. Any thread; an object does not change between secret_new and secret_free.
+ * Secrets in memory. Must never print, log or copy what it holds other than into the object itself,
+ * and wipes it before the memory goes back. Any thread; an object does not change between
+ * secret_new and secret_free.
  */
 #include "base/secret.h"
 

@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ed25519 keys and signatures, and RSA verification for policy bundles, through OpenSSL. Must never ask for a pass
- * phrase, never leave an error in OpenSSL's queue and never take a doubtful signature for a good one. Any thread; a
- * key does not change once it is made.
+ * Ed25519 keys and signatures, and RSA verification for policy bundles, through OpenSSL. Must never
+ * ask for a pass phrase, never leave an error in OpenSSL's queue and never take a doubtful
+ * signature for a good one. Any thread; a key does not change once it is made.
  */
 #include "base/sign.h"
 
@@ -210,7 +210,8 @@ sign_ed25519(const struct sign_key *k, struct span data, uint8_t out[SIGN_ED2551
 	return crypto_error(ei, "signing");
 }
 
-/* With md NULL the key's own algorithm. Only the answer 1 is a good signature; 0 and negative ones are not. */
+/* With md NULL the key's own algorithm. Only the answer 1 is a good signature; 0 and negative
+ * ones are not. */
 static bool
 verify(EVP_PKEY *key, const EVP_MD *md, struct span data, struct span signature)
 {
@@ -231,7 +232,8 @@ sign_ed25519_verify(const struct sign_key *k, struct span data, struct span sign
 	return signature.n == SIGN_ED25519_BYTES && verify(k->key, NULL, data, signature);
 }
 
-/* The DER bytes of the first PEM block, which must be a plain PUBLIC KEY; freed with OPENSSL_free. NULL if not. */
+/* The DER bytes of the first PEM block, which must be a plain PUBLIC KEY; freed with
+ * OPENSSL_free. NULL if not. */
 static unsigned char *
 read_public_pem(struct span pem, long *n)
 {

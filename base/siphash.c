@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * SipHash-2-4 as its paper defines it: little-endian words, two rounds per word, four at the end. It protects hash
- * tables against chosen keys; it must never stand in for SHA-256 or HMAC. Pure; any thread.
+ * SipHash-2-4 as its paper defines it: little-endian words, two rounds per word, four at the end.
+ * It protects hash tables against chosen keys; it must never stand in for SHA-256 or HMAC. Pure;
+ * any thread.
  */
 #include "siphash.h"
 

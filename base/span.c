@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The searches over spans that are too long for the header. Pure: reads only the bytes of its arguments and never
- * past their length. Any thread.
+ * The searches over spans that are too long for the header. Pure: reads only the bytes of its
+ * arguments and never past their length. Any thread.
  */
 #include "base/span.h"
 
@@ -33,7 +33,8 @@ is_ascii_blank(char c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* The three-byte code points with Unicode's White_Space: U+1680, U+2000-200A, 2028, 2029, 202F, 205F, 3000. */
+/* The three-byte code points with Unicode's White_Space: U+1680, U+2000-200A, 2028, 2029, 202F,
+ * 205F, 3000. */
 static bool
 is_wide_blank(const unsigned char *u)
 {

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pool for work that blocks. Must never run an item's functions with its mutex held, and takes no more items than
- * its bound. Submitting is open to any thread; process runs on a pool thread, done on the item's loop.
+ * The pool for work that blocks. Must never run an item's functions with its mutex held, and takes
+ * no more items than its bound. Submitting is open to any thread; process runs on a pool thread,
+ * done on the item's loop.
  */
 #include "base/workq.h"
 

@@ -1,9 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A region of memory that is freed as a whole: one per request, one per snapshot. It has a cap; failure is
- * sticky, so a reply can be built in ten calls and checked once with arena_failed. Built with
- * NOMOS_ARENA_EMULATE each allocation is a malloc of its own, so that ASan sees overruns between neighbours.
- * Not locked: one thread at a time.
+ * A region of memory that is freed as a whole: one per request, one per snapshot. It has a cap;
+ * failure is sticky, so a reply can be built in ten calls and checked once with arena_failed. Built
+ * with NOMOS_ARENA_EMULATE each allocation is a malloc of its own, so that ASan sees overruns
+ * between neighbours. Not locked: one thread at a time.
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
@@ -16,14 +16,16 @@
 
 struct arena;
 
-/* cap_bytes bounds all that is handed out, the padding between objects included. NULL when memory is out. */
+/* cap_bytes bounds all that is handed out, the padding between objects included. NULL when
+ * memory is out. */
 MUSTCHECK struct arena *arena_new(size_t cap_bytes);
 void arena_free(struct arena **a);
-/* Empties it and clears the failure mark; keeps its largest chunk (at most 256 KiB) for the next use, so that an
- * arena which serves like requests stops allocating. */
+/* Empties it and clears the failure mark; keeps its largest chunk (at most 256 KiB) for the next
+ * use, so that an arena which serves like requests stops allocating. */
 void arena_reset(struct arena *a);
 
-/* Aligned for any object, not zeroed. NULL over the cap or when memory is out, and from then on always. */
+/* Aligned for any object, not zeroed. NULL over the cap or when memory is out, and from then on
+ * always. */
 MUSTCHECK void *arena_alloc(struct arena *a, size_t n);
 /* The same, zeroed; NULL also when n * size overflows. */
 MUSTCHECK void *arena_zalloc(struct arena *a, size_t n, size_t size);

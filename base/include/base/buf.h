@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A growing byte string with a cap: no cap, no buffer. Failure (over the cap, out of memory) is sticky and is
- * checked once at the end; a failed buffer keeps what it had and takes nothing more. buf_span never has a NULL
- * pointer. On the heap, or inside an arena (then buf_fini frees nothing). Not locked: one thread at a time.
+ * A growing byte string with a cap: no cap, no buffer. Failure (over the cap, out of memory) is
+ * sticky and is checked once at the end; a failed buffer keeps what it had and takes nothing more.
+ * buf_span never has a NULL pointer. On the heap, or inside an arena (then buf_fini frees nothing).
+ * Not locked: one thread at a time.
  */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
@@ -49,7 +50,8 @@ void buf_add_int(struct buf *b, int64_t v);
 void buf_add_hex(struct buf *b, const void *p, size_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
-/* Room for n more bytes to be written by the caller at the returned pointer, then buf_commit. NULL on failure. */
+/* Room for n more bytes to be written by the caller at the returned pointer, then buf_commit.
+ * NULL on failure. */
 MUSTCHECK char *buf_reserve(struct buf *b, size_t n);
 void buf_commit(struct buf *b, size_t n);
 

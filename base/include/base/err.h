@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Error values. A function that can fail returns enum err, sets its out-parameters to their empty value first,
- * and writes *ei only on failure. errinfo lives on the caller's stack and never allocates. Each layer adds one
- * clause of context or none; an error is logged once, where it is handled.
+ * Error values. A function that can fail returns enum err, sets its out-parameters to their empty
+ * value first, and writes *ei only on failure. errinfo lives on the caller's stack and never
+ * allocates. Each layer adds one clause of context or none; an error is logged once, where it is
+ * handled.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
@@ -34,7 +35,8 @@ bool err_is_retryable(enum err code);
 
 /* Sets *ei (which may be NULL) and returns code. Use the macro. */
 enum err err_set(struct errinfo *ei, enum err code, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* Puts "context: " before the message that *ei (may be NULL) holds and returns code. Use the macro. */
+/* Puts "context: " before the message that *ei (may be NULL) holds and returns code. Use the
+ * macro. */
 enum err err_wrap(struct errinfo *ei, enum err code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* As err_set, with ": " and the system's text for errnum behind the message. Use the macro. */

@@ -1,10 +1,12 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * X(NAME, http status, retryable, text): every error code of nomos, chosen by what the caller can do about it.
- * It feeds the enum, the names in logs and docs. Includers define X. Order is free but for OK, which is zero.
+ * X(NAME, http status, retryable, text): every error code of nomos, chosen by what the caller can
+ * do about it. It feeds the enum, the names in logs and docs. Includers define X. Order is free but
+ * for OK, which is zero.
  */
-#include <stddef.h>
+#include <stddef.h> /* so that the file compiles alone */
 
+#ifdef X
 X(OK, 200, 0, "ok")
 X(ERR_PARSE, 400, 0, "malformed input")
 X(ERR_INVALID, 400, 0, "a value breaks a rule")
@@ -25,3 +27,4 @@ X(ERR_CORRUPT, 500, 0, "stored data is damaged")
 X(ERR_BUSY, 503, 1, "in use by another process")
 X(ERR_UNSUPPORTED, 501, 0, "not supported")
 X(ERR_STOPPED, 503, 1, "shutting down")
+#endif

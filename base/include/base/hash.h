@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * SHA-256 and HMAC-SHA256 (FIPS 180-4, RFC 2104) through OpenSSL EVP, with a context per thread that is made once and reused.
- * Any thread. These calls cannot fail after hash_init: a failure inside OpenSSL, also for lack of memory,
- * aborts (MUST).
+ * SHA-256 and HMAC-SHA256 (FIPS 180-4, RFC 2104) through OpenSSL EVP, with a context per thread
+ * that is made once and reused. Any thread. These calls cannot fail after hash_init: a failure
+ * inside OpenSSL, also for lack of memory, aborts (MUST).
  */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
@@ -18,7 +18,8 @@
 #define SHA256_BYTES 32
 #define SHA256_HEX 64 /* lower-case, no NUL counted */
 
-/* At start-up, to learn early that OpenSSL works; idempotent. The calls below run it when nobody did. ERR_CRYPTO. */
+/* At start-up, to learn early that OpenSSL works; idempotent. The calls below run it when nobody
+ * did. ERR_CRYPTO. */
 MUSTCHECK enum err hash_init(struct errinfo *ei);
 
 void hash_sha256(struct span data, uint8_t out[SHA256_BYTES]);
@@ -30,10 +31,12 @@ void hash_hmac_sha256(struct span key, struct span data, uint8_t out[SHA256_BYTE
 
 /* Lower-case hex of n bytes and a NUL: 2 n + 1 bytes at out. */
 void hash_hex(const void *bytes, size_t n, char *out);
-/* Strict lower-case hex of exactly n bytes; false and n zero bytes otherwise. Not constant time: never for secrets. */
+/* Strict lower-case hex of exactly n bytes; false and n zero bytes otherwise. Not constant time:
+ * never for secrets. */
 bool hash_unhex(struct span hex, void *out, size_t n);
 
-/* Tests: OpenSSL takes its memory from mem.h. False when it has allocated already; first call of the program. */
+/* Tests: OpenSSL takes its memory from mem.h. False when it has allocated already; first call of
+ * the program. */
 MUSTCHECK bool hash_hook_memory(void);
 
 #endif

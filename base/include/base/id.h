@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Identifiers. Request ids are made by us, never taken from a client: "req_" and 24 lower-case hex digits, unique
- * in the process's life by a random prefix and a counter. Any thread.
+ * Identifiers. Request ids are made by us, never taken from a client: "req_" and 24 lower-case hex
+ * digits, unique in the process's life by a random prefix and a counter. Any thread.
  */
 #ifndef BASE_ID_H
 #define BASE_ID_H

@@ -1,9 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Structured log: one JSON object per line on stderr, or "[LEVEL] text" for the command line (log_set_format).
- * Every line passes the default redactor. Lines go through a bounded queue to a writer thread once log_start has
- * run (before that they are written directly); when the queue is full a line is dropped and counted. The log is
- * not the audit: the audit never drops. Any thread.
+ * Structured log: one JSON object per line on stderr, or "[LEVEL] text" for the command line
+ * (log_set_format). Every line passes the default redactor. Lines go through a bounded queue to a
+ * writer thread once log_start has run (before that they are written directly); when the queue is
+ * full a line is dropped and counted. The log is not the audit: the audit never drops. Any thread.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -42,8 +42,9 @@ void log_debug(const struct log_subject *about, const char *fmt, ...) PRINTF_LIK
 void log_ok(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 /*
- * For lines that can repeat quickly: true when the line may be written now; *dropped then says how many were
- * held back since the last one. Zero-initialised static per call site; at most one line per second.
+ * For lines that can repeat quickly: true when the line may be written now; *dropped then says how
+ * many were held back since the last one. Zero-initialised static per call site; at most one line
+ * per second.
  */
 struct log_limiter {
 	int64_t next_mono_ns;

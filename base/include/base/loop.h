@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * One libevent loop, owned by one thread. loop_post is the only call that other threads may make; the message is
- * embedded in the caller's object, ownership moves, and the loop is woken only when its queue was empty.
+ * One libevent loop, owned by one thread. loop_post is the only call that other threads may make;
+ * the message is embedded in the caller's object, ownership moves, and the loop is woken only when
+ * its queue was empty.
  */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
@@ -40,9 +41,9 @@ struct event_base *loop_get_event_base(struct loop *l);
 /* Own thread: the monotonic time of this turn, taken when it is first asked for. */
 int64_t loop_now_ns(const struct loop *l);
 
-/* Timers; own thread only. loop_timer_new may return NULL (memory). Firing once; arm again from the callback.
- * A timer fires never early and some 10 ms late; with a delay of 0 (or less) in the next turn. Memory that runs out
- * while arming aborts. */
+/* Timers; own thread only. loop_timer_new may return NULL (memory). Firing once; arm again from
+ * the callback. A timer fires never early and some 10 ms late; with a delay of 0 (or less) in
+ * the next turn. Memory that runs out while arming aborts. */
 MUSTCHECK struct loop_timer *loop_timer_new(struct loop *l, void (*fn)(void *arg), void *arg);
 void loop_timer_free(struct loop_timer **t);
 void loop_timer_arm(struct loop_timer *t, int64_t delay_ns);

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hash map from byte strings to pointers, seeded per process (SipHash), so that chosen keys cannot make it slow.
- * Keys are copied; values belong to the caller. Not locked.
+ * Hash map from byte strings to pointers, seeded per process (SipHash), so that chosen keys cannot
+ * make it slow. Keys are copied; values belong to the caller. Not locked.
  */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
@@ -21,7 +21,8 @@ MUSTCHECK struct map *map_new(size_t max_entries);
 void map_free(struct map **m, void (*free_value)(void *value));
 /* NULL when absent. */
 void *map_find(const struct map *m, struct span key);
-/* Puts or replaces; *old (may be NULL) gets the value that was there. False when full or out of memory. */
+/* Puts or replaces; *old (may be NULL) gets the value that was there. False when full or out of
+ * memory. */
 MUSTCHECK bool map_put(struct map *m, struct span key, void *value, void **old);
 /* Removes and returns the value; NULL when absent. */
 void *map_take(struct map *m, struct span key);

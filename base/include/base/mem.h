@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only door to the heap. mem_fail_at makes a chosen allocation fail, inside a library too once the one file
- * that wraps it has handed mem_alloc, mem_realloc and mem_free to it (hash_hook_memory, loop_hook_memory, ...).
- * Sizes are bytes. All functions may be called from any thread.
+ * The only door to the heap. mem_fail_at makes a chosen allocation fail, inside a library too once
+ * the one file that wraps it has handed mem_alloc, mem_realloc and mem_free to it
+ * (hash_hook_memory, loop_hook_memory, ...). Sizes are bytes. All functions may be called from any
+ * thread.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
@@ -24,7 +25,8 @@ void mem_free(void *p);
 MUSTCHECK char *mem_dup_span(struct span s);
 MUSTCHECK char *mem_dup_cstr(const char *s);
 
-/* At start-up only, where failure means exit: prints "out of memory" and exits with status 1 instead of NULL. */
+/* At start-up only, where failure means exit: prints "out of memory" and exits with status 1
+ * instead of NULL. */
 RETURNS_NONNULL void *mem_need(size_t n);
 RETURNS_NONNULL char *mem_need_cstr(const char *s);
 

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counters and gauges: a fixed table of names (metric_tbl.h rows), one cache line apart per thread, summed when
- * read. metric_add is a plain atomic add without order. Any thread.
+ * Counters and gauges: a fixed table of names (metric_tbl.h rows), one cache line apart per thread,
+ * summed when read. metric_add is a plain atomic add without order. Any thread.
  */
 #ifndef BASE_METRIC_H
 #define BASE_METRIC_H

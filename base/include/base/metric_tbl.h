@@ -1,15 +1,21 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* X(ID, prometheus name, kind, help): every counter and gauge of the process. Includers define X. */
-#include <stddef.h>
+/* X(ID, prometheus name, kind, help): every counter and gauge of the process. Includers define
+ * X. */
+#include <stddef.h> /* so that the file compiles alone */
 
+#ifdef X
 X(METRIC_REQUESTS, "nomos_requests_total", COUNTER, "HTTP requests answered")
-X(METRIC_REQUESTS_REFUSED, "nomos_requests_refused_total", COUNTER, "requests refused before a decision")
+X(METRIC_REQUESTS_REFUSED, "nomos_requests_refused_total", COUNTER,
+	"requests refused before a decision")
 X(METRIC_AUTH_FAILED, "nomos_auth_failures_total", COUNTER, "requests with no valid credential")
-X(METRIC_RATE_LIMITED, "nomos_rate_limited_total", COUNTER, "requests over a rate or the concurrency limit")
-X(METRIC_MEDIA_TYPE, "nomos_unsupported_media_type_total", COUNTER, "requests with a wrong Content-Type")
+X(METRIC_RATE_LIMITED, "nomos_rate_limited_total", COUNTER,
+	"requests over a rate or the concurrency limit")
+X(METRIC_MEDIA_TYPE, "nomos_unsupported_media_type_total", COUNTER,
+	"requests with a wrong Content-Type")
 X(METRIC_DECISIONS_ALLOW, "nomos_decisions_allow_total", COUNTER, "decisions ALLOW")
 X(METRIC_DECISIONS_DENY, "nomos_decisions_deny_total", COUNTER, "decisions DENY")
-X(METRIC_DECISIONS_APPROVAL, "nomos_decisions_approval_total", COUNTER, "decisions REQUIRE_APPROVAL")
+X(METRIC_DECISIONS_APPROVAL, "nomos_decisions_approval_total", COUNTER,
+	"decisions REQUIRE_APPROVAL")
 X(METRIC_CONNECTIONS, "nomos_connections", GAUGE, "open client connections")
 X(METRIC_IN_FLIGHT, "nomos_actions_in_flight", GAUGE, "authenticated actions being worked on")
 X(METRIC_LEDGER_RECORDS, "nomos_ledger_records_total", COUNTER, "records committed")
@@ -17,7 +23,9 @@ X(METRIC_LEDGER_COMMITS, "nomos_ledger_commits_total", COUNTER, "group commits")
 X(METRIC_LEDGER_FAILURES, "nomos_ledger_failures_total", COUNTER, "group commits that failed")
 X(METRIC_LEDGER_QUEUE, "nomos_ledger_queue", GAUGE, "entries waiting for the ledger")
 X(METRIC_SINK_FAILURES, "nomos_sink_failures_total", COUNTER, "deliveries to a sink that failed")
-X(METRIC_UNKNOWN_OUTCOMES, "nomos_unknown_outcomes_total", COUNTER, "intents marked unknown after a crash")
+X(METRIC_UNKNOWN_OUTCOMES, "nomos_unknown_outcomes_total", COUNTER,
+	"intents marked unknown after a crash")
 X(METRIC_RELOADS, "nomos_reloads_total", COUNTER, "reloads that took effect")
 X(METRIC_RELOADS_FAILED, "nomos_reloads_failed_total", COUNTER, "reloads that were refused")
 X(METRIC_RATE_BUCKETS, "nomos_rate_buckets", GAUGE, "rate-limit buckets in memory")
+#endif

@@ -20,7 +20,8 @@ MUSTCHECK bool parse_bool(struct span s, bool *out);
 MUSTCHECK bool size_add(size_t a, size_t b, size_t *out);
 MUSTCHECK bool size_mul(size_t a, size_t b, size_t *out);
 
-/* Number of single-byte edits between a and b, at most cap + 1 (for "did you mean"). Both at most 64 bytes, else cap + 1. */
+/* Number of single-byte edits between a and b, at most cap + 1 (for "did you mean"). Both at
+ * most 64 bytes, else cap + 1. */
 unsigned parse_edit_distance(struct span a, struct span b, unsigned cap);
 
 #endif

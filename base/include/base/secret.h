@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A secret: bytes that are wiped when freed, compared in constant time, and that no function of this header gives
- * out for printing. Immutable after secret_new; reading it from several threads is fine.
+ * A secret: bytes that are wiped when freed, compared in constant time, and that no function of
+ * this header gives out for printing. Immutable after secret_new; reading it from several threads
+ * is fine.
  */
 #ifndef BASE_SECRET_H
 #define BASE_SECRET_H

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A borrowed run of bytes: pointer and length, not NUL-terminated, never owned. {NULL, 0} is the empty span.
- * Everything inside nomos that came from outside travels as spans; NUL-terminated strings stay at the edges.
+ * A borrowed run of bytes: pointer and length, not NUL-terminated, never owned. {NULL, 0} is the
+ * empty span. Everything inside nomos that came from outside travels as spans; NUL-terminated
+ * strings stay at the edges.
  */
 #ifndef BASE_SPAN_H
 #define BASE_SPAN_H
@@ -79,8 +80,8 @@ span_from(struct span s, size_t n)
 
 /* Equal when ASCII letters are folded. */
 bool span_eq_nocase(struct span a, struct span b);
-/* Without leading and trailing white space: space, \t \n \v \f \r, U+0085, U+00A0, U+1680, U+2000-200A, U+2028, U+2029,
- * U+202F, U+205F, U+3000, as Go's TrimSpace. */
+/* Without leading and trailing white space: space, \t \n \v \f \r, U+0085, U+00A0, U+1680,
+ * U+2000-200A, U+2028, U+2029, U+202F, U+205F, U+3000, as Go's TrimSpace. */
 struct span span_trim(struct span s);
 /* Index of the first byte c, or s.n. */
 size_t span_find(struct span s, char c);

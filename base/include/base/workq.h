@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A bounded pool of threads for work that blocks: files, DNS. Take, process, return: `process` runs on a pool
- * thread without any lock of ours and cannot fail (failure is a field of the item); `done` then runs on the loop
- * that was named. Any thread may submit.
+ * A bounded pool of threads for work that blocks: files, DNS. Take, process, return: `process` runs
+ * on a pool thread without any lock of ours and cannot fail (failure is a field of the item);
+ * `done` then runs on the loop that was named. Any thread may submit.
  */
 #ifndef BASE_WORKQ_H
 #define BASE_WORKQ_H
@@ -16,8 +16,8 @@
 struct workq;
 
 struct workq_item {
-	struct loop_msg msg;  /* first: the completion that is posted; the queue's while the item is in it */
-	struct loop *loop;    /* where done runs; NULL: done runs on the pool thread */
+	struct loop_msg msg; /* first: the completion that is posted; the queue's link until then */
+	struct loop *loop;   /* where done runs; NULL: done runs on the pool thread */
 	void (*process)(struct workq_item *item);
 	void (*done)(struct workq_item *item);
 };
@@ -25,10 +25,11 @@ struct workq_item {
 /* n_threads threads, at most max_queued items waiting. ERR_NOMEM. */
 MUSTCHECK enum err workq_new(size_t n_threads, size_t max_queued, struct workq **out,
 	struct errinfo *ei);
-/* Waits for what is queued and running; completions are posted to their loops, which must still be there. */
+/* Waits for what is queued and running; completions are posted to their loops, which must still
+ * be there. */
 void workq_free(struct workq **q);
-/* ERR_OVERLOAD when the queue is full, ERR_STOPPED once workq_free has begun; the item stays the caller's then. process
- * and done must be set. */
+/* ERR_OVERLOAD when the queue is full, ERR_STOPPED once workq_free has begun; the item stays the
+ * caller's then. process and done must be set. */
 MUSTCHECK enum err workq_submit(struct workq *q, struct workq_item *item);
 size_t workq_depth(struct workq *q);
 

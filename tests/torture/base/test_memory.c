@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory runs out at each allocation in turn, inside OpenSSL and libevent too: every failure has its error, leaves its
- * out-parameter empty, gives all memory back and never turns a bad signature into a good one.
+ * Memory runs out at each allocation in turn, inside OpenSSL and libevent too: every failure has
+ * its error, leaves its out-parameter empty, gives all memory back and never turns a bad signature
+ * into a good one.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -61,7 +62,8 @@ torture(const char *name, attempt_fn attempt)
 	while (r.was_hit && n < TRIES_MAX) {
 		n++;
 		r = try_with_failure(attempt, n);
-		/* OpenSSL keeps texts of its error queue, a bounded number: only a block more each time is a leak. */
+		/* OpenSSL keeps texts of its error queue, a bounded number: only a block more
+		 * each time is a leak. */
 		if (r.n_kept > 0 && try_with_failure(attempt, n).n_kept > 0)
 			FAIL("%s: keeps memory after failure %lu", name, n);
 		if (!r.was_hit && !r.is_ok)

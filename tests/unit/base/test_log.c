@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The log: both formats, redaction before cutting, the queue that never blocks. Stderr is a file or a pipe here. */
+/* The log: both formats, redaction before cutting, the queue that never blocks. Stderr is a file
+ * or a pipe here. */
 #define _XOPEN_SOURCE 700 /* posix_openpt */
 
 #include "base/log.h"
@@ -317,7 +318,8 @@ count_lines_with(struct span text, const char *part)
 	return count;
 }
 
-/* Nobody reads: every call still returns. Then somebody does: each line has arrived or is counted. */
+/* Nobody reads: every call still returns. Then somebody does: each line has arrived or is
+ * counted. */
 TEST(full_pipe_blocks_nobody_and_the_loss_is_reported)
 {
 	enum { N = 3 * LOG_QUEUE_LINES_MAX };

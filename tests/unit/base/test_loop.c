@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The loop: posting from many threads, order, end of turn, timers, signals, what is left at the end. */
+/* The loop: posting from many threads, order, end of turn, timers, signals, what is left at the
+ * end. */
 #include "base/loop.h"
 
 #include <pthread.h>

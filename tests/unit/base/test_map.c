@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The hash map: a long random walk against a plain array, bounds, and the hash against its paper. */
+/* The hash map: a long random walk against a plain array, bounds, and the hash against its
+ * paper. */
 #include "base/map.h"
 
 #include <stdio.h>
@@ -8,7 +9,8 @@
 #include "siphash.h"
 #include "support/test.h"
 
-/* Key 00..0f, message 00..n-1; the vector of n = 15 stands in the paper, the others in the authors' code. */
+/* Key 00..0f, message 00..n-1; the vector of n = 15 stands in the paper, the others in the
+ * authors' code. */
 TEST(siphash_vectors)
 {
 	static const struct {
@@ -122,7 +124,8 @@ TEST(free_and_each_visit_entries)
 
 #define N_KEYS 500
 
-/* Puts and takes in a fixed random order, with a plain array as the truth; runs of neighbours form and break. */
+/* Puts and takes in a fixed random order, with a plain array as the truth; runs of neighbours
+ * form and break. */
 TEST(random_walk_agrees_with_an_array)
 {
 	static int values[N_KEYS];

@@ -54,7 +54,8 @@ TEST(trim_takes_what_go_takes)
 		{"\xc2\xa0x\xc2\x85", "x"},
 		{"\xe3\x80\x80x\xe2\x80\xa8\xe2\x80\x80", "x"},
 		{"\xe1\x9a\x80x\xe2\x81\x9f \xe2\x80\xaf", "x"},
-		/* Not white space: zero-width space, byte order mark, a cut sequence, a lone byte. */
+		/* Not white space: zero-width space, byte order mark, a cut sequence, a lone
+		 * byte. */
 		{"\xe2\x80\x8bx", "\xe2\x80\x8bx"},
 		{"x\xef\xbb\xbf", "x\xef\xbb\xbf"},
 		{"x\xe3\x80", "x\xe3\x80"},

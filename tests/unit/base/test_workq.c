@@ -86,7 +86,8 @@ TEST(full_queue_refuses)
 	CHECK_INT(workq_new(1, 2, &q, NULL), OK);
 	for (int i = 0; i < 4; i++)
 		init_job(&jobs[i], NULL, &may_end);
-	/* The first may still be queued or already in work; the bound is met at the fourth in any case. */
+	/* The first may still be queued or already in work; the bound is met at the fourth in
+	 * any case. */
 	int n_taken = 0;
 	for (int i = 0; i < 4; i++)
 		n_taken += workq_submit(q, &jobs[i].item) == OK ? 1 : 0;
