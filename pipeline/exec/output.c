@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Redaction before cutting. The text within the limits and the text with the look-ahead are redacted both; only what the two
- * agree on is shown. Where a secret straddles the limit they part at its first byte: the longer one has [REDACTED] there. Pure;
- * any thread.
+ * agree on is shown. Where a secret straddles the limit they part at its first byte: the longer one has [REDACTED] there. (A
+ * PEM block that does not end in what was read is the redactor's business.) Pure; any thread.
  */
 #include "exec/output.h"
 
@@ -64,27 +64,6 @@ common_prefix(struct span a, struct span b)
 	return i;
 }
 
-/* A block that begins and does not end in what was read would only be recognised by its end. */
-static size_t
-open_block(struct span text)
-{
-	static const char begin[] = "-----BEGIN ";
-	static const char end[] = "-----END ";
-	size_t found = text.n;
-
-	for (size_t at = 0; at < text.n; at++) {
-		struct span rest = span_from(text, at);
-
-		at += span_find(rest, '-');
-		rest = span_from(text, at < text.n ? at : text.n);
-		if (span_starts(rest, span_of(begin, sizeof(begin) - 1)) && found == text.n)
-			found = at;
-		else if (span_starts(rest, span_of(end, sizeof(end) - 1)))
-			found = text.n;
-	}
-	return found;
-}
-
 static int64_t
 count_lines(struct span text)
 {
@@ -124,8 +103,6 @@ output_limit(const struct redactor *redactor, struct span source, bool is_cut, i
 	if (redacted_seen.p == NULL)
 		return false;
 	n = common_prefix(redacted_seen, redacted_all);
-	if (is_cut && open_block(redacted_all) < n)
-		n = open_block(redacted_all);
 	out->text = span_of(redacted_seen.p, utf8_cut(redacted_seen, n));
 	return true;
 }

@@ -1,0 +1,252 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The two places where a request meets the ledger: the decision before anything is done, the outcome before anything is said
+ * (design.md rules 2 and 3). An intent that the ledger could not release is given back as failed/not_executed; an outcome is
+ * handed over until it is written. apply and undo run on the ledger's thread, all else on the request's loop.
+ */
+#include "base/arena.h"
+#include "base/log.h"
+#include "records.h"
+#include "req_state.h"
+
+#define SPARE_ARENA_BYTES ((size_t)2 * 1024 * 1024)
+
+static struct req *
+req_of(struct ledger_entry *e)
+{
+	return CONTAINER_OF(e, struct req, entry);
+}
+
+/* An arena for a record that does not depend on the request's own one. */
+static struct arena *
+need_spare(struct req *r)
+{
+	if (r->spare == NULL)
+		r->spare = arena_new(SPARE_ARENA_BYTES);
+	return r->spare;
+}
+
+static enum err
+apply_decision(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
+{
+	struct req *r = req_of(e);
+
+	return ledger_tx_append(tx, &r->record, r->record_state, &r->intent_seq, ei);
+}
+
+/* The store may have closed the intent already; the outcome stands all the same. */
+static enum err
+close_intent(struct ledger_tx *tx, uint64_t seq, struct errinfo *ei)
+{
+	enum err rc = ledger_tx_close(tx, seq, ei);
+
+	return rc == ERR_NOT_FOUND ? OK : rc;
+}
+
+/* The answer says 503, so what was authorised must not stay so. */
+static enum err
+undo_decision(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
+{
+	struct req *r = req_of(e);
+	struct arena *a = need_spare(r);
+	struct record_text outcome;
+	uint64_t seq;
+	enum err rc;
+
+	if (a == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	arena_reset(a);
+	rc = record_build_outcome(r, a, &outcome, ei);
+	if (rc == OK)
+		rc = ledger_tx_append(tx, &outcome, LEDGER_COMPLETE, &seq, ei);
+	if (rc == OK)
+		rc = close_intent(tx, r->intent_seq, ei);
+	return rc;
+}
+
+static enum req_step
+fail_unrecorded_decision(struct req *r, enum err rc)
+{
+	if (rc == ERR_OVERLOAD || rc == ERR_TOO_LARGE || rc == ERR_NOMEM)
+		return req_fail(r, REQ_ERROR_OVERLOADED,
+			SPAN_LIT("no room for the record; nothing was done"));
+	return req_fail(r, REQ_ERROR_AUDIT,
+		SPAN_LIT("the decision could not be recorded; nothing was done"));
+}
+
+static enum req_step
+after_commit(struct req *r)
+{
+	r->result.seq = r->intent_seq;
+	if (r->normalize_problem.n > 0)
+		return req_fail(r, REQ_ERROR_NORMALIZATION, r->normalize_problem);
+	return r->record_state == LEDGER_OPEN ? STEP_EFFECT : STEP_RESPOND;
+}
+
+static void
+decision_done(struct ledger_entry *e)
+{
+	struct req *r = req_of(e);
+
+	if (r->is_answered) {
+		req_entry_returned(r);
+		return;
+	}
+	r->has_entry = false;
+	if (e->result != OK)
+		req_resume(r, fail_unrecorded_decision(r, e->result));
+	else
+		req_resume(r, after_commit(r));
+}
+
+/* The ledger still has to give the intent back; the caller need not wait for that. */
+static void
+decision_pending(struct ledger_entry *e)
+{
+	struct req *r = req_of(e);
+
+	if (!r->is_answered)
+		req_resume(r, fail_unrecorded_decision(r, ERR_AUDIT));
+}
+
+enum req_step
+step_commit(struct req *r)
+{
+	struct errinfo ei;
+	enum err rc;
+
+	r->record_state = r->executor != NULL     ? LEDGER_OPEN
+			  : r->result.is_external ? LEDGER_AUTHORIZED
+						  : LEDGER_COMPLETE;
+	rc = record_build_decision(r, r->arena, &r->record, &ei);
+	if (rc != OK)
+		return fail_unrecorded_decision(r, rc);
+	r->entry = (struct ledger_entry){
+		.loop = r->loop,
+		.apply = apply_decision,
+		.undo = r->record_state != LEDGER_COMPLETE ? undo_decision : NULL,
+		.done = decision_done,
+		.pending = decision_pending,
+	};
+	r->has_entry = true;
+	rc = ledger_submit(r->pipeline->ledger, &r->entry, &ei);
+	if (rc == OK)
+		return STEP_WAIT;
+	r->has_entry = false;
+	return fail_unrecorded_decision(r, rc);
+}
+
+static enum err
+apply_outcome(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
+{
+	struct req *r = req_of(e);
+	uint64_t seq;
+	enum err rc = ledger_tx_append(tx, &r->record, LEDGER_COMPLETE, &seq, ei);
+
+	return rc == OK ? close_intent(tx, r->intent_seq, ei) : rc;
+}
+
+/* Breakers count what is ours or an upstream's, once the outcome is on record (decisions 5). */
+static enum req_step
+answer_outcome(struct req *r)
+{
+	const struct exec_job *job = &r->job;
+
+	switch (job->status) {
+	case EXEC_DONE:
+		r->breaker_outcome = BREAKER_SUCCESS;
+		r->result.has_output = job->has_output;
+		r->result.output = job->output;
+		r->result.truncated = job->truncated;
+		r->result.has_bytes_written = job->has_bytes_written;
+		r->result.bytes_written = job->bytes_written;
+		return STEP_RESPOND;
+	case EXEC_BAD_RESOURCE:
+	case EXEC_ESCAPE:
+		return req_fail(r, REQ_ERROR_RESOURCE, job->message);
+	case EXEC_FAULT:
+		r->breaker_outcome = BREAKER_FAULT;
+		return req_fail(r, REQ_ERROR_EXECUTION, job->message);
+	case EXEC_NOT_RUN:
+	case EXEC_NO_MEMORY:
+		break;
+	}
+	return req_fail(r, REQ_ERROR_OVERLOADED, SPAN_LIT("no room to carry the action out"));
+}
+
+static enum req_step
+fail_unrecorded_outcome(struct req *r)
+{
+	struct span text = arena_printf(r->arena,
+		"the outcome of action %.*s could not be recorded; do not repeat it",
+		SPAN_ARG(r->action->action_id));
+
+	if (text.p == NULL)
+		text = SPAN_LIT("the outcome could not be recorded; do not repeat the action");
+	return req_fail(r, REQ_ERROR_UNRECORDED, text);
+}
+
+static void
+outcome_done(struct ledger_entry *e)
+{
+	struct req *r = req_of(e);
+
+	if (r->is_answered) {
+		req_entry_returned(r);
+		return;
+	}
+	r->has_entry = false;
+	req_resume(r, e->result == OK ? answer_outcome(r) : fail_unrecorded_outcome(r));
+}
+
+static void
+outcome_pending(struct ledger_entry *e)
+{
+	struct req *r = req_of(e);
+
+	if (!r->is_answered)
+		req_resume(r, fail_unrecorded_outcome(r));
+}
+
+/* The record of the outcome; an effect may have filled the request's arena. */
+static enum err
+build_outcome(struct req *r, struct errinfo *ei)
+{
+	struct arena *a = arena_failed(r->arena) ? need_spare(r) : r->arena;
+	enum err rc = a != NULL ? record_build_outcome(r, a, &r->record, ei) : ERR_NOMEM;
+
+	if (rc != ERR_TOO_LARGE || a != r->arena || need_spare(r) == NULL)
+		return rc;
+	return record_build_outcome(r, r->spare, &r->record, ei);
+}
+
+enum req_step
+step_settle(struct req *r)
+{
+	struct log_subject about = {
+		.request_id = r->input->request_id,
+		.principal = r->identity.principal,
+		.trace_id = r->action->trace_id,
+		.step = "settle",
+	};
+	struct errinfo ei = {OK, ""};
+	enum err rc = build_outcome(r, &ei);
+
+	if (rc == OK) {
+		r->entry = (struct ledger_entry){
+			.loop = r->loop,
+			.apply = apply_outcome,
+			.done = outcome_done,
+			.pending = outcome_pending,
+			.must_write = true,
+		};
+		r->has_entry = true;
+		rc = ledger_submit(r->pipeline->ledger, &r->entry, &ei);
+	}
+	if (rc == OK)
+		return STEP_WAIT;
+	r->has_entry = false;
+	log_error(&about, "the outcome of record %llu could not be handed to the ledger: %s",
+		(unsigned long long)r->intent_seq, ei.msg);
+	return fail_unrecorded_outcome(r);
+}

@@ -1,0 +1,64 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the requests of all loops share and no reload replaces. Made before the loops run, freed after the last request; in
+ * between its members are sharded or atomic.
+ */
+#include "pipeline/pipeline.h"
+
+#include "base/mem.h"
+#include "base/must.h"
+#include "limit/bucket_table.h"
+#include "req_state.h"
+
+enum { LOOPS_MAX = 1024 };
+
+enum err
+pipeline_new(struct ledger *ledger, struct workq *pool, size_t n_loops, struct pipeline **out,
+	struct errinfo *ei)
+{
+	struct pipeline *p;
+
+	*out = NULL;
+	MUST(n_loops > 0 && n_loops <= LOOPS_MAX);
+	p = mem_zalloc(1, sizeof(*p) + n_loops * sizeof(p->pools[0]));
+	if (p == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	p->magic = PIPELINE_MAGIC;
+	p->ledger = ledger;
+	p->pool = pool;
+	p->n_pools = n_loops;
+	p->coarse_buckets = bucket_table_new();
+	p->rule_buckets = bucket_table_new();
+	p->breakers = breakers_new();
+	if (p->coarse_buckets == NULL || p->rule_buckets == NULL || p->breakers == NULL) {
+		pipeline_free(&p);
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	}
+	*out = p;
+	return OK;
+}
+
+void
+pipeline_free(struct pipeline **p)
+{
+	struct pipeline *old = *p;
+
+	if (old == NULL)
+		return;
+	OBJ_CHECK(old, PIPELINE_MAGIC);
+	*p = NULL;
+	MUST(slots_count(&old->slots) == 0);
+	for (size_t i = 0; i < old->n_pools; i++)
+		req_pool_clear(&old->pools[i]);
+	bucket_table_free(&old->coarse_buckets);
+	bucket_table_free(&old->rule_buckets);
+	breakers_free(&old->breakers);
+	old->magic = 0;
+	mem_free(old);
+}
+
+size_t
+pipeline_count_in_flight(const struct pipeline *p)
+{
+	return slots_count(&p->slots);
+}

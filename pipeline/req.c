@@ -1,0 +1,375 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a request: where its memory comes from, the driver that takes it from step to step along the rows of
+ * step_tbl.h, the answer, the end. The driver decides nothing; a transition that the table does not allow aborts, because the
+ * order of the steps is what the safety rules rest on. Own loop's thread, but for the atomic counts.
+ */
+#include "pipeline/req.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/must.h"
+#include "base/redact.h"
+#include "exec/output.h"
+#include "limit/bucket_table.h"
+#include "req_state.h"
+
+enum {
+	FREE_REQUESTS_MAX = 64, /* kept per loop */
+};
+
+static enum req_step step_respond(struct req *r);
+
+static enum req_step (*const step_functions[STEP__MAX])(struct req *r) = {
+	[STEP_AUTHENTICATE] = step_authenticate,
+	[STEP_ADMIT] = step_admit,
+	[STEP_PARSE] = step_parse,
+	[STEP_NORMALIZE] = step_normalize,
+	[STEP_LIMIT] = step_limit,
+	[STEP_DECIDE] = step_decide,
+	[STEP_COMMIT] = step_commit,
+	[STEP_EFFECT] = step_effect,
+	[STEP_SETTLE] = step_settle,
+	[STEP_RESPOND] = step_respond,
+};
+
+struct step_row {
+	const char *name;
+	unsigned next;
+};
+
+static const struct step_row steps[STEP__MAX] = {
+#define X(id, name, next) [id] = {name, next},
+#include "pipeline/step_tbl.h"
+#undef X
+};
+
+struct error_row {
+	unsigned status;
+	const char *code;
+	uint32_t retry_after_s;
+};
+
+static const struct error_row errors[REQ_ERROR__MAX] = {
+#define X(id, status, code, retry_after) [id] = {status, code, retry_after},
+#include "pipeline/error_tbl.h"
+#undef X
+};
+
+unsigned
+req_error_status(enum req_error e)
+{
+	MUST(e < REQ_ERROR__MAX);
+	return errors[e].status;
+}
+
+const char *
+req_error_code(enum req_error e)
+{
+	MUST(e < REQ_ERROR__MAX);
+	return errors[e].code;
+}
+
+const char *
+req_step_name(enum req_step s)
+{
+	MUST(s < STEP__MAX);
+	return steps[s].name;
+}
+
+enum err
+req_authorize_operator(const struct snapshot *s, const struct req_credentials *credentials,
+	enum role role, struct span *principal)
+{
+	*principal = SPAN_NONE;
+	if (identity_find_bearer(s->identities, credentials->authorization, principal) != OK)
+		return ERR_AUTH;
+	return identity_has_role(s->identities, *principal, role) ? OK : ERR_FORBIDDEN;
+}
+
+/* The loop's list; NULL when there are more loops than were announced. */
+static struct req_pool *
+find_pool(struct pipeline *p, struct loop *loop)
+{
+	for (size_t i = 0; i < p->n_pools; i++) {
+		struct loop *owner = atomic_load_explicit(&p->pools[i].loop, memory_order_acquire);
+
+		if (owner == NULL &&
+			atomic_compare_exchange_strong(&p->pools[i].loop, &owner, loop))
+			return &p->pools[i];
+		if (owner == loop)
+			return &p->pools[i];
+	}
+	return NULL;
+}
+
+static void
+destroy(struct req *r)
+{
+	arena_free(&r->arena);
+	r->magic = 0;
+	mem_free(r);
+}
+
+void
+req_pool_clear(struct req_pool *pool)
+{
+	while (pool->free != NULL) {
+		struct req *r = pool->free;
+
+		pool->free = r->next_free;
+		destroy(r);
+	}
+	pool->n_free = 0;
+}
+
+static struct req *
+take_free(struct pipeline *p, struct loop *loop, size_t arena_bytes_max)
+{
+	struct req_pool *pool = find_pool(p, loop);
+	struct req *r = pool != NULL ? pool->free : NULL;
+
+	if (r != NULL) {
+		pool->free = r->next_free;
+		pool->n_free--;
+		if (r->arena_bytes_max == arena_bytes_max)
+			return r;
+		destroy(r); /* from before a reload */
+	}
+	r = mem_zalloc(1, sizeof(*r));
+	if (r == NULL)
+		return NULL;
+	r->arena = arena_new(arena_bytes_max);
+	r->arena_bytes_max = arena_bytes_max;
+	if (r->arena == NULL) {
+		mem_free(r);
+		return NULL;
+	}
+	return r;
+}
+
+struct req *
+req_new(struct pipeline *p, struct snapshot *s, struct loop *loop, req_done_fn done, void *arg)
+{
+	struct req *r;
+	struct arena *a;
+
+	OBJ_CHECK(p, PIPELINE_MAGIC);
+	r = take_free(p, loop, s->request_bytes_max);
+	if (r == NULL)
+		return NULL;
+	a = r->arena;
+	*r = (struct req){
+		.magic = REQ_MAGIC,
+		.pipeline = p,
+		.snapshot = snapshot_ref(s),
+		.loop = loop,
+		.arena = a,
+		.arena_bytes_max = s->request_bytes_max,
+		.done = done,
+		.arg = arg,
+		.breaker_pass = BREAKER_REFUSED,
+	};
+	return r;
+}
+
+struct arena *
+req_get_arena(struct req *r)
+{
+	OBJ_CHECK(r, REQ_MAGIC);
+	return r->arena;
+}
+
+/* The transition is checked in every build: nothing may skip the commit on its way to an effect. */
+static void
+move_to(struct req *r, enum req_step next)
+{
+	MUST(next < STEP__MAX && (steps[r->step].next & (1u << next)) != 0);
+	r->step = next;
+}
+
+/* After STEP_RESPOND the request may be gone. */
+static void
+run(struct req *r)
+{
+	for (;;) {
+		enum req_step step = r->step;
+		enum req_step next = step_functions[step](r);
+
+		if (step == STEP_RESPOND || next == STEP_WAIT)
+			return;
+		move_to(r, next);
+	}
+}
+
+void
+req_start(struct req *r, const struct req_input *input)
+{
+	OBJ_CHECK(r, REQ_MAGIC);
+	r->input = input;
+	r->started_ns = clock_mono_ns();
+	r->step = STEP_AUTHENTICATE;
+	run(r);
+}
+
+void
+req_resume(struct req *r, enum req_step next)
+{
+	OBJ_CHECK(r, REQ_MAGIC);
+	move_to(r, next);
+	run(r);
+}
+
+enum req_step
+req_fail(struct req *r, enum req_error error, struct span message)
+{
+	MUST(error != REQ_DECIDED);
+	r->result.error = error;
+	r->result.message = message;
+	r->result.retry_after_s = errors[error].retry_after_s;
+	return STEP_RESPOND;
+}
+
+/* One line for what is not recorded (decisions 3), at most one per second. */
+static void
+log_refusal(const struct req *r)
+{
+	static struct log_limiter limiter;
+	struct log_subject about = {
+		.request_id = r->input->request_id,
+		.principal = r->identity.principal,
+		.step = "respond",
+	};
+	uint64_t dropped;
+
+	if (log_limit(&limiter, &dropped))
+		log_warn(&about, "%s: %.*s (%llu more not shown)", errors[r->result.error].code,
+			SPAN_ARG(r->result.message), (unsigned long long)dropped);
+}
+
+static void
+count_answer(const struct req *r)
+{
+	switch (r->result.error) {
+	case REQ_DECIDED:
+		if (r->input->operation == REQ_OP_ACTION)
+			metric_add(r->result.verdict == VERDICT_ALLOW ? METRIC_DECISIONS_ALLOW
+								      : METRIC_DECISIONS_DENY,
+				1);
+		return;
+	case REQ_ERROR_AUTH:
+		metric_add(METRIC_AUTH_FAILED, 1);
+		break;
+	case REQ_ERROR_RATE:
+	case REQ_ERROR_CIRCUIT:
+		metric_add(METRIC_RATE_LIMITED, 1);
+		break;
+	case REQ_ERROR_MEDIA_TYPE:
+		metric_add(METRIC_MEDIA_TYPE, 1);
+		break;
+	case REQ_ERROR_VALIDATION:
+	case REQ_ERROR_TOO_LARGE:
+	case REQ_ERROR_NORMALIZATION:
+	case REQ_ERROR_RESOURCE:
+	case REQ_ERROR_EXECUTION:
+	case REQ_ERROR_AUDIT:
+	case REQ_ERROR_UNRECORDED:
+	case REQ_ERROR_OVERLOADED:
+	case REQ_ERROR_FORBIDDEN:
+	case REQ_ERROR_INTERNAL:
+	case REQ_ERROR__MAX:
+		break;
+	}
+	metric_add(METRIC_REQUESTS_REFUSED, 1);
+	log_refusal(r);
+}
+
+static void
+leave_breaker(struct req *r)
+{
+	struct breaker_limits limits = {
+		.failures = r->snapshot->gateway.circuit_breaker_failures,
+		.cooldown_ns = r->snapshot->gateway.circuit_breaker_cooldown_seconds * NS_PER_SEC,
+	};
+
+	if (r->breaker_pass != BREAKER_REFUSED)
+		breakers_leave(r->pipeline->breakers, r->identity_key, r->breaker_pass,
+			r->breaker_outcome, &limits);
+	r->breaker_pass = BREAKER_REFUSED;
+}
+
+/* A message may quote the request; what it quotes is redacted like all that goes out. */
+static void
+redact_message(struct req *r)
+{
+	struct span clean = output_redact(r->snapshot->redactor, r->result.message, r->arena);
+
+	r->result.message = clean.p != NULL ? clean : SPAN_LIT("[REDACTED]");
+}
+
+static enum req_step
+step_respond(struct req *r)
+{
+	MUST(!r->is_answered);
+	r->is_answered = true;
+	leave_breaker(r);
+	/* While the ledger still has the outcome the slot stays taken, which bounds how many wait. */
+	if (r->has_slot && !r->has_entry) {
+		slots_give(&r->pipeline->slots);
+		r->has_slot = false;
+	}
+	if (r->result.error != REQ_DECIDED)
+		redact_message(r);
+	r->result.action = r->action;
+	count_answer(r);
+	r->done(r, &r->result, r->arg);
+	return STEP_WAIT;
+}
+
+static void
+recycle(struct req *r)
+{
+	struct req_pool *pool = find_pool(r->pipeline, r->loop);
+
+	if (r->has_slot)
+		slots_give(&r->pipeline->slots);
+	r->has_slot = false;
+	snapshot_unref(&r->snapshot);
+	arena_free(&r->spare);
+	if (pool == NULL || pool->n_free == FREE_REQUESTS_MAX) {
+		destroy(r);
+		return;
+	}
+	arena_reset(r->arena);
+	r->next_free = pool->free;
+	pool->free = r;
+	pool->n_free++;
+}
+
+void
+req_free(struct req **r)
+{
+	struct req *old = *r;
+
+	if (old == NULL)
+		return;
+	OBJ_CHECK(old, REQ_MAGIC);
+	*r = NULL;
+	/* One that was never started is fine; one on its way is not. */
+	MUST(old->is_answered || old->input == NULL);
+	old->is_given_back = true;
+	if (!old->has_entry)
+		recycle(old);
+}
+
+void
+req_entry_returned(struct req *r)
+{
+	OBJ_CHECK(r, REQ_MAGIC);
+	r->has_entry = false;
+	if (r->is_given_back)
+		recycle(r);
+}

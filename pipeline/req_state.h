@@ -1,0 +1,120 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of struct req and of struct pipeline, for the files that take a request through its steps. A request belongs to its
+ * loop's thread, but for the stretch in which the pool or the ledger's thread has it.
+ */
+#ifndef PIPELINE_REQ_STATE_H
+#define PIPELINE_REQ_STATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "audit/ledger.h"
+#include "audit/record.h"
+#include "base/workq.h"
+#include "exec/exec.h"
+#include "limit/breaker.h"
+#include "limit/concurrency.h"
+#include "limit/rate_limits.h"
+#include "pipeline/pipeline.h"
+#include "pipeline/req.h"
+#include "snapshot_parts.h"
+
+struct bucket_table;
+
+#define REQ_MAGIC 0x2e90e57au
+#define PIPELINE_MAGIC 0x919e11e0u
+
+/* What a step function says when something else will call req_resume. */
+#define STEP_WAIT STEP__MAX
+
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+/* Requests of one loop that are kept for the next ones; only that loop's thread touches the list. */
+struct req_pool {
+	_Atomic(struct loop *) loop; /* claimed once */
+	struct req *free;
+	size_t n_free;
+};
+
+struct pipeline {
+	unsigned magic;
+	struct ledger *ledger;
+	struct workq *pool;
+	struct bucket_table *coarse_buckets;
+	struct bucket_table *rule_buckets;
+	struct breakers *breakers;
+	struct slots slots;
+	size_t n_pools;
+	struct req_pool pools[];
+};
+
+struct req {
+	unsigned magic;
+	struct req *next_free;
+	struct pipeline *pipeline;
+	struct snapshot *snapshot;
+	struct loop *loop;
+	struct arena *arena;
+	size_t arena_bytes_max;
+	struct arena
+		*spare; /* for a record when the arena is full or the plane's; NULL until needed */
+	req_done_fn done;
+	void *arg;
+	const struct req_input *input;
+	enum req_step step;
+	bool is_answered;   /* done was called */
+	bool is_given_back; /* req_free was called */
+	bool has_entry;     /* the ledger has the entry */
+	int64_t started_ns;
+
+	struct identity identity;
+	struct span identity_key;
+	bool has_slot;
+	enum breaker_pass breaker_pass;
+	enum breaker_outcome breaker_outcome;
+
+	struct action *action;
+	struct decision decision;
+	const struct executor *executor; /* NULL: nothing to carry out */
+	struct rate_refusal rate_refusal;
+	struct span normalize_problem; /* the resource has no normal form */
+
+	struct ledger_entry entry;
+	struct record_text record;
+	enum ledger_state record_state;
+	uint64_t intent_seq;
+
+	struct workq_item item;
+	struct exec_job job;
+
+	struct req_result result;
+};
+
+/* Frees the requests of the list. */
+void req_pool_clear(struct req_pool *pool);
+
+/* Goes on from a wait; own loop. The step must be one that the current one allows. */
+void req_resume(struct req *r, enum req_step next);
+/* Ends the request with an error: sets the result, returns STEP_RESPOND. message is static or of the arena. */
+enum req_step req_fail(struct req *r, enum req_error error, struct span message);
+/* The ledger gave the entry back after the answer; frees what the plane has given back already. */
+void req_entry_returned(struct req *r);
+
+/* The steps, one function each, on the request's loop: the next step, or STEP_WAIT. */
+enum req_step step_authenticate(struct req *r);
+enum req_step step_admit(struct req *r);
+enum req_step step_parse(struct req *r);
+enum req_step step_normalize(struct req *r);
+enum req_step step_limit(struct req *r);
+enum req_step step_decide(struct req *r);
+enum req_step step_commit(struct req *r);
+enum req_step step_effect(struct req *r);
+enum req_step step_settle(struct req *r);
+
+/* REQ_OP_EXPLAIN: the whole answer, or an error. */
+enum req_step explain(struct req *r);
+
+#endif

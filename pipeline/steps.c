@@ -1,0 +1,251 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The steps before anything is recorded or done: authenticate, admit, parse, normalise, limit, decide (decisions 1 to 5). Each
+ * does one thing and names the next one. None blocks, none has an effect outside of memory. Own loop's thread.
+ */
+#include "base/arena.h"
+#include "base/clock.h"
+#include "limit/bucket_table.h"
+#include "policy/policy.h"
+#include "req_state.h"
+
+static enum req_step
+fail_overloaded(struct req *r)
+{
+	return req_fail(r, REQ_ERROR_OVERLOADED, SPAN_LIT("out of memory for this request"));
+}
+
+/* The text of ei in the arena: ei is on a stack. */
+static enum req_step
+fail_with(struct req *r, enum req_error error, const struct errinfo *ei)
+{
+	struct span text = arena_dup(r->arena, span_cstr(ei->msg));
+
+	return text.p != NULL ? req_fail(r, error, text) : fail_overloaded(r);
+}
+
+/* Principal, agent and environment, apart from each other by NUL, which no name holds. */
+static struct span
+join_identity(const struct identity *i, struct arena *a)
+{
+	size_t n = i->principal.n + i->agent.n + i->environment.n + 2;
+	char *p = arena_alloc(a, n);
+
+	if (p == NULL)
+		return SPAN_NONE;
+	memcpy(p, i->principal.p, i->principal.n);
+	p[i->principal.n] = '\0';
+	memcpy(p + i->principal.n + 1, i->agent.p, i->agent.n);
+	p[i->principal.n + 1 + i->agent.n] = '\0';
+	memcpy(p + n - i->environment.n, i->environment.p, i->environment.n);
+	return span_of(p, n);
+}
+
+enum req_step
+step_authenticate(struct req *r)
+{
+	struct errinfo ei;
+	enum err rc = identity_authenticate(
+		r->snapshot->identities, &r->input->credentials, r->input->body, &r->identity, &ei);
+
+	if (rc != OK)
+		return fail_with(r, REQ_ERROR_AUTH, &ei);
+	r->identity_key = join_identity(&r->identity, r->arena);
+	if (r->identity_key.p == NULL)
+		return fail_overloaded(r);
+	return STEP_ADMIT;
+}
+
+static uint32_t
+seconds_up(int64_t ns)
+{
+	int64_t s = (ns + NS_PER_SEC - 1) / NS_PER_SEC;
+
+	return s < 1 ? 1 : s > UINT32_MAX ? UINT32_MAX : (uint32_t)s;
+}
+
+static enum req_step
+fail_until(struct req *r, enum req_error error, struct span message, int64_t wait_ns)
+{
+	enum req_step next = req_fail(r, error, message);
+
+	r->result.retry_after_s = seconds_up(wait_ns);
+	return next;
+}
+
+/* Explanations have buckets of their own, so that neither kind of request starves the other. */
+static struct span
+coarse_key(struct req *r)
+{
+	struct span kind =
+		r->input->operation == REQ_OP_EXPLAIN ? SPAN_LIT("explain") : SPAN_LIT("action");
+	struct span rate = arena_printf(
+		r->arena, "|%lld", (long long)r->snapshot->gateway.rate_limit_per_minute);
+	size_t n = kind.n + 1 + r->identity_key.n + rate.n;
+	char *p = arena_alloc(r->arena, n);
+
+	if (p == NULL || rate.p == NULL)
+		return SPAN_NONE;
+	memcpy(p, kind.p, kind.n);
+	p[kind.n] = '\0';
+	memcpy(p + kind.n + 1, r->identity_key.p, r->identity_key.n);
+	memcpy(p + n - rate.n, rate.p, rate.n);
+	return span_of(p, n);
+}
+
+static enum req_step
+pass_breaker(struct req *r)
+{
+	int64_t wait_ns;
+
+	r->breaker_pass = breakers_enter(r->pipeline->breakers, r->identity_key, &wait_ns);
+	if (r->breaker_pass == BREAKER_REFUSED)
+		return fail_until(
+			r, REQ_ERROR_CIRCUIT, SPAN_LIT("circuit breaker is open"), wait_ns);
+	return STEP_PARSE;
+}
+
+enum req_step
+step_admit(struct req *r)
+{
+	const struct gateway_limits *limits = &r->snapshot->gateway;
+	struct span key = coarse_key(r);
+	int64_t wait_ns;
+
+	if (key.p == NULL)
+		return fail_overloaded(r);
+	if (r->input->operation == REQ_OP_ACTION) {
+		r->has_slot = slots_take(&r->pipeline->slots, (size_t)limits->concurrency_limit);
+		if (!r->has_slot)
+			return req_fail(r, REQ_ERROR_RATE,
+				SPAN_LIT("concurrency limit reached (gateway.concurrency_limit)"));
+	}
+	if (rate_limits_take_coarse(r->pipeline->coarse_buckets, r->identity.principal, key,
+		    limits->rate_limit_per_minute, &wait_ns) != OK)
+		return fail_until(r, REQ_ERROR_RATE, SPAN_LIT("rate limit exceeded"), wait_ns);
+	return r->input->operation == REQ_OP_ACTION ? pass_breaker(r) : STEP_PARSE;
+}
+
+static bool
+is_json(struct span media_type)
+{
+	struct span essence = span_of(media_type.p, span_find(media_type, ';'));
+
+	return span_trim(media_type).n == 0 ||
+	       span_eq_nocase(span_trim(essence), SPAN_LIT("application/json"));
+}
+
+enum req_step
+step_parse(struct req *r)
+{
+	struct errinfo ei;
+	enum err rc;
+
+	if (!is_json(r->input->media_type))
+		return req_fail(r, REQ_ERROR_MEDIA_TYPE,
+			SPAN_LIT("the body must be JSON; with curl, add -H 'Content-Type: "
+				 "application/json'"));
+	rc = action_parse(r->input->body, r->arena, &r->action, &ei);
+	if (rc == OK)
+		return STEP_NORMALIZE;
+	if (rc == ERR_TOO_LARGE && r->input->body.n > ACTION_BODY_BYTES_MAX)
+		return fail_with(r, REQ_ERROR_TOO_LARGE, &ei);
+	if (rc == ERR_TOO_LARGE)
+		return fail_overloaded(r);
+	return fail_with(r, REQ_ERROR_VALIDATION, &ei);
+}
+
+enum req_step
+step_normalize(struct req *r)
+{
+	struct errinfo ei;
+	enum err rc = action_normalize(r->action, &r->identity, r->arena, &ei);
+
+	if (rc == OK)
+		return STEP_LIMIT;
+	if (rc == ERR_TOO_LARGE)
+		return fail_overloaded(r);
+	if (rc != ERR_NORMALIZE)
+		return fail_with(r, REQ_ERROR_VALIDATION, &ei);
+	r->normalize_problem = arena_dup(r->arena, span_cstr(ei.msg));
+	if (r->normalize_problem.p == NULL)
+		return fail_overloaded(r);
+	if (r->input->operation == REQ_OP_EXPLAIN)
+		return req_fail(r, REQ_ERROR_NORMALIZATION, r->normalize_problem);
+	return STEP_COMMIT;
+}
+
+enum req_step
+step_limit(struct req *r)
+{
+	enum err rc;
+
+	if (r->input->operation == REQ_OP_EXPLAIN)
+		return STEP_DECIDE;
+	rc = rate_limits_take(r->snapshot->rate_limits, r->pipeline->rule_buckets, r->action,
+		r->arena, &r->rate_refusal);
+	if (rc == OK)
+		return STEP_DECIDE;
+	if (rc != ERR_RATE)
+		return fail_overloaded(r);
+	r->result.verdict = VERDICT_DENY;
+	r->result.reason = REASON_RATE_LIMIT_EXCEEDED;
+	return STEP_COMMIT;
+}
+
+/* What the policy allows and this program cannot do, or not so, is denied (decisions 2). */
+static enum reason
+find_obstacle(const struct action *action, const struct decision *d)
+{
+	if (action->params_err != OK)
+		return REASON_INVALID_PARAMS;
+	if (action->kind == ACTION_CUSTOM)
+		return REASON_ALLOW_BY_RULE;
+	if (executor_find(action->kind) == NULL)
+		return REASON_UNSUPPORTED_ACTION;
+	if (action->resource.scheme != RESOURCE_FILE)
+		return REASON_INVALID_RESOURCE;
+	/* The kernel's rules on names below the workspace are a sandbox of the local kind. */
+	if (d->obligations.sandbox_mode == SANDBOX_CONTAINER)
+		return REASON_SANDBOX_REQUIRED;
+	return REASON_ALLOW_BY_RULE;
+}
+
+static void
+settle_verdict(struct req *r)
+{
+	const struct decision *d = &r->decision;
+
+	r->result.verdict = VERDICT_DENY;
+	r->result.reason = d->reason;
+	switch (d->verdict) {
+	case VERDICT_ALLOW:
+		r->result.reason = find_obstacle(r->action, d);
+		if (r->result.reason != REASON_ALLOW_BY_RULE)
+			return;
+		r->result.verdict = VERDICT_ALLOW;
+		r->result.reason = d->reason;
+		r->executor = executor_find(r->action->kind);
+		r->result.is_external = r->executor == NULL;
+		return;
+	case VERDICT_REQUIRE_APPROVAL:
+		r->result.reason = REASON_APPROVALS_UNAVAILABLE;
+		return;
+	case VERDICT_DENY:
+	case VERDICT__MAX:
+		return;
+	}
+}
+
+enum req_step
+step_decide(struct req *r)
+{
+	if (r->input->operation == REQ_OP_EXPLAIN)
+		return explain(r);
+	if (policy_eval(r->snapshot->policy, r->action, r->arena, &r->decision) != OK)
+		return fail_overloaded(r);
+	settle_verdict(r);
+	r->result.has_fingerprint = true;
+	r->result.obligations = &r->decision.obligations;
+	return STEP_COMMIT;
+}
