@@ -1,0 +1,104 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* The corpus of raw HTTP over a socket: the statuses, whether the server closes, and which requests ran. */
+#include "rig.h"
+#include "wire_case.h"
+
+static struct rig rig;
+
+/* Every reply of ours has these, whatever it answers. */
+static void
+check_reply(const struct wire_case *c, const struct rig_reply *reply, bool is_last)
+{
+	struct span type = rig_find(reply, "Content-Type");
+
+	if (!span_starts(rig_find(reply, "X-Request-Id"), SPAN_LIT("req_")) ||
+		rig_find(reply, "Date").n != 29 || !span_eq_cstr(rig_find(reply, "Server"), "nomos"))
+		FAIL("\"%s\": a header is missing in \"%.*s\"", c->name, SPAN_ARG(reply->head));
+	if (!span_eq_cstr(type, "application/json") && reply->body.n > 0)
+		FAIL("\"%s\": Content-Type is \"%.*s\"", c->name, SPAN_ARG(type));
+	if (reply->status >= 400 &&
+		!span_starts(reply->body,
+			SPAN_LIT("{\"decision\":\"DENY\",\"reason\":\"validation_error: ")))
+		FAIL("\"%s\": body is \"%.*s\"", c->name, SPAN_ARG(reply->body));
+	if (is_last && c->is_close && !span_eq_cstr(rig_find(reply, "Connection"), "close"))
+		FAIL("\"%s\": closes without saying so", c->name);
+}
+
+static void
+check_end(const struct wire_case *c, struct rig_client *client)
+{
+	struct rig_reply reply;
+
+	if (c->is_close) {
+		if (!rig_wait_eof(&rig, client) || client->is_reset)
+			FAIL("\"%s\": %s", c->name, client->is_reset ? "reset" : "not closed");
+		if (client->at != client->in.n)
+			FAIL("\"%s\": bytes behind the last reply", c->name);
+		return;
+	}
+	if (c->n_statuses == 0) {
+		if (client->in.n > 0 || client->is_eof)
+			FAIL("\"%s\": answered too early", c->name);
+		return;
+	}
+	rig_send_text(&rig, client, "GET /probe HTTP/1.1\r\nHost: h\r\n\r\n");
+	if (!rig_wait_reply(&rig, client, false, &reply) || reply.status != 200)
+		FAIL("\"%s\": the connection is not usable any more", c->name);
+	buf_truncate(&rig.ran, rig.ran.n >= 13 ? rig.ran.n - 13 : 0);
+}
+
+static void
+run_in_pieces(const struct wire_case *c, size_t size)
+{
+	struct rig_client client;
+	struct rig_reply reply;
+	struct span rest = buf_span(&c->send);
+
+	buf_reset(&rig.ran);
+	rig_connect(&rig, &client);
+	while (rest.n > 0) {
+		size_t n = size < rest.n ? size : rest.n;
+		rig_send(&rig, &client, span_of(rest.p, n));
+		rig_turn(&rig, NULL);
+		rig_turn(&rig, NULL);
+		rest = span_from(rest, n);
+	}
+	for (size_t i = 0; i < c->n_statuses; i++) {
+		bool is_head = i == 0 && span_starts(buf_span(&c->send), SPAN_LIT("HEAD"));
+		if (!rig_wait_reply(&rig, &client, is_head, &reply)) {
+			FAIL("\"%s\" in pieces of %zu: no answer %zu", c->name, size, i + 1);
+			rig_close(&client);
+			return;
+		}
+		if (reply.status != c->statuses[i])
+			FAIL("\"%s\" in pieces of %zu: answer %zu is %u", c->name, size, i + 1,
+				reply.status);
+		check_reply(c, &reply, i + 1 == c->n_statuses);
+	}
+	check_end(c, &client);
+	if (!span_eq(buf_span(&rig.ran), buf_span(&c->ran)))
+		FAIL("\"%s\" in pieces of %zu: ran \"%.*s\"", c->name, size,
+			SPAN_ARG(buf_span(&rig.ran)));
+	rig_close(&client);
+}
+
+static void
+run_case(const struct wire_case *c)
+{
+	run_in_pieces(c, c->send.n);
+	run_in_pieces(c, 13);
+	if (c->send.n < 300)
+		run_in_pieces(c, 1);
+}
+
+TEST(corpus_over_a_socket)
+{
+	rig_options(&rig);
+	rig_start(&rig);
+	wire_each(run_case);
+	rig_check_alive(&rig);
+	CHECK(rig_wait_connections(&rig, 0));
+	rig_stop(&rig);
+}
+
+SUITE("net/wire", TEST_ROW(corpus_over_a_socket))
