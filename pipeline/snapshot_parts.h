@@ -33,8 +33,6 @@ struct snapshot {
 	size_t request_bytes_max; /* cap of a request's arena */
 };
 
-/* "STRONG" and so on, from what the operator asserts (nomos-http.md 3.7). Static. */
-const char *assurance_level(const struct pipeline_options *options);
 /* The profile in force: the default depends on executor.sandbox_enabled. */
 enum executor_profile executor_profile_of(const struct executor_section *options);
 

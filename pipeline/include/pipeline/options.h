@@ -94,6 +94,9 @@ extern const struct config_object rate_limits_section_config;
 extern const struct config_object redaction_section_config;
 extern const struct config_object upstream_section_config;
 
+/* "STRONG", "GUARDED", "BEST_EFFORT", "NONE": what the operator asserts comes to (nomos-http.md 3.7). Static; any thread. */
+const char *assurance_level(const struct pipeline_options *options);
+
 #define PIPELINE_COPY_MEMBER(T, kind, field, ...) pipeline_to->field = pipeline_from->field;
 #define PIPELINE_COPY_LIMIT(T, kind, field, ...)                                                   \
 	pipeline_to->gateway.field = pipeline_from->gateway.field;

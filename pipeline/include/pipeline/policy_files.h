@@ -1,0 +1,26 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one way from options to a compiled policy (decisions 33) and the label that goes with it, for a snapshot, the command
+ * line and doctor. Blocking; never on a loop.
+ */
+#ifndef PIPELINE_POLICY_FILES_H
+#define PIPELINE_POLICY_FILES_H
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "pipeline/options.h"
+
+struct policy;
+
+/*
+ * Reads the bundles, their signatures and the key, and loads them. In messages to clients and in records a bundle is named by
+ * its path behind the folder that all bundles share, so that no path of the host gets out; errors name that folder too. ERR_*
+ * as policy_load, ERR_NOT_FOUND and ERR_IO for files.
+ */
+MUSTCHECK enum err policy_files_load(const struct policy_section *options, struct policy **out,
+	struct errinfo *ei);
+
+/* "STRONG", "GUARDED", "BEST_EFFORT", "NONE", from what the operator asserts (nomos-http.md 3.7). Static; pure. */
+const char *assurance_level(const struct pipeline_options *options);
+
+#endif
