@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one way from options to a compiled policy (decisions 33) and the label that goes with it, for a snapshot, the command
- * line and doctor. Blocking; never on a loop.
+ * The one way from options to a compiled policy (decisions 33): for a snapshot, the command line
+ * and doctor. Blocking; never on a loop.
  */
 #ifndef PIPELINE_POLICY_FILES_H
 #define PIPELINE_POLICY_FILES_H
@@ -19,8 +19,5 @@ struct policy;
  */
 MUSTCHECK enum err policy_files_load(const struct policy_section *options, struct policy **out,
 	struct errinfo *ei);
-
-/* "STRONG", "GUARDED", "BEST_EFFORT", "NONE", from what the operator asserts (nomos-http.md 3.7). Static; pure. */
-const char *assurance_level(const struct pipeline_options *options);
 
 #endif
