@@ -49,7 +49,7 @@ void loop_timer_free(struct loop_timer **t);
 void loop_timer_arm(struct loop_timer *t, int64_t delay_ns);
 void loop_timer_disarm(struct loop_timer *t);
 
-/* Process signals as loop events; own thread. ERR_IO. */
+/* Process signals as loop events; own thread, one loop per process. ERR_IO, ERR_NOMEM. */
 MUSTCHECK enum err loop_on_signal(struct loop *l, int signo, void (*fn)(int signo, void *arg),
 	void *arg, struct errinfo *ei);
 
