@@ -48,6 +48,7 @@ load(struct loaded_config *c, const char *path, const char *bundle, struct errin
 		struct config_input in = {
 			.file = path,
 			.text = buf_span(&text),
+			.directory = config_folder(path, c->arena),
 			.env = read_environment,
 			.overrides = overrides,
 			.n_overrides = bundle != NULL ? ARRAY_LEN(overrides) : 0,
