@@ -1,0 +1,234 @@
+# Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
+"""Start, stop, reload, drain, second instance (design.md 5, 7; decisions 19, 37)."""
+import json
+import os
+import signal
+import socket
+import threading
+
+from support import Gateway, POLICY, Workplace, action, config, until
+
+
+def other_policy():
+    policy = json.loads(json.dumps(POLICY))
+    policy["rules"] = [r for r in policy["rules"] if r["id"] != "allow-refund"]
+    return policy
+
+
+def test_refuses_to_start_without_an_effective_policy():
+    for text, why in (("", "EOF"), ("{}", "version"), ('{"version":"v1","rules":[]}', "rules")):
+        place = Workplace(policy=text or " ")
+        try:
+            done = place.run("serve", "-c", "nomos.json")
+            assert done.returncode == 1 and why in done.stderr.decode(), done
+        finally:
+            place.remove()
+
+
+def test_config_errors_come_all_at_once_with_line_and_suggestion():
+    place = Workplace()
+    try:
+        place.write_config('{\n  "gateway": {"lisen": ":1", "workers": 9999},\n  "policy": {"policy_bundle_path": "policy.json"},\n'
+                           '  "identity": {"principal": "p", "agent": "a", "environment": "dev"}\n}\n')
+        text = place.run("serve", "-c", "nomos.json", check=1).stderr.decode()
+        assert "nomos.json:2:" in text and "listen" in text and "gateway.workers" in text, text
+        assert "agent_secrets" in text, text
+    finally:
+        place.remove()
+
+
+def test_reload_by_signal_and_by_operator():
+    with Gateway() as g:
+        assert g.act().json["decision"] == "ALLOW"
+        g.place.write_policy(other_policy())
+        g.signal(signal.SIGHUP)
+        until(lambda: g.act().json["decision"] == "DENY", "the new policy decides")
+        g.place.write_policy(POLICY)
+        r = g.operator("POST", "/admin/reload")
+        assert r.status == 200 and r.json["outcome"] == "success", r
+        assert g.act().json["decision"] == "ALLOW"
+        reloads = [x for x in g.records() if x["event_type"] == "runtime.reload"]
+        assert [x["outcome"] for x in reloads] == ["success", "success"]
+        assert reloads[1]["principal"] == "olga" and reloads[1]["policy_bundle_hash"] == r.json["policy_bundle_hash"]
+
+
+def test_a_bad_reload_keeps_the_old_policy_and_is_recorded():
+    with Gateway() as g:
+        hash_before = g.post("/explain", action()).json["policy_bundle_hash"]
+        g.place.write_policy('{"version": "v1", "rules": [')
+        r = g.operator("POST", "/admin/reload")
+        assert r.status == 400 and r.json["outcome"] == "failure" and r.json["policy_bundle_hash"] == hash_before, r
+        assert str(g.place.dir) not in r.body.decode()
+        assert g.act().json["decision"] == "ALLOW"
+        g.place.write_policy(POLICY)
+        g.place.write_config(config(gateway={"workers": 1}))
+        r = g.operator("POST", "/admin/reload")
+        assert r.status == 400, "workers cannot change while running"
+        assert "gateway.workers" in g.read_log()
+        found = [x for x in g.records() if x["event_type"] == "runtime.reload"]
+        assert [x["outcome"] for x in found] == ["failure", "failure"] and "gateway.workers" in found[1]["reason"]
+
+
+def test_reloadable_rows_take_effect():
+    with Gateway() as g:
+        g.place.write_config(config(identity={"api_keys": {"new-key-for-alice": "alice", "test-operator-key": "olga"}}))
+        assert g.operator("POST", "/admin/reload").status == 200
+        assert g.act().status == 401
+        assert g.act(key="new-key-for-alice").status == 200
+
+
+def test_reload_storm_under_load():
+    with Gateway() as g:
+        stop = threading.Event()
+        bad = []
+
+        def load():
+            c = g.connect()
+            while not stop.is_set():
+                r = g.act(connection=c)
+                if r.status != 200:
+                    bad.append(r)
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for t in threads:
+            t.start()
+        for i in range(30):
+            g.place.write_policy(POLICY if i % 2 else other_policy())
+            g.signal(signal.SIGHUP)
+            assert g.operator("POST", "/admin/reload").status == 200
+        stop.set()
+        for t in threads:
+            t.join()
+        assert not bad, bad[:3]
+        # Each decision names the policy that made it, and every policy was recorded before it was used.
+        seen = set()
+        for x in g.records():
+            if x["event_type"].startswith("runtime."):
+                seen.add(x["policy_bundle_hash"])
+            elif x["event_type"] == "action.decision":
+                assert x["policy_bundle_hash"] in seen
+
+
+def test_sigterm_under_load_fails_no_accepted_request():
+    with Gateway() as g:
+        answered = []
+        refused = []
+
+        def load():
+            while True:
+                try:
+                    r = g.act()
+                except (ConnectionRefusedError, ConnectionResetError) as error:
+                    refused.append(error)
+                    return
+                answered.append(r.status)
+        threads = [threading.Thread(target=load) for _ in range(8)]
+        for t in threads:
+            t.start()
+        until(lambda: len(answered) > 50, "load")
+        g.signal(signal.SIGTERM)
+        for t in threads:
+            t.join()
+        assert g.process.wait(60) == 0
+        assert set(answered) == {200}, set(answered)
+        assert not [e for e in refused if isinstance(e, ConnectionResetError)], "an accepted connection was reset"
+        records = [x for x in g.records() if x["event_type"] == "action.decision"]
+        assert len(records) == len(answered)
+        assert g.records()[-1]["event_type"] == "checkpoint"
+
+
+def test_shutdown_delay_announces_and_still_accepts():
+    with Gateway(config(gateway={"shutdown_delay_seconds": 2})) as g:
+        g.signal(signal.SIGTERM)
+        r = until(lambda: (lambda r: r if r.status == 503 else None)(g.get("/readyz")), "readyz fails")
+        assert r.json["status"] == "not_ready" and r.headers["Connection"] == "close"
+        assert g.get("/healthz").body == b"draining"
+        r = g.act()
+        assert r.status == 200 and r.headers["Connection"] == "close"
+
+
+def test_second_signal_ends_at_once():
+    with Gateway(config(gateway={"shutdown_delay_seconds": 600}), expect_exit=1) as g:
+        g.act()
+        g.signal(signal.SIGTERM)
+        until(lambda: g.get("/readyz").status == 503, "draining")
+        g.signal(signal.SIGTERM)
+        assert g.process.wait(60) == 1
+        assert g.place.run("audit", "verify", g.place.ledger).returncode == 0
+
+
+def test_idle_connections_do_not_hold_up_the_end():
+    with Gateway() as g:
+        idle = [socket.create_connection(g.address) for _ in range(20)]
+        assert g.act().status == 200
+        assert g.stop() == 0
+        for s in idle:
+            s.close()
+
+
+def test_a_second_gateway_on_the_same_ledger_or_port_says_so():
+    with Gateway() as g:
+        done = g.place.run("serve", "-c", "nomos.json")
+        assert done.returncode == 1 and str(g.process.pid) in done.stderr.decode(), done.stderr
+        other = Workplace(config(gateway={"listen": "127.0.0.1:%d" % g.address[1]}))
+        done = other.run("serve", "-c", "nomos.json")
+        other.remove()
+        assert done.returncode == 1 and "in use" in done.stderr.decode(), done.stderr
+        assert g.act().status == 200
+
+
+def test_the_chain_continues_over_restarts():
+    place = Workplace()
+    try:
+        for _ in range(3):
+            with Gateway(workplace=place) as g:
+                assert g.act().status == 200
+        with Gateway(workplace=place) as g:
+            records = g.records()
+        assert [x["seq"] for x in records] == list(range(1, len(records) + 1))
+        assert len({x["chain_id"] for x in records}) == 1
+        assert records[0]["event_type"] == "chain.start"
+        assert sum(x["event_type"] == "runtime.start" for x in records) == 4
+    finally:
+        place.remove()
+
+
+def test_environment_overrides():
+    with Gateway(env={"NOMOS_IDENTITY_API_KEY": "from-the-environment"}) as g:
+        assert g.act(key="from-the-environment").status == 200
+    place = Workplace()
+    try:
+        done = place.run("serve", "-c", "nomos.json", env={"NOMOS_GATEWAY_CONCURRENCY_LIMIT": "many"})
+        assert done.returncode == 1 and "NOMOS_GATEWAY_CONCURRENCY_LIMIT" in done.stderr.decode()
+    finally:
+        place.remove()
+
+
+def test_yaml_configuration():
+    place = Workplace()
+    try:
+        text = json.dumps(config())
+        (place.dir / "nomos.yaml").write_text(text)
+        place.run("config", "check", "-c", "nomos.yaml", check=0)
+        dump = place.run("config", "dump", "-c", "nomos.yaml", check=0).stdout
+        assert b"agent-secret" not in dump and b"test-api-key" not in dump
+    finally:
+        place.remove()
+
+
+def test_stateless_mode_releases_what_stdout_took():
+    options = config(runtime={"stateless_mode": True}, audit={"sink": "stdout"}, ledger=None)
+    read_end, write_end = os.pipe()
+    with Gateway(options, stdout=write_end) as g:
+        os.close(write_end)
+        r = g.act()
+        assert r.status == 200, r
+        assert not g.place.ledger.exists()
+    text = b""
+    while True:
+        part = os.read(read_end, 65536)
+        if not part:
+            break
+        text += part
+    os.close(read_end)
+    events = [json.loads(line)["event_type"] for line in text.splitlines()]
+    assert "action.decision" in events, events
