@@ -67,6 +67,8 @@ is_nearer(const struct near_miss *a, const struct near_miss *b)
 		return a->outcome > b->outcome;
 	if (a->progress != b->progress)
 		return a->progress > b->progress;
+	if (a->rule->verdict != b->rule->verdict)
+		return a->rule->verdict > b->rule->verdict; /* an ALLOW helps more than an approval */
 	return span_cmp(a->rule->id, b->rule->id) < 0;
 }
 
