@@ -170,13 +170,12 @@ check_host(struct span host, struct errinfo *ei)
 	} else {
 		rc = check_port(span_from(host, find_last(host, ':')), ei);
 	}
+	if (rc != OK || zone == end)
+		return rc == OK ? check_host_bytes(host, false, ei) : rc;
+	rc = check_host_bytes(span_of(host.p, zone), false, ei);
 	if (rc == OK)
-		rc = check_host_bytes(span_of(host.p, zone), false, ei);
-	if (rc == OK && zone < end)
 		rc = check_host_bytes(span_of(host.p + zone, end - zone), true, ei);
-	if (rc == OK && zone < end)
-		rc = check_host_bytes(span_from(host, end), false, ei);
-	return rc;
+	return rc == OK ? check_host_bytes(span_from(host, end), false, ei) : rc;
 }
 
 static enum err
