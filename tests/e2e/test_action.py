@@ -71,7 +71,7 @@ def test_validation_messages():
         ({"action_type": "BadAction"}, "action_type has invalid format"),
         ({"resource": " "}, "resource is required"),
         ({"trace_id": ""}, "trace_id is required"),
-        ({"params": None}, "params is required"),
+        ({"params": None}, "params must be an object"),
         ({"params": []}, "params must be an object"),
         ({"context": None}, "context is required"),
         ({"context": {"other": 1}}, 'unknown context field "other"'),
