@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/must.h"
 #include "json_tree.h"
+#include "yaml_merge.h"
 #include "yaml_scalar.h"
 
 enum {
@@ -21,14 +22,6 @@ enum {
 	ALIASES_MAX = 1024,
 	EXPANDED_MAX = 65536, /* nodes that all aliases together stand for */
 	MESSAGE_MAX = 256,
-};
-
-/* json is the first member, so that a pointer to it is one to the whole. All nodes of a document are such. */
-struct node {
-	struct json json;
-	uint32_t key_line;
-	uint32_t key_column;
-	bool is_merge; /* the value of a plain "<<" */
 };
 
 struct anchor {
@@ -131,10 +124,10 @@ is_container(const struct json *v)
 	return v->type == JSON_ARRAY || v->type == JSON_OBJECT;
 }
 
-static struct node *
+static struct yaml_node *
 new_node(struct reader *r, yaml_mark_t at)
 {
-	struct node *n = ARENA_NEW(r->arena, struct node);
+	struct yaml_node *n = ARENA_NEW(r->arena, struct yaml_node);
 
 	if (n == NULL) {
 		fail_memory(r, at);
@@ -166,7 +159,7 @@ add_anchor(struct reader *r, const yaml_char_t *name, const struct json *v, yaml
 
 /* Takes the pending key in a mapping, links the node to its parent and refuses what may not stand there. */
 static bool
-place_node(struct reader *r, struct node *n, yaml_mark_t at)
+place_node(struct reader *r, struct yaml_node *n, yaml_mark_t at)
 {
 	struct json_frame *f = top(r);
 
@@ -191,7 +184,7 @@ place_node(struct reader *r, struct node *n, yaml_mark_t at)
 }
 
 static bool
-open_container(struct reader *r, struct node *n, yaml_mark_t at)
+open_container(struct reader *r, struct yaml_node *n, yaml_mark_t at)
 {
 	if (r->open.n == JSON_DEPTH_MAX)
 		return fail_here(r, JSON_FAULT_DEPTH, at, "nesting deeper than 32");
@@ -203,7 +196,7 @@ open_container(struct reader *r, struct node *n, yaml_mark_t at)
 static bool
 start_container(struct reader *r, enum json_type type, const yaml_char_t *anchor, yaml_mark_t at)
 {
-	struct node *n = new_node(r, at);
+	struct yaml_node *n = new_node(r, at);
 
 	if (n == NULL)
 		return false;
@@ -241,7 +234,7 @@ read_key(struct reader *r, const yaml_event_t *e)
 static bool
 read_scalar(struct reader *r, const yaml_event_t *e)
 {
-	struct node *n = new_node(r, e->start_mark);
+	struct yaml_node *n = new_node(r, e->start_mark);
 
 	if (n == NULL)
 		return false;
@@ -295,7 +288,7 @@ read_alias(struct reader *r, const yaml_event_t *e)
 	if (++r->n_aliases > ALIASES_MAX)
 		return fail(
 			r, JSON_FAULT_SYNTAX, e->start_mark, "more than %d aliases", ALIASES_MAX);
-	struct node *n = new_node(r, e->start_mark);
+	struct yaml_node *n = new_node(r, e->start_mark);
 	if (n == NULL || !charge(r, a->node, r->open.n, e->start_mark))
 		return false;
 	uint32_t line = n->json.line;
@@ -312,50 +305,13 @@ read_alias(struct reader *r, const yaml_event_t *e)
 	return true;
 }
 
-/* Takes the "<<" member out of o's list and returns it; NULL when there is none. */
-static const struct json *
-take_merge(struct json_frame *f)
-{
-	struct json **link = &f->node->first;
-
-	f->tail = NULL;
-	while (*link != NULL && !((struct node *)*link)->is_merge) {
-		f->tail = *link;
-		link = &(*link)->next;
-	}
-	const struct json *merge = *link;
-	if (merge == NULL)
-		return NULL;
-	*link = merge->next;
-	f->node->n--;
-	for (struct json *m = *link; m != NULL; m = m->next)
-		f->tail = m;
-	return merge;
-}
-
-/* Appends copies of the members of `from` whose names are not there yet. */
 static bool
-merge_members(struct reader *r, struct json_frame *f, const struct json *from, yaml_mark_t at)
+merge_one(struct reader *r, struct json_frame *f, const struct json *from, yaml_mark_t at)
 {
-	const struct json *twin;
-	struct json *o = f->node;
-	const struct json known = *o;
-
 	if (from->type != JSON_OBJECT)
 		return fail_here(
 			r, JSON_FAULT_SYNTAX, at, "merge of something else than a mapping");
-	for (const struct json *m = from->first; m != NULL; m = m->next) {
-		if (json_find(&known, m->name) != NULL)
-			continue;
-		struct node *copy = new_node(r, at);
-		if (copy == NULL)
-			return false;
-		*copy = *(const struct node *)m;
-		copy->json.next = NULL;
-		json_tree_link(f, &copy->json);
-	}
-	f->child = NULL;
-	return json_tree_sort(r->arena, o, &twin) || fail_memory(r, at);
+	return yaml_merge_members(r->arena, f, from) || fail_memory(r, at);
 }
 
 static bool
@@ -366,20 +322,20 @@ close_mapping(struct reader *r, struct json_frame *f, yaml_mark_t at)
 	if (!json_tree_sort(r->arena, f->node, &twin))
 		return fail_memory(r, at);
 	if (twin != NULL) {
-		const struct node *n = (const struct node *)twin;
+		const struct yaml_node *n = (const struct yaml_node *)twin;
 		at.line = n->key_line - 1;
 		at.column = n->key_column - 1;
 		return fail_name(r, JSON_FAULT_DUPLICATE, at, "duplicate yaml key", twin->name);
 	}
-	const struct json *merge = take_merge(f);
+	const struct json *merge = yaml_merge_take(f);
 	if (merge == NULL)
 		return true;
 	if (!json_tree_sort(r->arena, f->node, &twin))
 		return fail_memory(r, at);
 	if (merge->type != JSON_ARRAY)
-		return merge_members(r, f, merge, at);
+		return merge_one(r, f, merge, at);
 	for (const struct json *m = merge->first; m != NULL; m = m->next) {
-		if (!merge_members(r, f, m, at))
+		if (!merge_one(r, f, m, at))
 			return false;
 	}
 	return true;
