@@ -1,0 +1,147 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A ledger for tests of pipeline/, in place of the real one: it keeps the rendered records, and a test says what happens to
+ * each entry. Defining the ledger's functions here keeps the real ones out of the program. Everything runs on the test's own
+ * thread; completions go through the loop like the real ones.
+ */
+#ifndef TESTS_FAKE_LEDGER_H
+#define TESTS_FAKE_LEDGER_H
+
+#include <stdio.h>
+#include <string.h>
+
+#include "audit/ledger.h"
+#include "base/buf.h"
+#include "base/must.h"
+
+enum { FAKE_RECORDS_MAX = 64 };
+
+enum fake_fault {
+	FAKE_OK = 0,
+	FAKE_REFUSE,  /* ledger_submit answers `refusal` */
+	FAKE_UNDO,    /* applied, then undone: a required sink missed its deadline */
+	FAKE_PENDING, /* pending now; done when fake_ledger_recover is called */
+};
+
+struct fake_record {
+	char text[8192];
+	enum ledger_state state;
+};
+
+struct ledger {
+	struct fake_record records[FAKE_RECORDS_MAX];
+	size_t n_records;
+	size_t n_submits;
+	enum fake_fault faults[8]; /* of the submits, in order; then FAKE_OK */
+	enum err refusal;
+	struct ledger_entry *waiting;
+	uint64_t closed[FAKE_RECORDS_MAX];
+	size_t n_closed;
+};
+
+struct ledger_tx {
+	struct ledger *l;
+};
+
+static inline void
+fake_done(struct loop_msg *msg)
+{
+	struct ledger_entry *e = (struct ledger_entry *)(void *)msg;
+
+	e->done(e);
+}
+
+static inline void
+fake_pending(struct loop_msg *msg)
+{
+	struct ledger_entry *e =
+		(struct ledger_entry *)(void *)((char *)msg -
+						offsetof(struct ledger_entry, pending_msg));
+
+	e->pending(e);
+}
+
+static inline void
+fake_finish(struct ledger_entry *e, enum err result)
+{
+	e->result = result;
+	e->msg.run = fake_done;
+	loop_post(e->loop, &e->msg);
+}
+
+enum err
+ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei)
+{
+	struct ledger_tx tx = {l};
+	enum fake_fault fault =
+		l->n_submits < ARRAY_LEN(l->faults) ? l->faults[l->n_submits] : FAKE_OK;
+
+	l->n_submits++;
+	switch (fault) {
+	case FAKE_OK:
+		MUST(e->apply(&tx, e, ei) == OK);
+		fake_finish(e, OK);
+		return OK;
+	case FAKE_REFUSE:
+		return ERR(ei, l->refusal, "refused by the test");
+	case FAKE_UNDO:
+		MUST(e->apply(&tx, e, ei) == OK);
+		if (e->undo != NULL)
+			MUST(e->undo(&tx, e, ei) == OK);
+		fake_finish(e, ERR_AUDIT);
+		return OK;
+	case FAKE_PENDING:
+		MUST(l->waiting == NULL);
+		l->waiting = e;
+		e->pending_msg.run = fake_pending;
+		loop_post(e->loop, &e->pending_msg);
+		return OK;
+	}
+	return ERR_AUDIT;
+}
+
+/* The waiting entry is written after all. */
+static inline void
+fake_ledger_recover(struct ledger *l)
+{
+	struct ledger_tx tx = {l};
+	struct ledger_entry *e = l->waiting;
+
+	l->waiting = NULL;
+	MUST(e->apply(&tx, e, NULL) == OK);
+	fake_finish(e, OK);
+}
+
+enum err
+ledger_tx_append(struct ledger_tx *tx, const struct record_text *text, enum ledger_state state,
+	uint64_t *seq, struct errinfo *ei)
+{
+	static const char *const gaps[RECORD_PARTS - 1] = {"C", "P", "S", "T"};
+	struct fake_record *r = &tx->l->records[tx->l->n_records];
+	struct buf b;
+
+	(void)ei;
+	MUST(tx->l->n_records < FAKE_RECORDS_MAX);
+	buf_init(&b, sizeof(r->text));
+	for (size_t i = 0; i < RECORD_PARTS; i++) {
+		buf_add_span(&b, text->parts[i]);
+		if (i + 1 < RECORD_PARTS)
+			buf_add_cstr(&b, gaps[i]);
+	}
+	MUST(!buf_failed(&b) && b.n < sizeof(r->text));
+	memcpy(r->text, b.p, b.n + 1);
+	buf_fini(&b);
+	r->state = state;
+	*seq = ++tx->l->n_records;
+	return OK;
+}
+
+enum err
+ledger_tx_close(struct ledger_tx *tx, uint64_t intent_seq, struct errinfo *ei)
+{
+	(void)ei;
+	tx->l->closed[tx->l->n_closed++] = intent_seq;
+	return OK;
+}
+
+#endif
