@@ -1,6 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only file that knows libcurl: one blocking POST at a time for each client. Must never follow a redirect, use a proxy or
+ * The only file that knows libcurl: one blocking call at a time for each client. Must never follow a redirect, use a proxy or
  * a credential that nobody configured, speak anything but http and https, nor connect to a refused address. Runs on threads
  * that may block; only http_client_stop may come from elsewhere.
  */
@@ -32,6 +32,7 @@ struct http_client {
 	atomic_bool is_stopped;
 	bool is_refused; /* an address was, in this call */
 	size_t n_reply;  /* body bytes, in this call */
+	struct buf *reply; /* this call's; NULL: nobody reads it */
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -58,13 +59,15 @@ on_body(char *bytes, size_t size, size_t n, void *arg)
 {
 	struct http_client *c;
 
-	(void)bytes;
 	OBJ_CAST(c, arg, CLIENT_MAGIC);
 	size_t total = size * n;
 	if (total > c->options.max_reply_bytes - c->n_reply)
 		return CURL_WRITEFUNC_ERROR;
 	c->n_reply += total;
-	return total;
+	if (c->reply == NULL)
+		return total;
+	buf_add(c->reply, bytes, total);
+	return buf_failed(c->reply) ? CURL_WRITEFUNC_ERROR : total;
 }
 
 static int
@@ -286,18 +289,29 @@ explain(const struct http_client *c, CURLcode code, struct errinfo *ei)
 	return ERR(ei, ERR_IO, "%s", curl_easy_strerror(code));
 }
 
+static bool
+set_method(CURL *e, const struct http_call *call)
+{
+	struct span body = call->body;
+
+	if (call->is_get)
+		return set_long(e, CURLOPT_HTTPGET, 1L);
+	return set_long(e, CURLOPT_POST, 1L) &&
+		curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n) == CURLE_OK &&
+		curl_easy_setopt(e, CURLOPT_POSTFIELDS, body.n > 0 ? body.p : "") == CURLE_OK;
+}
+
 static enum err
-perform(struct http_client *c, const char *url, struct curl_slist *list, struct span body,
-	unsigned *status, struct errinfo *ei)
+perform(struct http_client *c, const char *url, struct curl_slist *list, struct http_call *call,
+	struct errinfo *ei)
 {
 	CURL *e = c->easy;
 	long code = 0;
 
 	c->is_refused = false;
 	c->n_reply = 0;
-	bool is_set = set_text(e, CURLOPT_URL, url) && set_long(e, CURLOPT_POST, 1L) &&
-		curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n) == CURLE_OK &&
-		curl_easy_setopt(e, CURLOPT_POSTFIELDS, body.n > 0 ? body.p : "") == CURLE_OK &&
+	c->reply = call->reply;
+	bool is_set = set_text(e, CURLOPT_URL, url) && set_method(e, call) &&
 		curl_easy_setopt(e, CURLOPT_HTTPHEADER, list) == CURLE_OK;
 	if (!is_set)
 		return ERR(ei, ERR_NOMEM, "out of memory");
@@ -305,37 +319,49 @@ perform(struct http_client *c, const char *url, struct curl_slist *list, struct 
 	/* Nothing of the caller's is kept after the call. */
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER, NULL);
 	curl_easy_setopt(e, CURLOPT_POSTFIELDS, NULL);
+	c->reply = NULL;
 	if (rc != CURLE_OK)
 		return explain(c, rc, ei);
 	curl_easy_getinfo(e, CURLINFO_RESPONSE_CODE, &code);
-	*status = (unsigned)code;
+	call->status = (unsigned)code;
 	return OK;
 }
 
 enum err
-http_client_post(struct http_client *c, struct span url, const struct http_header *headers,
-	size_t n_headers, struct span body, unsigned *status, struct errinfo *ei)
+http_client_call(struct http_client *c, struct http_call *call, struct errinfo *ei)
 {
 	char *text = NULL;
 	bool is_legal = true;
 
 	OBJ_CHECK(c, CLIENT_MAGIC);
-	*status = 0;
+	call->status = 0;
 	if (atomic_load_explicit(&c->is_stopped, memory_order_relaxed))
 		return ERR(ei, ERR_STOPPED, "stopped");
-	enum err rc = http_client_check_url(url, ei);
+	enum err rc = http_client_check_url(call->url, ei);
 	if (rc == OK)
-		rc = copy_url(url, &text, ei);
+		rc = copy_url(call->url, &text, ei);
 	if (rc != OK)
 		return rc;
-	struct curl_slist *list = build_headers(headers, n_headers, &is_legal);
+	struct curl_slist *list = build_headers(call->headers, call->n_headers, &is_legal);
 	if (list != NULL)
-		rc = perform(c, text, list, body, status, ei);
+		rc = perform(c, text, list, call, ei);
 	else if (is_legal)
 		rc = ERR(ei, ERR_NOMEM, "out of memory");
 	else
 		rc = ERR(ei, ERR_INVALID, "illegal header");
 	curl_slist_free_all(list);
 	mem_free(text);
+	return rc;
+}
+
+enum err
+http_client_post(struct http_client *c, struct span url, const struct http_header *headers,
+	size_t n_headers, struct span body, unsigned *status, struct errinfo *ei)
+{
+	struct http_call call = {
+		.url = url, .headers = headers, .n_headers = n_headers, .body = body};
+	enum err rc = http_client_call(c, &call, ei);
+
+	*status = call.status;
 	return rc;
 }

@@ -16,6 +16,7 @@
 #include "base/span.h"
 #include "net/http.h"
 
+struct buf;
 struct http_client;
 
 /* http_client_options_init gives the defaults. */
@@ -45,6 +46,18 @@ void http_client_free(struct http_client **c);
 MUSTCHECK enum err http_client_post(struct http_client *c, struct span url,
 	const struct http_header *headers, size_t n_headers, struct span body, unsigned *status,
 	struct errinfo *ei);
+/* One request and its answer. */
+struct http_call {
+	bool is_get; /* GET without a body; POST otherwise */
+	struct span url;
+	const struct http_header *headers;
+	size_t n_headers;
+	struct span body;
+	struct buf *reply; /* gets the answer's body, up to max_reply_bytes and its own cap; NULL: dropped */
+	unsigned status;   /* set by the call */
+};
+/* As http_client_post, which is the same for a POST whose answer nobody reads. On failure reply may hold a part. */
+MUSTCHECK enum err http_client_call(struct http_client *c, struct http_call *call, struct errinfo *ei);
 /* Any thread: a running call ends with ERR_STOPPED within a second, later ones at once. */
 void http_client_stop(struct http_client *c);
 
