@@ -135,17 +135,33 @@ bundle_check_members(const struct bundle_reader *r, const struct json *o, struct
 		nearest != NULL ? nearest : "", nearest != NULL ? "\"?)" : "");
 }
 
+/* The base64 text without the line breaks that openssl puts into it, as the reference's decoder skips them. */
+static struct span
+join_lines(struct span text, struct arena *a)
+{
+	struct buf b;
+
+	buf_init_arena(&b, a, SIGNATURE_BYTES_MAX * 2);
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] != '\n' && text.p[i] != '\r')
+			buf_add_char(&b, text.p[i]);
+	}
+	return buf_failed(&b) ? SPAN_NONE : buf_span(&b);
+}
+
 enum err
 bundle_verify(const struct policy_source *src, const struct policy_options *options,
 	struct arena *scratch, struct errinfo *ei)
 {
-	struct span text = span_trim(src->signature);
 	struct buf raw;
 
 	if (!src->verify)
 		return OK;
-	if (text.n == 0 || options->public_key_pem.n == 0)
+	if (span_trim(src->signature).n == 0 || options->public_key_pem.n == 0)
 		return ERR(ei, ERR_FORBIDDEN, "signature and public key paths are required");
+	struct span text = join_lines(span_trim(src->signature), scratch);
+	if (text.n == 0)
+		return ERR(ei, ERR_TOO_LARGE, "signature is too large");
 	buf_init_arena(&raw, scratch, SIGNATURE_BYTES_MAX);
 	enum err rc = sign_base64_decode(text, &raw, ei);
 	if (rc == ERR_PARSE)
