@@ -121,7 +121,7 @@ ledger_hold(struct ledger *l, struct ledger_entry *e)
 void
 ledger_refuse(struct ledger *l, struct ledger_entry *e)
 {
-	(void)ERR(&e->ei, ERR_AUDIT, "the ledger cannot take the record");
+	(void)ERR(&e->ei, ERR_AUDIT, LEDGER_REFUSAL);
 	e->seq = 0;
 	e->event_hash[0] = '\0';
 	ledger_complete(l, e, ERR_AUDIT);

@@ -36,6 +36,9 @@ struct arena;
 #define META_CHECKPOINT "checkpoint" /* seq of the newest checkpoint record: a hint where to start checking */
 #define META_PROBE "probe"           /* written to see whether the store works again */
 
+/* What callers of the ledger are told; the store's own words go to the log and to ledger_is_ready. */
+#define LEDGER_REFUSAL "the ledger cannot take the record"
+
 /* ledger_entry.flags */
 enum {
 	ENTRY_UNDO = 1u,  /* undo is to run instead of apply */
@@ -156,6 +159,11 @@ enum err ledger_tx_run_entry(struct ledger_tx *tx, struct ledger_entry *e, struc
 MUSTCHECK enum err ledger_tx_append_checkpoint(struct ledger_tx *tx, struct errinfo *ei);
 /* Writes the cursors of all sinks that moved. */
 MUSTCHECK enum err ledger_tx_put_cursors(struct ledger_tx *tx, struct errinfo *ei);
+/* To be called before each write: sets the savepoint of the entry at its first one. The ledger's own writes need none, they fail
+ * as a whole. ERR_AUDIT. */
+MUSTCHECK enum err ledger_tx_mark(struct ledger_tx *tx, struct errinfo *ei);
+/* The transaction is lost. Returns ERR_AUDIT. */
+enum err ledger_tx_store_failed(struct ledger_tx *tx, const struct errinfo *detail, struct errinfo *ei);
 /* The reason of the store error that made has_failed true. */
 const char *ledger_tx_reason(const struct ledger_tx *tx);
 

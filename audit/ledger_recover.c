@@ -65,7 +65,7 @@ settle_doubtful_entry(struct ledger *l, struct ledger_entry *e, bool is_there)
 			entry_list_add(&l->held, e);
 	} else if (is_there) {
 		/* Nobody was told that it was written, and it may not survive a power cut: it was not executed. */
-		(void)ERR(&e->ei, ERR_AUDIT, "the ledger cannot take the record");
+		(void)ERR(&e->ei, ERR_AUDIT, LEDGER_REFUSAL);
 		e->flags |= ENTRY_UNDO;
 		entry_list_add(&l->held, e);
 	} else {

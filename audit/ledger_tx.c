@@ -16,11 +16,8 @@
 #include "base/redact.h"
 #include "ledger_priv.h"
 
-/* What callers of the ledger are told; the store's own words go to the log and to ledger_is_ready. */
-#define REFUSAL "the ledger cannot take the record"
-
-static enum err
-store_failed(struct ledger_tx *tx, const struct errinfo *detail, struct errinfo *ei)
+enum err
+ledger_tx_store_failed(struct ledger_tx *tx, const struct errinfo *detail, struct errinfo *ei)
 {
 	struct ledger *l = tx->l;
 
@@ -28,7 +25,7 @@ store_failed(struct ledger_tx *tx, const struct errinfo *detail, struct errinfo 
 		tx->has_failed = true;
 		memcpy(&l->tx_failure, detail, sizeof(l->tx_failure));
 	}
-	return ERR(ei, ERR_AUDIT, REFUSAL);
+	return ERR(ei, ERR_AUDIT, LEDGER_REFUSAL);
 }
 
 const char *
@@ -51,7 +48,7 @@ ledger_tx_begin(struct ledger *l, struct ledger_tx *tx, struct errinfo *ei)
 	buf_reset(&l->tx_bytes);
 	if (l->store->ops->check_file(l->store, &detail) != OK ||
 		l->store->ops->begin(l->store, &detail) != OK)
-		return store_failed(tx, &detail, ei);
+		return ledger_tx_store_failed(tx, &detail, ei);
 	return OK;
 }
 
@@ -95,7 +92,7 @@ ledger_tx_commit(struct ledger_tx *tx, struct errinfo *ei)
 
 	MUST(!tx->has_failed);
 	if (l->store->ops->commit(l->store, &detail) != OK)
-		return store_failed(tx, &detail, ei);
+		return ledger_tx_store_failed(tx, &detail, ei);
 	l->head = tx->head;
 	metric_add(METRIC_LEDGER_RECORDS, (int64_t)l->n_tx_records);
 	metric_add(METRIC_LEDGER_COMMITS, 1);
@@ -106,18 +103,17 @@ ledger_tx_commit(struct ledger_tx *tx, struct errinfo *ei)
 
 /* ---- entries ---- */
 
-/* Before the first write of an entry; the ledger's own writes need no savepoint, they fail as a whole. */
-static enum err
-mark_entry(struct ledger_tx *tx, struct errinfo *ei)
+enum err
+ledger_tx_mark(struct ledger_tx *tx, struct errinfo *ei)
 {
 	struct errinfo detail;
 
 	if (tx->has_failed)
-		return ERR(ei, ERR_AUDIT, REFUSAL);
+		return ERR(ei, ERR_AUDIT, LEDGER_REFUSAL);
 	if (tx->entry == NULL || tx->is_marked)
 		return OK;
 	if (tx->l->store->ops->mark(tx->l->store, &detail) != OK)
-		return store_failed(tx, &detail, ei);
+		return ledger_tx_store_failed(tx, &detail, ei);
 	tx->is_marked = true;
 	return OK;
 }
@@ -131,7 +127,7 @@ unmark_entry(struct ledger_tx *tx, bool keep)
 		return;
 	tx->is_marked = false;
 	if (tx->l->store->ops->unmark(tx->l->store, keep, &detail) != OK)
-		(void)store_failed(tx, &detail, NULL);
+		(void)ledger_tx_store_failed(tx, &detail, NULL);
 }
 
 enum err
@@ -149,7 +145,7 @@ ledger_tx_run_entry(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo
 	unmark_entry(tx, rc == OK);
 	tx->entry = NULL;
 	if (tx->has_failed)
-		return ERR(ei, ERR_AUDIT, REFUSAL);
+		return ERR(ei, ERR_AUDIT, LEDGER_REFUSAL);
 	if (rc != OK) {
 		tx->head = head;
 		l->n_tx_records = n_records;
@@ -208,18 +204,18 @@ ledger_tx_append(struct ledger_tx *tx, const struct record_text *text, enum ledg
 	struct errinfo detail;
 
 	*seq = 0;
-	enum err rc = mark_entry(tx, ei);
+	enum err rc = ledger_tx_mark(tx, ei);
 	if (rc != OK)
 		return rc;
 	const struct tx_record *r = build_record(tx, text);
 	if (r == NULL) {
 		(void)ERR(&detail, ERR_NOMEM, "out of memory");
-		return store_failed(tx, &detail, ei);
+		return ledger_tx_store_failed(tx, &detail, ei);
 	}
 	struct store_row row = {.seq = r->seq, .state = (int)state, .body = span_of(l->tx_bytes.p + r->at, r->n)};
 	memcpy(row.hash, r->hash, sizeof(row.hash));
 	if (l->store->ops->append(l->store, &row, &detail) != OK)
-		return store_failed(tx, &detail, ei);
+		return ledger_tx_store_failed(tx, &detail, ei);
 	l->n_tx_records++;
 	tx->head.seq = row.seq;
 	memcpy(tx->head.hash, row.hash, sizeof(tx->head.hash));
@@ -236,7 +232,7 @@ ledger_tx_close(struct ledger_tx *tx, uint64_t intent_seq, struct errinfo *ei)
 {
 	struct store *s = tx->l->store;
 	struct errinfo detail;
-	enum err rc = mark_entry(tx, ei);
+	enum err rc = ledger_tx_mark(tx, ei);
 
 	if (rc != OK)
 		return rc;
@@ -245,7 +241,7 @@ ledger_tx_close(struct ledger_tx *tx, uint64_t intent_seq, struct errinfo *ei)
 		rc = s->ops->set_state(s, intent_seq, LEDGER_AUTHORIZED, LEDGER_COMPLETE, &detail);
 	if (rc == ERR_NOT_FOUND)
 		return ERR(ei, rc, "%s", detail.msg);
-	return rc == OK ? OK : store_failed(tx, &detail, ei);
+	return rc == OK ? OK : ledger_tx_store_failed(tx, &detail, ei);
 }
 
 /* ---- the ledger's own rows ---- */
@@ -283,12 +279,12 @@ ledger_tx_append_checkpoint(struct ledger_tx *tx, struct errinfo *ei)
 		rc = record_render(r, redactor_default(), l->arena, &text, &detail);
 	}
 	if (rc != OK)
-		return store_failed(tx, &detail, ei);
+		return ledger_tx_store_failed(tx, &detail, ei);
 	rc = ledger_tx_append(tx, &text, LEDGER_COMPLETE, &seq, ei);
 	if (rc != OK)
 		return rc;
 	if (put_meta_number(l, META_CHECKPOINT, seq, &detail) != OK)
-		return store_failed(tx, &detail, ei);
+		return ledger_tx_store_failed(tx, &detail, ei);
 	tx->checkpoint = cp;
 	return OK;
 }
@@ -305,7 +301,7 @@ ledger_tx_put_cursors(struct ledger_tx *tx, struct errinfo *ei)
 		if (taken == s->cursor)
 			continue;
 		if (l->store->ops->put_cursor(l->store, s->sink->name, taken, &detail) != OK)
-			return store_failed(tx, &detail, ei);
+			return ledger_tx_store_failed(tx, &detail, ei);
 		/* If the commit fails the store only has an older cursor: the sink is fed twice, never less. */
 		s->cursor = taken;
 	}

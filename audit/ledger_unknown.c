@@ -92,7 +92,7 @@ settle_batch(struct ledger *l, const struct ledger_batch *batch, struct errinfo 
 	if (rc != OK) {
 		log_error(NULL, "ledger: open intents could not be settled: %s", ledger_tx_reason(&tx));
 		ledger_tx_abort(&tx);
-		return ERR(ei, ERR_AUDIT, "the ledger cannot take the record");
+		return ERR(ei, ERR_AUDIT, LEDGER_REFUSAL);
 	}
 	for (size_t i = 0; i < batch->n; i++)
 		log_warn(NULL, "ledger: the outcome of record %" PRIu64 " is unknown: the process ended while it ran",

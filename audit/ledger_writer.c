@@ -22,7 +22,7 @@ check_open(const struct ledger *l, const struct ledger_entry *e, struct errinfo 
 	if (e->must_write)
 		return OK;
 	if (l->is_failing || l->is_behind)
-		return ERR(ei, ERR_AUDIT, "the ledger cannot take the record");
+		return ERR(ei, ERR_AUDIT, LEDGER_REFUSAL);
 	if (l->queue.n >= l->o.queue_max)
 		return ERR(ei, ERR_OVERLOAD, "too many entries wait for the ledger");
 	return OK;
