@@ -20,7 +20,6 @@
 #define BACKLOG 1024
 /* Above anything that we announce; the framing machine has the real limits. */
 #define ENGINE_BYTES_MAX 4096
-#define ACCEPT_PAUSE_NS (100 * NS_PER_MS)
 
 static struct conn *
 find_conn(struct http_server *s, struct evhttp_request *engine)
@@ -162,21 +161,20 @@ engine_reply(struct http_request *req, unsigned status, struct span body)
 	return true;
 }
 
+/* No descriptor is left: trying again at once would spin. The sweep switches the socket on again. */
 static void
 on_accept_error(struct evconnlistener *listener, void *arg)
 {
 	static _Thread_local struct log_limiter limiter;
-	struct http_server *s = arg;
 	uint64_t dropped = 0;
 	int error = EVUTIL_SOCKET_ERROR();
 
-	(void)listener;
+	/* The engine's, not ours. */
+	(void)arg;
 	if (log_limit(&limiter, &dropped))
 		log_error(NULL, "accepting connections: %s; pausing",
 			evutil_socket_error_to_string(error));
-	s->is_paused = true;
-	engine_set_accepting(s, false);
-	loop_timer_arm(s->accept_timer, ACCEPT_PAUSE_NS);
+	evconnlistener_disable(listener);
 }
 
 void
@@ -185,7 +183,7 @@ engine_set_accepting(struct http_server *s, bool is_on)
 	for (size_t i = 0; i < s->n_listeners; i++) {
 		struct evconnlistener *l =
 			evhttp_bound_socket_get_listener(s->listeners[i].bound);
-		/* Failing to turn on leaves it off; the timer or the next free place tries again. */
+		/* Failing to turn on leaves it off until the next sweep. */
 		if ((is_on ? evconnlistener_enable(l) : evconnlistener_disable(l)) != 0)
 			log_error(NULL, "cannot switch a listening socket");
 	}

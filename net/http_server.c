@@ -19,6 +19,7 @@
 /* Deadlines are looked at so often: a quarter of the shortest, within these. */
 #define SWEEP_MIN_NS (10 * NS_PER_MS)
 #define SWEEP_MAX_NS (250 * NS_PER_MS)
+#define SWEEP_UNUSED_NS NS_PER_SEC
 /* After stop_accepting: how long what has queued may be taken, and how often is looked. */
 #define STOP_NS NS_PER_SEC
 #define STOP_LOOK_NS NS_PER_MS
@@ -160,16 +161,13 @@ server_count_conn(struct http_server *s, int change)
 	s->n_conns = change > 0 ? s->n_conns + 1 : s->n_conns - 1;
 	if (was_none)
 		loop_timer_arm(s->sweep_timer, s->sweep_ns);
-	if (change > 0 && is_full(s)) {
-		s->is_paused = true;
+	if (change > 0 && is_full(s))
 		engine_set_accepting(s, false);
-	} else if (change < 0 && s->is_paused && !is_full(s)) {
-		s->is_paused = false;
+	else if (change < 0 && s->n_conns + 1 == s->options.max_connections)
 		engine_set_accepting(s, true);
-	}
 }
 
-/* Keeps the deadlines of all connections: coarse, but free of cost for each request. */
+/* Keeps the deadlines of all connections: coarse, but free of cost for each request. Also ends pauses of accepting. */
 static void
 sweep(void *arg)
 {
@@ -185,8 +183,9 @@ sweep(void *arg)
 		if (c->deadline_ns <= now)
 			conn_on_deadline(c);
 	}
-	if (s->n_conns > 0)
-		loop_timer_arm(s->sweep_timer, s->sweep_ns);
+	if (!is_full(s))
+		engine_set_accepting(s, true);
+	loop_timer_arm(s->sweep_timer, s->n_conns > 0 ? s->sweep_ns : SWEEP_UNUSED_NS);
 }
 
 /* Whether a connection waits to be accepted. */
@@ -205,23 +204,18 @@ static void
 try_stop(struct http_server *s)
 {
 	if (has_queued(s) && clock_mono_ns() < s->stop_deadline_ns)
-		loop_timer_arm(s->accept_timer, STOP_LOOK_NS);
+		loop_timer_arm(s->stop_timer, STOP_LOOK_NS);
 	else
 		engine_close_listeners(s);
 }
 
 static void
-on_accept_timer(void *arg)
+on_stop_timer(void *arg)
 {
 	struct http_server *s;
 
 	OBJ_CAST(s, arg, SERVER_MAGIC);
-	if (s->is_paused && !is_full(s)) {
-		s->is_paused = false;
-		engine_set_accepting(s, true);
-	}
-	if (s->stop_deadline_ns != 0)
-		try_stop(s);
+	try_stop(s);
 }
 
 enum err
@@ -249,14 +243,16 @@ http_server_new(struct loop *loop, const struct http_server_options *options, ht
 		.max_body_bytes = options->max_body_bytes,
 	};
 	buf_init(&s->scratch, SCRATCH_BYTES_MAX);
-	s->accept_timer = loop_timer_new(loop, on_accept_timer, s);
+	s->stop_timer = loop_timer_new(loop, on_stop_timer, s);
 	s->sweep_timer = loop_timer_new(loop, sweep, s);
-	if (s->accept_timer == NULL || s->sweep_timer == NULL)
+	if (s->stop_timer == NULL || s->sweep_timer == NULL)
 		rc = ERR(ei, ERR_NOMEM, "out of memory");
 	else
 		rc = engine_new(s, ei);
 	if (rc != OK)
 		http_server_free(&s);
+	else
+		loop_timer_arm(s->sweep_timer, SWEEP_UNUSED_NS);
 	*out = s;
 	return rc;
 }
@@ -342,7 +338,7 @@ http_server_free(struct http_server **s)
 	}
 	engine_free(dead);
 	MUST(dead->n_conns == 0 && dead->conns == NULL);
-	loop_timer_free(&dead->accept_timer);
+	loop_timer_free(&dead->stop_timer);
 	loop_timer_free(&dead->sweep_timer);
 	buf_fini(&dead->scratch);
 	if (dead->has_work) {

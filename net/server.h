@@ -102,9 +102,8 @@ struct http_server {
 	struct evhttp *engine;
 	struct server_listener listeners[HTTP_SERVER_LISTENERS_MAX];
 	size_t n_listeners;
-	struct loop_timer *accept_timer;
+	struct loop_timer *stop_timer;
 	int64_t stop_deadline_ns; /* of taking what is queued; 0: not stopping */
-	bool is_paused;           /* accepting waits for a descriptor or a free place */
 
 	struct conn *conns;
 	size_t n_conns;

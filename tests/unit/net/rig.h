@@ -52,7 +52,7 @@ struct rig_reply {
 	struct span body;
 };
 
-static void
+UNUSED static void
 rig_on_request(struct http_request *req, void *arg)
 {
 	struct rig *r = arg;
@@ -66,7 +66,7 @@ rig_on_request(struct http_request *req, void *arg)
 		http_request_reply(req, 200, NULL, 0, target);
 }
 
-static void
+UNUSED static void
 rig_options(struct rig *r)
 {
 	*r = (struct rig){0};
@@ -78,7 +78,7 @@ rig_options(struct rig *r)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-static void
+UNUSED static void
 rig_start(struct rig *r)
 {
 	struct errinfo ei = {0};
@@ -92,7 +92,7 @@ rig_start(struct rig *r)
 	CHECK_INT(http_server_listen(r->server, fd, &ei), OK);
 }
 
-static void
+UNUSED static void
 rig_stop(struct rig *r)
 {
 	http_server_free(&r->server);
@@ -102,7 +102,7 @@ rig_stop(struct rig *r)
 	buf_fini(&r->ran);
 }
 
-static void
+UNUSED static void
 rig_connect(const struct rig *r, struct rig_client *c)
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(r->addr.port)};
@@ -114,7 +114,7 @@ rig_connect(const struct rig *r, struct rig_client *c)
 	CHECK(connect(c->fd, (struct sockaddr *)&sa, sizeof(sa)) == 0);
 }
 
-static void
+UNUSED static void
 rig_close(struct rig_client *c)
 {
 	close(c->fd);
@@ -122,7 +122,7 @@ rig_close(struct rig_client *c)
 }
 
 /* Takes what has arrived, without waiting. */
-static void
+UNUSED static void
 rig_receive(struct rig_client *c)
 {
 	char bytes[65536];
@@ -138,7 +138,7 @@ rig_receive(struct rig_client *c)
 }
 
 /* One turn of the loop that waits a little for the client's socket when nothing goes on. */
-static void
+UNUSED static void
 rig_turn(struct rig *r, struct rig_client *c)
 {
 	loop_turn(r->loop, false);
@@ -151,7 +151,7 @@ rig_turn(struct rig *r, struct rig_client *c)
 }
 
 /* Sends all, turning the loop when the socket is full. */
-static void
+UNUSED static void
 rig_send(struct rig *r, struct rig_client *c, struct span bytes)
 {
 	int64_t end = clock_mono_ns() + RIG_WAIT_NS;
@@ -167,14 +167,14 @@ rig_send(struct rig *r, struct rig_client *c, struct span bytes)
 	}
 }
 
-static void
+UNUSED static void
 rig_send_text(struct rig *r, struct rig_client *c, const char *text)
 {
 	rig_send(r, c, span_cstr(text));
 }
 
 /* The value of a header line of the reply; empty when there is none. */
-static struct span
+UNUSED static struct span
 rig_find(const struct rig_reply *reply, const char *name)
 {
 	struct span rest = reply->head;
@@ -191,7 +191,7 @@ rig_find(const struct rig_reply *reply, const char *name)
 	return SPAN_NONE;
 }
 
-static size_t
+UNUSED static size_t
 rig_digits(struct span s)
 {
 	size_t n = 0;
@@ -202,7 +202,7 @@ rig_digits(struct span s)
 }
 
 /* Cuts the next whole reply out of what was received; false when there is none yet. */
-static bool
+UNUSED static bool
 rig_cut_reply(struct rig_client *c, bool is_head, struct rig_reply *out)
 {
 	struct span all = span_from(buf_span(&c->in), c->at);
@@ -226,7 +226,7 @@ rig_cut_reply(struct rig_client *c, bool is_head, struct rig_reply *out)
 }
 
 /* Turns the loop until a reply has come; false when the connection ended or 10 s have passed. */
-static bool
+UNUSED static bool
 rig_wait_reply(struct rig *r, struct rig_client *c, bool is_head, struct rig_reply *out)
 {
 	int64_t end = clock_mono_ns() + RIG_WAIT_NS;
@@ -240,7 +240,7 @@ rig_wait_reply(struct rig *r, struct rig_client *c, bool is_head, struct rig_rep
 }
 
 /* Turns the loop until the server has closed the connection; false when 10 s have passed. */
-static bool
+UNUSED static bool
 rig_wait_eof(struct rig *r, struct rig_client *c)
 {
 	int64_t end = clock_mono_ns() + RIG_WAIT_NS;
@@ -251,7 +251,7 @@ rig_wait_eof(struct rig *r, struct rig_client *c)
 }
 
 /* Turns the loop until n connections are open. */
-static bool
+UNUSED static bool
 rig_wait_connections(struct rig *r, size_t n)
 {
 	int64_t end = clock_mono_ns() + RIG_WAIT_NS;
@@ -262,7 +262,7 @@ rig_wait_connections(struct rig *r, size_t n)
 }
 
 /* A new connection, one request, one reply, checked. */
-static void
+UNUSED static void
 rig_check_alive(struct rig *r)
 {
 	struct rig_client c;
