@@ -203,17 +203,18 @@ copy_url(struct span url, char **out, struct errinfo *ei)
 	return *out != NULL ? OK : ERR(ei, ERR_NOMEM, "out of memory");
 }
 
+/* Stricter than libcurl, which takes one to three slashes. */
 static bool
-is_web_scheme(CURLU *u)
+has_web_scheme(struct span url)
 {
-	char *scheme = NULL;
-	bool is_ok = false;
+	static const struct span schemes[] = {{"http://", 7}, {"https://", 8}};
 
-	if (curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
-		is_ok = span_eq_cstr(span_cstr(scheme), "http") ||
-			span_eq_cstr(span_cstr(scheme), "https");
-	curl_free(scheme);
-	return is_ok;
+	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+		size_t n = schemes[i].n;
+		if (url.n > n && span_eq_nocase(span_of(url.p, n), schemes[i]) && url.p[n] != '/')
+			return true;
+	}
+	return false;
 }
 
 enum err
@@ -228,10 +229,10 @@ http_client_check_url(struct span url, struct errinfo *ei)
 	CURLU *u = curl_url();
 	if (u == NULL)
 		rc = ERR(ei, ERR_NOMEM, "out of memory");
+	else if (!has_web_scheme(url))
+		rc = ERR(ei, ERR_INVALID, "URL does not begin with http:// or https:// and a host");
 	else if (curl_url_set(u, CURLUPART_URL, text, CURLU_DISALLOW_USER) != CURLUE_OK)
 		rc = ERR(ei, ERR_INVALID, "not a URL, or one with a user name");
-	else if (!is_web_scheme(u))
-		rc = ERR(ei, ERR_INVALID, "URL is neither http nor https");
 	curl_url_cleanup(u);
 	mem_free(text);
 	return rc;
