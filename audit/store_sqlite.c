@@ -5,8 +5,12 @@
  */
 #include "store_sqlite.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
@@ -68,6 +72,18 @@ open_flags(enum db_mode mode)
 	UNREACHABLE("db_mode");
 }
 
+/* SQLite would make the file with 0644; the files beside it (-wal, -shm) take the mode of the database. */
+static enum err
+make_private(const char *path, struct errinfo *ei)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return ERR(ei, ERR_IO, "cannot make the file: %s", strerror(errno));
+	close(fd);
+	return OK;
+}
+
 enum err
 db_open(const char *path, enum db_mode mode, uint32_t busy_timeout_ms, struct db **out, struct errinfo *ei)
 {
@@ -75,6 +91,11 @@ db_open(const char *path, enum db_mode mode, uint32_t busy_timeout_ms, struct db
 	struct db *db = mem_zalloc(1, sizeof(*db));
 	if (db == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
+	enum err made = mode == DB_CREATE ? make_private(path, ei) : OK;
+	if (made != OK) {
+		mem_free(db);
+		return made;
+	}
 	int rc = sqlite3_open_v2(path, &db->handle, open_flags(mode), NULL);
 	if (rc != SQLITE_OK) {
 		enum err e = fail(rc, ei);

@@ -233,3 +233,15 @@ def test_stateless_mode_releases_what_stdout_took():
     os.close(read_end)
     events = [json.loads(line)["event_type"] for line in text.splitlines()]
     assert "action.decision" in events, events
+
+
+def test_files_of_the_ledger_are_private():
+    old = os.umask(0o022)
+    try:
+        with Gateway() as g:
+            g.act()
+            for path in g.place.dir.glob("ledger.db*"):
+                mode = path.stat().st_mode & 0o777
+                assert mode & 0o077 == 0 or path.suffix == ".pub", (path.name, oct(mode))
+    finally:
+        os.umask(old)
