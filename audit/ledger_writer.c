@@ -186,7 +186,9 @@ write_last_checkpoint(struct ledger *l)
 	struct ledger_tx tx;
 	struct errinfo ei;
 
-	if (l->is_failing || l->head.seq <= l->checkpoint_seq)
+	if (l->is_failing && !ledger_group_recover(l))
+		return;
+	if (l->head.seq <= l->checkpoint_seq)
 		return;
 	enum err rc = ledger_tx_begin(l, &tx, &ei);
 	if (rc == OK)

@@ -34,6 +34,7 @@ struct job {
 	_Atomic int n_undone;
 	_Atomic int n_pending;
 	_Atomic int n_done;
+	int n_done_at_pending;
 	sem_t done;
 	sem_t pending;
 };
@@ -88,6 +89,7 @@ job_pending(struct ledger_entry *e)
 	struct job *j = (struct job *)(void *)e;
 
 	atomic_fetch_add(&j->n_pending, 1);
+	j->n_done_at_pending = atomic_load(&j->n_done);
 	sem_post(&j->pending);
 }
 
