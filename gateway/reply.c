@@ -10,7 +10,6 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/json.h"
-#include "base/metric.h"
 
 #define ERROR_BYTES_MAX 4096
 #define REPORT_PATH "/actions/report"
@@ -101,23 +100,6 @@ build_decision(struct buf *b, const struct req_result *result)
 	BUF_ADD_LIT(b, "}\n");
 }
 
-static void
-count_decision(const struct req_result *result)
-{
-	switch (result->verdict) {
-	case VERDICT_ALLOW:
-		metric_add(METRIC_DECISIONS_ALLOW, 1);
-		break;
-	case VERDICT_REQUIRE_APPROVAL:
-		metric_add(METRIC_DECISIONS_APPROVAL, 1);
-		break;
-	case VERDICT_DENY:
-	case VERDICT__MAX:
-		metric_add(METRIC_DECISIONS_DENY, 1);
-		break;
-	}
-}
-
 void
 reply_result(struct http_request *http, struct req *r, const struct req_result *result)
 {
@@ -141,6 +123,5 @@ reply_result(struct http_request *http, struct req *r, const struct req_result *
 		send_error(http, 503, headers, n, "overloaded", SPAN_LIT("out of memory for the reply"), 1);
 		return;
 	}
-	count_decision(result);
 	http_request_reply(http, 200, headers, n, buf_span(&b));
 }
