@@ -16,6 +16,7 @@
 #include "options.h"
 #include "pipeline/policy_files.h"
 #include "policy/policy.h"
+#include "policy_warnings.h"
 
 #define CASE_ARENA_BYTES (16 * 1024 * 1024)
 
@@ -230,17 +231,6 @@ explain_case(const struct policy_case *c)
 	return status;
 }
 
-static void
-print_warnings(const struct policy *p)
-{
-	size_t n = 0;
-	const struct policy_warning *w = policy_get_warnings(p, &n);
-
-	for (size_t i = 0; i < n; i++)
-		log_warn(NULL, "%.*s: %.*s (%.*s)", SPAN_ARG(w[i].place), SPAN_ARG(w[i].message),
-			SPAN_ARG(w[i].code));
-}
-
 static int
 run_case(const struct command *self, int argc, char **argv, int (*work)(const struct policy_case *c))
 {
@@ -264,7 +254,7 @@ run_case(const struct command *self, int argc, char **argv, int (*work)(const st
 	enum err rc = policy_case_load(&c, action, config, bundle, &ei);
 	int status = EXIT_FAILED;
 	if (rc == OK) {
-		print_warnings(c.policy);
+		print_policy_warnings(c.policy);
 		status = work(&c);
 	} else {
 		status = fail_case(rc, &ei);
@@ -306,7 +296,7 @@ run_hash(const struct command *self, int argc, char **argv)
 	enum err rc = policy_case_load(&c, NULL, NULL, buf_failed(&list) ? "" : list.p, &ei);
 	int status = EXIT_DONE;
 	if (rc == OK) {
-		print_warnings(c.policy);
+		print_policy_warnings(c.policy);
 		printf("%s\n", policy_get_hash(c.policy));
 	} else {
 		status = fail_case(rc, &ei);

@@ -13,6 +13,7 @@
 #include "gateway/gateway.h"
 #include "options.h"
 #include "pipeline/snapshot.h"
+#include "policy_warnings.h"
 #include "runtime/runtime.h"
 
 struct serve_flags {
@@ -33,7 +34,10 @@ build_snapshot(const struct loaded_config *c, struct snapshot **out, struct erri
 	struct pipeline_options options;
 
 	loaded_config_pipeline(c, &options);
-	return snapshot_new(&options, out, ei);
+	enum err rc = snapshot_new(&options, out, ei);
+	if (rc == OK)
+		print_policy_warnings(snapshot_get_policy(*out));
+	return rc;
 }
 
 static enum err
