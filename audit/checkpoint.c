@@ -6,6 +6,8 @@
  */
 #include "audit/checkpoint.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -15,49 +17,44 @@
 #include "base/parse.h"
 
 #define HEAD_FILE_MAX 4096
-#define TEXT_MAX 512
+#define TEXT_MAX 256
+
+/* The text that is signed, without the heap: a signature must not look bad because memory is short. */
+static struct span
+format_text(const struct checkpoint *cp, char out[TEXT_MAX])
+{
+	int n = snprintf(out, TEXT_MAX, CHECKPOINT_DOMAIN "\n%.*s\n%" PRIu64 "\n%.*s", CHAIN_ID_HEX, cp->chain_id,
+		cp->at.seq, SHA256_HEX, cp->at.hash);
+
+	return span_of(out, (size_t)n);
+}
 
 void
 checkpoint_build_text(const struct checkpoint *cp, struct buf *out)
 {
-	BUF_ADD_LIT(out, CHECKPOINT_DOMAIN "\n");
-	buf_add_cstr(out, cp->chain_id);
-	BUF_ADD_LIT(out, "\n");
-	buf_add_uint(out, cp->at.seq);
-	BUF_ADD_LIT(out, "\n");
-	buf_add_cstr(out, cp->at.hash);
+	char text[TEXT_MAX];
+
+	buf_add_span(out, format_text(cp, text));
 }
 
 enum err
 checkpoint_sign(const struct sign_key *key, struct checkpoint *cp, struct errinfo *ei)
 {
-	struct buf text;
-	enum err rc = OK;
+	char text[TEXT_MAX];
 
 	memset(cp->signature, 0, sizeof(cp->signature));
 	memcpy(cp->key_id, sign_key_id(key), SIGN_KEY_ID_HEX + 1);
-	buf_init(&text, TEXT_MAX);
-	checkpoint_build_text(cp, &text);
-	if (buf_failed(&text))
-		rc = ERR(ei, ERR_NOMEM, "out of memory");
-	else
-		rc = sign_ed25519(key, buf_span(&text), cp->signature, ei);
-	buf_fini(&text);
-	return rc;
+	return sign_ed25519(key, format_text(cp, text), cp->signature, ei);
 }
 
 bool
 checkpoint_is_signed_by(const struct checkpoint *cp, const struct sign_key *public_key)
 {
 	struct span signature = span_of((const char *)cp->signature, sizeof(cp->signature));
-	struct buf text;
+	char text[TEXT_MAX];
 
-	buf_init(&text, TEXT_MAX);
-	checkpoint_build_text(cp, &text);
-	bool is_good = !buf_failed(&text) && strcmp(cp->key_id, sign_key_id(public_key)) == 0 &&
-		sign_ed25519_verify(public_key, buf_span(&text), signature);
-	buf_fini(&text);
-	return is_good;
+	return strcmp(cp->key_id, sign_key_id(public_key)) == 0 &&
+		sign_ed25519_verify(public_key, format_text(cp, text), signature);
 }
 
 /* Copies exactly n lower-case hex digits and a NUL. */
@@ -76,17 +73,21 @@ copy_hex(struct span s, size_t n, char *out)
 	return true;
 }
 
-static bool
-copy_signature(struct span base64, uint8_t out[SIGN_ED25519_BYTES])
+static enum err
+copy_signature(struct span base64, uint8_t out[SIGN_ED25519_BYTES], struct errinfo *ei)
 {
 	struct buf raw;
+	enum err rc = OK;
 
 	buf_init(&raw, TEXT_MAX);
-	bool is_good = sign_base64_decode(base64, &raw, NULL) == OK && raw.n == SIGN_ED25519_BYTES;
-	if (is_good)
+	if (buf_reserve(&raw, TEXT_MAX / 2) == NULL)
+		rc = ERR(ei, ERR_NOMEM, "out of memory");
+	else if (sign_base64_decode(base64, &raw, NULL) != OK || raw.n != SIGN_ED25519_BYTES)
+		rc = ERR(ei, ERR_PARSE, "not a signature");
+	else
 		memcpy(out, raw.p, SIGN_ED25519_BYTES);
 	buf_fini(&raw);
-	return is_good;
+	return rc;
 }
 
 /* The parts of a checkpoint as text, without quotes. */
@@ -94,18 +95,22 @@ struct parts {
 	struct span chain_id, hash, key_id, seq, signature;
 };
 
-static bool
-fill(const struct parts *parts, struct checkpoint *out)
+static enum err
+fill(const struct parts *parts, struct checkpoint *out, struct errinfo *ei)
 {
 	struct checkpoint cp = {0};
 	bool is_good = copy_hex(parts->chain_id, CHAIN_ID_HEX, cp.chain_id) &&
 		copy_hex(parts->hash, SHA256_HEX, cp.at.hash) &&
 		copy_hex(parts->key_id, SIGN_KEY_ID_HEX, cp.key_id) &&
-		parse_uint(parts->seq, INT64_MAX, &cp.at.seq) && cp.at.seq > 0 &&
-		copy_signature(parts->signature, cp.signature);
+		parse_uint(parts->seq, INT64_MAX, &cp.at.seq) && cp.at.seq > 0;
 
-	*out = is_good ? cp : (struct checkpoint){0};
-	return is_good;
+	*out = (struct checkpoint){0};
+	if (!is_good)
+		return ERR(ei, ERR_PARSE, "not a checkpoint");
+	enum err rc = copy_signature(parts->signature, cp.signature, ei);
+	if (rc == OK)
+		*out = cp;
+	return rc;
 }
 
 static struct span
@@ -116,8 +121,8 @@ text_member(struct span body, enum record_member m)
 	return v.n >= 2 && v.p[0] == '"' ? span_of(v.p + 1, v.n - 2) : SPAN_NONE;
 }
 
-bool
-checkpoint_parse_record(struct span body, struct checkpoint *out)
+enum err
+checkpoint_read_record(struct span body, struct checkpoint *out, struct errinfo *ei)
 {
 	struct parts parts = {
 		.chain_id = text_member(body, RECORD_CHAIN_ID),
@@ -128,7 +133,15 @@ checkpoint_parse_record(struct span body, struct checkpoint *out)
 	};
 
 	*out = (struct checkpoint){0};
-	return span_eq_cstr(text_member(body, RECORD_EVENT_TYPE), CHECKPOINT_EVENT) && fill(&parts, out);
+	if (!span_eq_cstr(text_member(body, RECORD_EVENT_TYPE), CHECKPOINT_EVENT))
+		return ERR(ei, ERR_PARSE, "not a checkpoint");
+	return fill(&parts, out, ei);
+}
+
+bool
+checkpoint_parse_record(struct span body, struct checkpoint *out)
+{
+	return checkpoint_read_record(body, out, NULL) == OK;
 }
 
 void
@@ -168,11 +181,11 @@ checkpoint_parse_head(struct span text, struct checkpoint *out, struct errinfo *
 			.seq = json_text(o, "seq", JSON_NUMBER),
 			.signature = json_text(o, "signature", JSON_STRING),
 		};
-		if (!fill(&parts, out))
-			rc = ERR(ei, ERR_PARSE, "not a checkpoint");
+		rc = fill(&parts, out, ei);
 	}
 	arena_free(&a);
-	return rc;
+	/* The arena is large enough for any file of that size. */
+	return rc == ERR_TOO_LARGE ? ERR(ei, ERR_NOMEM, "out of memory") : rc;
 }
 
 enum err

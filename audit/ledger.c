@@ -17,6 +17,7 @@
 #include "lock.h"
 
 #define ARENA_BYTES ((size_t)2 * 1024 * 1024)
+#define PATH_BYTES_MAX 4000 /* PATH_MAX with room for the suffixes */
 #define TX_BYTES_MAX (LEDGER_GROUP_BYTES + (size_t)16 * 1024 * 1024)
 
 void
@@ -60,11 +61,19 @@ check_required(const struct ledger_options *o, struct errinfo *ei)
 	return OK;
 }
 
+static bool
+is_too_long(const char *path)
+{
+	return path != NULL && strlen(path) >= PATH_BYTES_MAX;
+}
+
 static enum err
 check_options(const struct ledger_options *o, struct errinfo *ei)
 {
 	if (o->store == LEDGER_STORE_SQLITE && (o->path == NULL || o->path[0] == '\0'))
 		return ERR(ei, ERR_INVALID, "ledger.path is empty");
+	if (is_too_long(o->path) || is_too_long(o->key_path))
+		return ERR(ei, ERR_INVALID, "a path of the ledger is too long");
 	if (!is_within(o->checkpoint_every, 1, 1000000) || !is_within(o->queue_max, 1, 1000000) ||
 		!is_within(o->group_max, 1, 4096) || !is_within(o->sink_deadline_ms, 1, 600000) ||
 		!is_within(o->busy_timeout_ms, 0, 600000) || !is_within(o->ring_bytes, 1u << 20, 1u << 30))
@@ -102,7 +111,7 @@ make_names(struct ledger *l, struct errinfo *ei)
 	l->o.key_path = l->names.key;
 	if (l->path == NULL || l->names.key == NULL || l->names.pub == NULL || l->names.lock == NULL ||
 		l->names.head == NULL || l->names.seal == NULL)
-		return ERR(ei, ERR_INVALID, "ledger.path is too long, or out of memory");
+		return ERR(ei, ERR_NOMEM, "out of memory");
 	return OK;
 }
 

@@ -149,7 +149,7 @@ ledger_tx_run_entry(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo
 	if (rc != OK) {
 		tx->head = head;
 		l->n_tx_records = n_records;
-		l->tx_bytes.n = n_bytes;
+		buf_truncate(&l->tx_bytes, n_bytes);
 		if (!is_undo) {
 			e->seq = 0;
 			e->event_hash[0] = '\0';

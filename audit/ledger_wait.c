@@ -33,10 +33,20 @@ ledger_required_taken(const struct ledger *l)
 	return l->o.required == LEDGER_REQUIRED_ANY ? most : least;
 }
 
+static void
+release(struct ledger *l, struct entry_list *list, uint64_t taken)
+{
+	while (list->first != NULL && list->first->seq <= taken)
+		ledger_complete(l, entry_list_take(list), OK);
+}
+
 void
 ledger_wait_for_sinks(struct ledger *l, struct ledger_entry *e)
 {
-	if (e->seq <= ledger_required_taken(l)) {
+	uint64_t taken = ledger_required_taken(l);
+
+	if (e->seq <= taken) {
+		release(l, &l->waiting, taken); /* those before it come back first */
 		ledger_complete(l, e, OK);
 		return;
 	}
@@ -71,13 +81,6 @@ turn_back(struct ledger *l, struct ledger_entry *e)
 	} else {
 		ledger_complete(l, e, ERR_AUDIT);
 	}
-}
-
-static void
-release(struct ledger *l, struct entry_list *list, uint64_t taken)
-{
-	while (list->first != NULL && list->first->seq <= taken)
-		ledger_complete(l, entry_list_take(list), OK);
 }
 
 void

@@ -26,6 +26,7 @@ struct found_row {
 	uint64_t seq;                 /* 0: none */
 	char hash[SHA256_HEX + 1];
 	struct checkpoint checkpoint; /* at.seq 0: the row is no checkpoint */
+	bool is_short;                /* memory ran out while it was read */
 };
 
 static bool
@@ -35,8 +36,7 @@ keep_found(const struct store_row *row, void *arg)
 
 	f->seq = row->seq;
 	memcpy(f->hash, row->hash, sizeof(f->hash));
-	if (!checkpoint_parse_record(row->body, &f->checkpoint))
-		f->checkpoint.at.seq = 0;
+	f->is_short = checkpoint_read_record(row->body, &f->checkpoint, NULL) == ERR_NOMEM;
 	return false;
 }
 
@@ -46,6 +46,8 @@ find_row(struct ledger *l, uint64_t seq, struct found_row *out, struct errinfo *
 {
 	*out = (struct found_row){0};
 	enum err rc = l->store->ops->page(l->store, seq - 1, 1, keep_found, out, ei);
+	if (rc == OK && out->is_short)
+		rc = ERR(ei, ERR_NOMEM, "out of memory");
 	if (rc == OK && out->seq != seq)
 		*out = (struct found_row){0};
 	return rc;
@@ -102,7 +104,9 @@ find_checkpoint(struct ledger *l, struct chain_head *from, struct errinfo *ei)
 	*from = (struct chain_head){0};
 	buf_init(&text, 64);
 	enum err rc = l->store->ops->get_meta(l->store, META_CHECKPOINT, &text, ei);
-	bool is_number = rc == OK && !buf_failed(&text) && parse_uint(buf_span(&text), INT64_MAX, &seq);
+	if (rc == OK && buf_failed(&text))
+		rc = ERR(ei, ERR_NOMEM, "out of memory");
+	bool is_number = rc == OK && parse_uint(buf_span(&text), INT64_MAX, &seq);
 	buf_fini(&text);
 	if (rc == ERR_NOT_FOUND)
 		return OK; /* none yet: from the first record on */
@@ -137,6 +141,8 @@ check_head_file(struct ledger *l, struct errinfo *ei)
 
 	if (rc == ERR_NOT_FOUND)
 		return OK;
+	if (rc == ERR_NOMEM || rc == ERR_IO)
+		return rc;
 	if (rc != OK)
 		return ERR_WRAP(ei, ERR_CORRUPT, "the head file cannot be read (remove it only if you know why)");
 	if (!checkpoint_is_signed_by(&cp, l->key))
@@ -255,6 +261,8 @@ read_chain_id(struct ledger *l, struct errinfo *ei)
 
 	buf_init(&text, 64);
 	enum err rc = l->store->ops->get_meta(l->store, META_CHAIN_ID, &text, ei);
+	if (rc == OK && buf_failed(&text))
+		rc = ERR(ei, ERR_NOMEM, "out of memory");
 	if (rc == ERR_NOT_FOUND || (rc == OK && !hash_unhex(buf_span(&text), id, sizeof(id))))
 		rc = ERR(ei, ERR_CORRUPT, "the chain id is missing or damaged" REMEDY);
 	if (rc == OK)

@@ -89,8 +89,7 @@ record_redact_json(const struct redactor *r, struct span canonical, struct arena
 		size_t n = string_token(rest, &has_escape);
 		bool is_name = n > 0 && n < rest.n && rest.p[n] == ':';
 		if (n == 0 || !redact_token(r, span_of(rest.p, n), has_escape, is_name, a, out)) {
-			if (!buf_failed(out))
-				out->n = before;
+			buf_truncate(out, before);
 			BUF_ADD_LIT(out, MARKER);
 			return;
 		}

@@ -38,6 +38,8 @@ bool checkpoint_is_signed_by(const struct checkpoint *cp, const struct sign_key 
 
 /* Reads a checkpoint record's body. False when it is another type of record or malformed; the signature is not checked. */
 MUSTCHECK bool checkpoint_parse_record(struct span body, struct checkpoint *out);
+/* The same for who must tell them apart: ERR_PARSE, ERR_NOMEM. */
+MUSTCHECK enum err checkpoint_read_record(struct span body, struct checkpoint *out, struct errinfo *ei);
 
 /* Head file: canonical JSON {chain_id, hash, key_id, seq, signature}, signature in base64. */
 void checkpoint_build_head(const struct checkpoint *cp, struct buf *out);
