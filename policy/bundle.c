@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The container of a bundle: signature, YAML or JSON by extension, top level, places in messages. It must never
- * decode bytes whose signature did not hold, and never accept what it does not understand. Runs on the thread that
- * loads.
+ * The container of a bundle: signature, YAML or JSON by extension, top level, places in messages.
+ * It must never decode bytes whose signature did not hold, and never accept what it does not
+ * understand. Runs on the thread that loads.
  */
 #include "bundle.h"
 
@@ -18,8 +18,8 @@
 #define SIGNATURE_BYTES_MAX 4096
 
 enum err
-bundle_fault(const struct bundle_reader *r, const struct json *v, enum err code, const char *fmt,
-	...)
+bundle_fault(
+	const struct bundle_reader *r, const struct json *v, enum err code, const char *fmt, ...)
 {
 	char text[ERRINFO_MAX];
 	va_list ap;
@@ -33,7 +33,8 @@ bundle_fault(const struct bundle_reader *r, const struct json *v, enum err code,
 enum err
 bundle_full(const struct bundle_reader *r)
 {
-	return ERR(r->ei, ERR_TOO_LARGE, "%.*s: policy does not fit into memory", SPAN_ARG(r->path));
+	return ERR(
+		r->ei, ERR_TOO_LARGE, "%.*s: policy does not fit into memory", SPAN_ARG(r->path));
 }
 
 static bool
@@ -79,8 +80,8 @@ bundle_warn(const struct bundle_reader *r, const struct rule *rule, const struct
 }
 
 enum err
-bundle_parse_text(const struct bundle_reader *r, const struct json *v, const char *what,
-	struct span *out)
+bundle_parse_text(
+	const struct bundle_reader *r, const struct json *v, const char *what, struct span *out)
 {
 	struct span text;
 
@@ -96,7 +97,10 @@ bundle_parse_text(const struct bundle_reader *r, const struct json *v, const cha
 	return arena_failed(r->arena) ? bundle_full(r) : OK;
 }
 
-/* Keys of later bundle versions. Ignoring them would widen the rule, so they get a message of their own. */
+/*
+ * Keys of later bundle versions. Ignoring them would widen the rule, so they get a message of their
+ * own.
+ */
 static bool
 is_later_key(struct span name)
 {
@@ -118,7 +122,8 @@ bundle_check_members(const struct bundle_reader *r, const struct json *o, struct
 			SPAN_ARG(where), SPAN_ARG(m->name), twin);
 	if (is_later_key(m->name))
 		return bundle_fault(r, m, ERR_INVALID,
-			"%.*s%.*s is not supported by this version; without it the rule would match "
+			"%.*s%.*s is not supported by this version; without it the rule would "
+			"match "
 			"more than it says",
 			SPAN_ARG(where), SPAN_ARG(m->name));
 	const char *nearest = NULL;
@@ -135,7 +140,10 @@ bundle_check_members(const struct bundle_reader *r, const struct json *o, struct
 		nearest != NULL ? nearest : "", nearest != NULL ? "\"?)" : "");
 }
 
-/* The base64 text without the line breaks that openssl puts into it, as the reference's decoder skips them. */
+/*
+ * The base64 text without the line breaks that openssl puts into it, as the reference's decoder
+ * skips them.
+ */
 static struct span
 join_lines(struct span text, struct arena *a)
 {
@@ -205,7 +213,8 @@ reword_yaml(const struct bundle_reader *r, enum err rc)
 	int place = (int)(why - r->ei->msg);
 	why += 2;
 	if (strcmp(why, "trailing document") == 0)
-		snprintf(text, sizeof(text), "%.*s: bundle contains trailing data", place, r->ei->msg);
+		snprintf(text, sizeof(text), "%.*s: bundle contains trailing data", place,
+			r->ei->msg);
 	else
 		snprintf(text, sizeof(text), "%.*s: decode bundle: %s", place, r->ei->msg, why);
 	return ERR(r->ei, rc, "%s", text);
@@ -230,7 +239,8 @@ check_top(const struct bundle_reader *r, const struct json *top)
 	struct span version;
 
 	if (top->type != JSON_OBJECT)
-		return bundle_fault(r, top, ERR_INVALID, "decode bundle: top level must be an object");
+		return bundle_fault(
+			r, top, ERR_INVALID, "decode bundle: top level must be an object");
 	enum err rc = bundle_check_members(r, top, SPAN_NONE, known, ARRAY_LEN(known));
 	if (rc != OK)
 		return rc;

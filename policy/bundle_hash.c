@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The canonical form of the typed bundle and its hash (nomos-policy.md 1.7, 1.8): members sorted, empty lists and maps
- * left out, rules in file order. Comments, key order and YAML or JSON make no difference. Also the copies of
- * obligation values that it covers. Runs on the thread that loads.
+ * The canonical form of the typed bundle and its hash (nomos-policy.md 1.7, 1.8): members sorted,
+ * empty lists and maps left out, rules in file order. Comments, key order and YAML or JSON make no
+ * difference. Also the copies of obligation values that it covers. Runs on the thread that loads.
  */
 #include "bundle.h"
 
@@ -17,16 +17,15 @@
 static struct json *clone(const struct bundle_reader *r, const struct json *v, unsigned depth);
 
 static bool
-clone_children(const struct bundle_reader *r, const struct json *v, struct json *copy,
-	unsigned depth)
+clone_children(
+	const struct bundle_reader *r, const struct json *v, struct json *copy, unsigned depth)
 {
 	for (const struct json *m = v->first; m != NULL; m = m->next) {
 		struct json *c = clone(r, m, depth + 1);
 		if (c == NULL)
 			return false;
-		bool ok = v->type == JSON_OBJECT
-			? json_add_member(r->arena, copy, m->name, c)
-			: json_add_element(r->arena, copy, c);
+		bool ok = v->type == JSON_OBJECT ? json_add_member(r->arena, copy, m->name, c)
+						 : json_add_element(r->arena, copy, c);
 		if (!ok) {
 			(void)bundle_full(r);
 			return false;

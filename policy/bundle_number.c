@@ -1,10 +1,11 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a number of an obligation enters the bundle hash (nomos-policy.md 1.8). The reference decodes JSON numbers to
- * float64 and prints them again with Go's encoding/json: shortest digits that read back the same, plain
- * notation for 1e-6 <= |x| < 1e21, else exponent notation with a sign, and without the zero of "e-09"; 1e21 becomes
- * "1e+21". YAML integers that fit int64 or uint64 stay integers, other YAML numbers take the same way as JSON's. Matched:
- * all finite float64. Refused: what is out of float64's range, infinities, not-a-number. Pure; any thread.
+ * How a number of an obligation enters the bundle hash (nomos-policy.md 1.8). The reference decodes
+ * JSON numbers to float64 and prints them again with Go's encoding/json: shortest digits that read
+ * back the same, plain notation for 1e-6 <= |x| < 1e21, else exponent notation with a sign, and
+ * without the zero of "e-09"; 1e21 becomes "1e+21". YAML integers that fit int64 or uint64 stay
+ * integers, other YAML numbers take the same way as JSON's. Matched: all finite float64. Refused:
+ * what is out of float64's range, infinities, not-a-number. Pure; any thread.
  */
 #include "bundle.h"
 
@@ -60,8 +61,8 @@ print_exponent(struct arena *a, const struct decimal *d)
 	if (exponent < 0)
 		return arena_printf(a, "%s%c%s%.*se-%d", sign, d->digits[0], d->n > 1 ? "." : "",
 			d->n - 1, d->digits + 1, -exponent);
-	return arena_printf(a, "%s%c%s%.*se+%02d", sign, d->digits[0], d->n > 1 ? "." : "", d->n - 1,
-		d->digits + 1, exponent);
+	return arena_printf(a, "%s%c%s%.*se+%02d", sign, d->digits[0], d->n > 1 ? "." : "",
+		d->n - 1, d->digits + 1, exponent);
 }
 
 static struct span
@@ -74,8 +75,8 @@ print_plain(struct arena *a, const struct decimal *d)
 		return arena_printf(a, "%s0.%.*s%.*s", sign, -d->point, zeros, d->n, d->digits);
 	if (d->point >= d->n)
 		return arena_printf(a, "%s%.*s%.*s", sign, d->n, d->digits, d->point - d->n, zeros);
-	return arena_printf(a, "%s%.*s.%.*s", sign, d->point, d->digits, d->n - d->point,
-		d->digits + d->point);
+	return arena_printf(
+		a, "%s%.*s.%.*s", sign, d->point, d->digits, d->n - d->point, d->digits + d->point);
 }
 
 static struct span

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * One rule object: types, then the checks of nomos-policy.md 1.6 in their order, then compilation and lint. Nulls are
- * refused wherever a rule is typed: a null list would otherwise mean "anybody". Runs on the thread that loads.
+ * One rule object: types, then the checks of nomos-policy.md 1.6 in their order, then compilation
+ * and lint. Nulls are refused wherever a rule is typed: a null list would otherwise mean "anybody".
+ * Runs on the thread that loads.
  */
 #include "bundle.h"
 
@@ -42,8 +43,8 @@ parse_list(const struct bundle_reader *r, const struct json *v, const char *what
 }
 
 static enum err
-parse_optional_text(const struct bundle_reader *r, const struct json *rule, const char *name,
-	struct span *out)
+parse_optional_text(
+	const struct bundle_reader *r, const struct json *rule, const char *name, struct span *out)
 {
 	const struct json *v = json_find_cstr(rule, name);
 
@@ -103,7 +104,8 @@ parse_exec_match(const struct bundle_reader *r, const struct json *rule, struct 
 		return OK;
 	if (list->type != JSON_ARRAY)
 		return bundle_fault(r, list, ERR_INVALID,
-			"decode bundle: exec_match.argv_patterns must be a list of lists of strings");
+			"decode bundle: exec_match.argv_patterns must be a list of lists of "
+			"strings");
 	return list->n > 0 ? parse_patterns(r, list, out) : OK;
 }
 
@@ -111,8 +113,8 @@ parse_exec_match(const struct bundle_reader *r, const struct json *rule, struct 
 static enum err
 decode(const struct bundle_reader *r, const struct json *v, struct rule *out, struct span *decision)
 {
-	static const char *const known[] = {"id", "action_type", "resource", "decision", "principals",
-		"agents", "environments", "risk_flags", "exec_match", "obligations"};
+	static const char *const known[] = {"id", "action_type", "resource", "decision",
+		"principals", "agents", "environments", "risk_flags", "exec_match", "obligations"};
 	static const char *const who[RULE_WHO__MAX] = {"principals", "agents", "environments"};
 
 	enum err rc = bundle_check_members(r, v, SPAN_NONE, known, ARRAY_LEN(known));
@@ -169,12 +171,15 @@ check_exec_match(const struct bundle_reader *r, const struct json *v, const stru
 
 	if (!rule->has_exec_match)
 		return OK;
-	if (!span_eq_cstr(rule->action_type, "process.exec") && !span_eq_cstr(rule->action_type, "*"))
+	if (!span_eq_cstr(rule->action_type, "process.exec") &&
+		!span_eq_cstr(rule->action_type, "*"))
 		return bundle_fault(r, at, ERR_INVALID,
-			"rule %.*s exec_match requires action_type process.exec or *", SPAN_ARG(id));
+			"rule %.*s exec_match requires action_type process.exec or *",
+			SPAN_ARG(id));
 	if (json_find_cstr(json_find_cstr(v, "obligations"), "exec_allowlist") != NULL)
 		return bundle_fault(r, at, ERR_INVALID,
-			"rule %.*s must not declare both exec_match and exec_allowlist", SPAN_ARG(id));
+			"rule %.*s must not declare both exec_match and exec_allowlist",
+			SPAN_ARG(id));
 	if (rule->n_patterns == 0)
 		return bundle_fault(r, at, ERR_INVALID,
 			"rule %.*s exec_match.argv_patterns is required", SPAN_ARG(id));
@@ -187,7 +192,8 @@ check_exec_match(const struct bundle_reader *r, const struct json *v, const stru
 		for (uint32_t j = 0; j < tokens->n; j++) {
 			if (tokens->v[j].n == 0)
 				return bundle_fault(r, at, ERR_INVALID,
-					"rule %.*s exec_match.argv_patterns[%u][%u] must not be empty",
+					"rule %.*s exec_match.argv_patterns[%u][%u] must not be "
+					"empty",
 					SPAN_ARG(id), i, j);
 		}
 	}

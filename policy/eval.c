@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The decision (nomos-policy.md 2.7): a pure function of policy, action and identity. It must never allow by
- * accident: whatever cannot be tested does not match, and an arena that is full yields a deny. Any thread.
+ * The decision (nomos-policy.md 2.7): a pure function of policy, action and identity. It must never
+ * allow by accident: whatever cannot be tested does not match, and an arena that is full yields a
+ * deny. Any thread.
  */
 #include "eval.h"
 
@@ -189,16 +190,16 @@ eval_decide(const struct eval_classes *m, const struct action *action, struct ar
 	if (is_exec_conflict(m, action))
 		return decide_conflict(m, a, out);
 	if (m->n[VERDICT_REQUIRE_APPROVAL] > 0)
-		return decide_class(m, VERDICT_REQUIRE_APPROVAL, REASON_REQUIRE_APPROVAL_BY_RULE, a,
-			out);
+		return decide_class(
+			m, VERDICT_REQUIRE_APPROVAL, REASON_REQUIRE_APPROVAL_BY_RULE, a, out);
 	if (m->n[VERDICT_ALLOW] > 0)
 		return decide_class(m, VERDICT_ALLOW, REASON_ALLOW_BY_RULE, a, out);
 	return true;
 }
 
 enum err
-policy_eval(const struct policy *p, const struct action *action, struct arena *a,
-	struct decision *out)
+policy_eval(
+	const struct policy *p, const struct action *action, struct arena *a, struct decision *out)
 {
 	struct eval_classes m;
 

@@ -1,9 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Explanations (nomos-policy.md 3, nomos-http.md 1.5). They come from the same matches as the decision and change
- * nothing. The members are rows of a table, so the two forms differ in their order only. The provenance keys are
- * rule_id, decision and bundle_source, as the reference documents them, not the capitalised ones that it sends.
- * Pure; any thread.
+ * Explanations (nomos-policy.md 3, nomos-http.md 1.5). They come from the same matches as the
+ * decision and change nothing. The members are rows of a table, so the two forms differ in their
+ * order only. The provenance keys are rule_id, decision and bundle_source, as the reference
+ * documents them, not the capitalised ones that it sends. Pure; any thread.
  */
 #include "explain.h"
 
@@ -115,7 +115,8 @@ static bool
 has_matches(const struct explanation *x)
 {
 	return x->matches.n[VERDICT_DENY] + x->matches.n[VERDICT_REQUIRE_APPROVAL] +
-		x->matches.n[VERDICT_ALLOW] > 0;
+		       x->matches.n[VERDICT_ALLOW] >
+	       0;
 }
 
 static void
@@ -179,9 +180,10 @@ put_deny_rule(const struct explanation *x, const struct rule *r, struct buf *b)
 	buf_add_char(b, '{');
 	if (has_sources(x))
 		put_bundle_source(x, r, b);
-	BUF_ADD_LIT(b, "\"matched_conditions\":{\"action_type\":true,\"agent\":true,\"environment\":true,"
-		       "\"exec_match\":true,\"principal\":true,\"resource\":true,\"risk_flags\":true},"
-		       "\"reason_code\":\"deny_by_rule\",\"rule_id\":");
+	BUF_ADD_LIT(b,
+		"\"matched_conditions\":{\"action_type\":true,\"agent\":true,\"environment\":true,"
+		"\"exec_match\":true,\"principal\":true,\"resource\":true,\"risk_flags\":true},"
+		"\"reason_code\":\"deny_by_rule\",\"rule_id\":");
 	json_quote(b, r->id);
 	buf_add_char(b, '}');
 }
@@ -238,7 +240,8 @@ put_near(const struct explanation *x, struct buf *b)
 			verdict_name(m->rule->verdict));
 		json_quote(b, buf_span(&detail));
 		b->failed = b->failed || buf_failed(&detail);
-		buf_printf(b, ",\"failed_condition\":\"%s\",\"rule_id\":", rule_outcome_name(m->outcome));
+		buf_printf(b,
+			",\"failed_condition\":\"%s\",\"rule_id\":", rule_outcome_name(m->outcome));
 		json_quote(b, m->rule->id);
 		buf_add_char(b, '}');
 	}
@@ -278,8 +281,8 @@ has_exec(const struct explanation *x)
 static void
 put_exec(const struct explanation *x, struct buf *b)
 {
-	static const char *const classes[2][2] = {{"none", "legacy_prefix_allowlist"},
-		{"argv_pattern_match", "mixed_exec_models"}};
+	static const char *const classes[2][2] = {
+		{"none", "legacy_prefix_allowlist"}, {"argv_pattern_match", "mixed_exec_models"}};
 	static const char *const hints[2][2] = {{"policy_only", "legacy_exec_allowlist_fallback"},
 		{"derived_exec_constraints", "conflict"}};
 	bool has_match = false;
@@ -353,7 +356,10 @@ put_members(const struct explanation *x, const struct member *members, size_t n,
 	buf_add_char(b, '}');
 }
 
-/* What would apply: the approval's obligations, else those of the ALLOW rules, also when a DENY outweighs them. */
+/*
+ * What would apply: the approval's obligations, else those of the ALLOW rules, also when a DENY
+ * outweighs them.
+ */
 static bool
 preview(struct explanation *x)
 {
@@ -375,7 +381,8 @@ policy_explain(const struct policy *p, const struct action *action, struct arena
 	OBJ_CHECK(p, POLICY_MAGIC);
 	if (!eval_match(p, action, a, &x.matches) ||
 		!eval_decide(&x.matches, action, a, &x.decision) || !preview(&x))
-		return ERR(ei, ERR_TOO_LARGE, "the explanation does not fit into the request's memory");
+		return ERR(ei, ERR_TOO_LARGE,
+			"the explanation does not fit into the request's memory");
 	if (options->with_near_misses || has_change(&x))
 		explain_find_near(&x);
 	if (options->with_exec_authorization)

@@ -1,5 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of an explanation share: the decision, its matches, and the rules that nearly matched. */
+/*
+ * What the parts of an explanation share: the decision, its matches, and the rules that nearly
+ * matched.
+ */
 #ifndef POLICY_EXPLAIN_H
 #define POLICY_EXPLAIN_H
 
@@ -33,7 +36,10 @@ struct explanation {
 	size_t n_near;
 };
 
-/* Fills near: of a DENY the rules that would have permitted it, else all. Allocates nothing; linear in the rules. */
+/*
+ * Fills near: of a DENY the rules that would have permitted it, else all. Allocates nothing; linear
+ * in the rules.
+ */
 void explain_find_near(struct explanation *x);
 /* Why that rule does not match, as a sentence without parameter values. */
 void explain_put_detail(const struct explanation *x, const struct near_miss *m, struct buf *b);

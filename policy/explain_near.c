@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rules that nearly matched: the first condition of each that fails, ranked by how far it got. It tells what a rule
- * asks for, never whom else it names and never a parameter's value. Pure; any thread.
+ * Rules that nearly matched: the first condition of each that fails, ranked by how far it got. It
+ * tells what a rule asks for, never whom else it names and never a parameter's value. Pure; any
+ * thread.
  */
 #include "explain.h"
 
@@ -68,7 +69,8 @@ is_nearer(const struct near_miss *a, const struct near_miss *b)
 	if (a->progress != b->progress)
 		return a->progress > b->progress;
 	if (a->rule->verdict != b->rule->verdict)
-		return a->rule->verdict > b->rule->verdict; /* an ALLOW helps more than an approval */
+		return a->rule->verdict >
+		       b->rule->verdict; /* an ALLOW helps more than an approval */
 	return span_cmp(a->rule->id, b->rule->id) < 0;
 }
 

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two sentences of an explanation: what the caller can do, and the smallest change that would turn the decision.
- * The change is drawn from the rules: from the one that denies, or from the one that came nearest. Pure; any thread.
+ * The two sentences of an explanation: what the caller can do, and the smallest change that would
+ * turn the decision. The change is drawn from the rules: from the one that denies, or from the one
+ * that came nearest. Pure; any thread.
  */
 #include "explain.h"
 
@@ -83,13 +84,15 @@ void
 explain_put_change(const struct explanation *x, struct buf *b)
 {
 	if (x->decision.verdict == VERDICT_REQUIRE_APPROVAL) {
-		buf_add_cstr(b, "Get it approved and send it again with the approval id; asked for by rule ");
+		buf_add_cstr(b, "Get it approved and send it again with the approval id; asked for "
+				"by rule ");
 		put_ids(b, &x->decision);
 		buf_add_char(b, '.');
 	} else if (x->decision.reason == REASON_DENY_BY_RULE) {
 		put_denied_change(x, b);
 	} else if (x->decision.reason == REASON_DENY_BY_EXEC_MODEL_CONFLICT) {
-		buf_add_cstr(b, "Use exec_match instead of the obligation exec_allowlist in all of the rules ");
+		buf_add_cstr(b, "Use exec_match instead of the obligation exec_allowlist in all of "
+				"the rules ");
 		put_ids(b, &x->decision);
 		buf_add_char(b, '.');
 	} else {

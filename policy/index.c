@@ -65,8 +65,8 @@ index_resolve(const struct index *ix, const struct action *action)
 static const struct index_group *
 find_group(const struct index *ix, struct span action_type)
 {
-	uint32_t at = (uint32_t)index_mix(0, index_hash(INDEX_HASH_START, action_type)) &
-		ix->groups_mask;
+	uint32_t at =
+		(uint32_t)index_mix(0, index_hash(INDEX_HASH_START, action_type)) & ix->groups_mask;
 
 	while (ix->groups[at] != NULL) {
 		if (span_eq(ix->groups[at]->action_type, action_type))
@@ -101,8 +101,8 @@ find_slot(const struct index_group *g, uint64_t key)
 }
 
 static bool
-visit_group(const struct index_group *g, const struct index_parts *parts, index_visit_fn fn,
-	void *arg)
+visit_group(
+	const struct index_group *g, const struct index_parts *parts, index_visit_fn fn, void *arg)
 {
 	for (uint32_t i = 0; i < g->n_shapes; i++) {
 		const struct index_shape *shape = &g->shapes[i];
@@ -132,8 +132,8 @@ index_each(const struct index *ix, const struct rule_query *q, index_visit_fn fn
 	if (action->kind == ACTION_PROCESS_EXEC && action->params_err == OK) {
 		for (; parts.n_argv < INDEX_ARGV_MAX && parts.n_argv < action->params.n_argv;
 			parts.n_argv++)
-			parts.argv[parts.n_argv + 1] = index_hash_token(parts.argv[parts.n_argv],
-				action->params.argv[parts.n_argv]);
+			parts.argv[parts.n_argv + 1] = index_hash_token(
+				parts.argv[parts.n_argv], action->params.argv[parts.n_argv]);
 	}
 	for (int w = 0; w < RULE_WHO__MAX; w++)
 		parts.who[w] = q->who[w];

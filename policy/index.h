@@ -1,10 +1,11 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds the rules that may match an action without looking at the others. Rules are grouped by action type; inside a
- * group each rule has a shape: how many leading segments of its resource are literal, whether the last segment is,
- * how many leading argv tokens, and which identities it names. All rules of a shape sit in a hash table under
- * the literals themselves, so a lookup costs one probe per shape in use, not per rule (tuple space search). A hash
- * only proposes: every candidate is tested in full, so a collision costs time and nothing else. Immutable; any thread.
+ * Finds the rules that may match an action without looking at the others. Rules are grouped by
+ * action type; inside a group each rule has a shape: how many leading segments of its resource are
+ * literal, whether the last segment is, how many leading argv tokens, and which identities it
+ * names. All rules of a shape sit in a hash table under the literals themselves, so a lookup costs
+ * one probe per shape in use, not per rule (tuple space search). A hash only proposes: every
+ * candidate is tested in full, so a collision costs time and nothing else. Immutable; any thread.
  */
 #ifndef POLICY_INDEX_H
 #define POLICY_INDEX_H
@@ -21,7 +22,10 @@ struct index;
 /* Visits a candidate; false stops the walk. */
 typedef bool (*index_visit_fn)(uint32_t rule, void *arg);
 
-/* Over n rules; also gives their identity lists interned names. NULL when memory is out or the arena full. */
+/*
+ * Over n rules; also gives their identity lists interned names. NULL when memory is out or the
+ * arena full.
+ */
 MUSTCHECK struct index *index_new(struct rule *const *rules, size_t n, struct arena *a);
 /* The query of an action: its identity as interned names. */
 struct rule_query index_resolve(const struct index *ix, const struct action *action);

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Building the index of a policy (index.h). Runs once per load, on the loading thread; what stays is in the policy's
- * arena, the lists it works on are on the heap and go before it returns.
+ * Building the index of a policy (index.h). Runs once per load, on the loading thread; what stays
+ * is in the policy's arena, the lists it works on are on the heap and go before it returns.
  */
 #include "index.h"
 
@@ -31,8 +31,8 @@ struct builder {
 	struct rule *const *rules;
 	struct arena *arena;
 	struct index *ix;
-	struct profile *profile;    /* scratch for one rule */
-	struct entry *entries;      /* of one group */
+	struct profile *profile; /* scratch for one rule */
+	struct entry *entries;   /* of one group */
 	size_t n_entries;
 	size_t size_entries;
 	struct index_shape *shapes; /* of one group */
@@ -167,8 +167,8 @@ static bool
 is_same_shape(const struct index_shape *a, const struct index_shape *b)
 {
 	return a->depth == b->depth && a->n_argv == b->n_argv && a->has_tail == b->has_tail &&
-		a->has_name[0] == b->has_name[0] && a->has_name[1] == b->has_name[1] &&
-		a->has_name[2] == b->has_name[2];
+	       a->has_name[0] == b->has_name[0] && a->has_name[1] == b->has_name[1] &&
+	       a->has_name[2] == b->has_name[2];
 }
 
 static void
@@ -257,8 +257,10 @@ finish_group(struct builder *b, struct span action_type)
 
 	if (g == NULL || shapes == NULL)
 		return NULL;
-	*g = (struct index_group){.action_type = action_type, .shapes = shapes,
-		.n_shapes = b->n_shapes, .mask = size - 1};
+	*g = (struct index_group){.action_type = action_type,
+		.shapes = shapes,
+		.n_shapes = b->n_shapes,
+		.mask = size - 1};
 	memcpy(shapes, b->shapes, b->n_shapes * sizeof(*shapes));
 	g->slots = ARENA_ARRAY(b->arena, struct index_slot, size);
 	g->rules = ARENA_ARRAY(b->arena, uint32_t, b->n_entries);
@@ -269,8 +271,8 @@ finish_group(struct builder *b, struct span action_type)
 		size_t to = from;
 		for (; to < b->n_entries && b->entries[to].key == b->entries[from].key; to++)
 			g->rules[to] = b->entries[to].rule;
-		put_slot(g, (struct index_slot){b->entries[from].key, (uint32_t)from,
-				    (uint32_t)(to - from)});
+		put_slot(g, (struct index_slot){
+				    b->entries[from].key, (uint32_t)from, (uint32_t)(to - from)});
 		from = to;
 	}
 	return g;
@@ -306,7 +308,7 @@ put_group(struct index *ix, struct index_group *g)
 		return;
 	}
 	uint32_t at = (uint32_t)index_mix(0, index_hash(INDEX_HASH_START, g->action_type)) &
-		ix->groups_mask;
+		      ix->groups_mask;
 	while (ix->groups[at] != NULL)
 		at = (at + 1) & ix->groups_mask;
 	ix->groups[at] = g;
@@ -357,7 +359,7 @@ index_new(struct rule *const *rules, size_t n, struct arena *a)
 	b.profile = mem_zalloc(1, sizeof(*b.profile));
 	b.shapes = mem_zalloc(SHAPES_MAX, sizeof(*b.shapes));
 	bool ok = members != NULL && b.profile != NULL && b.shapes != NULL &&
-		build_groups(&b, members, n);
+		  build_groups(&b, members, n);
 	mem_free(b.entries);
 	mem_free(b.shapes);
 	mem_free(b.profile);

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Interned identity names: each text that an identity list of the policy mentions gets a number, so that testing a list
- * is a search among integers. Written during the load, read-only from then on; any thread may look up.
+ * Interned identity names: each text that an identity list of the policy mentions gets a number, so
+ * that testing a list is a search among integers. Written during the load, read-only from then on;
+ * any thread may look up.
  */
 #include "index.h"
 

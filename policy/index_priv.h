@@ -10,15 +10,18 @@
 #include "base/span.h"
 #include "index.h"
 
-/* Leading literal segments and tokens that take part in a key. More only sharpens what is sharp already. */
+/*
+ * Leading literal segments and tokens that take part in a key. More only sharpens what is sharp
+ * already.
+ */
 #define INDEX_DEPTH_MAX 12
 #define INDEX_ARGV_MAX 2
 
 /* Which literals a key is made of. */
 struct index_shape {
-	uint8_t depth;                  /* segments of the resource */
-	uint8_t n_argv;                 /* tokens */
-	bool has_tail;                  /* last segment of the resource */
+	uint8_t depth;  /* segments of the resource */
+	uint8_t n_argv; /* tokens */
+	bool has_tail;  /* last segment of the resource */
 	bool has_name[RULE_WHO__MAX];
 };
 
@@ -27,7 +30,7 @@ struct index_parts {
 	uint64_t prefix[INDEX_DEPTH_MAX + 1]; /* [d]: the first d segments */
 	uint64_t argv[INDEX_ARGV_MAX + 1];    /* [k]: the first k tokens */
 	uint64_t tail;
-	uint32_t depth;                       /* segments there are, at most INDEX_DEPTH_MAX */
+	uint32_t depth; /* segments there are, at most INDEX_DEPTH_MAX */
 	uint32_t n_argv;
 	uint32_t who[RULE_WHO__MAX];
 };
@@ -58,13 +61,13 @@ struct index {
 	uint32_t n_names;
 	struct index_group **groups; /* open addressing by action type */
 	uint32_t groups_mask;
-	struct index_group *any;  /* rules for "*", or NULL */
-	uint32_t depth_max;       /* deepest shape in use */
+	struct index_group *any; /* rules for "*", or NULL */
+	uint32_t depth_max;      /* deepest shape in use */
 };
 
 /*
- * FNV-1a. The tables hold only what the operator wrote, so keys chosen by an agent cannot fill them; a seed is not
- * needed.
+ * FNV-1a. The tables hold only what the operator wrote, so keys chosen by an agent cannot fill
+ * them; a seed is not needed.
  */
 #define INDEX_HASH_START UINT64_C(0xcbf29ce484222325)
 

@@ -1,11 +1,12 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rules that can never match, and patterns that surely were not meant. Resources are judged in their normal form
- * (nomos-policy.md 4.4), so a pattern outside of it is dead; a dead DENY does nothing in silence.
+ * Rules that can never match, and patterns that surely were not meant. Resources are judged in
+ * their normal form (nomos-policy.md 4.4), so a pattern outside of it is dead; a dead DENY does
+ * nothing in silence.
  *
  * Codes, for the policy guide:
- *   dead_backslash           a backslash in the pattern. An error for DENY and REQUIRE_APPROVAL, a warning for ALLOW
- *   dead_case                upper-case scheme or host; for repo:// and secret:// anything upper-case
+ *   dead_backslash           a backslash in the pattern; an error for DENY and REQUIRE_APPROVAL
+ *   dead_case                upper-case scheme or host; anywhere in repo:// and secret://
  *   dead_default_port        host ends in :80 or :443, which the normal form drops
  *   dead_trailing_slash      a path that ends in "/" below the root
  *   dead_dot_segment         "." or ".." as a segment
@@ -13,9 +14,9 @@
  *   dead_risk_flag           a flag that does not exist, or risk.high_fanout, which is never set
  *   dead_risk_flag_for_type  a flag that actions of this type never have
  *   dead_action_type         neither "*" nor a well-formed action type
- *   exact_length_flag_pattern  an argv pattern that ends in a flag and has no twin that goes on with "**"
- * All but the first stay warnings, since the reference's own example bundle has such a rule and must load.
- * Runs on the thread that loads.
+ *   exact_length_flag_pattern  an argv pattern ends in a flag and no twin goes on with "**"
+ * All but the first stay warnings, since the reference's own example bundle has such a rule and
+ * must load. Runs on the thread that loads.
  */
 #include "lint.h"
 
@@ -51,7 +52,9 @@ split_pattern(struct span pattern, struct span *scheme, struct span *host, struc
 	return true;
 }
 
-/* The code and text of why segments of the path never occur in a normal form; NULL when they may. */
+/*
+ * The code and text of why segments of the path never occur in a normal form; NULL when they may.
+ */
 static const char *
 find_dead_segment(struct span path, bool has_dots, const char **why)
 {
@@ -215,7 +218,8 @@ lint_argv(const struct bundle_reader *r, const struct rule *rule)
 		if (has_twin)
 			continue;
 		enum err rc = bundle_warn(r, rule, NULL, "exact_length_flag_pattern",
-			"argv_patterns[%u] ends in \"%.*s\" and matches only that exact length; add a "
+			"argv_patterns[%u] ends in \"%.*s\" and matches only that exact length; "
+			"add a "
 			"twin that ends in \"**\" to match more arguments",
 			i, SPAN_ARG(last));
 		if (rc != OK)

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Several bundles as one policy (nomos-policy.md 1.10): all rules together, ids unique over all of them, the merged hash,
- * and what replies say about the sources. Roles are labels. Runs on the thread that loads.
+ * Several bundles as one policy (nomos-policy.md 1.10): all rules together, ids unique over all of
+ * them, the merged hash, and what replies say about the sources. Roles are labels. Runs on the
+ * thread that loads.
  */
 #include <stdlib.h>
 
@@ -22,7 +23,8 @@ compare_rules(const void *a, const void *b)
 		return (*x)->place.source < (*y)->place.source ? -1 : 1;
 	if ((*x)->place.line != (*y)->place.line)
 		return (*x)->place.line < (*y)->place.line ? -1 : 1;
-	return ((*x)->place.column > (*y)->place.column) - ((*x)->place.column < (*y)->place.column);
+	return ((*x)->place.column > (*y)->place.column) -
+	       ((*x)->place.column < (*y)->place.column);
 }
 
 static enum err
@@ -33,12 +35,13 @@ refuse_twin(const struct policy *p, const struct rule *first, const struct rule 
 	const struct source *b = &p->sources[second->place.source];
 
 	if (a == b)
-		return ERR(ei, ERR_INVALID, "%.*s:%u:%u: duplicate rule id \"%.*s\"", SPAN_ARG(b->path),
-			second->place.line, second->place.column, SPAN_ARG(second->id));
+		return ERR(ei, ERR_INVALID, "%.*s:%u:%u: duplicate rule id \"%.*s\"",
+			SPAN_ARG(b->path), second->place.line, second->place.column,
+			SPAN_ARG(second->id));
 	return ERR(ei, ERR_INVALID,
-		"%.*s:%u:%u: duplicate rule id \"%.*s\" in bundles %.*s and %.*s", SPAN_ARG(b->path),
-		second->place.line, second->place.column, SPAN_ARG(second->id), SPAN_ARG(a->path),
-		SPAN_ARG(b->path));
+		"%.*s:%u:%u: duplicate rule id \"%.*s\" in bundles %.*s and %.*s",
+		SPAN_ARG(b->path), second->place.line, second->place.column, SPAN_ARG(second->id),
+		SPAN_ARG(a->path), SPAN_ARG(b->path));
 }
 
 enum err

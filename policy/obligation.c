@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of known obligations and the struct that executors read. Numbers and lists were checked when the bundle
- * was loaded, so reading cannot fail but for memory. Pure; any thread.
+ * The table of known obligations and the struct that executors read. Numbers and lists were checked
+ * when the bundle was loaded, so reading cannot fail but for memory. Pure; any thread.
  */
 #include "obligation.h"
 
@@ -32,7 +32,10 @@ obligation_find(struct span key)
 
 #define FOLDED_MAX 64
 
-/* Letters and digits only, in lower case, so that netAllowList and net-allow-list are near to net_allowlist. */
+/*
+ * Letters and digits only, in lower case, so that netAllowList and net-allow-list are near to
+ * net_allowlist.
+ */
 static struct span
 fold(struct span s, char out[FOLDED_MAX])
 {
@@ -60,7 +63,10 @@ obligation_find_nearest(struct span key)
 	if (key.n > FOLDED_MAX)
 		return NULL;
 	for (int i = 0; i < OBLIGATION__MAX; i++) {
-		/* Carried keys are short words; nothing is lost when a neighbour of theirs is carried too. */
+		/*
+		 * Carried keys are short words; nothing is lost when a neighbour of theirs is
+		 * carried too.
+		 */
 		if (obligation_rows[i].kind == KIND_CARRIED)
 			continue;
 		struct span w = fold(span_cstr(obligation_rows[i].key), known);
@@ -112,7 +118,9 @@ obligation_read_sandbox(const struct json *v)
 	return mode;
 }
 
-/* A value that does not fit counts as the least one, which is the strictest for every integer here. */
+/*
+ * A value that does not fit counts as the least one, which is the strictest for every integer here.
+ */
 static int64_t
 read_int(const struct json *v, const struct obligation_row *row)
 {
@@ -138,9 +146,6 @@ read_member(enum obligation_id id, const struct json *v, struct obligations *out
 		break;
 	case OBLIGATION_APPROVERS:
 		out->approvers = v;
-		break;
-	case OBLIGATION_CREDENTIAL_LEASE_IDS:
-		out->credential_lease_ids = v;
 		break;
 	case OBLIGATION_EXEC_ALLOWLIST:
 		out->exec_allowlist = v;
@@ -169,6 +174,7 @@ read_member(enum obligation_id id, const struct json *v, struct obligations *out
 		out->sandbox_mode = obligation_read_sandbox(v);
 		break;
 	case OBLIGATION_BREAKGLASS:
+	case OBLIGATION_CREDENTIAL_LEASE_IDS: /* obligation_read sorts it */
 	case OBLIGATION_PUBLISH_CHANNEL:
 	case OBLIGATION_REASON:
 	case OBLIGATION__MAX:
@@ -190,26 +196,20 @@ argv_of(const struct rule_list *tokens, struct arena *a)
 }
 
 struct json *
-obligation_derive(const struct rule *const *rules, size_t n, struct arena *a)
+obligation_derive(const struct rule *rule, struct arena *a)
 {
 	struct json *object = json_new(a, JSON_OBJECT);
 	struct json *list = json_new(a, JSON_ARRAY);
-	size_t total = 0;
-	size_t n_argv = 0;
+	const struct json **argv = ARENA_ARRAY(a, const struct json *, rule->n_patterns + 1u);
 
-	for (size_t i = 0; i < n; i++)
-		total += rules[i]->n_patterns;
-	const struct json **argv = ARENA_ARRAY(a, const struct json *, total + 1);
 	if (object == NULL || list == NULL || argv == NULL)
 		return NULL;
-	for (size_t i = 0; i < n; i++) {
-		for (uint32_t k = 0; k < rules[i]->n_patterns; k++) {
-			argv[n_argv] = argv_of(&rules[i]->patterns[k].tokens, a);
-			if (argv[n_argv++] == NULL)
-				return NULL;
-		}
+	for (uint32_t i = 0; i < rule->n_patterns; i++) {
+		argv[i] = argv_of(&rule->patterns[i].tokens, a);
+		if (argv[i] == NULL)
+			return NULL;
 	}
-	if (!value_add_argv_sorted(list, argv, n_argv, a) ||
+	if (!value_add_argv_sorted(list, argv, rule->n_patterns, a) ||
 		!json_add_member(a, object, SPAN_LIT("argv_patterns"), list))
 		return NULL;
 	return object;
@@ -232,6 +232,8 @@ obligation_read(const struct json *map, struct arena *a, struct obligations *out
 		enum obligation_id id = obligation_find(m->name);
 		if (id != OBLIGATION__MAX)
 			read_member(id, m, out);
+		if (id == OBLIGATION_CREDENTIAL_LEASE_IDS)
+			out->credential_lease_ids = value_intersect(&m, 1, a);
 	}
-	return true;
+	return !arena_failed(a);
 }

@@ -1,20 +1,23 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Obligations: what an answer carries besides its verdict. Typed when the bundle is loaded, joined by the most
- * restrictive value when several rules match.
+ * Obligations: what an answer carries besides its verdict. Typed when the bundle is loaded, joined
+ * by the most restrictive value when several rules match.
  *
  * Joins, for the policy guide. A key that one rule states and another leaves out counts as stated.
- *   output_max_*, http_redirect_hop_limit, approval_max_uses, approval_ttl_seconds   the least
- *   sandbox_mode                            the strongest of none < local < container
- *   net_allowlist, credential_lease_ids     what is in every stated list; it may end up empty, which permits nothing
- *   exec_allowlist                          the argv prefixes that satisfy every stated list
- *   http_redirects                          true only when each rule that states it says true (AND)
- *   approval_scope_class                    kept only when every matched approval rule asks for the same class
- *   approvers                               members are conditions that hold together: lists are intersected, min is the greatest
- *   exec_constraints                        derived: the union of the argv patterns of the matched exec_match rules of the
- *                                           winning class (of the ALLOW rules when an approval class has none), sorted;
- *                                           written by hand: the patterns that every stated list has
- *   others                                  equal values stay; different values become a sorted list
+ *   output_max_*, http_redirect_hop_limit, approval_max_uses, approval_ttl_seconds
+ *                         the least
+ *   sandbox_mode          the strongest of none < local < container
+ *   net_allowlist, credential_lease_ids
+ *                         what is in every stated list; it may end up empty: nothing is permitted
+ *   exec_allowlist        the argv prefixes that satisfy every stated list
+ *   http_redirects        true only when each rule that states it says true (AND)
+ *   approval_scope_class  kept only when every matched approval rule asks for the same class
+ *   approvers             members are conditions that hold together: lists are intersected, min is
+ *                         the greatest
+ *   exec_constraints      derived: the union of the argv patterns of the matched exec_match rules of
+ *                         the winning class (of the ALLOW rules when an approval class has none),
+ *                         sorted; written by hand: the patterns that every stated list has
+ *   others                equal values stay; different values become a sorted list
  */
 #ifndef POLICY_OBLIGATION_H
 #define POLICY_OBLIGATION_H
@@ -67,17 +70,20 @@ const char *obligation_sandbox_name(enum sandbox_mode mode);
 enum sandbox_mode obligation_read_sandbox(const struct json *v);
 
 /*
- * Checks the member "obligations" (NULL: absent) and sets written, map, obligations and has_exec_allowlist of the rule.
- * Called before rule_compile: the argv patterns have been read. ERR_INVALID with the place, ERR_TOO_LARGE.
+ * Checks the member "obligations" (NULL: absent) and sets written, map, obligations and
+ * has_exec_allowlist of the rule. Called before rule_compile: the argv patterns have been read.
+ * ERR_INVALID with the place, ERR_TOO_LARGE.
  */
-MUSTCHECK enum err obligation_parse(const struct bundle_reader *r, const struct json *v,
-	struct rule *rule);
+MUSTCHECK enum err obligation_parse(
+	const struct bundle_reader *r, const struct json *v, struct rule *rule);
 
 /* Fills *out from a checked map (NULL: empty). False when the arena is full. */
 MUSTCHECK bool obligation_read(const struct json *map, struct arena *a, struct obligations *out);
 
-/* The object {"argv_patterns": [...]}: union of the patterns of those rules that have exec_match, sorted. */
-MUSTCHECK struct json *obligation_derive(const struct rule *const *rules, size_t n, struct arena *a);
+/*
+ * The object {"argv_patterns": [...]} of one rule with exec_match: its patterns, sorted, each once.
+ */
+MUSTCHECK struct json *obligation_derive(const struct rule *rule, struct arena *a);
 
 /* The winning rules and, for an approval, the ALLOW rules that match as well. Ascending by id. */
 struct obligation_input {
@@ -88,7 +94,7 @@ struct obligation_input {
 };
 
 /* Joins. *out is the empty set of obligations when the arena is full, and false is returned. */
-MUSTCHECK bool obligation_join(const struct obligation_input *in, struct arena *a,
-	struct obligations *out);
+MUSTCHECK bool obligation_join(
+	const struct obligation_input *in, struct arena *a, struct obligations *out);
 
 #endif

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The types of a rule's obligations. A value that an executor could not read is an error of the load, since an
- * obligation that is dropped in silence is a limit that does not exist. Runs on the thread that loads.
+ * The types of a rule's obligations. A value that an executor could not read is an error of the
+ * load, since an obligation that is dropped in silence is a limit that does not exist. Runs on the
+ * thread that loads.
  */
 #include "obligation.h"
 
@@ -10,7 +11,8 @@
 #include "base/arena.h"
 
 static enum err
-fault(const struct bundle_reader *r, const struct rule *rule, const struct json *v, const char *must)
+fault(const struct bundle_reader *r, const struct rule *rule, const struct json *v,
+	const char *must)
 {
 	struct span id = span_of(rule->id.p, rule->id.n < 64 ? rule->id.n : 64);
 
@@ -64,7 +66,8 @@ check_sandbox(const struct bundle_reader *r, const struct rule *rule, const stru
 		if (span_eq_cstr(e->text, obligation_sandbox_name(mode)))
 			continue;
 		enum err rc = bundle_warn(r, rule, v, "sandbox_mode_alias",
-			"sandbox_mode \"%.*s\" is no mode; it counts as \"local\"", SPAN_ARG(e->text));
+			"sandbox_mode \"%.*s\" is no mode; it counts as \"local\"",
+			SPAN_ARG(e->text));
 		if (rc != OK)
 			return rc;
 	}
@@ -77,15 +80,17 @@ check_constraints(const struct bundle_reader *r, const struct rule *rule, const 
 	const struct json *list = json_find_cstr(v, "argv_patterns");
 
 	if (list == NULL || v->n != 1 || list->n == 0 || !is_argv_list(list))
-		return fault(r, rule, v, "an object with argv_patterns, a list of lists of strings");
+		return fault(
+			r, rule, v, "an object with argv_patterns, a list of lists of strings");
 	return OK;
 }
 
 static enum err
 check_approvers(const struct bundle_reader *r, const struct rule *rule, const struct json *v)
 {
-	static const char *const must = "an object of principals, roles, groups (lists of strings) and "
-					"min (1 to 100)";
+	static const char *const must =
+		"an object of principals, roles, groups (lists of strings) and "
+		"min (1 to 100)";
 	int64_t min;
 
 	if (v->type != JSON_OBJECT || v->n == 0)
@@ -158,13 +163,14 @@ check_unknown(const struct bundle_reader *r, const struct rule *rule, const stru
 
 	if (nearest != NULL)
 		return bundle_fault(r, v, ERR_INVALID,
-			"rule %.*s unknown obligation \"%.*s\" (did you mean \"%s\"?)", SPAN_ARG(id),
-			SPAN_ARG(key), nearest);
+			"rule %.*s unknown obligation \"%.*s\" (did you mean \"%s\"?)",
+			SPAN_ARG(id), SPAN_ARG(key), nearest);
 	if (r->options->strict_obligations)
 		return bundle_fault(r, v, ERR_INVALID, "rule %.*s unknown obligation \"%.*s\"",
 			SPAN_ARG(id), SPAN_ARG(key));
 	return bundle_warn(r, rule, v, "unknown_obligation",
-		"obligation \"%.*s\" is carried to the answer but nothing enforces it", SPAN_ARG(key));
+		"obligation \"%.*s\" is carried to the answer but nothing enforces it",
+		SPAN_ARG(key));
 }
 
 static enum err
@@ -184,15 +190,20 @@ check_map(const struct bundle_reader *r, const struct rule *rule, const struct j
 static enum err
 check_missing(const struct bundle_reader *r, const struct rule *rule)
 {
-	if (rule->verdict != VERDICT_ALLOW || !span_eq_cstr(rule->action_type, "net.http_request") ||
+	if (rule->verdict != VERDICT_ALLOW ||
+		!span_eq_cstr(rule->action_type, "net.http_request") ||
 		json_find_cstr(rule->written, "net_allowlist") != NULL)
 		return OK;
 	return bundle_warn(r, rule, NULL, "net_allowlist_missing",
-		"without the obligation net_allowlist every request that this rule allows is turned down "
+		"without the obligation net_allowlist every request that this rule allows is "
+		"turned down "
 		"at execution");
 }
 
-/* Strict mode: the legacy allowlist is refused where it could authorise a command (nomos-policy.md 1.10). */
+/*
+ * Strict mode: the legacy allowlist is refused where it could authorise a command (nomos-policy.md
+ * 1.10).
+ */
 static enum err
 check_exec_mode(const struct bundle_reader *r, const struct rule *rule)
 {
@@ -208,17 +219,17 @@ check_exec_mode(const struct bundle_reader *r, const struct rule *rule)
 		SPAN_ARG(id));
 }
 
-/* The map that counts: what is written, with exec_constraints derived from the rule's own patterns. */
+/*
+ * The map that counts: what is written, with exec_constraints derived from the rule's own patterns.
+ */
 static bool
 make_map(const struct bundle_reader *r, struct rule *rule)
 {
-	const struct rule *self = rule;
-
 	rule->map = rule->written;
 	if (!rule->has_exec_match || rule->verdict == VERDICT_DENY)
 		return true;
 	struct json *map = json_new(r->arena, JSON_OBJECT);
-	struct json *derived = obligation_derive(&self, 1, r->arena);
+	struct json *derived = obligation_derive(rule, r->arena);
 	if (map == NULL || derived == NULL)
 		return false;
 	for (const struct json *m = rule->written != NULL ? rule->written->first : NULL; m != NULL;
@@ -244,7 +255,8 @@ obligation_parse(const struct bundle_reader *r, const struct json *v, struct rul
 
 	if (v != NULL && v->type != JSON_OBJECT)
 		return bundle_fault(r, v, ERR_INVALID,
-			"decode bundle: obligations must be an object, not %s", json_type_name(v->type));
+			"decode bundle: obligations must be an object, not %s",
+			json_type_name(v->type));
 	if (v != NULL && v->n > 0) {
 		struct json *copy = bundle_clone_value(r, v);
 		if (copy == NULL)
@@ -257,7 +269,8 @@ obligation_parse(const struct bundle_reader *r, const struct json *v, struct rul
 		rc = check_missing(r, rule);
 	if (rc == OK)
 		rc = check_exec_mode(r, rule);
-	if (rc == OK && (!make_map(r, rule) || !obligation_read(rule->map, r->arena, &rule->obligations)))
+	if (rc == OK &&
+		(!make_map(r, rule) || !obligation_read(rule->map, r->arena, &rule->obligations)))
 		rc = bundle_full(r);
 	return rc;
 }

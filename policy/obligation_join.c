@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Joins the obligations of several rules by the most restrictive value (obligation.h). The order of the rules makes
- * no difference. It allocates in the request's arena only. Pure; any thread.
+ * Joins the obligations of several rules by the most restrictive value (obligation.h). The order of
+ * the rules makes no difference. It allocates in the request's arena only. Pure; any thread.
  */
 #include "obligation.h"
 
@@ -53,19 +53,26 @@ collect(struct join *j, const struct rule *const *rules, size_t n, bool is_winne
 	}
 }
 
-static bool
-has_exec_match(const struct rule *const *rules, size_t n)
+/*
+ * What was derived of those rules that have exec_match. *n_out is their number; NULL when the arena
+ * is full.
+ */
+static const struct json **
+find_derived(const struct rule *const *rules, size_t n, struct arena *a, size_t *n_out)
 {
-	for (size_t i = 0; i < n; i++) {
+	const struct json **v = ARENA_ARRAY(a, const struct json *, n + 1);
+
+	*n_out = 0;
+	for (size_t i = 0; i < n && v != NULL; i++) {
 		if (rules[i]->has_exec_match)
-			return true;
+			v[(*n_out)++] = json_find_cstr(rules[i]->map, "exec_constraints");
 	}
-	return false;
+	return v;
 }
 
 /*
- * Every approval rule must ask for the class: one that does not wants a person to see each action. What an ALLOW
- * rule says about approvals is no permission.
+ * Every approval rule must ask for the class: one that does not wants a person to see each action.
+ * What an ALLOW rule says about approvals is no permission.
  */
 static bool
 is_scope_kept(const struct join *j, const struct stated *s, size_t n)
@@ -88,13 +95,18 @@ static struct json *
 join_constraints(const struct join *j, const struct json *const *v, size_t n)
 {
 	const struct obligation_input *in = j->in;
+	size_t n_derived = 0;
+	const struct json **derived;
 
-	if (in->n_winners > 0 && in->winners[0]->verdict == VERDICT_DENY)
+	if (in->winners[0]->verdict == VERDICT_DENY)
 		return value_intersect_constraints(v, n, j->arena);
-	if (has_exec_match(in->winners, in->n_winners))
-		return obligation_derive(in->winners, in->n_winners, j->arena);
-	if (has_exec_match(in->allowing, in->n_allowing))
-		return obligation_derive(in->allowing, in->n_allowing, j->arena);
+	derived = find_derived(in->winners, in->n_winners, j->arena, &n_derived);
+	if (derived != NULL && n_derived == 0)
+		derived = find_derived(in->allowing, in->n_allowing, j->arena, &n_derived);
+	if (derived == NULL)
+		return NULL;
+	if (n_derived > 0)
+		return value_unite_constraints(derived, n_derived, j->arena);
 	return value_intersect_constraints(v, n, j->arena);
 }
 
@@ -173,12 +185,14 @@ obligation_join(const struct obligation_input *in, struct arena *a, struct oblig
 	const struct rule *only = find_only(in);
 
 	*out = (struct obligations){.canonical = SPAN_LIT("{}")};
+	if (in->n_winners == 0)
+		return true;
 	if (only != NULL) {
 		*out = only->obligations;
 		return true;
 	}
 	size_t n = count_members(in->winners, in->n_winners) +
-		count_members(in->allowing, in->n_allowing);
+		   count_members(in->allowing, in->n_allowing);
 	if (n == 0)
 		return true;
 	j.stated = ARENA_ARRAY(a, struct stated, n);

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * X(ID, key, KIND, min, max): every known obligation (nomos-policy.md 2.9 and our approval ones), ascending by key.
- * min and max are for KIND_INT. Includers define X.
+ * X(ID, key, KIND, min, max): every known obligation (nomos-policy.md 2.9 and our approval ones),
+ * ascending by key. min and max are for KIND_INT. Includers define X.
  */
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Joins of single obligation values. A join never yields a value that permits more than each of its inputs.
- * It allocates in the arena only. Pure; any thread.
+ * Joins of single obligation values. A join never yields a value that permits more than each of its
+ * inputs. It allocates in the arena only. Pure; any thread.
  */
 #include "obligation_value.h"
 
@@ -186,8 +186,8 @@ is_covered(const struct json *argv, const struct json *list)
 }
 
 /*
- * A prefix satisfies all lists when each covers it. Prefixes of every list are candidates: of two that overlap the
- * longer one stands for both.
+ * A prefix satisfies all lists when each covers it. Prefixes of every list are candidates: of two
+ * that overlap the longer one stands for both.
  */
 struct json *
 value_intersect_prefixes(const struct json *const *v, size_t n, struct arena *a)
@@ -223,16 +223,46 @@ has_argv(const struct json *list, const struct json *argv)
 	return false;
 }
 
+/* {"argv_patterns": the elements, sorted, each once}. */
+static struct json *
+make_constraints(const struct json **elements, size_t n, struct arena *a)
+{
+	struct json *object = json_new(a, JSON_OBJECT);
+	struct json *list = json_new(a, JSON_ARRAY);
+
+	if (object == NULL || list == NULL || !value_add_argv_sorted(list, elements, n, a) ||
+		!json_add_member(a, object, SPAN_LIT("argv_patterns"), list))
+		return NULL;
+	return object;
+}
+
+struct json *
+value_unite_constraints(const struct json *const *v, size_t n, struct arena *a)
+{
+	size_t total = 0;
+	size_t n_kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		total += json_find_cstr(v[i], "argv_patterns")->n;
+	const struct json **kept = ARENA_ARRAY(a, const struct json *, total + 1);
+	if (kept == NULL)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		const struct json *list = json_find_cstr(v[i], "argv_patterns");
+		for (const struct json *e = list->first; e != NULL; e = e->next)
+			kept[n_kept++] = e;
+	}
+	return make_constraints(kept, n_kept, a);
+}
+
 struct json *
 value_intersect_constraints(const struct json *const *v, size_t n, struct arena *a)
 {
 	const struct json *first = json_find_cstr(v[0], "argv_patterns");
-	struct json *object = json_new(a, JSON_OBJECT);
-	struct json *list = json_new(a, JSON_ARRAY);
 	size_t n_kept = 0;
 	const struct json **kept = ARENA_ARRAY(a, const struct json *, first->n + 1u);
 
-	if (object == NULL || list == NULL || kept == NULL)
+	if (kept == NULL)
 		return NULL;
 	for (const struct json *e = first->first; e != NULL; e = e->next) {
 		bool in_all = true;
@@ -241,16 +271,13 @@ value_intersect_constraints(const struct json *const *v, size_t n, struct arena 
 		if (in_all)
 			kept[n_kept++] = e;
 	}
-	if (!value_add_argv_sorted(list, kept, n_kept, a) ||
-		!json_add_member(a, object, SPAN_LIT("argv_patterns"), list))
-		return NULL;
-	return object;
+	return make_constraints(kept, n_kept, a);
 }
 
 /* Adds member `name`, joined over those objects that have it. */
 static bool
-join_member(const struct json *const *v, size_t n, const char *name, struct json *out,
-	struct arena *a)
+join_member(
+	const struct json *const *v, size_t n, const char *name, struct json *out, struct arena *a)
 {
 	const struct json **lists = ARENA_ARRAY(a, const struct json *, n);
 	size_t n_lists = 0;

@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading a policy and holding it. Everything of a policy lies in one arena that goes with the last reference. A
- * load either yields a complete policy or nothing; it must never yield one with a rule left out. Loading runs on
- * one thread, references are counted from any.
+ * Loading a policy and holding it. Everything of a policy lies in one arena that goes with the last
+ * reference. A load either yields a complete policy or nothing; it must never yield one with a rule
+ * left out. Loading runs on one thread, references are counted from any.
  */
 #include "policy/policy.h"
 
@@ -12,7 +12,10 @@
 #include "base/parse.h"
 #include "policy_priv.h"
 
-/* Arena bytes per byte of bundle text: a short rule with its patterns, typed obligations and index entries. */
+/*
+ * Arena bytes per byte of bundle text: a short rule with its patterns, typed obligations and index
+ * entries.
+ */
 #define ARENA_PER_BYTE 128
 #define ARENA_START ((size_t)4 * 1024 * 1024)
 #define SOURCES_MAX 1024
@@ -31,7 +34,7 @@ static bool
 is_yaml_path(struct span path)
 {
 	return (path.n >= 5 && span_eq_nocase(span_from(path, path.n - 5), SPAN_LIT(".yaml"))) ||
-		(path.n >= 4 && span_eq_nocase(span_from(path, path.n - 4), SPAN_LIT(".yml")));
+	       (path.n >= 4 && span_eq_nocase(span_from(path, path.n - 4), SPAN_LIT(".yml")));
 }
 
 /* "load bundle PATH: " goes before every message when there are several bundles. */
@@ -138,7 +141,8 @@ policy_load(const struct policy_source *sources, size_t n, const struct policy_o
 	struct policy **out, struct errinfo *ei)
 {
 	struct errinfo own;
-	struct load l = {.sources = sources, .n = n, .options = options, .ei = ei != NULL ? ei : &own};
+	struct load l = {
+		.sources = sources, .n = n, .options = options, .ei = ei != NULL ? ei : &own};
 
 	*out = NULL;
 	if (n == 0)

@@ -28,7 +28,7 @@ struct policy {
 	unsigned magic;
 	atomic_uint n_refs;
 	struct arena *arena;
-	struct rule **rules;  /* ascending by id, so that rule numbers sort as ids do */
+	struct rule **rules; /* ascending by id, so that rule numbers sort as ids do */
 	size_t n_rules;
 	struct source *sources;
 	size_t n_sources;
@@ -40,11 +40,17 @@ struct policy {
 	struct span inputs_json;
 };
 
-/* Orders all rules by id and refuses ids that occur twice. Errors name the id, and both paths when they differ. */
+/*
+ * Orders all rules by id and refuses ids that occur twice. Errors name the id, and both paths when
+ * they differ.
+ */
 MUSTCHECK enum err merge_rules(struct policy *p, const struct bundle *bundles, struct errinfo *ei);
-/* SHA-256 over the canonical {"bundle_hashes": [...], "merge_algorithm_version": ...} (nomos-policy.md 1.10). */
-MUSTCHECK enum err merge_hash(const char *const *hashes, size_t n, char out[SHA256_HEX + 1],
-	struct errinfo *ei);
+/*
+ * SHA-256 over the canonical {"bundle_hashes": [...], "merge_algorithm_version": ...}
+ * (nomos-policy.md 1.10).
+ */
+MUSTCHECK enum err merge_hash(
+	const char *const *hashes, size_t n, char out[SHA256_HEX + 1], struct errinfo *ei);
 /* Sets label of each source, sources_json and inputs_json. False when the arena is full. */
 MUSTCHECK bool merge_describe(struct policy *p);
 

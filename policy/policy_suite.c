@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs permission tests. Each case becomes an ordinary action, parsed and normalised by the code that serves requests,
- * so that a suite cannot pass with an action that the gateway would read differently. Pure; any thread.
+ * Runs permission tests. Each case becomes an ordinary action, parsed and normalised by the code
+ * that serves requests, so that a suite cannot pass with an action that the gateway would read
+ * differently. Pure; any thread.
  */
 #include "policy/suite.h"
 
@@ -37,8 +38,8 @@ check_object(const struct run *r, const struct json *v, const char *what, const 
 		return ERR(r->ei, ERR_INVALID, "%s must be an object", what);
 	const struct json *m = json_find_unknown(v, known, n_known, true, &twin);
 	if (m != NULL)
-		return ERR(r->ei, ERR_INVALID, "%u:%u: %s has unknown field \"%.*s\"", m->line, m->column,
-			what, SPAN_ARG(m->name));
+		return ERR(r->ei, ERR_INVALID, "%u:%u: %s has unknown field \"%.*s\"", m->line,
+			m->column, what, SPAN_ARG(m->name));
 	return OK;
 }
 
@@ -139,8 +140,11 @@ build_action(const struct run *r, const struct json *v, size_t number, const cha
 	if (params != NULL && params->type != JSON_OBJECT)
 		return ERR(r->ei, ERR_INVALID, "%s: params must be an object", what);
 	buf_init_arena(&b, r->arena, ACTION_BODY_BYTES_MAX + 1024);
-	buf_printf(&b, "{\"schema_version\":\"v1\",\"action_id\":\"test-%zu\",\"trace_id\":\"permission-test\","
-		       "\"context\":{},\"action_type\":", number);
+	buf_printf(&b,
+		"{\"schema_version\":\"v1\",\"action_id\":\"test-%zu\",\"trace_id\":\"permission-"
+		"test\","
+		"\"context\":{},\"action_type\":",
+		number);
 	json_quote(&b, type);
 	BUF_ADD_LIT(&b, ",\"resource\":");
 	json_quote(&b, resource);
@@ -187,7 +191,8 @@ run_case(const struct run *r, const struct json *c, size_t number, struct suite_
 	snprintf(what, sizeof(what), "case %zu \"%.*s\"", number,
 		(int)(out->name.n < 100 ? out->name.n : 100), out->name.p);
 	if (!parse_verdict(json_find_cstr(c, "expect"), &out->expected))
-		return ERR(r->ei, ERR_INVALID, "%s: expect must be ALLOW, DENY or REQUIRE_APPROVAL", what);
+		return ERR(r->ei, ERR_INVALID, "%s: expect must be ALLOW, DENY or REQUIRE_APPROVAL",
+			what);
 	rc = parse_rules(r, c, what, out);
 	if (rc == OK)
 		rc = build_action(r, json_find_cstr(c, "action"), number, what, &action);
@@ -215,7 +220,8 @@ check_names(const struct run *r, const struct suite_result *results, size_t n)
 	qsort(names, n, sizeof(*names), compare_spans);
 	for (size_t i = 1; i < n; i++) {
 		if (span_eq(names[i], names[i - 1]))
-			return ERR(r->ei, ERR_INVALID, "duplicate case name \"%.*s\"", SPAN_ARG(names[i]));
+			return ERR(r->ei, ERR_INVALID, "duplicate case name \"%.*s\"",
+				SPAN_ARG(names[i]));
 	}
 	return OK;
 }

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The conditions of one rule (nomos-policy.md 2.2 to 2.5). A condition that cannot be tested does not hold; it is
- * never an error and never widens. Pure; any thread.
+ * The conditions of one rule (nomos-policy.md 2.2 to 2.5). A condition that cannot be tested does
+ * not hold; it is never an error and never widens. Pure; any thread.
  */
 #include "rule.h"
 
@@ -9,8 +9,8 @@
 #include "base/must.h"
 
 /*
- * Literal bytes behind the last wildcard. A "/" behind a whole "**" segment is not among them, since "**" may
- * match nothing and take its "/" along.
+ * Literal bytes behind the last wildcard. A "/" behind a whole "**" segment is not among them,
+ * since "**" may match nothing and take its "/" along.
  */
 static struct span
 literal_suffix(struct span pattern)
@@ -107,7 +107,10 @@ has_risk(const struct rule *r, const struct rule_query *q)
 	return !r->is_dead && (q->action->risk & r->risk) == r->risk;
 }
 
-/* Unusable parameters have no argv, so the condition does not hold: an ALLOW is turned down later all the same. */
+/*
+ * Unusable parameters have no argv, so the condition does not hold: an ALLOW is turned down later
+ * all the same.
+ */
 static bool
 has_argv(const struct rule *r, const struct rule_query *q)
 {
@@ -119,8 +122,8 @@ has_argv(const struct rule *r, const struct rule_query *q)
 		action->params.n_argv == 0)
 		return false;
 	for (uint32_t i = 0; i < r->n_patterns; i++) {
-		if (glob_argv_match(r->patterns[i].glob, action->params.argv,
-			    action->params.n_argv))
+		if (glob_argv_match(
+			    r->patterns[i].glob, action->params.argv, action->params.n_argv))
 			return true;
 	}
 	return false;
@@ -130,9 +133,9 @@ bool
 rule_matches(const struct rule *r, const struct rule_query *q)
 {
 	return has_risk(r, q) && has_name(&r->who[RULE_PRINCIPAL], q->who[RULE_PRINCIPAL]) &&
-		has_name(&r->who[RULE_AGENT], q->who[RULE_AGENT]) &&
-		has_name(&r->who[RULE_ENVIRONMENT], q->who[RULE_ENVIRONMENT]) &&
-		has_action_type(r, q) && has_resource(r, q) && has_argv(r, q);
+	       has_name(&r->who[RULE_AGENT], q->who[RULE_AGENT]) &&
+	       has_name(&r->who[RULE_ENVIRONMENT], q->who[RULE_ENVIRONMENT]) &&
+	       has_action_type(r, q) && has_resource(r, q) && has_argv(r, q);
 }
 
 enum rule_outcome

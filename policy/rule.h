@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * One rule as the loader made it: checked text, compiled patterns, typed obligations. It lives in the policy's
- * arena and is immutable once the policy is published; any thread may match it.
+ * One rule as the loader made it: checked text, compiled patterns, typed obligations. It lives in
+ * the policy's arena and is immutable once the policy is published; any thread may match it.
  */
 #ifndef POLICY_RULE_H
 #define POLICY_RULE_H
@@ -30,7 +30,7 @@ struct rule_names {
 	struct rule_list text; /* as written, in order */
 	const uint32_t *ids;   /* interned, ascending, unique; empty when any */
 	uint32_t n_ids;
-	bool any;              /* no list, or "*" is in it */
+	bool any; /* no list, or "*" is in it */
 };
 
 struct rule_argv {
@@ -49,13 +49,14 @@ struct rule {
 	struct span suffix; /* literal bytes that every matching resource ends with */
 	struct rule_names who[RULE_WHO__MAX];
 	uint32_t risk;
-	bool is_dead;       /* the pattern or a risk flag can never match anything */
+	bool is_dead; /* the pattern or a risk flag can never match anything */
 	bool has_exec_match;
 	bool has_exec_allowlist;
 	enum verdict verdict;
 	const struct rule_argv *patterns;
 	uint32_t n_patterns;
-	const struct json *map;         /* obligations that count, exec_constraints derived; NULL when empty */
+	const struct json
+		*map; /* obligations that count, exec_constraints derived; NULL when empty */
 	struct obligations obligations; /* of this rule alone */
 
 	struct span id;
@@ -66,7 +67,10 @@ struct rule {
 	struct rule_place place;
 };
 
-/* What a rule is tested against. who[] are interned names, RULE_NAME_UNKNOWN when no rule mentions them. */
+/*
+ * What a rule is tested against. who[] are interned names, RULE_NAME_UNKNOWN when no rule mentions
+ * them.
+ */
 #define RULE_NAME_UNKNOWN 0
 
 struct rule_query {

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bundles from hostile bytes. What loads must load again to the same hash, decide and explain without failing, and its
- * explanation must be JSON. An even first byte means YAML, an odd one JSON.
+ * Bundles from hostile bytes. What loads must load again to the same hash, decide and explain
+ * without failing, and its explanation must be JSON. An even first byte means YAML, an odd one
+ * JSON.
  */
 #include <stdint.h>
 
@@ -20,10 +21,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct span argv[] = {{"git", 3}, {"push", 4}};
 
 static const struct action actions[] = {
-	{.action_type = {"fs.read", 7}, .kind = ACTION_FS_READ,
+	{.action_type = {"fs.read", 7},
+		.kind = ACTION_FS_READ,
 		.identity = {{"p", 1}, {"a", 1}, {"dev", 3}},
 		.resource = {.text = {"file://workspace/a/.env", 23}}},
-	{.action_type = {"process.exec", 12}, .kind = ACTION_PROCESS_EXEC, .risk = RISK_EXEC,
+	{.action_type = {"process.exec", 12},
+		.kind = ACTION_PROCESS_EXEC,
+		.risk = RISK_EXEC,
 		.identity = {{"p", 1}, {"a", 1}, {"dev", 3}},
 		.resource = {.text = {"file://workspace/", 17}},
 		.params = {.argv = argv, .n_argv = 2}},
@@ -32,8 +36,11 @@ static const struct action actions[] = {
 static void
 try_actions(const struct policy *p)
 {
-	static const struct policy_explain_options options = {.suggestions = true, .with_near_misses = true,
-		.with_exec_authorization = true, .engine_version = {"0", 1}, .assurance_level = {"NONE", 4}};
+	static const struct policy_explain_options options = {.suggestions = true,
+		.with_near_misses = true,
+		.with_exec_authorization = true,
+		.engine_version = {"0", 1},
+		.assurance_level = {"NONE", 4}};
 
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
 		struct arena *a = arena_new(ARENA_BYTES);

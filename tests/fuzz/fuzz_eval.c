@@ -1,5 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The bytes choose a bundle and actions (support/policy_gen.h); the compiled and the plain evaluator must agree on each. */
+/*
+ * The bytes choose a bundle and actions (support/policy_gen.h); the compiled and the plain
+ * evaluator must agree on each.
+ */
 #include <stdint.h>
 
 #include "base/arena.h"

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Compares a decision of the policy module with the one of the second evaluator. For test programs and fuzz targets that
- * link nomos::policy.
+ * Compares a decision of the policy module with the one of the second evaluator. For test programs
+ * and fuzz targets that link nomos::policy.
  */
 #ifndef TESTS_SUPPORT_POLICY_COMPARE_H
 #define TESTS_SUPPORT_POLICY_COMPARE_H

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What tests of the policy share: a policy from text, a normalised action from its parts. For test programs that link
- * nomos::policy; a failure inside is a failed check of the test. One thread.
+ * What tests of the policy share: a policy from text, a normalised action from its parts. For test
+ * programs that link nomos::policy; a failure inside is a failed check of the test. One thread.
  */
 #ifndef TESTS_SUPPORT_POLICY_FIXTURE_H
 #define TESTS_SUPPORT_POLICY_FIXTURE_H
@@ -58,9 +58,9 @@ fixture_error(const char *path, const char *text, const struct policy_options *o
 struct fixture_action {
 	const char *type;
 	const char *resource;
-	const char *params;    /* NULL: {} */
-	const char *principal; /* NULL: p1 */
-	const char *agent;     /* NULL: a1 */
+	const char *params;      /* NULL: {} */
+	const char *principal;   /* NULL: p1 */
+	const char *agent;       /* NULL: a1 */
 	const char *environment; /* NULL: dev */
 };
 
@@ -78,8 +78,10 @@ fixture_action(struct arena *a, struct fixture_action f)
 	struct buf b;
 
 	buf_init_arena(&b, a, ACTION_BODY_BYTES_MAX);
-	buf_printf(&b, "{\"schema_version\":\"v1\",\"action_id\":\"act-1\",\"trace_id\":\"trace-1\","
-		       "\"action_type\":\"%s\",\"resource\":", f.type);
+	buf_printf(&b,
+		"{\"schema_version\":\"v1\",\"action_id\":\"act-1\",\"trace_id\":\"trace-1\","
+		"\"action_type\":\"%s\",\"resource\":",
+		f.type);
 	json_quote(&b, span_cstr(f.resource));
 	BUF_ADD_LIT(&b, ",\"params\":");
 	buf_add_cstr(&b, f.params != NULL ? f.params : "{}");
@@ -137,7 +139,8 @@ fixture_file(struct arena *a, const char *path)
 	}
 	buf_init_arena(&b, a, 1 << 20);
 	char chunk[4096];
-	for (size_t n = fread(chunk, 1, sizeof(chunk), f); n > 0; n = fread(chunk, 1, sizeof(chunk), f))
+	for (size_t n = fread(chunk, 1, sizeof(chunk), f); n > 0;
+		n = fread(chunk, 1, sizeof(chunk), f))
 		buf_add(&b, chunk, n);
 	fclose(f);
 	buf_add_char(&b, '\0');

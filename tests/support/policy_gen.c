@@ -33,20 +33,23 @@ policy_gen_pick(struct policy_gen *g, uint32_t n)
 
 #define PICK(g, list) ((list)[policy_gen_pick((g), (uint32_t)ARRAY_LEN(list))])
 
-static const char *const action_types[] = {"fs.read", "fs.write", "process.exec", "net.http_request",
-	"x.custom"};
+static const char *const action_types[] = {
+	"fs.read", "fs.write", "process.exec", "net.http_request", "x.custom"};
 static const char *const names[] = {"ann", "bob", "cid", "*x"};
-static const char *const hosts[] = {"file://workspace", "url://a.example", "url://b.example", "x://h"};
+static const char *const hosts[] = {
+	"file://workspace", "url://a.example", "url://b.example", "x://h"};
 static const char *const host_patterns[] = {"file://workspace", "url://*.example", "url://a.*",
 	"x://?", "x://h", "**", "url://**", "*://h"};
-static const char *const value_segments[] = {"a", "b", "ab", "abc", ".env", "x.pem", "*x.pem", "**", "",
-	"c?", "ba"};
-static const char *const pattern_segments[] = {"a", "b", "ab", "**", "*", "?", "a*", "*b", "*.pem", ".env",
-	"a**b", "??", "", "**", "*a*b*"};
-static const char *const tokens[] = {"git", "push", "ls", "-f", "--force", "a.pem", "*", "x\\\\y", "", "gi"};
-static const char *const token_patterns[] = {"git", "push", "**", "*", "ls", "-*", "--force*", "*.pem",
-	"\\\\*", "x\\\\\\\\y", "?", "g?t", "**"};
-static const char *const flags[] = {"risk.exec", "RISK.WRITE", "risk.net", "risk.large_io", "risk.bogus"};
+static const char *const value_segments[] = {
+	"a", "b", "ab", "abc", ".env", "x.pem", "*x.pem", "**", "", "c?", "ba"};
+static const char *const pattern_segments[] = {"a", "b", "ab", "**", "*", "?", "a*", "*b", "*.pem",
+	".env", "a**b", "??", "", "**", "*a*b*"};
+static const char *const tokens[] = {
+	"git", "push", "ls", "-f", "--force", "a.pem", "*", "x\\\\y", "", "gi"};
+static const char *const token_patterns[] = {"git", "push", "**", "*", "ls", "-*", "--force*",
+	"*.pem", "\\\\*", "x\\\\\\\\y", "?", "g?t", "**"};
+static const char *const flags[] = {
+	"risk.exec", "RISK.WRITE", "risk.net", "risk.large_io", "risk.bogus"};
 
 /* A list member, sometimes left out. */
 static void
@@ -93,8 +96,8 @@ static void
 put_obligations(struct policy_gen *g, bool may_list, struct buf *out)
 {
 	static const char *const sandboxes[] = {"none", "local", "container"};
-	static const char *const lists[] = {"[]", "[\"a.example\"]", "[\"b.example\",\"a.example\"]",
-		"[\"c.example\",\"b.example\",\"c.example\"]"};
+	static const char *const lists[] = {"[]", "[\"a.example\"]",
+		"[\"b.example\",\"a.example\"]", "[\"c.example\",\"b.example\",\"c.example\"]"};
 
 	BUF_ADD_LIT(out, ",\"obligations\":{\"zz_note\":1");
 	if (policy_gen_pick(g, 2) == 0)
@@ -102,7 +105,8 @@ put_obligations(struct policy_gen *g, bool may_list, struct buf *out)
 	if (policy_gen_pick(g, 2) == 0)
 		buf_printf(out, ",\"sandbox_mode\":\"%s\"", PICK(g, sandboxes));
 	if (policy_gen_pick(g, 2) == 0)
-		buf_printf(out, ",\"http_redirects\":%s", policy_gen_pick(g, 3) > 0 ? "true" : "false");
+		buf_printf(out, ",\"http_redirects\":%s",
+			policy_gen_pick(g, 3) > 0 ? "true" : "false");
 	if (policy_gen_pick(g, 2) == 0)
 		buf_printf(out, ",\"net_allowlist\":%s", PICK(g, lists));
 	if (may_list && policy_gen_pick(g, 4) == 0)

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes small bundles and actions that touch each other often: few names, few segments, many wildcards. Entropy comes
- * from a seed or, for fuzzing, from bytes. Bundles are JSON text that always loads.
+ * Makes small bundles and actions that touch each other often: few names, few segments, many
+ * wildcards. Entropy comes from a seed or, for fuzzing, from bytes. Bundles are JSON text that
+ * always loads.
  */
 #ifndef TESTS_SUPPORT_POLICY_GEN_H
 #define TESTS_SUPPORT_POLICY_GEN_H
@@ -22,8 +23,12 @@ struct policy_gen {
 
 /* A number below n (n > 0). */
 uint32_t policy_gen_pick(struct policy_gen *g, uint32_t n);
-/* A bundle of 1 to max_rules rules, ids in random order. extra, when not NULL, is the text of one more rule. */
-void policy_gen_bundle(struct policy_gen *g, uint32_t max_rules, const char *extra, struct buf *out);
+/*
+ * A bundle of 1 to max_rules rules, ids in random order. extra, when not NULL, is the text of one
+ * more rule.
+ */
+void policy_gen_bundle(
+	struct policy_gen *g, uint32_t max_rules, const char *extra, struct buf *out);
 /* One rule object with that id; verdict NULL: any. */
 void policy_gen_rule(struct policy_gen *g, const char *id, const char *verdict, struct buf *out);
 /* An action whose texts lie in the arena. False when the arena is full. */

@@ -12,7 +12,7 @@ wild(struct span pattern, struct span text)
 		return text.n == 0;
 	if (pattern.p[0] == '*')
 		return wild(span_from(pattern, 1), text) ||
-			(text.n > 0 && wild(pattern, span_from(text, 1)));
+		       (text.n > 0 && wild(pattern, span_from(text, 1)));
 	if (text.n == 0)
 		return false;
 	if (pattern.p[0] != '?' && pattern.p[0] != text.p[0])
@@ -20,7 +20,9 @@ wild(struct span pattern, struct span text)
 	return wild(span_from(pattern, 1), span_from(text, 1));
 }
 
-/* Cuts the first segment off; false when nothing is left. *more tells whether another one follows. */
+/*
+ * Cuts the first segment off; false when nothing is left. *more tells whether another one follows.
+ */
 static struct span
 first_segment(struct span s, bool *more, struct span *rest)
 {
@@ -49,9 +51,9 @@ segments(struct span pattern, bool has_pattern, struct span value, bool has_valu
 		value_first = first_segment(value, &more_value, &value_rest);
 	if (span_eq_cstr(first, "**"))
 		return segments(pattern_rest, more_pattern, value, has_value) ||
-			(has_value && segments(pattern, true, value_rest, more_value));
+		       (has_value && segments(pattern, true, value_rest, more_value));
 	return has_value && wild(first, value_first) &&
-		segments(pattern_rest, more_pattern, value_rest, more_value);
+	       segments(pattern_rest, more_pattern, value_rest, more_value);
 }
 
 static bool
@@ -77,13 +79,15 @@ token(struct span pattern, struct span text)
 	char c = pattern.p[0];
 	if (c == '*')
 		return token(span_from(pattern, 1), text) ||
-			(text.n > 0 && token(pattern, span_from(text, 1)));
+		       (text.n > 0 && token(pattern, span_from(text, 1)));
 	if (text.n == 0)
 		return false;
 	if (c == '?')
 		return token(span_from(pattern, 1), span_from(text, 1));
-	if (c == '\\' && pattern.n > 1 && strchr("*?\\", pattern.p[1]) != NULL && pattern.p[1] != '\0')
-		return pattern.p[1] == text.p[0] && token(span_from(pattern, 2), span_from(text, 1));
+	if (c == '\\' && pattern.n > 1 && strchr("*?\\", pattern.p[1]) != NULL &&
+		pattern.p[1] != '\0')
+		return pattern.p[1] == text.p[0] &&
+		       token(span_from(pattern, 2), span_from(text, 1));
 	return c == text.p[0] && token(span_from(pattern, 1), span_from(text, 1));
 }
 
@@ -93,7 +97,8 @@ tokens(const struct json *pattern, const struct span *argv, size_t n)
 	if (pattern == NULL)
 		return n == 0;
 	if (span_eq_cstr(pattern->text, "**"))
-		return tokens(pattern->next, argv, n) || (n > 0 && tokens(pattern, argv + 1, n - 1));
+		return tokens(pattern->next, argv, n) ||
+		       (n > 0 && tokens(pattern, argv + 1, n - 1));
 	return n > 0 && token(pattern->text, argv[0]) && tokens(pattern->next, argv + 1, n - 1);
 }
 
@@ -162,11 +167,11 @@ matches(const struct json *rule, const struct reference_action *action)
 	struct span type = json_find_cstr(rule, "action_type")->text;
 
 	return (span_eq_cstr(type, "*") || span_eq(type, action->action_type)) &&
-		reference_glob(json_find_cstr(rule, "resource")->text, action->resource) &&
-		is_listed(rule, "principals", action->principal) &&
-		is_listed(rule, "agents", action->agent) &&
-		is_listed(rule, "environments", action->environment) && has_flags(rule, action) &&
-		has_exec(rule, action);
+	       reference_glob(json_find_cstr(rule, "resource")->text, action->resource) &&
+	       is_listed(rule, "principals", action->principal) &&
+	       is_listed(rule, "agents", action->agent) &&
+	       is_listed(rule, "environments", action->environment) && has_flags(rule, action) &&
+	       has_exec(rule, action);
 }
 
 static void
@@ -245,7 +250,8 @@ join(const struct json *rule, struct joined *j, struct reference_decision *out)
 	if (sandbox != NULL && sandbox_of(sandbox->text) > out->sandbox)
 		out->sandbox = sandbox_of(sandbox->text);
 	if (redirects != NULL) {
-		out->http_redirects = redirects->boolean && (out->http_redirects || !j->states_redirects);
+		out->http_redirects =
+			redirects->boolean && (out->http_redirects || !j->states_redirects);
 		j->states_redirects = true;
 	}
 	if (hosts != NULL)
@@ -269,7 +275,8 @@ any_has(const struct found *f, const char *outer, const char *inner)
 }
 
 static void
-settle(const char *verdict, const char *reason, const struct found *f, struct reference_decision *out)
+settle(const char *verdict, const char *reason, const struct found *f,
+	struct reference_decision *out)
 {
 	out->verdict = verdict;
 	out->reason = reason;
@@ -287,21 +294,22 @@ reference_decide(const struct json *bundle, const struct reference_action *actio
 	struct found allow = {.n = 0};
 	struct joined j = {false};
 
-	*out = (struct reference_decision){.verdict = "DENY", .reason = "deny_by_default",
-		.output_max_bytes = -1};
-	for (const struct json *r = json_find_cstr(bundle, "rules")->first; r != NULL; r = r->next) {
+	*out = (struct reference_decision){
+		.verdict = "DENY", .reason = "deny_by_default", .output_max_bytes = -1};
+	for (const struct json *r = json_find_cstr(bundle, "rules")->first; r != NULL;
+		r = r->next) {
 		if (!matches(r, action))
 			continue;
 		struct span decision = json_find_cstr(r, "decision")->text;
-		struct found *f = span_eq_cstr(decision, "DENY") ? &deny
-			: span_eq_cstr(decision, "ALLOW")	 ? &allow
-								 : &ask;
+		struct found *f = span_eq_cstr(decision, "DENY")    ? &deny
+				  : span_eq_cstr(decision, "ALLOW") ? &allow
+								    : &ask;
 		f->rules[f->n++] = r;
 	}
 	bool is_exec = span_eq_cstr(action->action_type, "process.exec");
 	bool has_match = any_has(&ask, "exec_match", NULL) || any_has(&allow, "exec_match", NULL);
 	bool has_list = any_has(&ask, "obligations", "exec_allowlist") ||
-		any_has(&allow, "obligations", "exec_allowlist");
+			any_has(&allow, "obligations", "exec_allowlist");
 	if (deny.n > 0) {
 		settle("DENY", "deny_by_rule", &deny, out);
 		for (size_t i = 0; i < deny.n; i++)

@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The second evaluator: nomos-policy.md 2.2 to 2.9 written down as plainly as possible, over the parsed bundle, without
- * any of the policy module's code. It tests every rule, recurses where that is shortest, and is only fit for small
- * inputs. Pure.
+ * The second evaluator: nomos-policy.md 2.2 to 2.9 written down as plainly as possible, over the
+ * parsed bundle, without any of the policy module's code. It tests every rule, recurses where that
+ * is shortest, and is only fit for small inputs. Pure.
  */
 #ifndef TESTS_SUPPORT_REFERENCE_EVAL_H
 #define TESTS_SUPPORT_REFERENCE_EVAL_H

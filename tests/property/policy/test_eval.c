@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Properties of decisions over generated policies and actions with fixed seeds: the compiled evaluator agrees with the
- * second one, rule order makes no difference, adding a DENY never allows, the same question has the same answer.
+ * Properties of decisions over generated policies and actions with fixed seeds: the compiled
+ * evaluator agrees with the second one, rule order makes no difference, adding a DENY never allows,
+ * the same question has the same answer.
  */
 #include "eval.h"
 #include "policy_priv.h"
@@ -60,9 +61,9 @@ TEST(compiled_and_plain_evaluator_agree)
 				continue;
 			n_bad++;
 			FAIL("seed %llu: %s differs for %.*s %.*s (%.*s): %s, not %s\n%.*s",
-				(unsigned long long)seed, what, SPAN_ARG(ra.action_type), SPAN_ARG(ra.resource),
-				SPAN_ARG(ra.principal), verdict_name(got.verdict), want.verdict,
-				SPAN_ARG(buf_span(&text)));
+				(unsigned long long)seed, what, SPAN_ARG(ra.action_type),
+				SPAN_ARG(ra.resource), SPAN_ARG(ra.principal),
+				verdict_name(got.verdict), want.verdict, SPAN_ARG(buf_span(&text)));
 		}
 		policy_unref(&p);
 	}
@@ -132,8 +133,9 @@ TEST(rule_order_never_matters)
 			CHECK_INT(policy_eval(p, &action, a, &x), OK);
 			CHECK_INT(policy_eval(q, &action, a, &y), OK);
 			if (!is_same(&x, &y))
-				FAIL("seed %llu: order matters: %.*s and %.*s", (unsigned long long)seed,
-					SPAN_ARG(x.obligations.canonical), SPAN_ARG(y.obligations.canonical));
+				FAIL("seed %llu: order matters: %.*s and %.*s",
+					(unsigned long long)seed, SPAN_ARG(x.obligations.canonical),
+					SPAN_ARG(y.obligations.canonical));
 		}
 		policy_unref(&p);
 		policy_unref(&q);
@@ -237,13 +239,16 @@ TEST(first_failing_condition_and_match_agree)
 				CHECK((rule_test(p->rules[r], &q) == RULE_MATCHES) == is_match);
 				n += is_match ? 1 : 0;
 			}
-			CHECK_INT(m.n[VERDICT_DENY] + m.n[VERDICT_REQUIRE_APPROVAL] + m.n[VERDICT_ALLOW], n);
+			CHECK_INT(m.n[VERDICT_DENY] + m.n[VERDICT_REQUIRE_APPROVAL] +
+					  m.n[VERDICT_ALLOW],
+				n);
 		}
 		policy_unref(&p);
 	}
 	arena_free(&a);
 }
 
-SUITE("policy properties", TEST_ROW(compiled_and_plain_evaluator_agree), TEST_ROW(rule_order_never_matters),
-	TEST_ROW(adding_a_deny_never_allows), TEST_ROW(the_same_question_has_the_same_answer),
+SUITE("policy properties", TEST_ROW(compiled_and_plain_evaluator_agree),
+	TEST_ROW(rule_order_never_matters), TEST_ROW(adding_a_deny_never_allows),
+	TEST_ROW(the_same_question_has_the_same_answer),
 	TEST_ROW(first_failing_condition_and_match_agree))

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory runs out at each allocation of a load, of a decision and of an explanation in turn: an error or a deny, an empty
- * out-parameter, nothing kept. The libraries are not made to fail here.
+ * Memory runs out at each allocation of a load, of a decision and of an explanation in turn: an
+ * error or a deny, an empty out-parameter, nothing kept. The libraries are not made to fail here.
  */
 #include <string.h>
 
@@ -16,10 +16,14 @@ static char generated[1 << 18];
 
 static const char yaml[] =
 	"version: v1\nrules:\n"
-	"- {id: git, action_type: process.exec, resource: 'file://workspace/', decision: ALLOW, principals: [p1, p2],\n"
-	"   exec_match: {argv_patterns: [[git, '**'], [ls, '-*']]}, obligations: {sandbox_mode: ci, note: {a: [1.5, x]}}}\n"
-	"- {id: any, action_type: '*', resource: '**', decision: ALLOW, agents: [a1], risk_flags: [risk.exec],\n"
-	"   obligations: {output_max_bytes: 10, net_allowlist: [a, b], approvers: {principals: [x], min: 1}}}\n"
+	"- {id: git, action_type: process.exec, resource: 'file://workspace/', decision: ALLOW, "
+	"principals: [p1, p2],\n"
+	"   exec_match: {argv_patterns: [[git, '**'], [ls, '-*']]}, obligations: {sandbox_mode: "
+	"ci, note: {a: [1.5, x]}}}\n"
+	"- {id: any, action_type: '*', resource: '**', decision: ALLOW, agents: [a1], risk_flags: "
+	"[risk.exec],\n"
+	"   obligations: {output_max_bytes: 10, net_allowlist: [a, b], approvers: {principals: "
+	"[x], min: 1}}}\n"
 	"- {id: ask, action_type: process.exec, resource: '**', decision: REQUIRE_APPROVAL,\n"
 	"   obligations: {net_allowlist: [b], approvers: {principals: [x, y], min: 2}, note: 2}}\n";
 
@@ -81,7 +85,8 @@ TEST(load_fails_cleanly_at_each_allocation)
 static enum err
 ask(const struct policy *p, const struct action *action, struct decision *d)
 {
-	static const struct policy_explain_options o = {.suggestions = true, .with_near_misses = true};
+	static const struct policy_explain_options o = {
+		.suggestions = true, .with_near_misses = true};
 	struct arena *a = arena_new(FIXTURE_ARENA_BYTES);
 	struct buf b;
 
@@ -104,9 +109,10 @@ TEST(evaluation_denies_at_each_allocation)
 {
 	struct arena *whole = arena_new(FIXTURE_ARENA_BYTES);
 	struct policy *p = fixture_policy("a.yaml", yaml);
-	struct action *action = fixture_action(whole,
-		(struct fixture_action){.type = "process.exec", .resource = "file://workspace/",
-			.params = "{\"argv\":[\"git\",\"push\"]}"});
+	struct action *action =
+		fixture_action(whole, (struct fixture_action){.type = "process.exec",
+					      .resource = "file://workspace/",
+					      .params = "{\"argv\":[\"git\",\"push\"]}"});
 	struct decision d;
 	unsigned long n = 0;
 	bool was_hit = true;

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading bundles: hashes against the published vectors, every refusal with its message and place, merging, signatures,
- * and the weak spots 20, 21 and 23 of the reference.
+ * Loading bundles: hashes against the published vectors, every refusal with its message and place,
+ * merging, signatures, and the weak spots 20, 21 and 23 of the reference.
  */
 #include <stdlib.h>
 
@@ -11,7 +11,9 @@
 #include "support/test.h"
 
 #define RULE(members) "{\"version\":\"v1\",\"rules\":[{" members "}]}"
-#define FULL "\"id\":\"r\",\"action_type\":\"fs.read\",\"resource\":\"file://workspace/**\",\"decision\":\"ALLOW\""
+#define FULL                                                                                       \
+	"\"id\":\"r\",\"action_type\":\"fs.read\",\"resource\":\"file://workspace/"                \
+	"**\",\"decision\":\"ALLOW\""
 
 static void
 check_hash(const char *path, const char *text, const char *hash)
@@ -25,7 +27,8 @@ check_hash(const char *path, const char *text, const char *hash)
 
 TEST(hash_vectors)
 {
-	check_hash("a.json", RULE(FULL), "0ae35c43a802becad5656e5b383cb3eb4d3d2e3f519b8efd7853fde85b53e39a");
+	check_hash("a.json", RULE(FULL),
+		"0ae35c43a802becad5656e5b383cb3eb4d3d2e3f519b8efd7853fde85b53e39a");
 	check_hash("a.json",
 		RULE("\"decision\":\"ALLOW\",\"resource\":\"file://workspace/**\",\"id\":\"a\","
 		     "\"action_type\":\"fs.read\",\"agents\":[],\"obligations\":{}"),
@@ -38,8 +41,9 @@ TEST(hash_is_the_same_in_yaml)
 		"# a comment\nversion: v1\nrules:\n  - id: r\n    action_type: fs.read\n"
 		"    resource: 'file://workspace/**'\n    decision: ALLOW\n    principals: []\n",
 		"0ae35c43a802becad5656e5b383cb3eb4d3d2e3f519b8efd7853fde85b53e39a");
-	check_hash("A.YML", "{version: v1, rules: [{id: r, action_type: fs.read, resource: "
-			    "'file://workspace/**', decision: ALLOW}]}",
+	check_hash("A.YML",
+		"{version: v1, rules: [{id: r, action_type: fs.read, resource: "
+		"'file://workspace/**', decision: ALLOW}]}",
 		"0ae35c43a802becad5656e5b383cb3eb4d3d2e3f519b8efd7853fde85b53e39a");
 }
 
@@ -48,19 +52,24 @@ TEST(canonical_form_has_every_member)
 	struct arena *a = arena_new(FIXTURE_ARENA_BYTES);
 	struct buf b;
 	struct policy *p = fixture_policy("all.yaml",
-		"version: v1\nrules:\n- id: all\n  action_type: process.exec\n  resource: file://workspace/\n"
-		"  decision: REQUIRE_APPROVAL\n  principals: [p]\n  agents: ['*']\n  environments: [dev, ci]\n"
+		"version: v1\nrules:\n- id: all\n  action_type: process.exec\n  resource: "
+		"file://workspace/\n"
+		"  decision: REQUIRE_APPROVAL\n  principals: [p]\n  agents: ['*']\n  environments: "
+		"[dev, ci]\n"
 		"  risk_flags: [risk.exec]\n  exec_match: {argv_patterns: [[git, push, '**']]}\n"
 		"  obligations: {sandbox_mode: local, reason: push}\n");
 
 	buf_init_arena(&b, a, 65536);
 	if (p != NULL)
 		bundle_canonical(p->rules[0], 1, &b);
-	CHECK_SPAN(buf_span(&b),
-		"{\"rules\":[{\"action_type\":\"process.exec\",\"agents\":[\"*\"],\"decision\":\"REQUIRE_APPROVAL\","
-		"\"environments\":[\"dev\",\"ci\"],\"exec_match\":{\"argv_patterns\":[[\"git\",\"push\",\"**\"]]},"
-		"\"id\":\"all\",\"obligations\":{\"reason\":\"push\",\"sandbox_mode\":\"local\"},\"principals\":[\"p\"],"
-		"\"resource\":\"file://workspace/\",\"risk_flags\":[\"risk.exec\"]}],\"version\":\"v1\"}");
+	CHECK_SPAN(buf_span(&b), "{\"rules\":[{\"action_type\":\"process.exec\",\"agents\":[\"*\"],"
+				 "\"decision\":\"REQUIRE_APPROVAL\","
+				 "\"environments\":[\"dev\",\"ci\"],\"exec_match\":{\"argv_"
+				 "patterns\":[[\"git\",\"push\",\"**\"]]},"
+				 "\"id\":\"all\",\"obligations\":{\"reason\":\"push\",\"sandbox_"
+				 "mode\":\"local\"},\"principals\":[\"p\"],"
+				 "\"resource\":\"file://workspace/"
+				 "\",\"risk_flags\":[\"risk.exec\"]}],\"version\":\"v1\"}");
 	policy_unref(&p);
 	arena_free(&a);
 }
@@ -111,9 +120,12 @@ TEST(numbers_print_as_go_prints_float64)
 
 TEST(merged_hash_vectors)
 {
-	static const char base[] = "2c4b412a819cfa675161a0efb6e5ee0ff8de8911df169bd7101a5358742b1ddc";
-	static const char repo[] = "08d8f5c85cf94a5eeded194c67b61eba585b2257bcb523941150c62c1c559ff8";
-	static const char dev[] = "f21ae66c64190722fa21353873ccacb7c481d8bf7cce97e6644c43bf24b0c9dd";
+	static const char base[] =
+		"2c4b412a819cfa675161a0efb6e5ee0ff8de8911df169bd7101a5358742b1ddc";
+	static const char repo[] =
+		"08d8f5c85cf94a5eeded194c67b61eba585b2257bcb523941150c62c1c559ff8";
+	static const char dev[] =
+		"f21ae66c64190722fa21353873ccacb7c481d8bf7cce97e6644c43bf24b0c9dd";
 	const char *one[] = {base, repo, dev};
 	const char *two[] = {repo, base, dev};
 	char hash[SHA256_HEX + 1];
@@ -193,36 +205,44 @@ TEST(weak_spot_20_yaml_null_principal_is_refused)
 		for (int form = 0; form < 3; form++) {
 			static const char *const forms[] = {"[~]", "[null]", "~"};
 			snprintf(text, sizeof(text),
-				"version: v1\nrules:\n- {id: r, action_type: fs.read, resource: '**', decision: "
+				"version: v1\nrules:\n- {id: r, action_type: fs.read, resource: "
+				"'**', decision: "
 				"ALLOW, %s: %s}\n",
 				keys[i], forms[form]);
 			CHECK(fixture_error("n.yaml", text, NULL)[0] != '\0');
 		}
-		snprintf(text, sizeof(text), "{\"version\":\"v1\",\"rules\":[{" FULL ",\"%s\":[null]}]}",
-			keys[i]);
+		snprintf(text, sizeof(text),
+			"{\"version\":\"v1\",\"rules\":[{" FULL ",\"%s\":[null]}]}", keys[i]);
 		CHECK(fixture_error("n.json", text, NULL)[0] != '\0');
-		snprintf(text, sizeof(text), "{\"version\":\"v1\",\"rules\":[{" FULL ",\"%s\":null}]}", keys[i]);
+		snprintf(text, sizeof(text),
+			"{\"version\":\"v1\",\"rules\":[{" FULL ",\"%s\":null}]}", keys[i]);
 		CHECK(fixture_error("n.json", text, NULL)[0] != '\0');
 	}
 }
 
-/* Weak spot 21: the reference takes duplicates and other spellings of names, so that reviewer and loader differ. */
+/*
+ * Weak spot 21: the reference takes duplicates and other spellings of names, so that reviewer and
+ * loader differ.
+ */
 TEST(weak_spot_21_duplicate_and_case_variant_members_are_refused)
 {
-	CHECK(strstr(fixture_error("d.json", RULE(FULL ",\"decision\":\"DENY\""), NULL), "duplicate") != NULL);
-	CHECK(strstr(fixture_error("d.json", RULE(FULL ",\"Decision\":\"DENY\""), NULL), "case") != NULL);
-	CHECK(strstr(fixture_error("d.json", "{\"version\":\"v1\",\"rules\":[{" FULL "}],\"rules\":[{}]}", NULL),
+	CHECK(strstr(fixture_error("d.json", RULE(FULL ",\"decision\":\"DENY\""), NULL),
 		      "duplicate") != NULL);
-	CHECK(strstr(fixture_error("d.json", "{\"VERSION\":\"v1\",\"rules\":[{" FULL "}]}", NULL), "case") !=
+	CHECK(strstr(fixture_error("d.json", RULE(FULL ",\"Decision\":\"DENY\""), NULL), "case") !=
 		NULL);
+	CHECK(strstr(fixture_error("d.json",
+			     "{\"version\":\"v1\",\"rules\":[{" FULL "}],\"rules\":[{}]}", NULL),
+		      "duplicate") != NULL);
+	CHECK(strstr(fixture_error("d.json", "{\"VERSION\":\"v1\",\"rules\":[{" FULL "}]}", NULL),
+		      "case") != NULL);
 }
 
 TEST(yaml_scalars_are_text_where_text_is_wanted)
 {
 	struct arena *a = arena_new(FIXTURE_ARENA_BYTES);
-	struct policy *p = fixture_policy("s.yaml",
-		"version: v1\nrules:\n- {id: 5, action_type: fs.read, resource: '**', decision: ALLOW,\n"
-		"   principals: [1, true, 1.5, on, 0x10]}\n");
+	struct policy *p = fixture_policy("s.yaml", "version: v1\nrules:\n- {id: 5, action_type: "
+						    "fs.read, resource: '**', decision: ALLOW,\n"
+						    "   principals: [1, true, 1.5, on, 0x10]}\n");
 
 	if (p != NULL) {
 		const struct rule_list *list = &p->rules[0]->who[RULE_PRINCIPAL].text;
@@ -238,14 +258,18 @@ TEST(yaml_scalars_are_text_where_text_is_wanted)
 	arena_free(&a);
 }
 
-static const char bundle_a[] = RULE("\"id\":\"a\",\"action_type\":\"fs.read\",\"resource\":\"**\",\"decision\":\"ALLOW\"");
-static const char bundle_b[] = RULE("\"id\":\"b\",\"action_type\":\"fs.read\",\"resource\":\"**\",\"decision\":\"DENY\"");
+static const char bundle_a[] =
+	RULE("\"id\":\"a\",\"action_type\":\"fs.read\",\"resource\":\"**\",\"decision\":\"ALLOW\"");
+static const char bundle_b[] =
+	RULE("\"id\":\"b\",\"action_type\":\"fs.read\",\"resource\":\"**\",\"decision\":\"DENY\"");
 
 TEST(several_bundles_merge)
 {
 	struct policy_options o = {0};
 	struct policy_source s[2] = {
-		{.path = SPAN_LIT("base.json"), .role = SPAN_LIT("baseline"), .bytes = span_cstr(bundle_a)},
+		{.path = SPAN_LIT("base.json"),
+			.role = SPAN_LIT("baseline"),
+			.bytes = span_cstr(bundle_a)},
 		{.path = SPAN_LIT("dev.json"), .bytes = span_cstr(bundle_b)},
 	};
 	struct errinfo ei = {0};
@@ -265,7 +289,8 @@ TEST(several_bundles_merge)
 		p->sources[1].hash);
 	CHECK_SPAN(policy_get_sources_json(p), want);
 	snprintf(want, sizeof(want),
-		"[{\"hash\":\"%s\",\"path\":\"base.json\",\"role\":\"baseline\"},{\"hash\":\"%s\",\"path\":\"dev.json\"}]",
+		"[{\"hash\":\"%s\",\"path\":\"base.json\",\"role\":\"baseline\"},{\"hash\":\"%s\","
+		"\"path\":\"dev.json\"}]",
 		p->sources[0].hash, p->sources[1].hash);
 	CHECK_SPAN(policy_get_inputs_json(p), want);
 	CHECK_SPAN(policy_get_sources_json(one), "");

@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decisions: the rows of tests/corpus/policy, precedence, exec_match, and the weak spots 9 and 22 of the reference. A
- * row reads
- *     action type | resource | params | principal/agent/environment | verdict | rule ids | reason | obligations
+ * Decisions: the rows of tests/corpus/policy, precedence, exec_match, and the weak spots 9 and 22
+ * of the reference. A row reads
+ *     type | resource | params | principal/agent/environment | verdict | ids | reason | obligations
  * over the bundle of the same name.
  */
 #include <stdlib.h>
@@ -55,18 +55,20 @@ check_row(const struct policy *p, char *line, const char *name)
 		*agent++ = '\0';
 		*environment++ = '\0';
 	}
-	struct decision d = fixture_decide(p, a, (struct fixture_action){.type = fields[0],
-						     .resource = fields[1],
-						     .params = fields[2],
-						     .principal = fields[3],
-						     .agent = agent,
-						     .environment = environment});
+	struct decision d = fixture_decide(p, a,
+		(struct fixture_action){.type = fields[0],
+			.resource = fields[1],
+			.params = fields[2],
+			.principal = fields[3],
+			.agent = agent,
+			.environment = environment});
 	if (strcmp(verdict_name(d.verdict), fields[4]) != 0 ||
 		strcmp(fixture_ids(&d, a), shown(fields[5])) != 0 ||
 		strcmp(reason_name(d.reason), fields[6]) != 0 ||
 		!span_eq_cstr(d.obligations.canonical, fields[7]))
 		FAIL("%s: %s\n  got %s | %s | %s | %.*s", name, copy, verdict_name(d.verdict),
-			fixture_ids(&d, a), reason_name(d.reason), SPAN_ARG(d.obligations.canonical));
+			fixture_ids(&d, a), reason_name(d.reason),
+			SPAN_ARG(d.obligations.canonical));
 	arena_free(&a);
 }
 
@@ -126,21 +128,24 @@ TEST(corpus_safe)
 	CHECK(check_corpus("safe") >= 15);
 }
 
-static const char star_bundle[] =
-	"{\"version\":\"v1\",\"rules\":["
-	"{\"id\":\"allow\",\"action_type\":\"fs.read\",\"resource\":\"file://workspace/**\",\"decision\":\"ALLOW\"},"
-	"{\"id\":\"deny\",\"action_type\":\"fs.read\",\"resource\":\"file://workspace/**/*.pem\",\"decision\":\"DENY\"}]}";
+static const char star_bundle[] = "{\"version\":\"v1\",\"rules\":["
+				  "{\"id\":\"allow\",\"action_type\":\"fs.read\",\"resource\":"
+				  "\"file://workspace/**\",\"decision\":\"ALLOW\"},"
+				  "{\"id\":\"deny\",\"action_type\":\"fs.read\",\"resource\":"
+				  "\"file://workspace/**/*.pem\",\"decision\":\"DENY\"}]}";
 
 /* Weak spot 9: a literal star in a file name dodged "*.pem". */
 TEST(weak_spot_9_star_in_value_does_not_dodge_a_deny)
 {
 	static const char *const names[] = {"file://workspace/*x.pem", "file://workspace/*.pem",
-		"file://workspace/a/**.pem", "file://workspace/%2A%2A/x.pem", "file://workspace/*.pem*.pem"};
+		"file://workspace/a/**.pem", "file://workspace/%2A%2A/x.pem",
+		"file://workspace/*.pem*.pem"};
 	struct policy *p = fixture_policy("star.json", star_bundle);
 
 	for (size_t i = 0; i < ARRAY_LEN(names) && p != NULL; i++) {
 		struct arena *a = arena_new(FIXTURE_ARENA_BYTES);
-		struct decision d = fixture_decide(p, a, (struct fixture_action){.type = "fs.read", .resource = names[i]});
+		struct decision d = fixture_decide(
+			p, a, (struct fixture_action){.type = "fs.read", .resource = names[i]});
 		CHECK_INT(d.verdict, VERDICT_DENY);
 		CHECK_STR(fixture_ids(&d, a), "deny");
 		arena_free(&a);
@@ -160,9 +165,9 @@ TEST(unusable_params_match_no_exec_rule)
 
 	if (p == NULL)
 		return;
-	struct action *action = fixture_action(a,
-		(struct fixture_action){.type = "process.exec", .resource = "file://workspace/",
-			.params = "{\"argv\":\"ls\"}"});
+	struct action *action = fixture_action(a, (struct fixture_action){.type = "process.exec",
+							  .resource = "file://workspace/",
+							  .params = "{\"argv\":\"ls\"}"});
 	struct decision d;
 	CHECK(action != NULL && action->params_err != OK);
 	CHECK_INT(policy_eval(p, action, a, &d), OK);
@@ -174,7 +179,8 @@ TEST(unusable_params_match_no_exec_rule)
 	CHECK_STR(fixture_ids(&d, a), "allow");
 	CHECK_SPAN(d.obligations.canonical, "{}");
 	d = fixture_decide(p, a,
-		(struct fixture_action){.type = "process.exec", .resource = "file://workspace/",
+		(struct fixture_action){.type = "process.exec",
+			.resource = "file://workspace/",
 			.params = "{\"argv\":[\"ls\"]}"});
 	CHECK_INT(d.verdict, VERDICT_DENY);
 	policy_unref(&p);
@@ -184,13 +190,15 @@ TEST(unusable_params_match_no_exec_rule)
 /* A full arena is a deny, at every size that is too small. */
 TEST(full_arena_denies)
 {
-	struct policy *p = fixture_policy("o.yaml",
-		"version: v1\nrules:\n"
-		"- {id: a, action_type: fs.read, resource: '**', decision: ALLOW, obligations: {output_max_bytes: 9}}\n"
-		"- {id: b, action_type: fs.read, resource: '**', decision: ALLOW, obligations: {output_max_bytes: 8}}\n");
+	struct policy *p =
+		fixture_policy("o.yaml", "version: v1\nrules:\n"
+					 "- {id: a, action_type: fs.read, resource: '**', "
+					 "decision: ALLOW, obligations: {output_max_bytes: 9}}\n"
+					 "- {id: b, action_type: fs.read, resource: '**', "
+					 "decision: ALLOW, obligations: {output_max_bytes: 8}}\n");
 	struct arena *whole = arena_new(FIXTURE_ARENA_BYTES);
-	const struct action *action =
-		fixture_action(whole, (struct fixture_action){.type = "fs.read", .resource = "file://workspace/a"});
+	const struct action *action = fixture_action(whole,
+		(struct fixture_action){.type = "fs.read", .resource = "file://workspace/a"});
 	bool has_failed = false;
 	bool has_worked = false;
 
@@ -226,14 +234,15 @@ TEST(many_matches_are_sorted)
 	BUF_ADD_LIT(&b, "{\"version\":\"v1\",\"rules\":[");
 	for (int i = 0; i < 300; i++)
 		buf_printf(&b,
-			"%s{\"id\":\"r%03d\",\"action_type\":\"%s\",\"resource\":\"%s\",\"decision\":\"ALLOW\"}",
+			"%s{\"id\":\"r%03d\",\"action_type\":\"%s\",\"resource\":\"%s\","
+			"\"decision\":\"ALLOW\"}",
 			i > 0 ? "," : "", (i * 7) % 300, i % 3 == 0 ? "*" : "fs.read",
 			i % 2 == 0 ? "**" : "file://workspace/**");
 	BUF_ADD_LIT(&b, "]}");
 	buf_add_char(&b, '\0');
 	struct policy *p = fixture_policy("many.json", buf_span(&b).p);
-	struct decision d =
-		fixture_decide(p, a, (struct fixture_action){.type = "fs.read", .resource = "file://workspace/a"});
+	struct decision d = fixture_decide(
+		p, a, (struct fixture_action){.type = "fs.read", .resource = "file://workspace/a"});
 	CHECK_INT(d.n_rule_ids, 300);
 	for (size_t i = 1; i < d.n_rule_ids; i++)
 		CHECK(span_cmp(d.rule_ids[i - 1], d.rule_ids[i]) < 0);

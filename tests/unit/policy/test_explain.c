@@ -1,26 +1,37 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Explanations: both forms byte by byte, what must not be in them, near misses and their order (weak spot 46). */
+/*
+ * Explanations: both forms byte by byte, what must not be in them, near misses and their order
+ * (weak spot 46).
+ */
 #include "policy_priv.h"
 #include "support/policy_fixture.h"
 #include "support/test.h"
 
 static const char bundle[] =
 	"version: v1\nrules:\n"
-	"- {id: read-src, action_type: fs.read, resource: 'file://workspace/src/**', decision: ALLOW,\n"
+	"- {id: read-src, action_type: fs.read, resource: 'file://workspace/src/**', decision: "
+	"ALLOW,\n"
 	"   obligations: {output_max_bytes: 10}}\n"
-	"- {id: read-doc, action_type: fs.read, resource: 'file://workspace/doc/**', decision: ALLOW, principals: [carol, dave]}\n"
-	"- {id: no-env, action_type: fs.read, resource: 'file://workspace/**/.env', decision: DENY}\n"
-	"- {id: ask-tmp, action_type: fs.read, resource: 'file://workspace/tmp/**', decision: REQUIRE_APPROVAL,\n"
+	"- {id: read-doc, action_type: fs.read, resource: 'file://workspace/doc/**', decision: "
+	"ALLOW, principals: [carol, dave]}\n"
+	"- {id: no-env, action_type: fs.read, resource: 'file://workspace/**/.env', decision: "
+	"DENY}\n"
+	"- {id: ask-tmp, action_type: fs.read, resource: 'file://workspace/tmp/**', decision: "
+	"REQUIRE_APPROVAL,\n"
 	"   obligations: {approval_ttl_seconds: 60}}\n"
 	"- {id: git, action_type: process.exec, resource: 'file://workspace/', decision: ALLOW,\n"
 	"   exec_match: {argv_patterns: [[git, status], [git, log, '**']]}}\n"
-	"- {id: make, action_type: process.exec, resource: 'file://workspace/', decision: ALLOW, environments: [ci],\n"
+	"- {id: make, action_type: process.exec, resource: 'file://workspace/', decision: ALLOW, "
+	"environments: [ci],\n"
 	"   exec_match: {argv_patterns: [[make]]}}\n";
 
 static const struct policy_explain_options http = {
 	.suggestions = true, .engine_version = {"1.2.3", 5}, .assurance_level = {"NONE", 4}};
-static const struct policy_explain_options cli = {.suggestions = true, .with_exec_authorization = true,
-	.with_near_misses = true, .engine_version = {"1.2.3", 5}, .assurance_level = {"NONE", 4}};
+static const struct policy_explain_options cli = {.suggestions = true,
+	.with_exec_authorization = true,
+	.with_near_misses = true,
+	.engine_version = {"1.2.3", 5},
+	.assurance_level = {"NONE", 4}};
 
 /* The explanation as a NUL-terminated text. */
 static const char *
@@ -40,7 +51,8 @@ explain(const struct policy *p, struct arena *a, const struct policy_explain_opt
 	return buf_span(&b).p;
 }
 
-#define READ(path) ((struct fixture_action){.type = "fs.read", .resource = "file://workspace/" path})
+#define READ(path)                                                                                 \
+	((struct fixture_action){.type = "fs.read", .resource = "file://workspace/" path})
 
 /* want holds HASH where the bundle hash stands. */
 static void
@@ -50,7 +62,8 @@ check_text(const char *got, const char *want, const char *hash)
 	size_t n = 0;
 
 	for (const char *at = strstr(want, "HASH"); at != NULL; at = strstr(want, "HASH")) {
-		n += (size_t)snprintf(full + n, sizeof(full) - n, "%.*s%s", (int)(at - want), want, hash);
+		n += (size_t)snprintf(
+			full + n, sizeof(full) - n, "%.*s%s", (int)(at - want), want, hash);
 		want = at + strlen("HASH");
 	}
 	snprintf(full + n, sizeof(full) - n, "%s", want);
@@ -63,10 +76,14 @@ TEST(http_form_of_an_allow)
 	struct arena *a = arena_new(FIXTURE_ARENA_BYTES);
 
 	check_text(explain(p, a, &http, READ("src/a.c")),
-		"{\"action_id\":\"act-1\",\"trace_id\":\"trace-1\",\"decision\":\"ALLOW\",\"reason_code\":\"allow_by_rule\","
-		"\"matched_rule_ids\":[\"read-src\"],\"policy_bundle_hash\":\"HASH\",\"policy_bundle_inputs\":[{\"hash\":\"HASH\","
-		"\"path\":\"x.yaml\"}],\"engine_version\":\"1.2.3\",\"assurance_level\":\"NONE\",\"obligations_preview\":"
-		"{\"output_max_bytes\":10},\"matched_rule_provenance\":[{\"decision\":\"ALLOW\",\"rule_id\":\"read-src\"}]}",
+		"{\"action_id\":\"act-1\",\"trace_id\":\"trace-1\",\"decision\":\"ALLOW\",\"reason_"
+		"code\":\"allow_by_rule\","
+		"\"matched_rule_ids\":[\"read-src\"],\"policy_bundle_hash\":\"HASH\",\"policy_"
+		"bundle_inputs\":[{\"hash\":\"HASH\","
+		"\"path\":\"x.yaml\"}],\"engine_version\":\"1.2.3\",\"assurance_level\":\"NONE\","
+		"\"obligations_preview\":"
+		"{\"output_max_bytes\":10},\"matched_rule_provenance\":[{\"decision\":\"ALLOW\","
+		"\"rule_id\":\"read-src\"}]}",
 		policy_get_hash(p));
 	policy_unref(&p);
 	arena_free(&a);
@@ -78,15 +95,24 @@ TEST(http_form_of_a_denial)
 	struct arena *a = arena_new(FIXTURE_ARENA_BYTES);
 
 	check_text(explain(p, a, &http, READ("src/.env")),
-		"{\"action_id\":\"act-1\",\"trace_id\":\"trace-1\",\"decision\":\"DENY\",\"reason_code\":\"deny_by_rule\","
-		"\"matched_rule_ids\":[\"no-env\"],\"policy_bundle_hash\":\"HASH\",\"policy_bundle_inputs\":[{\"hash\":\"HASH\","
-		"\"path\":\"x.yaml\"}],\"engine_version\":\"1.2.3\",\"assurance_level\":\"NONE\",\"obligations_preview\":"
-		"{\"output_max_bytes\":10},\"matched_rule_provenance\":[{\"decision\":\"DENY\",\"rule_id\":\"no-env\"},"
-		"{\"decision\":\"ALLOW\",\"rule_id\":\"read-src\"}],\"why_denied\":{\"deny_rules\":[{\"matched_conditions\":"
-		"{\"action_type\":true,\"agent\":true,\"environment\":true,\"exec_match\":true,\"principal\":true,"
-		"\"resource\":true,\"risk_flags\":true},\"reason_code\":\"deny_by_rule\",\"rule_id\":\"no-env\"}],"
-		"\"matched_conditions\":{\"deny_rule_match\":true},\"reason_code\":\"deny_by_rule\",\"remediation_hint\":"
-		"\"A deny rule matches; no other rule can outweigh it.\"},\"minimal_allowing_change\":"
+		"{\"action_id\":\"act-1\",\"trace_id\":\"trace-1\",\"decision\":\"DENY\",\"reason_"
+		"code\":\"deny_by_rule\","
+		"\"matched_rule_ids\":[\"no-env\"],\"policy_bundle_hash\":\"HASH\",\"policy_bundle_"
+		"inputs\":[{\"hash\":\"HASH\","
+		"\"path\":\"x.yaml\"}],\"engine_version\":\"1.2.3\",\"assurance_level\":\"NONE\","
+		"\"obligations_preview\":"
+		"{\"output_max_bytes\":10},\"matched_rule_provenance\":[{\"decision\":\"DENY\","
+		"\"rule_id\":\"no-env\"},"
+		"{\"decision\":\"ALLOW\",\"rule_id\":\"read-src\"}],\"why_denied\":{\"deny_rules\":"
+		"[{\"matched_conditions\":"
+		"{\"action_type\":true,\"agent\":true,\"environment\":true,\"exec_match\":true,"
+		"\"principal\":true,"
+		"\"resource\":true,\"risk_flags\":true},\"reason_code\":\"deny_by_rule\",\"rule_"
+		"id\":\"no-env\"}],"
+		"\"matched_conditions\":{\"deny_rule_match\":true},\"reason_code\":\"deny_by_"
+		"rule\",\"remediation_hint\":"
+		"\"A deny rule matches; no other rule can outweigh "
+		"it.\"},\"minimal_allowing_change\":"
 		"\"Narrow or remove deny rule \\\"no-env\\\".\"}",
 		policy_get_hash(p));
 	policy_unref(&p);
@@ -98,7 +124,8 @@ TEST(cli_form_has_sorted_keys)
 	struct policy *p = fixture_policy("x.yaml", bundle);
 	struct arena *a = arena_new(FIXTURE_ARENA_BYTES);
 	const char *text = explain(p, a, &cli,
-		(struct fixture_action){.type = "process.exec", .resource = "file://workspace/",
+		(struct fixture_action){.type = "process.exec",
+			.resource = "file://workspace/",
 			.params = "{\"argv\":[\"git\",\"status\"]}"});
 	const struct json *v = NULL;
 	struct buf b;
@@ -107,7 +134,8 @@ TEST(cli_form_has_sorted_keys)
 	buf_init_arena(&b, a, BUF_CAP_REPLY);
 	json_canonical(v, &b);
 	CHECK_SPAN(buf_span(&b), text);
-	CHECK(strstr(text, "\"exec_authorization\":{\"compatibility_mode\":\"legacy_allowlist_fallback\","
+	CHECK(strstr(text, "\"exec_authorization\":{\"compatibility_mode\":\"legacy_allowlist_"
+			   "fallback\","
 			   "\"condition_class\":\"argv_pattern_match\",\"conflict\":false,"
 			   "\"runtime_enforcement_hint\":\"derived_exec_constraints\"}") != NULL);
 	CHECK(strstr(text, "why_denied") == NULL);
@@ -141,13 +169,18 @@ TEST(weak_spot_46_near_misses_name_the_failing_condition)
 	struct arena *a = arena_new(FIXTURE_ARENA_BYTES);
 	const char *text = explain(p, a, &cli, READ("doc/a"));
 
-	CHECK(strstr(text, "\"near_misses\":[{\"decision\":\"ALLOW\",\"detail\":\"principal \\\"p1\\\" is not listed\","
-			   "\"failed_condition\":\"principal\",\"rule_id\":\"read-doc\"},{\"decision\":\"ALLOW\",\"detail\":"
+	CHECK(strstr(text, "\"near_misses\":[{\"decision\":\"ALLOW\",\"detail\":\"principal "
+			   "\\\"p1\\\" is not listed\","
+			   "\"failed_condition\":\"principal\",\"rule_id\":\"read-doc\"},{"
+			   "\"decision\":\"ALLOW\",\"detail\":"
 			   "\"resource \\\"file://workspace/doc/a\\\" does not match pattern "
-			   "\\\"file://workspace/src/**\\\"\",\"failed_condition\":\"resource\",\"rule_id\":\"read-src\"},"
+			   "\\\"file://workspace/src/"
+			   "**\\\"\",\"failed_condition\":\"resource\",\"rule_id\":\"read-src\"},"
 			   "{\"decision\":\"REQUIRE_APPROVAL\"") != NULL);
-	CHECK(strstr(text, "\"minimal_allowing_change\":\"Nearest is rule \\\"read-doc\\\", which would allow it but for "
-			   "its condition principal: principal \\\"p1\\\" is not listed.\"") != NULL);
+	CHECK(strstr(text,
+		      "\"minimal_allowing_change\":\"Nearest is rule \\\"read-doc\\\", which would "
+		      "allow it but for "
+		      "its condition principal: principal \\\"p1\\\" is not listed.\"") != NULL);
 	/* Whom else a rule names is not told. */
 	CHECK(strstr(text, "carol") == NULL);
 	CHECK(strstr(text, "no-env") == NULL);
@@ -161,8 +194,10 @@ TEST(near_misses_of_commands)
 		const char *argv;
 		const char *detail;
 	} rows[] = {
-		{"[\"git\",\"push\",\"sesame\"]", "argv differs at token 2, which must match \\\"status\\\""},
-		{"[\"git\",\"status\",\"sesame\"]", "argv has more than the 2 tokens of the nearest pattern"},
+		{"[\"git\",\"push\",\"sesame\"]",
+			"argv differs at token 2, which must match \\\"status\\\""},
+		{"[\"git\",\"status\",\"sesame\"]",
+			"argv has more than the 2 tokens of the nearest pattern"},
 		{"[\"git\"]", "argv ends before token 2, which must match \\\"status\\\""},
 		{"\"sesame\"", "the parameters hold no usable argv"},
 	};
@@ -173,7 +208,8 @@ TEST(near_misses_of_commands)
 		char params[128];
 		snprintf(params, sizeof(params), "{\"argv\":%s}", rows[i].argv);
 		const char *text = explain(p, a, &cli,
-			(struct fixture_action){.type = "process.exec", .resource = "file://workspace/",
+			(struct fixture_action){.type = "process.exec",
+				.resource = "file://workspace/",
 				.params = params});
 		if (strstr(text, rows[i].detail) == NULL)
 			FAIL("%s is not in %s", rows[i].detail, text);
@@ -194,7 +230,8 @@ TEST(near_misses_are_capped)
 	BUF_ADD_LIT(&b, "{\"version\":\"v1\",\"rules\":[");
 	for (int i = 0; i < 40; i++)
 		buf_printf(&b,
-			"%s{\"id\":\"r%02d\",\"action_type\":\"fs.read\",\"resource\":\"file://workspace/%.*s/**\","
+			"%s{\"id\":\"r%02d\",\"action_type\":\"fs.read\",\"resource\":\"file://"
+			"workspace/%.*s/**\","
 			"\"decision\":\"ALLOW\"}",
 			i > 0 ? "," : "", i, i + 1, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
 	BUF_ADD_LIT(&b, "]}");
@@ -219,7 +256,8 @@ TEST(several_sources_are_named)
 	struct policy_source s[2] = {
 		{.path = SPAN_LIT("x.yaml"), .bytes = span_cstr(bundle)},
 		{.path = SPAN_LIT("y.json"),
-			.bytes = SPAN_LIT("{\"version\":\"v1\",\"rules\":[{\"id\":\"no-src\",\"action_type\":\"*\",\"resource\":"
+			.bytes = SPAN_LIT("{\"version\":\"v1\",\"rules\":[{\"id\":\"no-src\","
+					  "\"action_type\":\"*\",\"resource\":"
 					  "\"file://workspace/src/**\",\"decision\":\"DENY\"}]}")},
 	};
 	struct arena *a = arena_new(FIXTURE_ARENA_BYTES);
@@ -229,10 +267,12 @@ TEST(several_sources_are_named)
 	CHECK_INT(hash_init(NULL), OK);
 	CHECK_INT(policy_load(s, 2, &o, &p, NULL), OK);
 	const char *text = explain(p, a, &http, READ("src/a"));
-	snprintf(want, sizeof(want), "\"deny_rules\":[{\"bundle_source\":\"y.json#%s\",\"matched_conditions\"",
+	snprintf(want, sizeof(want),
+		"\"deny_rules\":[{\"bundle_source\":\"y.json#%s\",\"matched_conditions\"",
 		p->sources[1].hash);
 	CHECK(strstr(text, want) != NULL);
-	snprintf(want, sizeof(want), "{\"bundle_source\":\"x.yaml#%s\",\"decision\":\"ALLOW\",\"rule_id\":\"read-src\"}",
+	snprintf(want, sizeof(want),
+		"{\"bundle_source\":\"x.yaml#%s\",\"decision\":\"ALLOW\",\"rule_id\":\"read-src\"}",
 		p->sources[0].hash);
 	CHECK(strstr(text, want) != NULL);
 	CHECK(strstr(text, "\"policy_bundle_sources\":[\"x.yaml#") != NULL);
@@ -267,6 +307,6 @@ TEST(a_full_arena_or_reply_is_an_error)
 
 SUITE("explain", TEST_ROW(http_form_of_an_allow), TEST_ROW(http_form_of_a_denial),
 	TEST_ROW(cli_form_has_sorted_keys), TEST_ROW(approval_and_suggestions),
-	TEST_ROW(weak_spot_46_near_misses_name_the_failing_condition), TEST_ROW(near_misses_of_commands),
-	TEST_ROW(near_misses_are_capped), TEST_ROW(several_sources_are_named),
-	TEST_ROW(a_full_arena_or_reply_is_an_error))
+	TEST_ROW(weak_spot_46_near_misses_name_the_failing_condition),
+	TEST_ROW(near_misses_of_commands), TEST_ROW(near_misses_are_capped),
+	TEST_ROW(several_sources_are_named), TEST_ROW(a_full_arena_or_reply_is_an_error))

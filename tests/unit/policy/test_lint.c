@@ -1,5 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Dead rules and doubtful patterns: weak spot 22 of the reference, row by row, and what must not be reported. */
+/*
+ * Dead rules and doubtful patterns: weak spot 22 of the reference, row by row, and what must not be
+ * reported.
+ */
 #include "policy_priv.h"
 #include "support/policy_fixture.h"
 #include "support/test.h"
@@ -16,14 +19,16 @@ check_codes(const struct row *row, const char *decision)
 	char got[512] = "";
 	size_t n = 0;
 
-	snprintf(text, sizeof(text), "version: v1\nrules:\n- {id: r, decision: %s, %s}\n", decision, row->members);
+	snprintf(text, sizeof(text), "version: v1\nrules:\n- {id: r, decision: %s, %s}\n", decision,
+		row->members);
 	struct policy *p = fixture_policy("l.yaml", text);
 	if (p == NULL)
 		return;
 	const struct policy_warning *w = policy_get_warnings(p, &n);
 	for (size_t i = 0; i < n; i++) {
 		size_t at = strlen(got);
-		snprintf(got + at, sizeof(got) - at, "%s%.*s", at > 0 ? "," : "", SPAN_ARG(w[i].code));
+		snprintf(got + at, sizeof(got) - at, "%s%.*s", at > 0 ? "," : "",
+			SPAN_ARG(w[i].code));
 		CHECK_SPAN(w[i].rule_id, "r");
 		CHECK_SPAN(w[i].place, "l.yaml:3:3");
 		CHECK(w[i].message.n > 0);
@@ -48,9 +53,12 @@ static const struct row dead_rows[] = {
 	{"action_type: fs.read, resource: 'file://workspace//b'", "dead_empty_segment"},
 	{"action_type: fs.read, resource: '**', risk_flags: [risk.bogus]", "dead_risk_flag"},
 	{"action_type: fs.read, resource: '**', risk_flags: [risk.high_fanout]", "dead_risk_flag"},
-	{"action_type: fs.read, resource: '**', risk_flags: [risk.secrets]", "dead_risk_flag_for_type"},
-	{"action_type: process.exec, resource: '**', risk_flags: [risk.secrets]", "dead_risk_flag_for_type"},
-	{"action_type: '*', resource: '**', risk_flags: [risk.net, risk.exec]", "dead_risk_flag_for_type"},
+	{"action_type: fs.read, resource: '**', risk_flags: [risk.secrets]",
+		"dead_risk_flag_for_type"},
+	{"action_type: process.exec, resource: '**', risk_flags: [risk.secrets]",
+		"dead_risk_flag_for_type"},
+	{"action_type: '*', resource: '**', risk_flags: [risk.net, risk.exec]",
+		"dead_risk_flag_for_type"},
 	{"action_type: x.y, resource: '**', risk_flags: [risk.net]", "dead_risk_flag_for_type"},
 	{"action_type: 'fs.*', resource: '**'", "dead_action_type"},
 	{"action_type: fs, resource: '**'", "dead_action_type"},
@@ -65,7 +73,10 @@ TEST(weak_spot_22_dead_rules_are_reported)
 	}
 }
 
-/* What is reported as dead by its resource matches no normal form: tried on the forms that come near. */
+/*
+ * What is reported as dead by its resource matches no normal form: tried on the forms that come
+ * near.
+ */
 TEST(live_rules_are_not_reported)
 {
 	static const struct row rows[] = {
@@ -82,40 +93,54 @@ TEST(live_rules_are_not_reported)
 		{"action_type: x.y, resource: 'mcp://retail/Refund.Request'", ""},
 		{"action_type: fs.read, resource: '**', risk_flags: [RISK.LARGE_IO]", ""},
 		{"action_type: '*', resource: '**', risk_flags: [risk.write, risk.large_io]", ""},
-		{"action_type: secrets.checkout, resource: 'secret://**', risk_flags: [risk.secrets]", ""},
+		{"action_type: secrets.checkout, resource: 'secret://**', risk_flags: "
+		 "[risk.secrets]",
+			""},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		check_codes(&rows[i], "DENY");
 }
 
-/* A dead DENY is fail-open. The one that can never be meant is refused, an ALLOW that does nothing is not. */
+/*
+ * A dead DENY is fail-open. The one that can never be meant is refused, an ALLOW that does nothing
+ * is not.
+ */
 TEST(backslash_is_an_error_unless_it_allows)
 {
-	static const struct row allow = {"action_type: fs.read, resource: 'file://workspace/a\\b'", "dead_backslash"};
+	static const struct row allow = {
+		"action_type: fs.read, resource: 'file://workspace/a\\b'", "dead_backslash"};
 	char text[512];
 
 	check_codes(&allow, "ALLOW");
 	for (int i = 0; i < 2; i++) {
 		const char *decision = i == 0 ? "DENY" : "REQUIRE_APPROVAL";
-		snprintf(text, sizeof(text), "version: v1\nrules:\n- {id: r, decision: %s, %s}\n", decision, allow.members);
-		CHECK(strstr(fixture_error("l.yaml", text, NULL), "l.yaml:3:3: rule r resource holds a backslash") !=
-			NULL);
+		snprintf(text, sizeof(text), "version: v1\nrules:\n- {id: r, decision: %s, %s}\n",
+			decision, allow.members);
+		CHECK(strstr(fixture_error("l.yaml", text, NULL),
+			      "l.yaml:3:3: rule r resource holds a backslash") != NULL);
 	}
 }
 
 TEST(exact_length_flag_patterns)
 {
 	static const struct row rows[] = {
-		{"action_type: process.exec, resource: '**', exec_match: {argv_patterns: [[git, push, -f]]}",
+		{"action_type: process.exec, resource: '**', exec_match: {argv_patterns: [[git, "
+		 "push, -f]]}",
 			"exact_length_flag_pattern"},
-		{"action_type: process.exec, resource: '**', exec_match: {argv_patterns: [[git, push, -f], [git, push, -f, '**']]}",
+		{"action_type: process.exec, resource: '**', exec_match: {argv_patterns: [[git, "
+		 "push, -f], [git, push, -f, '**']]}",
 			""},
-		{"action_type: process.exec, resource: '**', exec_match: {argv_patterns: [[git, push, -f], [git, push, -g, '**']]}",
+		{"action_type: process.exec, resource: '**', exec_match: {argv_patterns: [[git, "
+		 "push, -f], [git, push, -g, '**']]}",
 			"exact_length_flag_pattern"},
-		{"action_type: process.exec, resource: '**', exec_match: {argv_patterns: [[git, '--force*']]}", ""},
-		{"action_type: process.exec, resource: '**', exec_match: {argv_patterns: [[-x]]}", ""},
-		{"action_type: process.exec, resource: '**', exec_match: {argv_patterns: [[a, -x], [b, -y]]}",
+		{"action_type: process.exec, resource: '**', exec_match: {argv_patterns: [[git, "
+		 "'--force*']]}",
+			""},
+		{"action_type: process.exec, resource: '**', exec_match: {argv_patterns: [[-x]]}",
+			""},
+		{"action_type: process.exec, resource: '**', exec_match: {argv_patterns: [[a, -x], "
+		 "[b, -y]]}",
 			"exact_length_flag_pattern,exact_length_flag_pattern"},
 	};
 
@@ -126,11 +151,13 @@ TEST(exact_length_flag_patterns)
 /* The reference's own example has rules that can never match; it must load. */
 TEST(warnings_are_in_rule_order)
 {
-	struct policy *p = fixture_policy("w.yaml",
-		"version: v1\nrules:\n"
-		"- {id: z, action_type: fs.read, resource: '**', decision: DENY, risk_flags: [risk.secrets]}\n"
-		"- {id: a, action_type: process.exec, resource: '**', decision: ALLOW, risk_flags: [risk.secrets],\n"
-		"   obligations: {ticket: 1}}\n");
+	struct policy *p =
+		fixture_policy("w.yaml", "version: v1\nrules:\n"
+					 "- {id: z, action_type: fs.read, resource: '**', "
+					 "decision: DENY, risk_flags: [risk.secrets]}\n"
+					 "- {id: a, action_type: process.exec, resource: '**', "
+					 "decision: ALLOW, risk_flags: [risk.secrets],\n"
+					 "   obligations: {ticket: 1}}\n");
 	size_t n = 0;
 
 	if (p == NULL)

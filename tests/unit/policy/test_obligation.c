@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Typed obligations: what loads, what is refused and with which words, what is only warned about, and how values join. The
- * weak spots 11, 12 and 14 of the reference are tests of their own.
+ * Typed obligations: what loads, what is refused and with which words, what is only warned about,
+ * and how values join. The weak spots 11, 12 and 14 of the reference are tests of their own.
  */
 #include "obligation.h"
 #include "policy_priv.h"
@@ -10,7 +10,8 @@
 
 #define BUNDLE(type, decision, obligations)                                                        \
 	"{\"version\":\"v1\",\"rules\":[{\"id\":\"r\",\"action_type\":\"" type                     \
-	"\",\"resource\":\"**\",\"decision\":\"" decision "\",\"obligations\":{" obligations "}}]}"
+	"\",\"resource\":\"**\",\"decision\":\"" decision "\",\"obligations\":{" obligations       \
+	"}}]}"
 
 static const char *
 wrap(const char *obligations)
@@ -18,7 +19,8 @@ wrap(const char *obligations)
 	static char text[1024];
 
 	snprintf(text, sizeof(text),
-		"{\"version\":\"v1\",\"rules\":[{\"id\":\"r\",\"action_type\":\"x.y\",\"resource\":\"**\","
+		"{\"version\":\"v1\",\"rules\":[{\"id\":\"r\",\"action_type\":\"x.y\",\"resource\":"
+		"\"**\","
 		"\"decision\":\"ALLOW\",\"obligations\":{%s}}]}",
 		obligations);
 	return text;
@@ -56,8 +58,10 @@ TEST(wrong_types_and_values_are_refused)
 		{"\"exec_allowlist\":[[\"git\",7]]", "must be a list of lists of strings"},
 		{"\"exec_constraints\":[[\"git\"]]", "must be an object with argv_patterns"},
 		{"\"exec_constraints\":{}", "must be an object with argv_patterns"},
-		{"\"exec_constraints\":{\"argv_patterns\":[]}", "must be an object with argv_patterns"},
-		{"\"exec_constraints\":{\"argv_patterns\":[[\"a\"]],\"x\":1}", "must be an object with argv_patterns"},
+		{"\"exec_constraints\":{\"argv_patterns\":[]}",
+			"must be an object with argv_patterns"},
+		{"\"exec_constraints\":{\"argv_patterns\":[[\"a\"]],\"x\":1}",
+			"must be an object with argv_patterns"},
 		{"\"approval_scope_class\":\"everything\"", "must be \"action_type_resource\""},
 		{"\"approval_scope_class\":1", "must be \"action_type_resource\""},
 		{"\"approvers\":[\"ann\"]", "must be an object of principals"},
@@ -70,7 +74,8 @@ TEST(wrong_types_and_values_are_refused)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const char *got = fixture_error("o.json", wrap(rows[i].obligations), NULL);
-		if (strstr(got, rows[i].message) == NULL || strstr(got, "rule r obligation ") == NULL ||
+		if (strstr(got, rows[i].message) == NULL ||
+			strstr(got, "rule r obligation ") == NULL ||
 			strstr(got, "o.json:1:") != got)
 			FAIL("%s: \"%s\"", rows[i].obligations, got);
 	}
@@ -78,13 +83,15 @@ TEST(wrong_types_and_values_are_refused)
 
 TEST(values_of_the_reference_load)
 {
-	static const char *const rows[] = {
-		"\"output_max_bytes\":0", "\"output_max_bytes\":100.0", "\"output_max_bytes\":1e3",
-		"\"sandbox_mode\":\"none\"", "\"sandbox_mode\":[\"none\",\"container\"]", "\"net_allowlist\":[]",
-		"\"net_allowlist\":[\"a.example:8443\"]", "\"exec_allowlist\":[]", "\"http_redirects\":false",
+	static const char *const rows[] = {"\"output_max_bytes\":0", "\"output_max_bytes\":100.0",
+		"\"output_max_bytes\":1e3", "\"sandbox_mode\":\"none\"",
+		"\"sandbox_mode\":[\"none\",\"container\"]", "\"net_allowlist\":[]",
+		"\"net_allowlist\":[\"a.example:8443\"]", "\"exec_allowlist\":[]",
+		"\"http_redirects\":false",
 		"\"exec_constraints\":{\"argv_patterns\":[[\"git\",\"**\"]]}",
-		"\"approval_scope_class\":\"action_type_resource\"", "\"reason\":\"because\"", "\"breakglass\":true",
-		"\"publish_channel\":\"structured\"", "\"approvers\":{\"roles\":[\"sec\"],\"min\":2}"};
+		"\"approval_scope_class\":\"action_type_resource\"", "\"reason\":\"because\"",
+		"\"breakglass\":true", "\"publish_channel\":\"structured\"",
+		"\"approvers\":{\"roles\":[\"sec\"],\"min\":2}"};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct policy *p = fixture_policy("o.json", wrap(rows[i]));
@@ -100,18 +107,18 @@ TEST(values_of_the_reference_load)
 /* Weak spot 14: a slip in a name silently switches a control off in the reference. */
 TEST(weak_spot_14_slips_of_known_names_are_refused)
 {
-	static const char *const rows[][2] = {
-		{"net_allow_list", "net_allowlist"},	 {"output_max_byte", "output_max_bytes"},
-		{"outputMaxBytes", "output_max_bytes"}, {"sandbox-mode", "sandbox_mode"},
-		{"SANDBOX_MODE", "sandbox_mode"},	 {"sandbx_mod", "sandbox_mode"},
-		{"http_redirect", "http_redirects"},	 {"approver", "approvers"},
-		{"exec_constraint", "exec_constraints"}};
+	static const char *const rows[][2] = {{"net_allow_list", "net_allowlist"},
+		{"output_max_byte", "output_max_bytes"}, {"outputMaxBytes", "output_max_bytes"},
+		{"sandbox-mode", "sandbox_mode"}, {"SANDBOX_MODE", "sandbox_mode"},
+		{"sandbx_mod", "sandbox_mode"}, {"http_redirect", "http_redirects"},
+		{"approver", "approvers"}, {"exec_constraint", "exec_constraints"}};
 	char text[128];
 	char want[256];
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		snprintf(text, sizeof(text), "\"%s\":1", rows[i][0]);
-		snprintf(want, sizeof(want), "rule r unknown obligation \"%s\" (did you mean \"%s\"?)", rows[i][0],
+		snprintf(want, sizeof(want),
+			"rule r unknown obligation \"%s\" (did you mean \"%s\"?)", rows[i][0],
 			rows[i][1]);
 		const char *got = fixture_error("o.json", wrap(text), NULL);
 		if (strstr(got, want) == NULL)
@@ -135,8 +142,10 @@ TEST(unknown_names_warn_or_fail)
 	CHECK_SPAN(w[0].place, "o.json:1:122");
 	CHECK_SPAN(p->rules[0]->obligations.canonical, "{\"region\":1,\"ticket_system\":\"jira\"}");
 	policy_unref(&p);
-	CHECK(strstr(fixture_error("o.json", text, &strict), "rule r unknown obligation \"ticket_system\"") != NULL);
-	CHECK_STR(fixture_error("o.json", wrap("\"reason\":\"x\",\"output_max_lines\":1"), &strict), "");
+	CHECK(strstr(fixture_error("o.json", text, &strict),
+		      "rule r unknown obligation \"ticket_system\"") != NULL);
+	CHECK_STR(fixture_error("o.json", wrap("\"reason\":\"x\",\"output_max_lines\":1"), &strict),
+		"");
 }
 
 TEST(sandbox_names_of_the_reference_count_as_local)
@@ -161,7 +170,8 @@ TEST(sandbox_names_of_the_reference_count_as_local)
 TEST(net_allowlist_is_missed_at_load)
 {
 	size_t n = 0;
-	struct policy *p = fixture_policy("o.json", BUNDLE("net.http_request", "ALLOW", "\"reason\":\"x\""));
+	struct policy *p =
+		fixture_policy("o.json", BUNDLE("net.http_request", "ALLOW", "\"reason\":\"x\""));
 
 	if (p == NULL)
 		return;
@@ -169,7 +179,8 @@ TEST(net_allowlist_is_missed_at_load)
 	CHECK_INT(n, 1);
 	CHECK_SPAN(n > 0 ? w[0].code : SPAN_NONE, "net_allowlist_missing");
 	policy_unref(&p);
-	p = fixture_policy("o.json", BUNDLE("net.http_request", "ALLOW", "\"net_allowlist\":[\"h\"]"));
+	p = fixture_policy(
+		"o.json", BUNDLE("net.http_request", "ALLOW", "\"net_allowlist\":[\"h\"]"));
 	if (p == NULL)
 		return;
 	policy_get_warnings(p, &n);
@@ -189,23 +200,39 @@ TEST(strict_mode_refuses_the_legacy_allowlist)
 	static const char want[] =
 		"rule r uses legacy exec_allowlist but policy.exec_compatibility_mode=strict";
 
-	CHECK(strstr(fixture_error("o.json", BUNDLE("process.exec", "ALLOW", "\"exec_allowlist\":[[\"git\"]]"), &strict),
+	CHECK(strstr(fixture_error("o.json",
+			     BUNDLE("process.exec", "ALLOW", "\"exec_allowlist\":[[\"git\"]]"),
+			     &strict),
 		      want) != NULL);
-	CHECK(strstr(fixture_error("o.json", BUNDLE("*", "REQUIRE_APPROVAL", "\"exec_allowlist\":[[\"git\"]]"), &strict),
+	CHECK(strstr(fixture_error("o.json",
+			     BUNDLE("*", "REQUIRE_APPROVAL", "\"exec_allowlist\":[[\"git\"]]"),
+			     &strict),
 		      want) != NULL);
-	CHECK_STR(fixture_error("o.json", BUNDLE("process.exec", "DENY", "\"exec_allowlist\":[[\"git\"]]"), &strict), "");
-	CHECK_STR(fixture_error("o.json", BUNDLE("fs.read", "ALLOW", "\"exec_allowlist\":[[\"git\"]]"), &strict), "");
-	CHECK_STR(fixture_error("o.json", BUNDLE("process.exec", "ALLOW", "\"exec_allowlist\":[[\"git\"]]"), NULL), "");
+	CHECK_STR(
+		fixture_error("o.json",
+			BUNDLE("process.exec", "DENY", "\"exec_allowlist\":[[\"git\"]]"), &strict),
+		"");
+	CHECK_STR(fixture_error("o.json",
+			  BUNDLE("fs.read", "ALLOW", "\"exec_allowlist\":[[\"git\"]]"), &strict),
+		"");
+	CHECK_STR(fixture_error("o.json",
+			  BUNDLE("process.exec", "ALLOW", "\"exec_allowlist\":[[\"git\"]]"), NULL),
+		"");
 }
 
 TEST(typed_values_reach_the_struct)
 {
 	struct policy *p = fixture_policy("o.yaml",
-		"version: v1\nrules:\n- id: r\n  action_type: x.y\n  resource: '**'\n  decision: REQUIRE_APPROVAL\n"
-		"  obligations:\n    output_max_bytes: 0x10\n    output_max_lines: 7\n    sandbox_mode: [none, container]\n"
-		"    net_allowlist: [a, b]\n    http_redirects: true\n    http_redirect_hop_limit: 4\n"
-		"    approval_scope_class: action_type_resource\n    approval_ttl_seconds: 60\n    approval_max_uses: 2\n"
-		"    approvers: {principals: [ann], min: 1}\n    credential_lease_ids: [l]\n    exec_allowlist: [[git]]\n");
+		"version: v1\nrules:\n- id: r\n  action_type: x.y\n  resource: '**'\n  decision: "
+		"REQUIRE_APPROVAL\n"
+		"  obligations:\n    output_max_bytes: 0x10\n    output_max_lines: 7\n    "
+		"sandbox_mode: [none, container]\n"
+		"    net_allowlist: [a, b]\n    http_redirects: true\n    http_redirect_hop_limit: "
+		"4\n"
+		"    approval_scope_class: action_type_resource\n    approval_ttl_seconds: 60\n    "
+		"approval_max_uses: 2\n"
+		"    approvers: {principals: [ann], min: 1}\n    credential_lease_ids: [m, l]\n    "
+		"exec_allowlist: [[git]]\n");
 
 	if (p == NULL)
 		return;
@@ -222,10 +249,13 @@ TEST(typed_values_reach_the_struct)
 	CHECK(o->exec_allowlist != NULL && o->exec_allowlist->n == 1);
 	CHECK(o->approvers != NULL && json_find_cstr(o->approvers, "principals") != NULL);
 	CHECK(o->credential_lease_ids != NULL && o->exec_constraints == NULL);
+	CHECK_SPAN(o->credential_lease_ids->first->text, "l");
 	policy_unref(&p);
 }
 
-/* Weak spot 11: the reference takes the value of the first id, so renaming a rule changes a limit. */
+/*
+ * Weak spot 11: the reference takes the value of the first id, so renaming a rule changes a limit.
+ */
 TEST(weak_spot_11_renaming_a_rule_changes_nothing)
 {
 	static const char *const ids[2][2] = {{"a", "b"}, {"b", "a"}};
@@ -235,14 +265,16 @@ TEST(weak_spot_11_renaming_a_rule_changes_nothing)
 		struct arena *a = arena_new(FIXTURE_ARENA_BYTES);
 		snprintf(text, sizeof(text),
 			"version: v1\nrules:\n"
-			"- {id: %s, action_type: x.y, resource: '**', decision: ALLOW, obligations: {output_max_bytes: "
+			"- {id: %s, action_type: x.y, resource: '**', decision: ALLOW, "
+			"obligations: {output_max_bytes: "
 			"1000000, sandbox_mode: none}}\n"
-			"- {id: %s, action_type: x.y, resource: '**', decision: ALLOW, obligations: {output_max_bytes: 100, "
+			"- {id: %s, action_type: x.y, resource: '**', decision: ALLOW, "
+			"obligations: {output_max_bytes: 100, "
 			"sandbox_mode: container}}\n",
 			ids[i][0], ids[i][1]);
 		struct policy *p = fixture_policy("o.yaml", text);
-		struct decision d =
-			fixture_decide(p, a, (struct fixture_action){.type = "x.y", .resource = "x://h/r"});
+		struct decision d = fixture_decide(
+			p, a, (struct fixture_action){.type = "x.y", .resource = "x://h/r"});
 		CHECK_INT(d.obligations.output_max_bytes, 100);
 		CHECK_INT(d.obligations.sandbox_mode, SANDBOX_CONTAINER);
 		policy_unref(&p);
@@ -250,24 +282,31 @@ TEST(weak_spot_11_renaming_a_rule_changes_nothing)
 	}
 }
 
-/* Weak spot 12: in the reference an approval removes the limits of the ALLOW rule that matches as well. */
+/*
+ * Weak spot 12: in the reference an approval removes the limits of the ALLOW rule that matches as
+ * well.
+ */
 TEST(weak_spot_12_an_approval_keeps_the_limits_of_the_allow)
 {
 	struct policy *p = fixture_policy("o.yaml",
 		"version: v1\nrules:\n"
 		"- {id: allow, action_type: process.exec, resource: '**', decision: ALLOW,\n"
-		"   exec_match: {argv_patterns: [[git, '**']]}, obligations: {sandbox_mode: local, output_max_bytes: 5}}\n"
-		"- {id: push, action_type: process.exec, resource: '**', decision: REQUIRE_APPROVAL,\n"
-		"   exec_match: {argv_patterns: [[git, push, '**']]}, obligations: {reason: push}}\n");
+		"   exec_match: {argv_patterns: [[git, '**']]}, obligations: {sandbox_mode: local, "
+		"output_max_bytes: 5}}\n"
+		"- {id: push, action_type: process.exec, resource: '**', decision: "
+		"REQUIRE_APPROVAL,\n"
+		"   exec_match: {argv_patterns: [[git, push, '**']]}, obligations: {reason: "
+		"push}}\n");
 	struct arena *a = arena_new(FIXTURE_ARENA_BYTES);
 	struct decision d = fixture_decide(p, a,
-		(struct fixture_action){.type = "process.exec", .resource = "file://workspace/",
+		(struct fixture_action){.type = "process.exec",
+			.resource = "file://workspace/",
 			.params = "{\"argv\":[\"git\",\"push\"]}"});
 
 	CHECK_INT(d.verdict, VERDICT_REQUIRE_APPROVAL);
-	CHECK_SPAN(d.obligations.canonical,
-		"{\"exec_constraints\":{\"argv_patterns\":[[\"git\",\"push\",\"**\"]]},\"output_max_bytes\":5,"
-		"\"reason\":\"push\",\"sandbox_mode\":\"local\"}");
+	CHECK_SPAN(d.obligations.canonical, "{\"exec_constraints\":{\"argv_patterns\":[[\"git\","
+					    "\"push\",\"**\"]]},\"output_max_bytes\":5,"
+					    "\"reason\":\"push\",\"sandbox_mode\":\"local\"}");
 	CHECK_INT(d.obligations.sandbox_mode, SANDBOX_LOCAL);
 	policy_unref(&p);
 	arena_free(&a);
@@ -283,9 +322,13 @@ TEST(table_is_sorted_and_found)
 	CHECK(obligation_find_nearest(SPAN_LIT("ticket")) == NULL);
 }
 
-SUITE("obligation", TEST_ROW(wrong_types_and_values_are_refused), TEST_ROW(values_of_the_reference_load),
-	TEST_ROW(weak_spot_14_slips_of_known_names_are_refused), TEST_ROW(unknown_names_warn_or_fail),
-	TEST_ROW(sandbox_names_of_the_reference_count_as_local), TEST_ROW(net_allowlist_is_missed_at_load),
+SUITE("obligation", TEST_ROW(wrong_types_and_values_are_refused),
+	TEST_ROW(values_of_the_reference_load),
+	TEST_ROW(weak_spot_14_slips_of_known_names_are_refused),
+	TEST_ROW(unknown_names_warn_or_fail),
+	TEST_ROW(sandbox_names_of_the_reference_count_as_local),
+	TEST_ROW(net_allowlist_is_missed_at_load),
 	TEST_ROW(strict_mode_refuses_the_legacy_allowlist), TEST_ROW(typed_values_reach_the_struct),
 	TEST_ROW(weak_spot_11_renaming_a_rule_changes_nothing),
-	TEST_ROW(weak_spot_12_an_approval_keeps_the_limits_of_the_allow), TEST_ROW(table_is_sorted_and_found))
+	TEST_ROW(weak_spot_12_an_approval_keeps_the_limits_of_the_allow),
+	TEST_ROW(table_is_sorted_and_found))

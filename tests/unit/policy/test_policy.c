@@ -1,6 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The public side of a policy: signatures before decoding (weak spot 23), options, inputs, two threads on one snapshot.
+ * The public side of a policy: signatures before decoding (weak spot 23), options, inputs, two
+ * threads on one snapshot.
  */
 #include <pthread.h>
 
@@ -41,13 +42,17 @@ TEST(weak_spot_23_signatures_are_verified_before_decoding)
 		{"signed.sig", "signed.pub.pem", "malformed.json", ERR_FORBIDDEN,
 			"policy bundle signature verification failed"},
 		{"malformed.sig", "signed.pub.pem", "malformed.json", ERR_PARSE,
-			"malformed.json:1:26: decode bundle: unexpected end at $.rules[0] (byte 25)"},
-		{"=%%%", "signed.pub.pem", "signed.yaml", ERR_FORBIDDEN, "signature must be base64"},
+			"malformed.json:1:26: decode bundle: unexpected end at $.rules[0] (byte "
+			"25)"},
+		{"=%%%", "signed.pub.pem", "signed.yaml", ERR_FORBIDDEN,
+			"signature must be base64"},
 		{"=", "signed.pub.pem", "signed.yaml", ERR_FORBIDDEN,
 			"signature and public key paths are required"},
-		{"signed.sig", NULL, "signed.yaml", ERR_FORBIDDEN, "signature and public key paths are required"},
+		{"signed.sig", NULL, "signed.yaml", ERR_FORBIDDEN,
+			"signature and public key paths are required"},
 		{"signed.sig", "=nonsense", "signed.yaml", ERR_PARSE, "invalid public key pem"},
-		{"signed.sig", "other_kind.pub.pem", "signed.yaml", ERR_PARSE, "public key is not rsa"},
+		{"signed.sig", "other_kind.pub.pem", "signed.yaml", ERR_PARSE,
+			"public key is not rsa"},
 	};
 
 	CHECK_INT(hash_init(NULL), OK);
@@ -66,7 +71,8 @@ TEST(weak_spot_23_signatures_are_verified_before_decoding)
 		if (rows[i].rc != OK)
 			CHECK_STR(ei.msg, rows[i].message);
 		else if (p != NULL)
-			CHECK(strstr(policy_get_inputs_json(p).p, ",\"signature_verified\":true}]") != NULL);
+			CHECK(strstr(policy_get_inputs_json(p).p,
+				      ",\"signature_verified\":true}]") != NULL);
 		CHECK((p != NULL) == (rows[i].rc == OK));
 		policy_unref(&p);
 		arena_free(&a);
@@ -80,8 +86,10 @@ TEST(any_changed_byte_breaks_the_signature)
 	struct policy_options o = {.public_key_pem = text_of(a, "signed.pub.pem")};
 	struct span good = text_of(a, "signed.yaml");
 	char *bytes = arena_dup_cstr(a, good);
-	struct policy_source s = {.path = SPAN_LIT("s.yaml"), .bytes = span_of(bytes, good.n),
-		.signature = text_of(a, "signed.sig"), .verify = true};
+	struct policy_source s = {.path = SPAN_LIT("s.yaml"),
+		.bytes = span_of(bytes, good.n),
+		.signature = text_of(a, "signed.sig"),
+		.verify = true};
 
 	struct policy *whole = NULL;
 
@@ -113,13 +121,15 @@ TEST(errors_without_errinfo)
 
 TEST(the_policy_keeps_copies)
 {
-	char text[] = "version: v1\nrules:\n- {id: mine, action_type: x.y, resource: '**', decision: ALLOW,\n"
+	char text[] = "version: v1\nrules:\n- {id: mine, action_type: x.y, resource: '**', "
+		      "decision: ALLOW,\n"
 		      "   principals: [p1], obligations: {reason: because}}\n";
 	struct arena *a = arena_new(FIXTURE_ARENA_BYTES);
 	struct policy *p = fixture_policy("copy.yaml", text);
 
 	memset(text, 'x', sizeof(text) - 1);
-	struct decision d = fixture_decide(p, a, (struct fixture_action){.type = "x.y", .resource = "x://h/r"});
+	struct decision d =
+		fixture_decide(p, a, (struct fixture_action){.type = "x.y", .resource = "x://h/r"});
 	CHECK_INT(d.verdict, VERDICT_ALLOW);
 	CHECK_STR(fixture_ids(&d, a), "mine");
 	CHECK_SPAN(d.obligations.canonical, "{\"reason\":\"because\"}");
@@ -142,7 +152,8 @@ decide_often(void *arg)
 
 	for (int i = 0; i < TURNS; i++) {
 		struct policy *p = policy_ref(w->policy);
-		struct action action = {.action_type = SPAN_LIT("x.y"), .resource = {.text = SPAN_LIT("x://h/r")}};
+		struct action action = {
+			.action_type = SPAN_LIT("x.y"), .resource = {.text = SPAN_LIT("x://h/r")}};
 		struct decision d;
 		arena_reset(a);
 		if (policy_eval(p, &action, a, &d) == OK && d.verdict == VERDICT_ALLOW)
@@ -156,10 +167,12 @@ decide_often(void *arg)
 
 TEST(threads_share_a_snapshot)
 {
-	struct policy *p = fixture_policy("t.yaml",
-		"version: v1\nrules:\n"
-		"- {id: a, action_type: x.y, resource: '**', decision: ALLOW, obligations: {output_max_bytes: 1}}\n"
-		"- {id: b, action_type: '*', resource: 'x://**', decision: ALLOW, obligations: {output_max_bytes: 2}}\n");
+	struct policy *p =
+		fixture_policy("t.yaml", "version: v1\nrules:\n"
+					 "- {id: a, action_type: x.y, resource: '**', decision: "
+					 "ALLOW, obligations: {output_max_bytes: 1}}\n"
+					 "- {id: b, action_type: '*', resource: 'x://**', "
+					 "decision: ALLOW, obligations: {output_max_bytes: 2}}\n");
 	struct worker workers[4];
 	pthread_t threads[4];
 

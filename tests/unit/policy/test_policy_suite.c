@@ -12,7 +12,8 @@ static const char bundle[] =
 
 #define WHO "\"identity\":{\"principal\":\"p\",\"agent\":\"a\",\"environment\":\"dev\"}"
 #define SUITE_OF(cases) "{\"schema_version\":\"v1\"," WHO ",\"cases\":[" cases "]}"
-#define READ(path) "\"action\":{\"action_type\":\"fs.read\",\"resource\":\"file://workspace/" path "\"}"
+#define READ(path)                                                                                 \
+	"\"action\":{\"action_type\":\"fs.read\",\"resource\":\"file://workspace/" path "\"}"
 
 TEST(results_in_order)
 {
@@ -20,13 +21,21 @@ TEST(results_in_order)
 	struct policy *p = fixture_policy("s.yaml", bundle);
 	struct suite_report report;
 	struct errinfo ei = {0};
-	static const char text[] = SUITE_OF(
-		"{\"name\":\"plain\"," READ("a") ",\"expect\":\"ALLOW\"},"
-		"{\"name\":\"set\"," READ("b/c") ",\"expect\":\"ALLOW\",\"rules\":[\"read-b\",\"read\",\"read\"]},"
-		"{\"name\":\"subset\"," READ("b/c") ",\"expect\":\"ALLOW\",\"rules\":[\"read\"]},"
-		"{\"name\":\"verdict\"," READ(".env") ",\"expect\":\"ALLOW\"},"
-		"{\"name\":\"none\",\"action\":{\"action_type\":\"x.y\",\"resource\":\"x://h/r\",\"params\":{\"a\":1}},"
-		"\"expect\":\"DENY\",\"rules\":[]}");
+	static const char text[] = SUITE_OF("{\"name\":\"plain\"," READ(
+		"a") ",\"expect\":\"ALLOW\"},"
+		     "{\"name\":\"set\"," READ(
+			     "b/c") ",\"expect\":\"ALLOW\",\"rules\":[\"read-b\",\"read\",\"read\"]"
+				    "},"
+				    "{\"name\":\"subset\"," READ(
+					    "b/c") ",\"expect\":\"ALLOW\",\"rules\":[\"read\"]},"
+						   "{\"name\":\"verdict\"," READ(
+							   ".env") ",\"expect\":\"ALLOW\"},"
+								   "{\"name\":\"none\",\"action\":{"
+								   "\"action_type\":\"x.y\","
+								   "\"resource\":\"x://h/"
+								   "r\",\"params\":{\"a\":1}},"
+								   "\"expect\":\"DENY\",\"rules\":["
+								   "]}");
 
 	CHECK_INT(suite_run(p, SPAN_LIT(text), a, &report, &ei), OK);
 	CHECK_STR(ei.msg, "");
@@ -55,7 +64,8 @@ TEST(wrong_suites)
 		{"[]", "suite must be an object"},
 		{"{\"schema_version\":\"v2\"}", "suite: schema_version must be v1"},
 		{"{\"schema_version\":\"v1\"}", "identity must be an object"},
-		{"{\"schema_version\":\"v1\",\"identity\":{\"principal\":\"p\"}}", "identity: agent is required"},
+		{"{\"schema_version\":\"v1\",\"identity\":{\"principal\":\"p\"}}",
+			"identity: agent is required"},
 		{"{\"schema_version\":\"v1\"," WHO "}", "suite: at least one case is required"},
 		{"{\"schema_version\":\"v1\"," WHO ",\"x\":1}", "suite has unknown field \"x\""},
 		{SUITE_OF(""), "suite: at least one case is required"},
@@ -64,18 +74,26 @@ TEST(wrong_suites)
 		{SUITE_OF("{\"name\":\" \"}"), "case 1: name is required"},
 		{SUITE_OF("{\"name\":\"n\"}"), "case 1 \"n\": expect must be"},
 		{SUITE_OF("{\"name\":\"n\",\"expect\":\"allow\"}"), "case 1 \"n\": expect must be"},
-		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\"}"), "case 1 \"n\" must be an object"},
-		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\",\"rules\":\"r\"," READ("a") "}"), "rules must be a list"},
-		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\",\"rules\":[1]," READ("a") "}"), "rules must be a list"},
-		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\",\"action\":{\"action_type\":\"x.y\"}}"), "resource is required"},
-		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\",\"action\":{\"action_type\":\"x.y\",\"resource\":\"x://h/r\","
+		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\"}"),
+			"case 1 \"n\" must be an object"},
+		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\",\"rules\":\"r\"," READ("a") "}"),
+			"rules must be a list"},
+		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\",\"rules\":[1]," READ("a") "}"),
+			"rules must be a list"},
+		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\",\"action\":{\"action_type\":\"x."
+			  "y\"}}"),
+			"resource is required"},
+		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\",\"action\":{\"action_type\":\"x."
+			  "y\",\"resource\":\"x://h/r\","
 			  "\"params\":null}}"),
 			"case 1 \"n\": params must be an object"},
 		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\"," READ("../a") "}"),
 			"case 1 \"n\": file path traversal detected"},
-		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\",\"action\":{\"action_type\":\"X\",\"resource\":\"x://h/r\"}}"),
+		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\",\"action\":{\"action_type\":\"X\","
+			  "\"resource\":\"x://h/r\"}}"),
 			"case 1 \"n\": action_type has invalid format"},
-		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\"," READ("a") "},{\"name\":\"n\",\"expect\":\"DENY\"," READ("a") "}"),
+		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\"," READ(
+			 "a") "},{\"name\":\"n\",\"expect\":\"DENY\"," READ("a") "}"),
 			"duplicate case name \"n\""},
 		{SUITE_OF("{\"name\":\"n\",\"expect\":\"ALLOW\"," READ("a") "}") "x", ""},
 	};
