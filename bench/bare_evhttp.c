@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The yardstick: the smallest evhttp program that reads the body of a POST and answers a fixed JSON of 300 bytes, with
- * as many workers as asked for, each on a SO_REUSEPORT socket of its own. It checks nothing and must stay that way.
+ * The yardstick: the smallest evhttp program that reads the body of a POST and answers a fixed
+ * JSON of 300 bytes, with as many workers as asked for, each on a SO_REUSEPORT socket of its own.
+ * It checks nothing and must stay that way.
  *
  *     bare_evhttp PORT WORKERS
  */
@@ -39,7 +40,8 @@ on_request(struct evhttp_request *req, void *arg)
 
 	(void)arg;
 	evbuffer_pullup(body, -1);
-	evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type", "application/json");
+	evhttp_add_header(
+		evhttp_request_get_output_headers(req), "Content-Type", "application/json");
 	evbuffer_add_reference(out, reply, sizeof(reply), NULL, NULL);
 	evhttp_send_reply(req, 200, "OK", NULL);
 }

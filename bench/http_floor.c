@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What our HTTP layer costs by itself: net/http_server answering the fixed JSON of the yardstick (bare_evhttp.c), with as
- * many workers as asked for. Loaded by scripts/bench side by side with it.
+ * What our HTTP layer costs by itself: net/http_server answering the fixed JSON of the yardstick
+ * (bare_evhttp.c), with as many workers as asked for. Loaded by scripts/bench side by side with
+ * it.
  *
  *     http_floor PORT WORKERS
  */
@@ -74,7 +75,8 @@ main(int argc, char **argv)
 		return 2;
 	}
 	snprintf(text, sizeof(text), "127.0.0.1:%s", argv[1]);
-	if (listener_parse(span_cstr(text), &address, &ei) != OK || listener_probe(&address, &ei) != OK) {
+	if (listener_parse(span_cstr(text), &address, &ei) != OK ||
+		listener_probe(&address, &ei) != OK) {
 		fprintf(stderr, "http_floor: %s\n", ei.msg);
 		return 1;
 	}

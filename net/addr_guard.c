@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Link-local and metadata addresses, judged by their bytes after resolving: what a name pointed to a moment ago does not
- * matter. Must never let an unknown family pass. Pure; any thread.
+ * Link-local and metadata addresses, judged by their bytes after resolving: what a name pointed
+ * to a moment ago does not matter. Must never let an unknown family pass. Pure; any thread.
  */
 #include "addr_guard.h"
 
@@ -26,7 +26,7 @@ static const struct range ranges4[] = {
 };
 
 static const struct range ranges6[] = {
-	{{0xfe, 0x80}, 10},                                                         /* link-local */
+	{{0xfe, 0x80}, 10},                                                        /* link-local */
 	{{0xfd, 0x00, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54}, 128}, /* AWS */
 	{{0xfd, 0x20, 0x00, 0xce, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54}, 128}, /* Google */
 };
@@ -36,10 +36,10 @@ static const struct {
 	struct range range;
 	size_t at;
 } embeddings[] = {
-	{{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96}, 12},            /* mapped */
-	{{{0}, 96}, 12},                                                   /* compatible */
-	{{{0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0}, 96}, 12},      /* NAT64 */
-	{{{0x20, 0x02}, 16}, 2},                                           /* 6to4 */
+	{{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96}, 12},       /* mapped */
+	{{{0}, 96}, 12},                                              /* compatible */
+	{{{0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0}, 96}, 12}, /* NAT64 */
+	{{{0x20, 0x02}, 16}, 2},                                      /* 6to4 */
 };
 
 static bool

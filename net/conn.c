@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * One client connection: the tap that takes every byte before the engine can, the request it becomes, refusals, deadlines.
- * Must never leave a byte of a client in the engine's input, and never hand over a second request before the reply to the
- * first is written. Runs on the loop's thread; nothing here frees a connection inside the tap.
+ * One client connection: the tap that takes every byte before the engine can, the request it
+ * becomes, refusals, deadlines. Must never leave a byte of a client in the engine's input, and
+ * never hand over a second request before the reply to the first is written. Runs on the loop's
+ * thread; nothing here frees a connection inside the tap.
  */
 #define _GNU_SOURCE /* POLLRDHUP */
 
@@ -23,11 +24,13 @@
 #include "server.h"
 
 #define NO_DEADLINE INT64_MAX
-/* After a refusal the client gets so long, and so many bytes, to read the answer before the socket is closed. */
+/* After a refusal the client gets so long, and so many bytes, to read the answer before the
+ * socket is closed. */
 #define LINGER_NS (2 * NS_PER_SEC)
 #define LINGER_BYTES (256 * 1024)
 
-/* What the engine reads in place of the client's request. Replies decide themselves about closing. */
+/* What the engine reads in place of the client's request. Replies decide themselves about
+ * closing. */
 static const char announcement[] = "GET / HTTP/1.1\r\n\r\n";
 static const char continue_reply[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -136,7 +139,8 @@ static void
 linger_on_written(struct bufferevent *bev, void *arg)
 {
 	(void)arg;
-	/* The client sees the end of our answer; it is closed when the client has closed too, or at the deadline. */
+	/* The client sees the end of our answer; it is closed when the client has closed too, or
+	 * at the deadline. */
 	shutdown(bufferevent_getfd(bev), SHUT_WR);
 }
 
@@ -281,8 +285,8 @@ take(struct conn *c, struct evbuffer *b)
 	}
 	if (c->state == CONN_IDLE && !framing_is_empty(&c->framing) &&
 		framing_is_in_head(&c->framing))
-		conn_set_state(c, CONN_HEAD,
-			c->req.start_ns + c->server->options.header_deadline_ns);
+		conn_set_state(
+			c, CONN_HEAD, c->req.start_ns + c->server->options.header_deadline_ns);
 }
 
 /* Puts what is left in the input behind what is held. */
@@ -358,10 +362,12 @@ conn_on_request(struct conn *c, struct evhttp_request *engine)
 	c->n_served++;
 	s->n_open++;
 	s->handler(req, s->arg);
-	/* A handler that answered may have had the connection closed, but never freed inside this call. */
+	/* A handler that answered may have had the connection closed, but never freed inside this
+	 * call. */
 	if (req->is_open && !req->is_deferred)
 		http_request_reply(req, 500, NULL, 0,
-			SPAN_LIT("{\"decision\":\"DENY\",\"reason\":\"internal_error: no answer\"}"));
+			SPAN_LIT("{\"decision\":\"DENY\",\"reason\":\"internal_error: no "
+				 "answer\"}"));
 }
 
 void

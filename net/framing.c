@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds the end of the head and the end of the body. Every byte is looked at once, whatever the pieces. Must never take a
- * byte behind the end of a request, and never guess: what RFC 9112 lets a server repair is refused here. Runs on the thread
- * of its connection.
+ * Finds the end of the head and the end of the body. Every byte is looked at once, whatever the
+ * pieces. Must never take a byte behind the end of a request, and never guess: what RFC 9112 lets
+ * a server repair is refused here. Runs on the thread of its connection.
  */
 #include "framing.h"
 
@@ -88,7 +88,8 @@ refuse(struct framing *f, enum gate_refusal why)
 	return FRAMING_REFUSED;
 }
 
-/* Index of the first byte that may not stand in a head at all, or s.n; *has_cr travels over pieces. */
+/* Index of the first byte that may not stand in a head at all, or s.n; *has_cr travels over
+ * pieces. */
 static size_t
 find_bad_byte(struct span s, bool *has_cr, enum gate_refusal *why)
 {
@@ -274,8 +275,8 @@ feed_some(struct framing *f, struct span piece, size_t *used)
 	case FRAMING_IN_CHUNK_SIZE:
 		return feed_chunk_size(f, piece.p[0]);
 	case FRAMING_IN_CHUNK_LF:
-		return feed_exact(f, piece.p[0], '\n',
-			f->left > 0 ? FRAMING_IN_CHUNK : FRAMING_IN_LAST_CR);
+		return feed_exact(
+			f, piece.p[0], '\n', f->left > 0 ? FRAMING_IN_CHUNK : FRAMING_IN_LAST_CR);
 	case FRAMING_IN_CHUNK_CR:
 		return feed_exact(f, piece.p[0], '\r', FRAMING_IN_CHUNK_CRLF);
 	case FRAMING_IN_CHUNK_CRLF:

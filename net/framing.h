@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The strict framing machine behind net/gate.h: fed with the bytes of a connection in pieces of any size, it finds where
- * each request ends, or refuses. It keeps the request's head and decoded body and takes no byte behind the request.
- * Pure but for the heap; one thread at a time.
+ * The strict framing machine behind net/gate.h: fed with the bytes of a connection in pieces of
+ * any size, it finds where each request ends, or refuses. It keeps the request's head and decoded
+ * body and takes no byte behind the request. Pure but for the heap; one thread at a time.
  */
 #ifndef NET_FRAMING_H
 #define NET_FRAMING_H
@@ -28,15 +28,15 @@ struct framing_limits {
 enum framing_verdict {
 	FRAMING_REFUSED = 0, /* why says it; no further byte is taken until framing_reset */
 	FRAMING_MORE,        /* all bytes were taken, the request goes on */
-	FRAMING_HEAD,        /* the head is accepted and a body follows; said once for each request that has one */
-	FRAMING_DONE         /* the request is whole; no further byte is taken until framing_reset */
+	FRAMING_HEAD,        /* the head is accepted and a body follows; said once for a request */
+	FRAMING_DONE /* the request is whole; no further byte is taken until framing_reset */
 };
 
 enum framing_state {
 	FRAMING_IN_REFUSED = 0,
-	FRAMING_IN_LINE,       /* request line */
+	FRAMING_IN_LINE, /* request line */
 	FRAMING_IN_HEADERS,
-	FRAMING_IN_LENGTH,     /* body of `left` more bytes */
+	FRAMING_IN_LENGTH, /* body of `left` more bytes */
 	FRAMING_IN_CHUNK_SIZE,
 	FRAMING_IN_CHUNK_LF,   /* LF of the size line */
 	FRAMING_IN_CHUNK,      /* `left` more bytes of this chunk */
@@ -51,12 +51,12 @@ struct framing {
 	const struct framing_limits *limits; /* borrowed */
 	enum framing_state state;
 	enum gate_refusal why;
-	bool has_cr;        /* the byte before was a CR, in the head */
-	bool has_blank;     /* the empty line before a request line was taken */
-	uint8_t n_digits;   /* of the chunk size */
+	bool has_cr;      /* the byte before was a CR, in the head */
+	bool has_blank;   /* the empty line before a request line was taken */
+	uint8_t n_digits; /* of the chunk size */
 	uint64_t left;
-	size_t line_at;     /* where the unfinished line of the head begins */
-	size_t n_lines;     /* header lines finished */
+	size_t line_at; /* where the unfinished line of the head begins */
+	size_t n_lines; /* header lines finished */
 	struct buf head;
 	struct buf body;
 
@@ -73,8 +73,8 @@ struct framing {
 	struct span host;
 	bool has_query;
 	bool is_http10;
-	bool wants_close;     /* the client will send no further request, or must not */
-	bool wants_continue;  /* Expect: 100-continue */
+	bool wants_close;    /* the client will send no further request, or must not */
+	bool wants_continue; /* Expect: 100-continue */
 	bool is_chunked;
 	bool has_length;
 	uint64_t length;

@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads the request line and the header lines of RFC 9112 3 and 5 and decides how long the body is (6.3). Must never
- * accept two readings of one head: what another server could take differently is refused. Pure but for the table of
- * headers; runs on the thread of its connection.
+ * Reads the request line and the header lines of RFC 9112 3 and 5 and decides how long the body
+ * is (6.3). Must never accept two readings of one head: what another server could take
+ * differently is refused. Pure but for the table of headers; runs on the thread of its
+ * connection.
  */
 #include "framing_head.h"
 
@@ -72,7 +73,7 @@ read_version(struct framing *f, struct span s)
 	if (f->is_http10)
 		return GATE_OK;
 	bool has_form = s.n == 8 && span_starts(s, SPAN_LIT("HTTP/")) && is_digit(s.p[5]) &&
-		s.p[6] == '.' && is_digit(s.p[7]);
+			s.p[6] == '.' && is_digit(s.p[7]);
 	return has_form ? GATE_VERSION : GATE_REQUEST_LINE;
 }
 
@@ -99,7 +100,8 @@ framing_read_line(struct framing *f, struct span line)
 	return GATE_OK;
 }
 
-/* host [":" port] as in Host and in an absolute target; letters, digits and -._ or a bracketed address. */
+/* host [":" port] as in Host and in an absolute target; letters, digits and -._ or a bracketed
+ * address. */
 static bool
 is_authority(struct span s)
 {

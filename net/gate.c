@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of refusals, what each is answered with, and how often each happened. The machine that decides is in
- * framing.c, its place on a connection in conn.c. Texts must never repeat bytes of the client. Any thread.
+ * The table of refusals, what each is answered with, and how often each happened. The machine
+ * that decides is in framing.c, its place on a connection in conn.c. Texts must never repeat
+ * bytes of the client. Any thread.
  */
 #include "net/gate.h"
 

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tables of HTTP words and the character classes of header names and values. Must never be laxer than RFC 9110 5.
- * Pure; any thread.
+ * Tables of HTTP words and the character classes of header names and values. Must never be laxer
+ * than RFC 9110 5. Pure; any thread.
  */
 #include "net/http.h"
 

@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only file that knows libcurl: one blocking call at a time for each client. Must never follow a redirect, use a proxy or
- * a credential that nobody configured, speak anything but http and https, nor connect to a refused address. Runs on threads
- * that may block; only http_client_stop may come from elsewhere.
+ * The only file that knows libcurl: one blocking call at a time for each client. Must never
+ * follow a redirect, use a proxy or a credential that nobody configured, speak anything but http
+ * and https, nor connect to a refused address. Runs on threads that may block; only
+ * http_client_stop may come from elsewhere.
  */
 #define _GNU_SOURCE /* SOCK_CLOEXEC */
 
@@ -30,8 +31,8 @@ struct http_client {
 	struct http_client_options options;
 	char *ca_file;
 	atomic_bool is_stopped;
-	bool is_refused; /* an address was, in this call */
-	size_t n_reply;  /* body bytes, in this call */
+	bool is_refused;   /* an address was, in this call */
+	size_t n_reply;    /* body bytes, in this call */
 	struct buf *reply; /* this call's; NULL: nobody reads it */
 };
 
@@ -91,8 +92,8 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 
 	OBJ_CAST(c, arg, CLIENT_MAGIC);
 	bool is_allowed = purpose == CURLSOCKTYPE_IPCXN &&
-		(c->options.allow_link_local ||
-			!addr_guard_is_link_local(&address->addr, address->addrlen));
+			  (c->options.allow_link_local ||
+				  !addr_guard_is_link_local(&address->addr, address->addrlen));
 	if (!is_allowed) {
 		c->is_refused = true;
 		return CURL_SOCKET_BAD;
@@ -124,29 +125,31 @@ set_up(struct http_client *c)
 {
 	CURL *e = c->easy;
 
-	return set_long(e, CURLOPT_NOSIGNAL, 1L) && set_text(e, CURLOPT_PROTOCOLS_STR, "http,https") &&
-		set_long(e, CURLOPT_FOLLOWLOCATION, 0L) && set_text(e, CURLOPT_PROXY, "") &&
-		set_text(e, CURLOPT_NOPROXY, "*") && set_long(e, CURLOPT_SSL_VERIFYPEER, 1L) &&
-		set_long(e, CURLOPT_SSL_VERIFYHOST, 2L) &&
-		set_long(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
-		set_long(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) &&
-		set_long(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
-		set_long(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
-		set_long(e, CURLOPT_MAXCONNECTS, 1L) && set_text(e, CURLOPT_USERAGENT, "nomos") &&
-		set_long(e, CURLOPT_CONNECTTIMEOUT_MS, to_ms(c->options.connect_timeout_ns)) &&
-		set_long(e, CURLOPT_TIMEOUT_MS, to_ms(c->options.total_timeout_ns)) &&
-		(c->ca_file == NULL || set_text(e, CURLOPT_CAINFO, c->ca_file)) &&
-		curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
-		curl_easy_setopt(e, CURLOPT_WRITEDATA, c) == CURLE_OK &&
-		curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
-		curl_easy_setopt(e, CURLOPT_XFERINFODATA, c) == CURLE_OK &&
-		set_long(e, CURLOPT_NOPROGRESS, 0L) &&
-		curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
-		curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, c) == CURLE_OK;
+	return set_long(e, CURLOPT_NOSIGNAL, 1L) &&
+	       set_text(e, CURLOPT_PROTOCOLS_STR, "http,https") &&
+	       set_long(e, CURLOPT_FOLLOWLOCATION, 0L) && set_text(e, CURLOPT_PROXY, "") &&
+	       set_text(e, CURLOPT_NOPROXY, "*") && set_long(e, CURLOPT_SSL_VERIFYPEER, 1L) &&
+	       set_long(e, CURLOPT_SSL_VERIFYHOST, 2L) &&
+	       set_long(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
+	       set_long(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) &&
+	       set_long(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
+	       set_long(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
+	       set_long(e, CURLOPT_MAXCONNECTS, 1L) && set_text(e, CURLOPT_USERAGENT, "nomos") &&
+	       set_long(e, CURLOPT_CONNECTTIMEOUT_MS, to_ms(c->options.connect_timeout_ns)) &&
+	       set_long(e, CURLOPT_TIMEOUT_MS, to_ms(c->options.total_timeout_ns)) &&
+	       (c->ca_file == NULL || set_text(e, CURLOPT_CAINFO, c->ca_file)) &&
+	       curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_WRITEDATA, c) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_XFERINFODATA, c) == CURLE_OK &&
+	       set_long(e, CURLOPT_NOPROGRESS, 0L) &&
+	       curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, c) == CURLE_OK;
 }
 
 enum err
-http_client_new(const struct http_client_options *options, struct http_client **out, struct errinfo *ei)
+http_client_new(
+	const struct http_client_options *options, struct http_client **out, struct errinfo *ei)
 {
 	*out = NULL;
 	MUST(pthread_once(&once, start_library) == 0);
@@ -251,14 +254,14 @@ build_headers(const struct http_header *headers, size_t n, bool *is_legal)
 	buf_init(&line, HEADER_MAX);
 	for (size_t i = 0; i < n && list != NULL; i++) {
 		*is_legal = *is_legal && http_is_token(headers[i].name) &&
-			http_is_header_value(headers[i].value) && headers[i].value.n > 0;
+			    http_is_header_value(headers[i].value) && headers[i].value.n > 0;
 		has_type = has_type || span_eq_nocase(headers[i].name, SPAN_LIT("Content-Type"));
 		buf_reset(&line);
 		buf_add_span(&line, headers[i].name);
 		BUF_ADD_LIT(&line, ": ");
 		buf_add_span(&line, headers[i].value);
-		struct curl_slist *next = *is_legal && !buf_failed(&line) ? curl_slist_append(list, line.p)
-									  : NULL;
+		struct curl_slist *next =
+			*is_legal && !buf_failed(&line) ? curl_slist_append(list, line.p) : NULL;
 		if (next == NULL)
 			curl_slist_free_all(list);
 		list = next;
@@ -298,8 +301,8 @@ set_method(CURL *e, const struct http_call *call)
 	if (call->is_get)
 		return set_long(e, CURLOPT_HTTPGET, 1L);
 	return set_long(e, CURLOPT_POST, 1L) &&
-		curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n) == CURLE_OK &&
-		curl_easy_setopt(e, CURLOPT_POSTFIELDS, body.n > 0 ? body.p : "") == CURLE_OK;
+	       curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n) == CURLE_OK &&
+	       curl_easy_setopt(e, CURLOPT_POSTFIELDS, body.n > 0 ? body.p : "") == CURLE_OK;
 }
 
 static enum err
@@ -313,7 +316,7 @@ perform(struct http_client *c, const char *url, struct curl_slist *list, struct 
 	c->n_reply = 0;
 	c->reply = call->reply;
 	bool is_set = set_text(e, CURLOPT_URL, url) && set_method(e, call) &&
-		curl_easy_setopt(e, CURLOPT_HTTPHEADER, list) == CURLE_OK;
+		      curl_easy_setopt(e, CURLOPT_HTTPHEADER, list) == CURLE_OK;
 	if (!is_set)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	CURLcode rc = curl_easy_perform(e);

@@ -1,9 +1,10 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only file that knows evhttp: accepting, the life of a connection, writing the reply. evhttp never reads a byte of a
- * client; it is announced each request by a head that conn.c wrote (server.h). While a request is being worked on
- * or answered the socket is not read: evhttp would exit the process on a byte then, or take any number of them
- * (reference/libevent.md). Runs on the loop's thread.
+ * The only file that knows evhttp: accepting, the life of a connection, writing the reply. evhttp
+ * never reads a byte of a client; it is announced each request by a head that conn.c wrote
+ * (server.h). While a request is being worked on or answered the socket is not read: evhttp would
+ * exit the process on a byte then, or take any number of them (reference/libevent.md). Runs on
+ * the loop's thread.
  */
 #include <string.h>
 
@@ -41,7 +42,8 @@ on_request(struct evhttp_request *engine, void *arg)
 	OBJ_CAST(s, arg, SERVER_MAGIC);
 	struct conn *c = find_conn(s, engine);
 	if (c == NULL) {
-		/* Memory was out at accept, so this connection has no gate: nothing it says is believed. */
+		/* Memory was out at accept, so this connection has no gate: nothing it says is
+		 * believed. */
 		evhttp_add_header(evhttp_request_get_output_headers(engine), "Connection", "close");
 		evhttp_send_reply(engine, 503, "Service Unavailable", NULL);
 		return;
@@ -153,15 +155,16 @@ engine_reply(struct http_request *req, unsigned status, struct span body)
 		return false;
 	evhttp_request_set_on_complete_cb(req->engine, on_written, c);
 	evhttp_send_reply(req->engine, (int)status, http_status_text(status), NULL);
-	/* It has turned reading on; a client that writes instead of reading would fill the memory, and the end of its
-	 * half would cut the reply. */
+	/* It has turned reading on; a client that writes instead of reading would fill the
+	 * memory, and the end of its half would cut the reply. */
 	bufferevent_disable(c->bev, EV_READ);
 	c->written_left = evbuffer_get_length(bufferevent_get_output(c->bev));
-	conn_set_state(c, CONN_WRITING, loop_now_ns(c->server->loop) + c->server->options.write_stall_ns);
+	conn_set_state(
+		c, CONN_WRITING, loop_now_ns(c->server->loop) + c->server->options.write_stall_ns);
 	return true;
 }
 
-/* No descriptor is left: trying again at once would spin. The sweep switches the socket on again. */
+/* No descriptor is left: trying again at once would spin. The sweep switches the socket on. */
 static void
 on_accept_error(struct evconnlistener *listener, void *arg)
 {
@@ -181,8 +184,7 @@ void
 engine_set_accepting(struct http_server *s, bool is_on)
 {
 	for (size_t i = 0; i < s->n_listeners; i++) {
-		struct evconnlistener *l =
-			evhttp_bound_socket_get_listener(s->listeners[i].bound);
+		struct evconnlistener *l = evhttp_bound_socket_get_listener(s->listeners[i].bound);
 		/* Failing to turn on leaves it off until the next sweep. */
 		if ((is_on ? evconnlistener_enable(l) : evconnlistener_disable(l)) != 0)
 			log_error(NULL, "cannot switch a listening socket");

@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The handler's view of a request, and the reply. What is borrowed points into the framing machine, which keeps the
- * request until its reply is written. Must never send a header that is not one line, nor a second reply. Runs on the
- * loop's thread.
+ * The handler's view of a request, and the reply. What is borrowed points into the framing
+ * machine, which keeps the request until its reply is written. Must never send a header that is
+ * not one line, nor a second reply. Runs on the loop's thread.
  */
 #include "base/metric.h"
 #include "base/must.h"
@@ -132,13 +132,12 @@ http_request_get_user(const struct http_request *req)
 	return req->user;
 }
 
-bool
+void
 http_request_set_closed_fn(struct http_request *req, http_closed_fn fn, void *arg)
 {
 	MUST(req->is_open);
 	req->closed_fn = fn;
 	req->closed_arg = arg;
-	return true;
 }
 
 void
@@ -223,15 +222,15 @@ send_reply(struct http_request *req, unsigned status, const struct http_header *
 	struct span type = SPAN_LIT("Content-Type");
 	bool is_head = req->conn->framing.method == HTTP_METHOD_HEAD;
 	bool is_built = engine_add_header(req, SPAN_LIT("X-Request-Id"), span_cstr(req->id)) &&
-		engine_add_header(req, SPAN_LIT("Date"), span_cstr(server_get_date(s))) &&
-		engine_add_header(req, SPAN_LIT("Server"), SPAN_LIT("nomos"));
+			engine_add_header(req, SPAN_LIT("Date"), span_cstr(server_get_date(s))) &&
+			engine_add_header(req, SPAN_LIT("Server"), SPAN_LIT("nomos"));
 
 	if (is_built && body.n > 0 && !has_header(headers, n, type))
 		is_built = engine_add_header(req, type, SPAN_LIT("application/json"));
 	for (size_t i = 0; i < n && is_built; i++)
 		is_built = engine_add_header(req, headers[i].name, headers[i].value);
 	return is_built && add_length(req, status, body.n) && add_connection(req) &&
-		engine_reply(req, status, is_head ? SPAN_NONE : body);
+	       engine_reply(req, status, is_head ? SPAN_NONE : body);
 }
 
 void
@@ -247,7 +246,8 @@ http_request_reply(struct http_request *req, unsigned status, const struct http_
 		status = 500;
 		headers = NULL;
 		n_headers = 0;
-		body = SPAN_LIT("{\"decision\":\"DENY\",\"reason\":\"internal_error: illegal header\"}");
+		body = SPAN_LIT(
+			"{\"decision\":\"DENY\",\"reason\":\"internal_error: illegal header\"}");
 	}
 	metric_add(METRIC_REQUESTS, 1);
 	s->n_open--;

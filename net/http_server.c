@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server as a whole: options, accepting and its pauses, the sweep that keeps deadlines, work put off to the end of the
- * turn, draining. Must never free a connection that the engine may still call back about. Runs on the loop's thread.
+ * The server as a whole: options, accepting and its pauses, the sweep that keeps deadlines, work
+ * put off to the end of the turn, draining. Must never free a connection that the engine may
+ * still call back about. Runs on the loop's thread.
  */
 #include <poll.h>
 #include <unistd.h>
@@ -167,7 +168,8 @@ server_count_conn(struct http_server *s, int change)
 		engine_set_accepting(s, true);
 }
 
-/* Keeps the deadlines of all connections: coarse, but free of cost for each request. Also ends pauses of accepting. */
+/* Keeps the deadlines of all connections: coarse, but free of cost for each request. Also ends
+ * pauses of accepting. */
 static void
 sweep(void *arg)
 {
@@ -199,7 +201,8 @@ has_queued(const struct http_server *s)
 	return poll(p, s->n_listeners, 0) > 0;
 }
 
-/* Closes the listening sockets once nothing has queued on them; else the loop takes it and this looks again. */
+/* Closes the listening sockets once nothing has queued on them; else the loop takes it and this
+ * looks again. */
 static void
 try_stop(struct http_server *s)
 {
@@ -219,8 +222,8 @@ on_stop_timer(void *arg)
 }
 
 enum err
-http_server_new(struct loop *loop, const struct http_server_options *options, http_handler_fn handler,
-	void *arg, struct http_server **out, struct errinfo *ei)
+http_server_new(struct loop *loop, const struct http_server_options *options,
+	http_handler_fn handler, void *arg, struct http_server **out, struct errinfo *ei)
 {
 	*out = NULL;
 	enum err rc = check_options(options, ei);
@@ -300,7 +303,8 @@ http_server_close_idle(struct http_server *s)
 	OBJ_CHECK(s, SERVER_MAGIC);
 	for (struct conn *c = s->conns; c != NULL; c = next) {
 		next = c->next;
-		/* Bytes that are held are a request of which the client may have seen nothing refused. */
+		/* Bytes that are held are a request of which the client may have seen nothing
+		 * refused. */
 		if (c->state == CONN_IDLE && (c->work & CONN_WORK_RESUME) == 0)
 			server_add_work(c, CONN_WORK_CLOSE);
 	}

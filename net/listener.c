@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Listening sockets: parsing of literal addresses, the probe, the sockets themselves. Must never ask a resolver, nor share
- * a port with a socket that the probe would have met. At start-up, any thread.
+ * Listening sockets: parsing of literal addresses, the probe, the sockets themselves. Must never
+ * ask a resolver, nor share a port with a socket that the probe would have met. At start-up, any
+ * thread.
  */
 #define _GNU_SOURCE /* SOCK_NONBLOCK, SOCK_CLOEXEC, SO_REUSEPORT */
 
@@ -112,7 +113,8 @@ listener_parse(struct span text, struct listener_addr *out, struct errinfo *ei)
 	struct listener_addr a = {0};
 	if (!parse_uint(port, 65535, &number) || !parse_host(host, is_bracketed, &a))
 		return ERR(ei, ERR_PARSE,
-			"\"%.*s\" is not an address to listen on: use HOST:PORT, :PORT or [IPV6]:PORT, "
+			"\"%.*s\" is not an address to listen on: use HOST:PORT, :PORT or "
+			"[IPV6]:PORT, "
 			"with a literal address or localhost",
 			SPAN_ARG(text));
 	a.port = (uint16_t)number;
@@ -187,9 +189,9 @@ bind_socket(const struct listener_addr *a, bool is_shared)
 		return -1;
 	/* All addresses means those of IPv4 too, whatever the host's default is. */
 	bool is_ready = set_on(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
-		(!is_shared || set_on(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
-		(a->is_ipv4 || set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY, a->is_any ? 0 : 1)) &&
-		bind(fd, &sa.sa, n) == 0;
+			(!is_shared || set_on(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
+			(a->is_ipv4 || set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY, a->is_any ? 0 : 1)) &&
+			bind(fd, &sa.sa, n) == 0;
 	if (!is_ready) {
 		int error = errno;
 		close(fd);

@@ -1,10 +1,11 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files behind net/http_server.h share: the server, its connections, and the narrow door to the HTTP engine.
+ * What the files behind net/http_server.h share: the server, its connections, and the narrow door
+ * to the HTTP engine.
  *
- * The engine (http_evhttp.c) never reads a byte of a client: the tap of conn.c takes all input into the framing machine,
- * and for each whole request the engine is given a request head that we wrote. It keeps the life of connections and
- * writes the replies. All on the loop's thread.
+ * The engine (http_evhttp.c) never reads a byte of a client: the tap of conn.c takes all input
+ * into the framing machine, and for each whole request the engine is given a request head that we
+ * wrote. It keeps the life of connections and writes the replies. All on the loop's thread.
  */
 #ifndef NET_SERVER_H
 #define NET_SERVER_H
@@ -35,13 +36,13 @@ struct evhttp_request;
 
 /* Where a connection stands; conn_set_state is the only mover. */
 enum conn_state {
-	CONN_GONE = 0, /* the engine has let it go; only its request may still be in the handler's hands */
+	CONN_GONE = 0, /* let go by the engine; the handler may still have its request */
 	CONN_IDLE,     /* no byte of a request has come */
 	CONN_HEAD,     /* request line and header lines are coming */
 	CONN_BODY,
-	CONN_HANDED,   /* the handler has the request */
-	CONN_WRITING,  /* the reply is on its way */
-	CONN_LINGER    /* refused: our answer is on its way, what comes in is thrown away */
+	CONN_HANDED,  /* the handler has the request */
+	CONN_WRITING, /* the reply is on its way */
+	CONN_LINGER   /* refused: our answer is on its way, what comes in is thrown away */
 };
 
 struct http_request {
@@ -52,7 +53,7 @@ struct http_request {
 	void *user;
 	http_closed_fn closed_fn;
 	void *closed_arg;
-	bool is_open;     /* handed to the handler and not answered */
+	bool is_open; /* handed to the handler and not answered */
 	bool is_deferred;
 };
 
@@ -61,7 +62,7 @@ enum conn_work {
 	CONN_WORK_ADOPT = 1 << 0,  /* learn the engine's connection */
 	CONN_WORK_RESUME = 1 << 1, /* look at the bytes that came with the request before */
 	CONN_WORK_CLOSE = 1 << 2,
-	CONN_WORK_CLOSED = 1 << 3  /* tell the handler that the client went away */
+	CONN_WORK_CLOSED = 1 << 3 /* tell the handler that the client went away */
 };
 
 struct conn {
@@ -74,15 +75,15 @@ struct conn {
 	bool is_ready;           /* in that list */
 	bool is_pinned;          /* in use by a caller */
 	enum conn_state state;
-	struct bufferevent *bev; /* the engine's */
+	struct bufferevent *bev;          /* the engine's */
 	struct evhttp_connection *engine; /* NULL until adopted */
 	struct evbuffer_cb_entry *tap;
 	struct evbuffer *held; /* bytes behind the request being worked on; NULL: none yet */
 	struct framing framing;
 	struct http_request req;
-	int64_t deadline_ns;   /* INT64_MAX: none */
-	size_t written_left;   /* WRITING: bytes not written when last looked */
-	size_t n_thrown;       /* LINGER: bytes thrown away */
+	int64_t deadline_ns; /* INT64_MAX: none */
+	size_t written_left; /* WRITING: bytes not written when last looked */
+	size_t n_thrown;     /* LINGER: bytes thrown away */
 	size_t n_served;
 };
 
@@ -108,7 +109,7 @@ struct http_server {
 	struct conn *conns;
 	size_t n_conns;
 	size_t n_writing;
-	size_t n_open;     /* in the handler's hands */
+	size_t n_open;        /* in the handler's hands */
 	struct conn *handing; /* whose request the engine is about to announce */
 	struct loop_timer *sweep_timer;
 	int64_t sweep_ns;

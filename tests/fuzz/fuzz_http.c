@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP bytes into the framing machine: whole and in pieces (cut by the first input byte) it must give the same requests, and
- * both must agree with the plain parser below, which needs the whole input and is short enough to be read at a glance.
+ * HTTP bytes into the framing machine: whole and in pieces (cut by the first input byte) it must
+ * give the same requests, and both must agree with the plain parser below, which needs the whole
+ * input and is short enough to be read at a glance.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,7 +50,8 @@ check_request(const struct framing *f)
 	for (size_t i = 0; i < f->target.n; i++)
 		MUST(f->target.p[i] > 0x20 && f->target.p[i] < 0x7f);
 	for (size_t i = 0; i < f->n_headers; i++)
-		MUST(http_is_token(f->headers[i].name) && http_is_header_value(f->headers[i].value));
+		MUST(http_is_token(f->headers[i].name) &&
+			http_is_header_value(f->headers[i].value));
 }
 
 static void
@@ -161,8 +163,8 @@ plain_line(struct span line, struct plain *p)
 
 	p->is_10 = span_eq_cstr(version, "HTTP/1.0");
 	return line.n <= limits.max_line_bytes - 2 && http_method_parse(span_of(line.p, a)) != 0 &&
-		is_all(span_of(rest.p, b), "%-._~!$&'()*+,;=:@/?[]") &&
-		(p->is_10 || span_eq_cstr(version, "HTTP/1.1"));
+	       is_all(span_of(rest.p, b), "%-._~!$&'()*+,;=:@/?[]") &&
+	       (p->is_10 || span_eq_cstr(version, "HTTP/1.1"));
 }
 
 static bool
@@ -267,7 +269,8 @@ plain_parse(struct span s, struct seen *out)
 	return true;
 }
 
-/* Each request the machine let through is one for the plain parser too, and ends at the same byte. */
+/* Each request the machine let through is one for the plain parser too, and ends at the same
+ * byte. */
 static void
 compare(struct span in, const struct run *r)
 {

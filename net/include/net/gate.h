@@ -1,14 +1,16 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The wire gate: the strict reading of HTTP/1.0 and 1.1 (RFC 9112) that every byte of a connection goes through
- * before the HTTP engine learns of a request. What it refuses is answered by it, in JSON, with
- * "Connection: close", and nothing behind the refused byte is ever read as a request.
+ * The wire gate: the strict reading of HTTP/1.0 and 1.1 (RFC 9112) that every byte of a
+ * connection goes through before the HTTP engine learns of a request. What it refuses is answered
+ * by it, in JSON, with "Connection: close", and nothing behind the refused byte is ever read as a
+ * request.
  *
- * Let through: methods of net/http.h; origin-form, "*" for OPTIONS, absolute-form whose authority is the Host line's;
- * HTTP/1.0 and HTTP/1.1; CRLF line ends; token names; values of visible ASCII, bytes over 0x7f, blanks and TAB;
- * exactly one Host (HTTP/1.1); one Content-Length of digits, or "Transfer-Encoding: chunked" on HTTP/1.1,
- * never both; chunks without extensions and trailers; "Expect: 100-continue"; one CRLF before a request line.
- * Never repeated: Host, Content-Length, Transfer-Encoding, Expect, Authorization, Content-Type, Idempotency-Key, and
+ * Let through: methods of net/http.h; origin-form, "*" for OPTIONS, absolute-form whose authority
+ * is the Host line's; HTTP/1.0 and HTTP/1.1; CRLF line ends; token names; values of visible
+ * ASCII, bytes over 0x7f, blanks and TAB; exactly one Host (HTTP/1.1); one Content-Length of
+ * digits, or "Transfer-Encoding: chunked" on HTTP/1.1, never both; chunks without extensions and
+ * trailers; "Expect: 100-continue"; one CRLF before a request line. Never repeated: Host,
+ * Content-Length, Transfer-Encoding, Expect, Authorization, Content-Type, Idempotency-Key, and
  * the names that begin with X-Nomos-.
  *
  * The counters may be read from any thread.
@@ -49,7 +51,7 @@ enum gate_refusal {
 #define X(id, status, text) id,
 	GATE_REFUSALS(X)
 #undef X
-	GATE__MAX
+		GATE__MAX
 };
 
 /* HTTP status of the answer; 0 for GATE_OK. */

@@ -22,7 +22,8 @@ enum http_method {
 	HTTP_METHOD__MAX
 };
 
-/* One header line to be sent; name is a token, value visible ASCII, blanks and bytes over 0x7f. Borrowed. */
+/* One header line to be sent; name is a token, value visible ASCII, blanks and bytes over 0x7f.
+ * Borrowed. */
 struct http_header {
 	struct span name;
 	struct span value;
@@ -36,7 +37,8 @@ const char *http_method_text(enum http_method method);
 const char *http_status_text(unsigned status);
 /* Whether every byte is a tchar of RFC 9110 5.6.2 and there is one at least. */
 bool http_is_token(struct span s);
-/* Whether it may stand behind "Name: ": no CR, LF, NUL or other control byte but TAB, no blank at either end. */
+/* Whether it may stand behind "Name: ": no CR, LF, NUL or other control byte but TAB, no blank at
+ * either end. */
 bool http_is_header_value(struct span s);
 
 #endif

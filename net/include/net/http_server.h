@@ -1,14 +1,17 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1.1 server (RFC 9110, 9112) for one loop: one struct http_server per struct loop, on listening sockets of
- * its own (net/listener.h). Every byte passes the wire gate (net/gate.h) first; what a handler sees was read by the
- * gate, in one unambiguous form. All calls on the thread that runs the loop, unless said otherwise.
+ * HTTP/1.1 server (RFC 9110, 9112) for one loop: one struct http_server per struct loop, on
+ * listening sockets of its own (net/listener.h). Every byte passes the wire gate (net/gate.h)
+ * first; what a handler sees was read by the gate, in one unambiguous form. All calls on the
+ * thread that runs the loop, unless said otherwise.
  *
- * Life of a request: the handler is called once the whole body has arrived. It either replies before it returns,
- * or calls http_request_defer and replies in any later turn of the loop, exactly once. A request that is neither
- * answered nor deferred gets 500. Everything borrowed from a request is valid until http_request_reply is called.
+ * Life of a request: the handler is called once the whole body has arrived. It either replies
+ * before it returns, or calls http_request_defer and replies in any later turn of the loop,
+ * exactly once. A request that is neither answered nor deferred gets 500. Everything borrowed
+ * from a request is valid until http_request_reply is called.
  *
- * Counted here: METRIC_CONNECTIONS, METRIC_REQUESTS (each reply), METRIC_REQUESTS_REFUSED (what the gate refused).
+ * Counted here: METRIC_CONNECTIONS, METRIC_REQUESTS (each reply), METRIC_REQUESTS_REFUSED (what
+ * the gate refused).
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H
@@ -28,15 +31,24 @@ struct loop;
 
 /* http_server_options_init gives the defaults; nothing may be zero but where said. */
 struct http_server_options {
-	size_t max_headers_bytes;      /* request line and header lines together; 16 KiB, at most 1 MiB */
-	size_t max_headers;            /* number of header lines; 100 */
-	size_t max_body_bytes;         /* decoded body; 64 KiB, at most 64 MiB; 0: no request may have one */
-	int64_t header_deadline_ns;    /* from the first byte of a request to the end of its headers; 10 s */
-	int64_t body_deadline_ns;      /* from the end of the headers to the end of the body; 30 s */
-	int64_t idle_ns;               /* from accept, or the end of a reply, to the next byte; 75 s */
-	int64_t write_stall_ns;        /* a reply of which the client takes nothing for so long is cut; 30 s */
-	size_t max_requests_per_connection; /* the last reply says close; 0 (default): no limit */
-	size_t max_connections;        /* accepting pauses at it; 0 (default): only the descriptors limit it */
+	/* Request line and header lines together; 16 KiB, at most 1 MiB. */
+	size_t max_headers_bytes;
+	/* Number of header lines; 100. */
+	size_t max_headers;
+	/* Decoded body; 64 KiB, at most 64 MiB; 0: no request may have one. */
+	size_t max_body_bytes;
+	/* From the first byte of a request to the end of its headers; 10 s. */
+	int64_t header_deadline_ns;
+	/* From the end of the headers to the end of the body; 30 s. */
+	int64_t body_deadline_ns;
+	/* From accept, or the end of a reply, to the next byte; 75 s. */
+	int64_t idle_ns;
+	/* A reply of which the client takes nothing for so long is cut; 30 s. */
+	int64_t write_stall_ns;
+	/* The last reply says close; 0 (default): no limit. */
+	size_t max_requests_per_connection;
+	/* Accepting pauses at it; 0 (default): only the descriptors limit it. */
+	size_t max_connections;
 };
 
 void http_server_options_init(struct http_server_options *o);
@@ -47,34 +59,40 @@ typedef void (*http_handler_fn)(struct http_request *req, void *arg);
 /* Copies *options. The loop must outlive the server. ERR_INVALID (options), ERR_NOMEM. */
 MUSTCHECK enum err http_server_new(struct loop *loop, const struct http_server_options *options,
 	http_handler_fn handler, void *arg, struct http_server **out, struct errinfo *ei);
-/* Accepts on own_fd, a socket of listener_open; the server closes it, also when this fails. May be called again for
- * another address, HTTP_SERVER_LISTENERS_MAX times in all. ERR_NOMEM, ERR_IO, ERR_TOO_LARGE. */
+/* Accepts on own_fd, a socket of listener_open; the server closes it, also when this fails. May
+ * be called again for another address, HTTP_SERVER_LISTENERS_MAX times in all. ERR_NOMEM, ERR_IO,
+ * ERR_TOO_LARGE. */
 #define HTTP_SERVER_LISTENERS_MAX 16
 MUSTCHECK enum err http_server_listen(struct http_server *s, int own_fd, struct errinfo *ei);
 
 /* From now on every reply carries "Connection: close"; accepting goes on. */
 void http_server_start_draining(struct http_server *s);
-/* Takes what is queued on the listening sockets (at most for a second), then closes them; in later turns if need be. */
+/* Takes what is queued on the listening sockets (at most for a second), then closes them; in
+ * later turns if need be. */
 void http_server_stop_accepting(struct http_server *s);
 /* Whether a listening socket is still open. */
 bool http_server_is_accepting(const struct http_server *s);
 /* Closes the connections that wait between two requests and have sent nothing of the next one. */
 void http_server_close_idle(struct http_server *s);
-/* Open connections; requests that the handler has and has not answered, or whose reply is not written out yet. */
+/* Open connections; requests that the handler has and has not answered, or whose reply is not
+ * written out yet. */
 size_t http_server_count_connections(const struct http_server *s);
 size_t http_server_count_requests(const struct http_server *s);
-/* Only when no request waits for its answer (MUST): closes listeners and connections, cuts replies in writing. Not from a handler. */
+/* Only when no request waits for its answer (MUST): closes listeners and connections, cuts
+ * replies in writing. Not from a handler. */
 void http_server_free(struct http_server **s);
 
 enum http_method http_request_get_method(const struct http_request *req);
 /* As on the request line (RFC 9112 3.2), never decoded. */
 struct span http_request_get_target(const struct http_request *req);
-/* The target up to '?', not decoded: starts with '/', or is "*" for OPTIONS. Of an absolute target, its path. */
+/* The target up to '?', not decoded: starts with '/', or is "*" for OPTIONS. Of an absolute
+ * target, its path. */
 struct span http_request_get_path(const struct http_request *req);
 /* What is behind the first '?', not decoded; {NULL, 0} when there is none. */
 struct span http_request_get_query(const struct http_request *req);
-/* The value without blanks at its ends, of the first line of that name (letters folded); {NULL, 0} when absent.
- * The lines that must not be repeated (Host, Authorization, Content-Type, ...; net/gate.h) are there once at most. */
+/* The value without blanks at its ends, of the first line of that name (letters folded); {NULL,
+ * 0} when absent. The lines that must not be repeated (Host, Authorization, Content-Type, ...;
+ * net/gate.h) are there once at most. */
 struct span http_request_find_header(const struct http_request *req, struct span name);
 /* Number of lines of that name. */
 size_t http_request_count_header(const struct http_request *req, struct span name);
@@ -82,7 +100,7 @@ size_t http_request_count_header(const struct http_request *req, struct span nam
 size_t http_request_get_headers(const struct http_request *req, const struct http_header **out);
 /* The whole body, chunks joined; contiguous. */
 struct span http_request_get_body(const struct http_request *req);
-/* Numeric address of the peer, e.g. "::1"; NUL-terminated. */
+/* Numeric address of the peer, e.g. "::1", or "" once its connection is gone; NUL-terminated. */
 const char *http_request_get_peer(const struct http_request *req);
 /* The id made here, which the reply carries as X-Request-Id; NUL-terminated. */
 const char *http_request_get_id(const struct http_request *req);
@@ -94,21 +112,23 @@ struct loop *http_request_get_loop(const struct http_request *req);
 void http_request_set_user(struct http_request *req, void *user);
 void *http_request_get_user(const struct http_request *req);
 
-/* fn runs once when the client's side is closed before the reply was given. The request stays valid and must still be
- * answered (a client that closed only its half reads the answer). NULL takes fn back. False when memory is out. */
+/* fn runs once, some quarter of a second after the client closed its side before the reply was
+ * given. The request stays valid and must still be answered (a client that closed only its half
+ * reads the answer). NULL takes fn back. */
 typedef void (*http_closed_fn)(struct http_request *req, void *arg);
-MUSTCHECK bool http_request_set_closed_fn(struct http_request *req, http_closed_fn fn, void *arg);
+void http_request_set_closed_fn(struct http_request *req, http_closed_fn fn, void *arg);
 
 /* The handler promises to reply later. */
 void http_request_defer(struct http_request *req);
 
 /*
- * Answers and ends the handler's use of req. status 200 to 599; body is copied. The server adds X-Request-Id, Date,
- * Server, Content-Length and Connection; Content-Type is application/json unless headers has one and is
- * left out when there is no body. HEAD gets the headers alone; 204 and 304 have no body (MUST). A name or value that
- * is no legal header (http_is_token, http_is_header_value), or a name the server adds itself, turns the answer into 500.
+ * Answers and ends the handler's use of req. status 200 to 599; body is copied. The server adds
+ * X-Request-Id, Date, Server, Content-Length and Connection; Content-Type is application/json
+ * unless headers has one and is left out when there is no body. HEAD gets the headers alone; 204
+ * and 304 have no body (MUST). A name or value that is no legal header (http_is_token,
+ * http_is_header_value), or a name the server adds itself, turns the answer into 500.
  */
-void http_request_reply(struct http_request *req, unsigned status, const struct http_header *headers,
-	size_t n_headers, struct span body);
+void http_request_reply(struct http_request *req, unsigned status,
+	const struct http_header *headers, size_t n_headers, struct span body);
 
 #endif

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server and its clients in one thread: the loop is turned while the client waits for what it wants, for 10 s at most.
- * The handler of a rig notes each request and answers 200 with the target, unless the test has its own. Test programs only.
+ * A server and its clients in one thread: the loop is turned while the client waits for what it
+ * wants, for 10 s at most. The handler of a rig notes each request and answers 200 with the
+ * target, unless the test has its own. Test programs only.
  */
 #ifndef TESTS_UNIT_NET_RIG_H
 #define TESTS_UNIT_NET_RIG_H

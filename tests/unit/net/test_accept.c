@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Accepting and ending: caps, descriptors that run out, draining, several loops on one address, memory that runs out. */
+/* Accepting and ending: caps, descriptors that run out, draining, several loops on one address,
+ * memory that runs out. */
 #include "rig.h"
 
 #include <fcntl.h>
@@ -107,8 +108,8 @@ TEST(draining)
 	CHECK(rig_wait_connections(&rig, 2));
 	rig_send_text(&rig, &busy, "GET /a HTTP/1.1\r\n");
 	int64_t end = clock_mono_ns() + RIG_WAIT_NS;
-	while (rig.server->conns->state != CONN_HEAD && rig.server->conns->next->state != CONN_HEAD &&
-		clock_mono_ns() < end)
+	while (rig.server->conns->state != CONN_HEAD &&
+		rig.server->conns->next->state != CONN_HEAD && clock_mono_ns() < end)
 		rig_turn(&rig, NULL);
 	http_server_start_draining(rig.server);
 	CHECK(http_server_is_accepting(rig.server));
@@ -173,7 +174,8 @@ TEST(options_are_checked)
 		o.idle_ns = i == 3 ? 0 : o.idle_ns;
 		o.header_deadline_ns = i == 4 ? -1 : o.header_deadline_ns;
 		o.write_stall_ns = i == 5 ? 0 : o.write_stall_ns;
-		CHECK_INT(http_server_new(loop, &o, rig_on_request, NULL, &server, &ei), ERR_INVALID);
+		CHECK_INT(
+			http_server_new(loop, &o, rig_on_request, NULL, &server, &ei), ERR_INVALID);
 		CHECK(server == NULL);
 	}
 	loop_free(&loop);
@@ -210,7 +212,8 @@ TEST(loops_share_an_address)
 		rig_options(r);
 		CHECK_INT(listener_open(&addr, &fd, &ei), OK);
 		CHECK_INT(loop_new(&r->loop, &ei), OK);
-		CHECK_INT(http_server_new(r->loop, &r->options, rig_on_request, r, &r->server, &ei), OK);
+		CHECK_INT(http_server_new(r->loop, &r->options, rig_on_request, r, &r->server, &ei),
+			OK);
 		CHECK_INT(http_server_listen(r->server, fd, &ei), OK);
 		CHECK(pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]) == 0);
 	}

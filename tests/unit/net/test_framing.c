@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The framing machine alone: every case of the corpus at every split, what it reads out of a head, and its memory. */
+/* The framing machine alone: every case of the corpus at every split, what it reads out of a
+ * head, and its memory. */
 #include "framing.h"
 
 #include "base/mem.h"
@@ -82,8 +83,8 @@ run_split(const struct wire_case *c, size_t first, size_t size)
 		n = size;
 	}
 	if (!is_as_expected(c, &o))
-		FAIL("\"%s\", first piece %zu, then %zu: %zu answers, last %u, %s, ran \"%.*s\"", c->name,
-			first, size, o.n, o.n > 0 ? o.statuses[o.n - 1] : 0,
+		FAIL("\"%s\", first piece %zu, then %zu: %zu answers, last %u, %s, ran \"%.*s\"",
+			c->name, first, size, o.n, o.n > 0 ? o.statuses[o.n - 1] : 0,
 			o.is_close ? "close" : "open", SPAN_ARG(buf_span(&o.ran)));
 	framing_fini(&f);
 	buf_fini(&o.ran);
@@ -152,7 +153,8 @@ TEST(expectation_of_http10_is_ignored)
 	struct framing f;
 
 	framing_init(&f, &limits);
-	CHECK_INT(feed_text(&f, "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"),
+	CHECK_INT(feed_text(&f,
+			  "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"),
 		FRAMING_HEAD);
 	CHECK(!f.wants_continue && f.wants_close);
 	framing_fini(&f);
@@ -197,7 +199,8 @@ TEST(an_idle_machine_keeps_little)
 	CHECK_INT(feed_text(&f, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n"),
 		FRAMING_MORE);
 	for (int i = 0; i < 900; i++)
-		CHECK_INT(feed_text(&f, "Some-Header: with a value of some length\r\n"), FRAMING_MORE);
+		CHECK_INT(feed_text(&f, "Some-Header: with a value of some length\r\n"),
+			FRAMING_MORE);
 	CHECK_INT(feed_text(&f, "\r\n"), FRAMING_HEAD);
 	for (int i = 0; i < 99999; i++)
 		CHECK_INT(feed_text(&f, "x"), FRAMING_MORE);
@@ -211,7 +214,8 @@ TEST(an_idle_machine_keeps_little)
 /* Each allocation failed once: the request is refused with 503 or goes on, and nothing leaks. */
 TEST(memory_runs_out)
 {
-	const char *text = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+	const char *text = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+			   "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
 	bool is_done = false;
 
 	for (unsigned long n = 1; !is_done && n < 50; n++) {

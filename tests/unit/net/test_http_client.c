@@ -35,12 +35,13 @@ on_post(struct http_request *req, void *arg)
 		http_request_reply(req, 200, NULL, 0, span_of(text, sizeof(text)));
 	} else if (span_eq_cstr(path, "/check")) {
 		bool is_good = http_request_get_method(req) == HTTP_METHOD_POST &&
-			span_eq_cstr(http_request_get_body(req), "{\"a\":1}") &&
-			span_eq_cstr(http_request_find_header(req, SPAN_LIT("Content-Type")),
-				"application/json") &&
-			span_eq_cstr(http_request_find_header(req, SPAN_LIT("X-Sig")), "t=1,v1=ab") &&
-			http_request_count_header(req, SPAN_LIT("Expect")) == 0 &&
-			http_request_count_header(req, SPAN_LIT("Authorization")) == 0;
+			       span_eq_cstr(http_request_get_body(req), "{\"a\":1}") &&
+			       span_eq_cstr(http_request_find_header(req, SPAN_LIT("Content-Type")),
+				       "application/json") &&
+			       span_eq_cstr(http_request_find_header(req, SPAN_LIT("X-Sig")),
+				       "t=1,v1=ab") &&
+			       http_request_count_header(req, SPAN_LIT("Expect")) == 0 &&
+			       http_request_count_header(req, SPAN_LIT("Authorization")) == 0;
 		http_request_reply(req, is_good ? 202 : 400, NULL, 0, SPAN_NONE);
 	} else {
 		http_request_reply(req, span_eq_cstr(path, "/ok") ? 200 : 503, NULL, 0, SPAN_NONE);
@@ -117,7 +118,9 @@ TEST(statuses_and_connection_reuse)
 		CHECK_INT(post(c, "/ok", &status), OK);
 		CHECK_INT(status, 200);
 	}
-	CHECK_INT(http_client_post(c, url_of("/check"), headers, 2, SPAN_LIT("{\"a\":1}"), &status, &ei), OK);
+	CHECK_INT(http_client_post(
+			  c, url_of("/check"), headers, 2, SPAN_LIT("{\"a\":1}"), &status, &ei),
+		OK);
 	CHECK_INT(status, 202);
 	CHECK_INT(post(c, "/other", &status), OK);
 	CHECK_INT(status, 503);
@@ -211,7 +214,8 @@ TEST(link_local_addresses_are_not_dialled)
 	struct errinfo ei;
 
 	for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
-		enum err rc = http_client_post(c, span_cstr(urls[i]), NULL, 0, SPAN_NONE, &status, &ei);
+		enum err rc =
+			http_client_post(c, span_cstr(urls[i]), NULL, 0, SPAN_NONE, &status, &ei);
 		if (rc != ERR_FORBIDDEN)
 			FAIL("%s: %s", urls[i], err_name(rc));
 	}
@@ -220,10 +224,11 @@ TEST(link_local_addresses_are_not_dialled)
 
 TEST(bad_urls_and_headers)
 {
-	static const char *const urls[] = {"", "ftp://h/", "file:///etc/passwd", "gopher://h/", "http://u:p@h/",
-		"http://u@h/", "http:///x", "h/x", "http://h:99999/", "http://a b/"};
-	static const struct http_header bad[] = {{{"X-A", 3}, {"b\r\nX-Evil: c", 12}}, {{"X A", 3}, {"b", 1}},
-		{{"X-A", 3}, {"", 0}}};
+	static const char *const urls[] = {"", "ftp://h/", "file:///etc/passwd", "gopher://h/",
+		"http://u:p@h/", "http://u@h/", "http:///x", "h/x", "http://h:99999/",
+		"http://a b/"};
+	static const struct http_header bad[] = {{{"X-A", 3}, {"b\r\nX-Evil: c", 12}},
+		{{"X A", 3}, {"b", 1}}, {{"X-A", 3}, {"", 0}}};
 	unsigned status = 0;
 	struct errinfo ei;
 
@@ -246,5 +251,6 @@ TEST(bad_urls_and_headers)
 
 SUITE("net/http_client", TEST_ROW(statuses_and_connection_reuse),
 	TEST_ROW(proxies_of_the_environment_are_ignored), TEST_ROW(answer_that_does_not_come),
-	TEST_ROW(stopped_from_another_thread), TEST_ROW(answer_that_is_too_long), TEST_ROW(nobody_listens),
-	TEST_ROW(link_local_addresses_are_not_dialled), TEST_ROW(bad_urls_and_headers))
+	TEST_ROW(stopped_from_another_thread), TEST_ROW(answer_that_is_too_long),
+	TEST_ROW(nobody_listens), TEST_ROW(link_local_addresses_are_not_dialled),
+	TEST_ROW(bad_urls_and_headers))

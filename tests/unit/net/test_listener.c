@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Addresses to listen on, the probe that tells a second gateway, and which addresses must not be dialled. */
+/* Addresses to listen on, the probe that tells a second gateway, and which addresses must not be
+ * dialled. */
 #include "net/listener.h"
 
 #include <arpa/inet.h>
@@ -45,11 +46,11 @@ TEST(good_addresses)
 
 TEST(bad_addresses)
 {
-	static const char *const texts[] = {"", ":", "8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
-		"127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1: 1", "127.0.0.1:08", "127.1:80", "1.2.3.4.5:80",
-		"256.1.1.1:80", "example.com:80", "::1:80", "[::1]", "[::1]80", "[::1", "[]:80",
-		"[127.0.0.1]:80", "[localhost]:80", "[::1%nosuchif0]:80", "0x7f.1:80", " 127.0.0.1:80",
-		"127.0.0.1:80 "};
+	static const char *const texts[] = {"", ":", "8080", "127.0.0.1",
+		"127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1: 1",
+		"127.0.0.1:08", "127.1:80", "1.2.3.4.5:80", "256.1.1.1:80", "example.com:80",
+		"::1:80", "[::1]", "[::1]80", "[::1", "[]:80", "[127.0.0.1]:80", "[localhost]:80",
+		"[::1%nosuchif0]:80", "0x7f.1:80", " 127.0.0.1:80", "127.0.0.1:80 "};
 	struct listener_addr a;
 	struct errinfo ei;
 
@@ -125,12 +126,12 @@ is_refused(const char *text)
 TEST(guarded_addresses)
 {
 	static const char *const refused[] = {"169.254.169.254", "169.254.0.0", "169.254.255.255",
-		"100.100.100.200", "168.63.129.16", "192.0.0.192", "fe80::1", "febf::1", "fd00:ec2::254",
-		"fd20:ce::254", "::ffff:169.254.169.254", "::169.254.169.254", "64:ff9b::169.254.169.254",
-		"2002:a9fe:a9fe::"};
-	static const char *const allowed[] = {"127.0.0.1", "10.0.0.1", "169.253.255.255", "169.255.0.0",
-		"100.100.100.201", "8.8.8.8", "::1", "fec0::1", "fd00::1", "2001:db8::1", "::ffff:10.0.0.1",
-		"fd00:ec2::253"};
+		"100.100.100.200", "168.63.129.16", "192.0.0.192", "fe80::1", "febf::1",
+		"fd00:ec2::254", "fd20:ce::254", "::ffff:169.254.169.254", "::169.254.169.254",
+		"64:ff9b::169.254.169.254", "2002:a9fe:a9fe::"};
+	static const char *const allowed[] = {"127.0.0.1", "10.0.0.1", "169.253.255.255",
+		"169.255.0.0", "100.100.100.201", "8.8.8.8", "::1", "fec0::1", "fd00::1",
+		"2001:db8::1", "::ffff:10.0.0.1", "fd00:ec2::253"};
 	struct sockaddr unknown = {.sa_family = AF_UNIX};
 	struct sockaddr_in in = {.sin_family = AF_INET};
 

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each allocation of ours for a connection and its request failed once: the answer may be missing, never wrong. Not
- * libevent's: 2.1.12 reads null pointers when evhttp_request_new or the copy of the peer's address has no memory.
+ * Each allocation of ours for a connection and its request failed once: the answer may be
+ * missing, never wrong. Not libevent's: 2.1.12 reads null pointers when evhttp_request_new or the
+ * copy of the peer's address has no memory.
  */
 #include "rig.h"
 

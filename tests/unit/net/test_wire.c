@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The corpus of raw HTTP over a socket: the statuses, whether the server closes, and which requests ran. */
+/* The corpus of raw HTTP over a socket: the statuses, whether the server closes, and which
+ * requests ran. */
 #include "rig.h"
 #include "wire_case.h"
 
@@ -12,7 +13,8 @@ check_reply(const struct wire_case *c, const struct rig_reply *reply, bool is_la
 	struct span type = rig_find(reply, "Content-Type");
 
 	if (!span_starts(rig_find(reply, "X-Request-Id"), SPAN_LIT("req_")) ||
-		rig_find(reply, "Date").n != 29 || !span_eq_cstr(rig_find(reply, "Server"), "nomos"))
+		rig_find(reply, "Date").n != 29 ||
+		!span_eq_cstr(rig_find(reply, "Server"), "nomos"))
 		FAIL("\"%s\": a header is missing in \"%.*s\"", c->name, SPAN_ARG(reply->head));
 	if (!span_eq_cstr(type, "application/json") && reply->body.n > 0)
 		FAIL("\"%s\": Content-Type is \"%.*s\"", c->name, SPAN_ARG(type));

@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Reads tests/corpus/http/ (its README.md has the format) and calls back for each case. Test programs only. */
+/* Reads tests/corpus/http/ (its README.md has the format) and calls back for each case. Test
+ * programs only. */
 #ifndef TESTS_UNIT_NET_WIRE_CASE_H
 #define TESTS_UNIT_NET_WIRE_CASE_H
 
