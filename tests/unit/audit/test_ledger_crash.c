@@ -211,9 +211,9 @@ static int ack_fd;
 static void
 report_done(struct ledger_entry *e)
 {
-	job_done(e);
 	if (e->result == OK && write(ack_fd, &e->seq, sizeof(e->seq)) != (ssize_t)sizeof(e->seq))
 		_exit(1);
+	job_done(e);
 }
 
 static void
