@@ -2,7 +2,11 @@
 /* X(name): the commands in the order of the help; each is `cmd_<name>` in cmd_<name>.c. Includers define X. */
 #include <stddef.h>
 
+X(init)
 X(serve)
+X(send)
+X(sign)
+X(doctor)
 X(config)
 X(policy)
 X(version)

@@ -81,4 +81,9 @@ MUSTCHECK enum err audit_plan_build(const struct audit_plan *plan, const struct 
 /* The server's limits out of the section. */
 void gateway_section_build(const struct gateway_section *gateway, struct http_server_options *out);
 
+#define GATEWAY_URL_MAX 96 /* "http://[...]:65535" with its NUL, without a path */
+/* The URL of path ("/action") as a client on this host reaches it, with a NUL. ERR_INVALID (port 0), ERR_TOO_LARGE. */
+MUSTCHECK enum err gateway_section_build_url(const struct gateway_section *gateway, const char *path,
+	char *out, size_t size, struct errinfo *ei);
+
 #endif

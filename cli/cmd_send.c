@@ -1,0 +1,247 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nomos send: signs an action, posts it to the gateway and says what the answer means (decisions 45). The answer goes to stdout
+ * as it came, or indented on a terminal; the meaning and the next step go to stderr. One thread.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "command.h"
+#include "credentials.h"
+#include "net/http_client.h"
+#include "options.h"
+#include "policy/action.h"
+#include "stream.h"
+
+#define REPLY_BYTES_MAX (8 * 1024 * 1024)
+#define REPLY_ARENA_BYTES (128 * 1024 * 1024)
+#define TIMEOUT_NS (300 * NS_PER_SEC)
+#define URL_MAX 1024
+
+struct send {
+	struct credentials_flags where;
+	const char *url;
+	const char *action;
+	bool is_explain;
+	bool has_exit_code;
+};
+
+static enum err
+build_url(const struct send *s, const struct credentials *c, char out[URL_MAX], struct errinfo *ei)
+{
+	const char *path = s->is_explain ? "/explain" : "/action";
+	struct span base = span_cstr(s->url);
+
+	if (s->url == NULL && c->config == NULL)
+		return ERR(ei, ERR_INVALID, "--url or --config/-c is required (or NOMOS_CONFIG)");
+	if (s->url == NULL)
+		return gateway_section_build_url(
+			&c->config->options.gateway, path, out, URL_MAX, ei);
+	while (base.n > 0 && base.p[base.n - 1] == '/')
+		base.n--;
+	int n = snprintf(out, URL_MAX, "%.*s%s", SPAN_ARG(base), path);
+	if (n < 0 || n >= URL_MAX)
+		return ERR(ei, ERR_TOO_LARGE, "the URL is too long");
+	return OK;
+}
+
+static enum err
+post(struct credentials *c, struct http_call *call, struct errinfo *ei)
+{
+	struct http_header headers[CREDENTIALS_HEADERS];
+	struct http_client_options options;
+	struct http_client *client = NULL;
+
+	http_client_options_init(&options);
+	options.total_timeout_ns = TIMEOUT_NS;
+	options.max_reply_bytes = REPLY_BYTES_MAX;
+	options.allow_link_local = true; /* the operator typed the address */
+	enum err rc = http_client_new(&options, &client, ei);
+	if (rc != OK)
+		return rc;
+	credentials_sign(c, call->body, headers);
+	call->headers = headers;
+	call->n_headers = CREDENTIALS_HEADERS;
+	rc = http_client_call(client, call, ei);
+	http_client_free(&client);
+	return rc;
+}
+
+/* Indented on a terminal, as it came elsewhere; the last line ends in both. */
+static int
+print_reply(const struct buf *reply, const struct json *tree)
+{
+	struct buf text;
+
+	buf_init(&text, BUF_CAP_FILE);
+	if (tree != NULL && isatty(STDOUT_FILENO))
+		json_pretty(tree, &text);
+	else
+		buf_add_span(&text, buf_span(reply));
+	if (text.n > 0 && text.p[text.n - 1] != '\n')
+		buf_add_char(&text, '\n');
+	int status = stream_print_buf(&text);
+	buf_fini(&text);
+	return status;
+}
+
+static struct span
+find_text(const struct json *tree, const char *name)
+{
+	const struct json *v = json_find_cstr(tree, name);
+
+	return v != NULL && v->type == JSON_STRING ? v->text : SPAN_NONE;
+}
+
+/* What to do about an answer without a decision. */
+static const char *
+advise(unsigned status)
+{
+	switch (status) {
+	case 400:
+		return "the action has to change; `nomos policy test` reads the same file";
+	case 401:
+		return "check the key (--key-file, NOMOS_API_KEY, keys/agent beside the "
+		       "configuration), the agent and its "
+		       "secret, and identity.principal_agents";
+	case 404:
+	case 405:
+		return "is this the address of a nomos gateway?";
+	case 413:
+		return "a request is at most 64 KiB";
+	case 429:
+		return "wait, or raise gateway.rate_limit_per_minute or gateway.concurrency_limit";
+	case 503:
+		return "the gateway cannot record now; GET /readyz says what is wrong";
+	default:
+		return "the gateway's log says more";
+	}
+}
+
+static int
+say_decision(const struct send *s, const struct json *tree, struct span decision)
+{
+	struct span reason = find_text(tree, "reason");
+	const char *config = s->where.config != NULL ? s->where.config : "FILE";
+
+	if (reason.n == 0)
+		reason = find_text(tree, "reason_code");
+	if (span_eq_cstr(decision, "ALLOW")) {
+		if (find_text(tree, "execution_mode").n > 0)
+			log_ok("ALLOW (%.*s): recorded; carry it out now", SPAN_ARG(reason));
+		else
+			log_ok("ALLOW (%.*s)", SPAN_ARG(reason));
+		return EXIT_DONE;
+	}
+	if (s->is_explain)
+		log_warn(NULL, "%.*s (%.*s): the answer says which rules and why",
+			SPAN_ARG(decision), SPAN_ARG(reason));
+	else
+		log_warn(NULL, "%.*s (%.*s): `nomos send -c %s --explain %s` says why",
+			SPAN_ARG(decision), SPAN_ARG(reason), config, s->action);
+	return s->has_exit_code ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int
+say_answer(const struct send *s, unsigned http_status, const struct buf *reply)
+{
+	struct arena *a = arena_new(REPLY_ARENA_BYTES);
+	const struct json *tree = NULL;
+	struct errinfo ei;
+
+	if (a == NULL)
+		return command_fail("out of memory");
+	if (json_parse(buf_span(reply), a, &tree, NULL, &ei) != OK)
+		tree = NULL;
+	int status = print_reply(reply, tree);
+	struct span decision = find_text(tree, "decision");
+	if (status != EXIT_DONE)
+		log_error(NULL, "the answer was not printed whole");
+	else if (http_status != 200)
+		status = command_fail("%u: %s", http_status, advise(http_status));
+	else if (decision.n == 0)
+		status = command_fail(
+			"the answer holds no decision; is this the address of a nomos gateway?");
+	else
+		status = say_decision(s, tree, decision);
+	arena_free(&a);
+	return status;
+}
+
+static int
+fail_post(const struct send *s, const char *url, const struct errinfo *ei)
+{
+	if (s->url == NULL && s->where.config != NULL)
+		return command_fail("%s: %s; is the gateway running? `nomos serve -c %s`", url,
+			ei->msg, s->where.config);
+	return command_fail("%s: %s; is the gateway running?", url, ei->msg);
+}
+
+static int
+send_action(const struct send *s)
+{
+	char url[URL_MAX];
+	struct credentials c;
+	struct buf body;
+	struct buf reply;
+	struct errinfo ei;
+	int status = EXIT_FAILED;
+
+	buf_init(&body, 2 * ACTION_BODY_BYTES_MAX);
+	buf_init(&reply, REPLY_BYTES_MAX + 1);
+	enum err rc = credentials_load(&s->where, &c, &ei);
+	if (rc == OK)
+		rc = build_url(s, &c, url, &ei);
+	if (rc == OK)
+		rc = stream_read(s->action, ACTION_BODY_BYTES_MAX, &body, &ei);
+	if (rc != OK) {
+		status = command_fail("%s", ei.msg);
+	} else {
+		struct http_call call = {
+			.url = span_cstr(url), .body = buf_span(&body), .reply = &reply};
+		rc = post(&c, &call, &ei);
+		status = rc == OK ? say_answer(s, call.status, &reply) : fail_post(s, url, &ei);
+	}
+	credentials_wipe(&c);
+	buf_fini(&body);
+	buf_fini(&reply);
+	return status;
+}
+
+static int
+run(const struct command *self, int argc, char **argv)
+{
+	struct send s = {.url = NULL};
+	const struct flag flags[] = {
+		CREDENTIALS_FLAGS(s.where),
+		{"url", "u", FLAG_TEXT, &s.url, "URL", "NOMOS_URL",
+			"gateway; default: gateway.listen of the configuration"},
+		{"explain", "e", FLAG_SWITCH, &s.is_explain, NULL, NULL,
+			"ask why instead: nothing is done or recorded as done"},
+		{"exit-code", NULL, FLAG_SWITCH, &s.has_exit_code, NULL, NULL,
+			"exit 1 for any decision but ALLOW"},
+	};
+	int rest = 0;
+	enum flags_result f = flags_parse(self, flags, ARRAY_LEN(flags), argc, argv, 1, &rest);
+
+	if (f != FLAGS_OK)
+		return flags_exit(f);
+	if (rest == argc)
+		return command_fail(
+			"name the file with the action, or - for stdin: %s", self->usage);
+	s.action = argv[rest];
+	return send_action(&s);
+}
+
+const struct command cmd_send = {
+	.name = "send",
+	.summary = "Sign an action, send it to the gateway, say what the answer means",
+	.usage = "nomos send [-c FILE] [--url URL] [--explain] [--exit-code] ACTION.json|-",
+	.examples = "  nomos send -c demo/nomos.yaml demo/actions/allow.json\n"
+		    "  nomos send -c demo/nomos.yaml --explain demo/actions/deny.json\n",
+	.run = run,
+};

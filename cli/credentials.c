@@ -1,0 +1,157 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finds the credential and signs. A key or secret never gets into a message, and a file that others may read is said so but
+ * used: the gateway's doctor is the judge of modes. One thread.
+ */
+#include "credentials.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/fdio.h"
+#include "base/mem.h"
+#include "options.h"
+
+#define SECRET_FILE_BYTES_MAX 4096
+#define SECRET_ROOM (SECRET_FILE_BYTES_MAX + 64)
+
+static void
+wipe_buf(struct buf *b)
+{
+	if (b->p != NULL)
+		mem_wipe(b->p, b->size);
+	buf_fini(b);
+}
+
+/* One line of text, the white space around it taken off; room for all of it is there, so no copy is left behind. */
+static enum err
+add_secret_file(const char *path, struct buf *out, struct errinfo *ei)
+{
+	size_t begin = out->n;
+	enum err rc = fdio_read_file(path, SECRET_FILE_BYTES_MAX, out, ei);
+
+	if (rc != OK)
+		return rc;
+	struct span text = span_trim(span_from(buf_span(out), begin));
+	if (text.n == 0 || !http_is_header_value(text))
+		return ERR(ei, ERR_INVALID, "%s: not one line of text", path);
+	memmove(out->p + begin, text.p, text.n);
+	buf_truncate(out, begin + text.n);
+	return OK;
+}
+
+static enum err
+add_default_key(const struct credentials_flags *flags, struct credentials *c, struct errinfo *ei)
+{
+	const struct identity_section *o = &c->config->options.identity;
+	const char *folder = config_folder(flags->config, c->config->arena);
+	const char *path =
+		folder == NULL ? NULL : fdio_join(c->config->arena, folder, SPAN_LIT("keys/agent"));
+
+	if (path == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	enum err rc = add_secret_file(path, &c->authorization, ei);
+	if (rc != ERR_NOT_FOUND)
+		return rc;
+	for (size_t i = 0; i < o->api_keys.n; i++) {
+		if (!span_eq(o->api_keys.v[i].value, o->principal))
+			continue;
+		buf_add_span(&c->authorization, o->api_keys.v[i].key);
+		return OK;
+	}
+	return ERR(ei, ERR_NOT_FOUND,
+		"no API key: give --key-file, or NOMOS_API_KEY, or put it in %s", path);
+}
+
+static enum err
+add_key(const struct credentials_flags *flags, struct credentials *c, struct errinfo *ei)
+{
+	struct span from_env = span_trim(span_cstr(getenv("NOMOS_API_KEY")));
+
+	BUF_ADD_LIT(&c->authorization, "Bearer ");
+	if (flags->key_file != NULL)
+		return add_secret_file(flags->key_file, &c->authorization, ei);
+	if (from_env.n > 0 && !http_is_header_value(from_env))
+		return ERR(ei, ERR_INVALID, "NOMOS_API_KEY is not one line of text");
+	if (from_env.n > 0) {
+		buf_add_span(&c->authorization, from_env);
+		return OK;
+	}
+	if (c->config == NULL)
+		return ERR(ei, ERR_INVALID,
+			"--config/-c is required (or NOMOS_CONFIG), or --key-file");
+	return add_default_key(flags, c, ei);
+}
+
+static enum err
+add_agent(const struct credentials_flags *flags, struct credentials *c, struct errinfo *ei)
+{
+	const struct identity_section *o = c->config != NULL ? &c->config->options.identity : NULL;
+
+	c->agent = flags->agent != NULL ? span_trim(span_cstr(flags->agent))
+					: (o != NULL ? o->agent : SPAN_NONE);
+	if (c->agent.n == 0 || !http_is_header_value(c->agent))
+		return ERR(ei, ERR_INVALID,
+			"no agent: give --agent, or --config/-c with identity.agent");
+	if (flags->secret_file != NULL)
+		return add_secret_file(flags->secret_file, &c->secret, ei);
+	struct span secret = o != NULL ? config_map_find(&o->agent_secrets, c->agent) : SPAN_NONE;
+	if (secret.n == 0)
+		return ERR(ei, ERR_NOT_FOUND,
+			"no secret of the agent \"%.*s\": give --agent-secret-file, or --config/-c "
+			"with "
+			"identity.agent_secrets",
+			SPAN_ARG(c->agent));
+	buf_add_span(&c->secret, secret);
+	return OK;
+}
+
+enum err
+credentials_load(const struct credentials_flags *flags, struct credentials *out, struct errinfo *ei)
+{
+	enum err rc = OK;
+
+	*out = (struct credentials){.config = NULL};
+	buf_init(&out->authorization, SECRET_ROOM * 2);
+	buf_init(&out->secret, SECRET_ROOM * 2);
+	/* The room at once: growing would leave copies of what is wiped later. */
+	if (buf_reserve(&out->authorization, SECRET_ROOM) == NULL ||
+		buf_reserve(&out->secret, SECRET_ROOM) == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	if (flags->config != NULL) {
+		rc = loaded_config_read(flags->config, NULL, &out->config, ei);
+		if (rc != OK && out->config != NULL)
+			loaded_config_print(out->config);
+	}
+	if (rc == OK)
+		rc = add_key(flags, out, ei);
+	if (rc == OK)
+		rc = add_agent(flags, out, ei);
+	if (rc == OK && (buf_failed(&out->authorization) || buf_failed(&out->secret)))
+		rc = ERR(ei, ERR_TOO_LARGE, "the key or the secret is too long");
+	return rc;
+}
+
+void
+credentials_wipe(struct credentials *c)
+{
+	wipe_buf(&c->authorization);
+	wipe_buf(&c->secret);
+	loaded_config_free(&c->config);
+}
+
+void
+credentials_sign(
+	struct credentials *c, struct span body, struct http_header headers[CREDENTIALS_HEADERS])
+{
+	uint8_t mac[SHA256_BYTES];
+
+	hash_hmac_sha256(buf_span(&c->secret), body, mac);
+	hash_hex(mac, sizeof(mac), c->signature);
+	headers[0] = (struct http_header){SPAN_LIT("Authorization"), buf_span(&c->authorization)};
+	headers[1] = (struct http_header){SPAN_LIT("X-Nomos-Agent-Id"), c->agent};
+	headers[2] =
+		(struct http_header){SPAN_LIT("X-Nomos-Agent-Signature"), span_cstr(c->signature)};
+	headers[3] = (struct http_header){SPAN_LIT("Content-Type"), SPAN_LIT("application/json")};
+}

@@ -1,0 +1,60 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who a request of ours comes from: the API key of a principal, and the agent that signs (nomos-http.md 2). The key is looked for in
+ * --key-file, NOMOS_API_KEY, keys/agent beside the configuration, the configuration's own api_keys; the agent's secret in
+ * --agent-secret-file, then in the configuration. Secrets are wiped by credentials_wipe. One thread.
+ */
+#ifndef CLI_CREDENTIALS_H
+#define CLI_CREDENTIALS_H
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "net/http.h"
+
+struct loaded_config;
+
+#define CREDENTIALS_HEADERS 4
+
+/* The rows for the flags of a command. */
+#define CREDENTIALS_FLAGS(where)                                                                   \
+	{"config", "c", FLAG_TEXT, &(where).config, "FILE", "NOMOS_CONFIG",                        \
+		"configuration, JSON or YAML"},                                                    \
+		{"key-file", "k", FLAG_TEXT, &(where).key_file, "FILE", NULL,                      \
+			"file with the API key; or NOMOS_API_KEY, or keys/agent beside FILE"},     \
+		{"agent", "a", FLAG_TEXT, &(where).agent, "ID", NULL,                              \
+			"agent that signs; default: identity.agent"},                              \
+	{                                                                                          \
+		"agent-secret-file", NULL, FLAG_TEXT, &(where).secret_file, "FILE", NULL,          \
+			"file with the agent's secret; default: identity.agent_secrets"            \
+	}
+
+/* What the command line says; each may be NULL. */
+struct credentials_flags {
+	const char *config;
+	const char *key_file;
+	const char *secret_file;
+	const char *agent;
+};
+
+struct credentials {
+	struct loaded_config *config; /* NULL without a configuration */
+	struct span agent;
+	struct buf authorization; /* "Bearer KEY" */
+	struct buf secret;
+	char signature[SHA256_HEX + 1]; /* of the body that headers were built for */
+};
+
+/*
+ * Errors say which of the places above to fill: ERR_INVALID, ERR_NOT_FOUND, and those of the configuration, whose issues have been
+ * printed then. *out is to be wiped in any case.
+ */
+MUSTCHECK enum err credentials_load(
+	const struct credentials_flags *flags, struct credentials *out, struct errinfo *ei);
+void credentials_wipe(struct credentials *c);
+/* The headers of a request with that body; borrowed from c until the next call. */
+void credentials_sign(
+	struct credentials *c, struct span body, struct http_header headers[CREDENTIALS_HEADERS]);
+
+#endif

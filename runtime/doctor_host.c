@@ -1,0 +1,248 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checks of the host: clock, descriptors, the listening address, files and the workspace. The address is bound without sharing
+ * and let go; a gateway that answers there is asked for its health and nothing else. One thread.
+ */
+#define _XOPEN_SOURCE 700 /* realpath */
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/fdio.h"
+#include "config/load.h"
+#include "doctor_checks.h"
+#include "net/http_client.h"
+#include "net/listener.h"
+#include "pipeline/options.h"
+#include "runtime/options.h"
+
+/* 2025-01-01 and 2100-01-01, seconds since 1970. */
+#define CLOCK_MIN INT64_C(1735689600)
+#define CLOCK_MAX INT64_C(4102444800)
+#define FILES_MIN 256
+#define FILES_GOOD 4096
+#define PROBE_TIMEOUT_NS (2 * NS_PER_SEC)
+#define HEALTH_BYTES_MAX 256
+
+enum finding
+check_clock(struct doctor *d)
+{
+	int64_t now = clock_wall_ns() / NS_PER_SEC;
+
+	if (now < CLOCK_MIN || now >= CLOCK_MAX)
+		return doctor_say(d, FINDING_FAIL, "it is not between the years 2025 and 2099");
+	return FINDING_PASS;
+}
+
+enum finding
+check_open_files(struct doctor *d)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return doctor_say(d, FINDING_FAIL, "%s", strerror(errno));
+	if (limit.rlim_cur < FILES_MIN)
+		return doctor_say(d, FINDING_FAIL, "%llu is less than %d",
+			(unsigned long long)limit.rlim_cur, FILES_MIN);
+	if (limit.rlim_cur < FILES_GOOD)
+		return doctor_say(d, FINDING_ADVICE, "%llu open files are few for many connections",
+			(unsigned long long)limit.rlim_cur);
+	return doctor_say(d, FINDING_PASS, "%d or more", FILES_GOOD);
+}
+
+static bool
+answers_as_gateway(struct span url)
+{
+	struct http_client_options options;
+	struct http_client *client = NULL;
+	struct buf reply;
+	struct errinfo ei;
+	bool is_gateway = false;
+
+	http_client_options_init(&options);
+	options.connect_timeout_ns = PROBE_TIMEOUT_NS;
+	options.total_timeout_ns = PROBE_TIMEOUT_NS;
+	options.max_reply_bytes = HEALTH_BYTES_MAX;
+	buf_init(&reply, HEALTH_BYTES_MAX + 1);
+	struct http_call call = {.is_get = true, .url = url, .reply = &reply};
+	if (http_client_new(&options, &client, &ei) == OK &&
+		http_client_call(client, &call, &ei) == OK) {
+		struct span text = span_trim(buf_span(&reply));
+		is_gateway = (call.status == 200 && span_eq_cstr(text, "ok")) ||
+			     (call.status == 503 && span_eq_cstr(text, "draining"));
+	}
+	http_client_free(&client);
+	buf_fini(&reply);
+	return is_gateway;
+}
+
+/* In use: fine when it is the gateway of this ledger. */
+static enum finding
+judge_busy(struct doctor *d, const char *why)
+{
+	char url[GATEWAY_URL_MAX + sizeof("/healthz")];
+	struct errinfo ei;
+
+	if (!d->in->pipeline->runtime.stateless_mode && !doctor_ledger_is_held(d))
+		return doctor_say(
+			d, FINDING_FAIL, "%s, and not by a gateway with this ledger", why);
+	if (gateway_section_build_url(d->in->gateway, "/healthz", url, sizeof(url), &ei) != OK)
+		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
+	if (!answers_as_gateway(span_cstr(url)))
+		return doctor_say(d, FINDING_FAIL, "%s, and no gateway answers there", why);
+	return doctor_say(d, FINDING_PASS, "a gateway is running");
+}
+
+enum finding
+check_address(struct doctor *d)
+{
+	struct listener_addr addr;
+	struct errinfo ei;
+
+	if (listener_parse(d->in->gateway->listen, &addr, &ei) != OK)
+		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
+	if (addr.port == 0)
+		return doctor_say(d, FINDING_PASS, "any free port");
+	enum err rc = listener_probe(&addr, &ei);
+	if (rc == ERR_BUSY)
+		return judge_busy(d, ei.msg);
+	return rc == OK ? doctor_say(d, FINDING_PASS, "free")
+			: doctor_say(d, FINDING_FAIL, "%s", ei.msg);
+}
+
+/* Where the network is declared to be controlled, TLS may end in front of the gateway. */
+enum finding
+check_plain_listener(struct doctor *d)
+{
+	enum deployment_mode mode = d->in->pipeline->runtime.deployment_mode;
+	struct listener_addr addr;
+	struct errinfo ei;
+
+	if (listener_parse(d->in->gateway->listen, &addr, &ei) != OK)
+		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
+	if (listener_is_loopback(&addr))
+		return doctor_say(d, FINDING_PASS, "only this host reaches it");
+	if (mode == DEPLOYMENT_CI || mode == DEPLOYMENT_K8S)
+		return doctor_say(d, FINDING_ADVICE,
+			"the listener is plain and not on loopback: TLS has to end in front of it");
+	return doctor_say(d, FINDING_FAIL, "keys and actions would cross the network in clear");
+}
+
+/* False with the finding in *out when others can do what they must not. */
+static bool
+is_private(struct doctor *d, const char *path, unsigned forbidden, enum finding *out)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0 || (st.st_mode & forbidden) == 0)
+		return true;
+	*out = doctor_say(d, FINDING_FAIL, "%s has mode %04o, which gives others too much", path,
+		(unsigned)(st.st_mode & 07777));
+	return false;
+}
+
+static bool
+are_keys_private(struct doctor *d, const char *folder, enum finding *out)
+{
+	static const char *const names[] = {"keys/agent", "keys/agent.secret", "keys/operator"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *path = fdio_join(d->arena, folder, span_cstr(names[i]));
+		if (path != NULL && !is_private(d, path, 077, out))
+			return false;
+	}
+	return true;
+}
+
+static bool
+are_bundles_private(struct doctor *d, enum finding *out)
+{
+	const struct policy_section *o = &d->in->pipeline->policy;
+
+	if (o->policy_bundle_path.n > 0 && !is_private(d, o->policy_bundle_path.p, 02, out))
+		return false;
+	for (size_t i = 0; i < o->policy_bundle_paths.n; i++) {
+		if (!is_private(d, o->policy_bundle_paths.v[i].p, 02, out))
+			return false;
+	}
+	return true;
+}
+
+enum finding
+check_file_modes(struct doctor *d)
+{
+	const char *config = d->in->config_path;
+	const char *folder = config != NULL ? config_folder(config, d->arena) : NULL;
+	enum finding finding = FINDING_PASS;
+	struct stat st;
+
+	if (folder == NULL)
+		return FINDING_ABSENT;
+	/* Whoever can write policy or configuration is above both. */
+	if (!is_private(d, config, d->in->n_file_secrets > 0 ? 06 : 02, &finding))
+		return finding;
+	if (!are_keys_private(d, folder, &finding) || !are_bundles_private(d, &finding))
+		return finding;
+	if (d->in->n_file_secrets > 0 && stat(config, &st) == 0 && (st.st_mode & 060) != 0)
+		return doctor_say(d, FINDING_ADVICE,
+			"the configuration holds secrets, and its group can use it");
+	return FINDING_PASS;
+}
+
+static const char *
+workspace(const struct doctor *d)
+{
+	struct span root = d->in->pipeline->executor.workspace_root;
+
+	return root.n > 0 ? root.p : ".";
+}
+
+enum finding
+check_workspace_set(struct doctor *d)
+{
+	if (d->in->pipeline->executor.workspace_root.n == 0)
+		return doctor_say(d, FINDING_ADVICE,
+			"executor.workspace_root is not set: the working directory is the "
+			"workspace");
+	return FINDING_PASS;
+}
+
+enum finding
+check_workspace_exists(struct doctor *d)
+{
+	struct stat st;
+
+	if (stat(workspace(d), &st) != 0)
+		return doctor_say(d, FINDING_FAIL, "%s: %s", workspace(d), strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return doctor_say(d, FINDING_FAIL, "%s is not a folder", workspace(d));
+	return FINDING_PASS;
+}
+
+enum finding
+check_workspace_canonical(struct doctor *d)
+{
+	char real[PATH_MAX];
+
+	if (realpath(workspace(d), real) == NULL)
+		return doctor_say(d, FINDING_FAIL, "%s: %s", workspace(d), strerror(errno));
+	return FINDING_PASS;
+}
+
+enum finding
+check_workspace_writable(struct doctor *d)
+{
+	if (access(workspace(d), R_OK | X_OK) != 0)
+		return doctor_say(d, FINDING_FAIL, "%s: %s", workspace(d), strerror(errno));
+	if (access(workspace(d), W_OK) != 0)
+		return doctor_say(d, FINDING_ADVICE,
+			"the workspace cannot be written: fs.write works in folders below it only");
+	return FINDING_PASS;
+}

@@ -1,0 +1,59 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The checks before a start (nomos-mcp-cli.md 2; decisions 45), measured on this host as this user. Nothing is changed by them: no
+ * file is made or written, no lock is taken, and an address is bound only to be let go at once. The same host and files give
+ * the same report. Blocking; one thread, never a loop.
+ */
+#ifndef RUNTIME_DOCTOR_H
+#define RUNTIME_DOCTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/span.h"
+
+struct arena;
+struct audit_section;
+struct gateway_section;
+struct ledger_section;
+struct pipeline_options;
+
+struct doctor_input {
+	const char *config_path; /* as given; NULL or "": nobody gave one */
+	const char *
+		config_error; /* why it does not load; NULL: it did, and the sections below are set */
+	size_t n_file_secrets; /* secrets that stand in the file itself, not in the environment */
+	const struct gateway_section *gateway;
+	const struct ledger_section *ledger;
+	const struct audit_section *audit;
+	const struct pipeline_options *pipeline;
+	bool is_deep; /* read the whole chain too */
+};
+
+struct doctor_check {
+	const char *id; /* "policy.bundle_parses" */
+	bool is_ok;     /* PASS or FAIL */
+	bool is_advice; /* passes, but there is something to do; the message starts with "advice: " */
+	const char *message; /* redacted, as the hint is */
+	const char *hint;    /* what was measured, what to do; NULL: nothing to add */
+};
+
+struct doctor_report {
+	struct arena *arena;               /* holds all of it */
+	const struct doctor_check *checks; /* sorted by id */
+	size_t n_checks;
+	bool is_ready;         /* every check passed */
+	const char *assurance; /* "BEST_EFFORT" ...; "NONE" when the configuration does not load */
+	const char *policy_hash;  /* "" when no policy loads */
+	struct span sources_json; /* as policy_get_sources_json */
+	struct span inputs_json;
+};
+
+/* Fills *out, to be given to doctor_report_fini in any case. Only ERR_NOMEM: what is wrong on the host is in the report. */
+MUSTCHECK enum err doctor_run(
+	const struct doctor_input *in, struct doctor_report *out, struct errinfo *ei);
+void doctor_report_fini(struct doctor_report *report);
+
+#endif
