@@ -180,9 +180,10 @@ start_run(struct reload *rl)
 	rl->ei = (struct errinfo){0};
 	rl->item = (struct workq_item){
 		.loop = rl->runtime->loop, .process = build, .done = on_built};
-	rl->result = workq_submit(rl->runtime->pool, &rl->item);
-	if (rl->result != OK) {
-		err_set(&rl->ei, rl->result, "the pool for disk work is full; try again");
+	/* Once it is submitted the item is the pool's: the result must not be written here any more. */
+	enum err rc = workq_submit(rl->runtime->pool, &rl->item);
+	if (rc != OK) {
+		rl->result = ERR(&rl->ei, rc, "the pool for disk work is full; try again");
 		refuse(rl);
 	}
 }
