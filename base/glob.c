@@ -1,10 +1,10 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Resource patterns (nomos-policy.md 2.3). A pattern is cut at its "**" into blocks of segments: the first block is
- * bound to the start of the value, the last one to its end, and each one between them goes to the leftmost place that fits,
- * which is never worse than a later one. A place is tried once per block, so each segment of the pattern meets
- * each segment of the value at most once; inside a segment the same holds for bytes. No recursion, no memory. Pure; any
- * thread.
+ * Resource patterns (nomos-policy.md 2.3). A pattern is cut at its "**" into blocks of segments:
+ * the first block is bound to the start of the value, the last one to its end, and each one between
+ * them goes to the leftmost place that fits, which is never worse than a later one. A place is
+ * tried once per block, so each segment of the pattern meets each segment of the value at most
+ * once; inside a segment the same holds for bytes. No recursion, no memory. Pure; any thread.
  */
 #include "base/glob.h"
 
@@ -32,8 +32,8 @@ struct glob {
 };
 
 /*
- * The segments of the value that are left: from byte `at` to byte `limit`, each with the '/' (or the end of the value)
- * behind it. None is left when at == limit.
+ * The segments of the value that are left: from byte `at` to byte `limit`, each with the '/' (or
+ * the end of the value) behind it. None is left when at == limit.
  */
 struct region {
 	const char *p;
@@ -126,7 +126,10 @@ first_segment(const struct region *r)
 	return span_of(r->p + r->at, slash != NULL ? (size_t)(slash - r->p) - r->at : n);
 }
 
-/* Takes the n segments s from the front of the region; false, with the region unchanged, when they do not fit. */
+/*
+ * Takes the n segments s from the front of the region; false, with the region unchanged, when they
+ * do not fit.
+ */
 static bool
 take_front(const struct segment *s, size_t n, struct region *r)
 {

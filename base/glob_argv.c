@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Argv patterns (nomos-policy.md 2.5). As for the bytes of a token, only the last "**" is gone back to, so that each
- * token of the pattern meets each token of the value at most once. No recursion, no memory. Pure; any thread.
+ * Argv patterns (nomos-policy.md 2.5). As for the bytes of a token, only the last "**" is gone back
+ * to, so that each token of the pattern meets each token of the value at most once. No recursion,
+ * no memory. Pure; any thread.
  */
 #include "base/glob.h"
 

@@ -1,9 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wildcards over the bytes of one segment or token. Goes back to the last star only: what stands between two stars
- * has a fixed length, so its leftmost place is never worse than a later one, and each element of the pattern meets each byte
- * of the value at most once. The star is tried before the literal: a `*` in a value is only a byte. No
- * recursion, no memory. Pure; any thread.
+ * Wildcards over the bytes of one segment or token. Goes back to the last star only: what stands
+ * between two stars has a fixed length, so its leftmost place is never worse than a later one, and
+ * each element of the pattern meets each byte of the value at most once. The star is tried before
+ * the literal: a `*` in a value is only a byte. No recursion, no memory. Pure; any thread.
  */
 #include "glob_bytes.h"
 

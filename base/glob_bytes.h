@@ -1,5 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Wildcards over bytes inside one segment: star any run, question mark one byte, nothing escapes. Private to base. */
+/*
+ * Wildcards over bytes inside one segment: star any run, question mark one byte, nothing escapes.
+ * Private to base.
+ */
 #ifndef BASE_GLOB_BYTES_H
 #define BASE_GLOB_BYTES_H
 

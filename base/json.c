@@ -1,9 +1,10 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The strict JSON parser: one pass over the bytes, a stack of at most 32 open containers, no recursion. Strings
- * without escapes and all numbers borrow from the text. Never accepts what RFC 8259 does not, never guesses at an encoding, never
- * looks behind the text. A tree takes at most about 50 bytes of arena per byte of text (a node of 96 bytes and
- * its place in the sorted array per two bytes of "[1,1,...", less for anything real). Pure; any thread.
+ * The strict JSON parser: one pass over the bytes, a stack of at most 32 open containers, no
+ * recursion. Strings without escapes and all numbers borrow from the text. Never accepts what RFC
+ * 8259 does not, never guesses at an encoding, never looks behind the text. A tree takes at most
+ * about 50 bytes of arena per byte of text (a node of 96 bytes and its place in the sorted array
+ * per two bytes of "[1,1,...", less for anything real). Pure; any thread.
  */
 #include "base/json.h"
 

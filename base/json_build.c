@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON trees made by hand in an arena. A made container carries its tail and the room of its sorted array behind
- * the public node; only such nodes may be added to, which is checked. Pure; one thread per arena.
+ * JSON trees made by hand in an arena. A made container carries its tail and the room of its sorted
+ * array behind the public node; only such nodes may be added to, which is checked. Pure; one thread
+ * per arena.
  */
 #include <inttypes.h>
 

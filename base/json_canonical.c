@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writers of the JSON tree: the canonical form that hashes cover (nomos-policy.md 1.7), the same with typed
- * numbers, and the pretty form for people. A failed buffer stops a writer, and so does nesting over twice the
- * parser's limit (trees wrapped into others), which fails the buffer. Pure; any thread.
+ * Writers of the JSON tree: the canonical form that hashes cover (nomos-policy.md 1.7), the same
+ * with typed numbers, and the pretty form for people. A failed buffer stops a writer, and so does
+ * nesting over twice the parser's limit (trees wrapped into others), which fails the buffer. Pure;
+ * any thread.
  */
 #include <stdint.h>
 

@@ -1,5 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Reading a JSON tree: members by name, unknown and look-alike members, checked integers. Pure; any thread. */
+/*
+ * Reading a JSON tree: members by name, unknown and look-alike members, checked integers. Pure; any
+ * thread.
+ */
 #include "base/json.h"
 
 #include "base/parse.h"
@@ -22,7 +25,10 @@ json_find_cstr(const struct json *o, const char *name)
 	return json_find(o, span_cstr(name));
 }
 
-/* Whether name is in known[]; if not, *twin is the first entry that differs from it in case only, or NULL. */
+/*
+ * Whether name is in known[]; if not, *twin is the first entry that differs from it in case only,
+ * or NULL.
+ */
 static bool
 is_known(struct span name, const char *const known[], size_t n_known, const char **twin)
 {

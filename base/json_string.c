@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Scanning and decoding of JSON strings. The scan refuses control bytes, invalid UTF-8, unknown escapes and lone
- * surrogates, so that the decoder need not check anything again. Pure; any thread.
+ * Scanning and decoding of JSON strings. The scan refuses control bytes, invalid UTF-8, unknown
+ * escapes and lone surrogates, so that the decoder need not check anything again. Pure; any thread.
  */
 #include "json_string.h"
 

@@ -1,5 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The inside of a JSON string: checked in one scan, decoded in a second one only when it has escapes. Private. */
+/*
+ * The inside of a JSON string: checked in one scan, decoded in a second one only when it has
+ * escapes. Private.
+ */
 #ifndef BASE_JSON_STRING_H
 #define BASE_JSON_STRING_H
 

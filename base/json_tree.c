@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Building blocks of the tree that JSON and YAML share. Sorting needs no memory but the array itself and stays
- * quasi-linear on hostile input: insertion sort for few members, heap sort for many. Never recurses. Pure; any
- * thread.
+ * Building blocks of the tree that JSON and YAML share. Sorting needs no memory but the array
+ * itself and stays quasi-linear on hostile input: insertion sort for few members, heap sort for
+ * many. Never recurses. Pure; any thread.
  */
 #include "json_tree.h"
 

@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Redaction over Hyperscan; the only file that sees it. One scan finds all places, the rules' shapes make ranges of
- * them, and overlapping ranges become one [REDACTED]. Whatever goes wrong on the way, the whole text is replaced. A
- * redactor is immutable; each thread has scratch space of its own, freed when the thread ends. Any thread.
+ * Redaction over Hyperscan; the only file that sees it. One scan finds all places, the rules'
+ * shapes make ranges of them, and overlapping ranges become one [REDACTED]. Whatever goes wrong on
+ * the way, the whole text is replaced. A redactor is immutable; each thread has scratch space of
+ * its own, freed when the thread ends. Any thread.
  */
 #include "base/redact.h"
 
@@ -112,8 +113,8 @@ grow(struct scan *s)
 }
 
 /*
- * Puts r in its place, merged with the ranges it overlaps. Matches come nearly in the order of their ends, so the place
- * is at the end or close to it.
+ * Puts r in its place, merged with the ranges it overlaps. Matches come nearly in the order of
+ * their ends, so the place is at the end or close to it.
  */
 static void
 add_range(struct scan *s, struct redact_range r)
@@ -296,7 +297,10 @@ add_builtins(struct expressions *e)
 {
 	for (size_t i = 0; i < redact_n_rules; i++) {
 		unsigned flags = redact_rules[i].any_case ? HS_FLAG_CASELESS : 0;
-		/* To know where a match starts costs time at compilation; this shape finds it itself. */
+		/*
+		 * To know where a match starts costs time at compilation; this shape finds it
+		 * itself.
+		 */
 		if (redact_rules[i].shape != SHAPE_ASSIGNED)
 			flags |= HS_FLAG_SOM_LEFTMOST;
 		add_expression(e, redact_rules[i].pattern, flags);

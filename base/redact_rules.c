@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The built-in rules (nomos-policy.md 6.1) and what they miss there: key shapes of well-known services, JSON members,
- * assignments, user names and passwords in URLs, blocks cut before their END line. When in doubt more is replaced, never less, but
- * for prose and source code that merely speak of tokens. Works on bytes, valid UTF-8 or not. Pure; any thread.
+ * The built-in rules (nomos-policy.md 6.1) and what they miss there: key shapes of well-known
+ * services, JSON members, assignments, user names and passwords in URLs, blocks cut before their
+ * END line. When in doubt more is replaced, never less, but for prose and source code that merely
+ * speak of tokens. Works on bytes, valid UTF-8 or not. Pure; any thread.
  */
 #include "redact_rules.h"
 
@@ -11,8 +12,8 @@
 #include "base/attr.h"
 
 /*
- * Triggers are kept short: long expressions and counted repeats cost the start of the program ten times what these do, and
- * a scan reports each of their ends.
+ * Triggers are kept short: long expressions and counted repeats cost the start of the program ten
+ * times what these do, and a scan reports each of their ends.
  */
 const struct redact_rule redact_rules[] = {
 	{"(proxy-)?authorization:", true, SHAPE_LINE, 0},
@@ -116,8 +117,9 @@ with_run(const struct redact_rule *rule, struct span text, struct redact_range m
 }
 
 /*
- * The content of the quoted string whose opening quote is the byte before `begin`. A quote that was itself escaped (JSON
- * inside JSON) is closed by the next quote of its kind, a plain one by the next that is not escaped.
+ * The content of the quoted string whose opening quote is the byte before `begin`. A quote that was
+ * itself escaped (JSON inside JSON) is closed by the next quote of its kind, a plain one by the
+ * next that is not escaped.
  */
 static struct redact_range
 quoted_content(struct span text, size_t begin, size_t seen)
@@ -154,8 +156,9 @@ is_aws_key(struct span name)
 }
 
 /*
- * An assigned word is a secret when it stands in a query string, is assigned to an upper-case name, holds a digit or is
- * long. `password=password` in source code stays. The limit on the length also bounds how often a byte is looked at.
+ * An assigned word is a secret when it stands in a query string, is assigned to an upper-case name,
+ * holds a digit or is long. `password=password` in source code stays. The limit on the length also
+ * bounds how often a byte is looked at.
  */
 static struct redact_range
 bare_value(struct span text, struct span name, size_t begin, size_t seen)
@@ -194,7 +197,10 @@ name_before(struct span text, size_t end, bool *quoted)
 	return span_of(text.p + begin, end - begin);
 }
 
-/* "pageToken" and "max_token" name no secret, "access_token" and "token" do; the other words always do. */
+/*
+ * "pageToken" and "max_token" name no secret, "access_token" and "token" do; the other words always
+ * do.
+ */
 static bool
 names_secret(struct span name)
 {
@@ -230,13 +236,18 @@ assigned_value(struct span text, struct redact_range match, size_t seen)
 		at++;
 	if (at < text.n && is_one_of(text.p[at], "\"'"))
 		return quoted_content(text, at + 1, seen);
-	/* Header lines have a rule of their own; blanks around = are rather source code, but for the AWS file. */
+	/*
+	 * Header lines have a rule of their own; blanks around = are rather source code, but for
+	 * the AWS file.
+	 */
 	if (text.p[match.to - 1] != '=' || quoted || (has_blank && !is_aws_key(name)))
 		return none;
 	return bare_value(text, name, at, seen);
 }
 
-/* The bytes between "://" and "@" with a password among them, or too long for the name of a user. */
+/*
+ * The bytes between "://" and "@" with a password among them, or too long for the name of a user.
+ */
 static struct redact_range
 user_info(const struct redact_rule *rule, struct span text, struct redact_range match)
 {

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The built-in redaction rules: a short regular expression that finds the place, and a shape that says which bytes
- * around the place go. The shapes are what regular expressions cannot say without eating too much. Private to base.
+ * The built-in redaction rules: a short regular expression that finds the place, and a shape that
+ * says which bytes around the place go. The shapes are what regular expressions cannot say without
+ * eating too much. Private to base.
  */
 #ifndef BASE_REDACT_RULES_H
 #define BASE_REDACT_RULES_H
@@ -40,9 +41,9 @@ extern const struct redact_rule redact_rules[];
 extern const size_t redact_n_rules;
 
 /*
- * The range to replace for a match of the rule, not a PEM marker; an empty one when there is nothing to replace. What lies
- * before `seen` is taken already and is not read again to find where the range ends, so that many matches in one
- * line stay linear.
+ * The range to replace for a match of the rule, not a PEM marker; an empty one when there is
+ * nothing to replace. What lies before `seen` is taken already and is not read again to find where
+ * the range ends, so that many matches in one line stay linear.
  */
 struct redact_range redact_rule_extend(
 	const struct redact_rule *rule, struct span text, struct redact_range match, size_t seen);

@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The generic URI split (nomos-policy.md 4.2): scheme, authority, path, query, fragment, with the checks that the
- * reference's parser makes and its words for them. Never decodes, never lower-cases, never copies. Stricter in two
- * places: control bytes are refused in the fragment too, and a host never holds %XX but %25 in a zone. Pure; any thread.
+ * The generic URI split (nomos-policy.md 4.2): scheme, authority, path, query, fragment, with the
+ * checks that the reference's parser makes and its words for them. Never decodes, never
+ * lower-cases, never copies. Stricter in two places: control bytes are refused in the fragment too,
+ * and a host never holds %XX but %25 in a zone. Pure; any thread.
  */
 #include "base/uri.h"
 

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * UTF-8 checks, single code points and simple lower-casing. The table of lower-case letters is generated, so that
- * the mapping depends on no locale. Never reads behind a span. Pure; any thread.
+ * UTF-8 checks, single code points and simple lower-casing. The table of lower-case letters is
+ * generated, so that the mapping depends on no locale. Never reads behind a span. Pure; any thread.
  */
 #include "base/utf8.h"
 
@@ -30,8 +30,9 @@ is_continuation(char c)
 }
 
 /*
- * Length of the valid sequence at p, of which n > 0 bytes are there; 0 when it is not valid. The second byte's range
- * excludes overlong forms, surrogates and what lies above U+10FFFF (RFC 3629, section 4).
+ * Length of the valid sequence at p, of which n > 0 bytes are there; 0 when it is not valid. The
+ * second byte's range excludes overlong forms, surrogates and what lies above U+10FFFF (RFC 3629,
+ * section 4).
  */
 static size_t
 sequence_length(const char *p, size_t n)

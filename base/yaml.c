@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * YAML events from libyaml to the JSON tree. The only file that sees libyaml. An alias copies the anchored node alone and
- * shares what lies below it, so that memory stays in proportion to the text; what the copies stand for is
- * counted all the same and bounded, since whoever walks the tree meets it. Recurses to at most 32 levels. Any thread.
+ * YAML events from libyaml to the JSON tree. The only file that sees libyaml. An alias copies the
+ * anchored node alone and shares what lies below it, so that memory stays in proportion to the
+ * text; what the copies stand for is counted all the same and bounded, since whoever walks the tree
+ * meets it. Recurses to at most 32 levels. Any thread.
  */
 #include "base/yaml.h"
 
@@ -157,7 +158,10 @@ add_anchor(struct reader *r, const yaml_char_t *name, const struct json *v, yaml
 	return true;
 }
 
-/* Takes the pending key in a mapping, links the node to its parent and refuses what may not stand there. */
+/*
+ * Takes the pending key in a mapping, links the node to its parent and refuses what may not stand
+ * there.
+ */
 static bool
 place_node(struct reader *r, struct yaml_node *n, yaml_mark_t at)
 {

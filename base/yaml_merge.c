@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The merge key: what a mapping says itself comes before what it merges, and of several merged mappings the first one that
- * has a key wins. Copies share what lies below them. Pure; any thread.
+ * The merge key: what a mapping says itself comes before what it merges, and of several merged
+ * mappings the first one that has a key wins. Copies share what lies below them. Pure; any thread.
  */
 #include "yaml_merge.h"
 
@@ -30,7 +30,10 @@ yaml_merge_take(struct json_frame *f)
 bool
 yaml_merge_members(struct arena *a, struct json_frame *f, const struct json *from)
 {
-	/* What was there before this call, so that lookups do not see the copies that are not sorted yet. */
+	/*
+	 * What was there before this call, so that lookups do not see the copies that are not
+	 * sorted yet.
+	 */
 	const struct json known = *f->node;
 	const struct json *twin;
 

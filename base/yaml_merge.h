@@ -9,7 +9,10 @@
 
 struct arena;
 
-/* json is the first member, so that a pointer to it is one to the whole. All nodes of a document are such. */
+/*
+ * json is the first member, so that a pointer to it is one to the whole. All nodes of a document
+ * are such.
+ */
 struct yaml_node {
 	struct json json;
 	uint32_t key_line;
@@ -17,11 +20,14 @@ struct yaml_node {
 	bool is_merge; /* the value of a plain "<<" */
 };
 
-/* Takes the "<<" member out of the mapping's list and returns it, `sorted` being stale then; NULL when there is none. */
+/*
+ * Takes the "<<" member out of the mapping's list and returns it, `sorted` being stale then; NULL
+ * when there is none.
+ */
 const struct json *yaml_merge_take(struct json_frame *f);
 /*
- * Appends to the mapping copies of the members of `from`, a mapping, whose names it has not yet, and sorts again.
- * False when the arena is full.
+ * Appends to the mapping copies of the members of `from`, a mapping, whose names it has not yet,
+ * and sorts again. False when the arena is full.
  */
 MUSTCHECK bool yaml_merge_members(struct arena *a, struct json_frame *f, const struct json *from);
 

@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Typing of plain YAML scalars: the words of null, true and false; integers with underscores, signs and the prefixes
- * 0x 0o 0b 0, which become decimal text; floats, whose text is only brought into JSON's grammar. What has no
- * JSON number (.inf, .nan) and dates stay strings. Pure; any thread.
+ * Typing of plain YAML scalars: the words of null, true and false; integers with underscores, signs
+ * and the prefixes 0x 0o 0b 0, which become decimal text; floats, whose text is only brought into
+ * JSON's grammar. What has no JSON number (.inf, .nan) and dates stay strings. Pure; any thread.
  */
 #include "yaml_scalar.h"
 
@@ -51,7 +51,10 @@ resolve_word(struct span s, struct json *v)
 	return false;
 }
 
-/* Value of the digits in the base; false when one is no digit of it, there is none, or 64 bits do not hold it. */
+/*
+ * Value of the digits in the base; false when one is no digit of it, there is none, or 64 bits do
+ * not hold it.
+ */
 static bool
 read_digits(struct span s, unsigned base, uint64_t *out)
 {
@@ -72,7 +75,10 @@ read_digits(struct span s, unsigned base, uint64_t *out)
 	return s.n > 0;
 }
 
-/* Splits off a base prefix: 0x, 0o, 0b, or a plain 0 before other digits. Returns 10 and leaves s when there is none. */
+/*
+ * Splits off a base prefix: 0x, 0o, 0b, or a plain 0 before other digits. Returns 10 and leaves s
+ * when there is none.
+ */
 static unsigned
 take_base(struct span *s)
 {

@@ -9,8 +9,8 @@
 struct arena;
 
 /*
- * Sets type, text and boolean of v from the plain scalar, as Go's yaml.v3 types an untyped value. A number's text is always
- * one that JSON allows. False when the arena is full.
+ * Sets type, text and boolean of v from the plain scalar, as Go's yaml.v3 types an untyped value. A
+ * number's text is always one that JSON allows. False when the arena is full.
  */
 MUSTCHECK bool yaml_scalar_resolve(struct span plain, struct arena *a, struct json *v);
 

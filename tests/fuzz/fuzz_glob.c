@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pattern and value, divided by a line end. Short ones are compared with the matcher that tries everything; long ones only
- * have to end.
+ * Pattern and value, divided by a line end. Short ones are compared with the matcher that tries
+ * everything; long ones only have to end.
  */
 #include <stdint.h>
 

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Arbitrary bytes as JSON. What is accepted has a canonical form that parses again to the same canonical form, a pretty form
- * that means the same, members that are found, and sources that lie in the text; what is refused says where.
+ * Arbitrary bytes as JSON. What is accepted has a canonical form that parses again to the same
+ * canonical form, a pretty form that means the same, members that are found, and sources that lie
+ * in the text; what is refused says where.
  */
 #include <stdint.h>
 

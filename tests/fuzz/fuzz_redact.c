@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Arbitrary bytes through the built-in redaction. The result is told truthfully, what is not replaced stays in order, and
- * a secret that is put on a line of its own behind the bytes never comes through.
+ * Arbitrary bytes through the built-in redaction. The result is told truthfully, what is not
+ * replaced stays in order, and a secret that is put on a line of its own behind the bytes never
+ * comes through.
  */
 #include <stdint.h>
 

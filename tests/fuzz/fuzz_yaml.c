@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Arbitrary bytes as YAML. What is accepted can be written as JSON within bounds, and strict JSON reads that back to the
- * same; no list holds a null. What is refused names its place.
+ * Arbitrary bytes as YAML. What is accepted can be written as JSON within bounds, and strict JSON
+ * reads that back to the same; no list holds a null. What is refused names its place.
  */
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The meaning of the wildcards, written so that it can be read at a glance: try everything. Exponential, for short texts
- * only. The matchers of base/ are compared with it.
+ * The meaning of the wildcards, written so that it can be read at a glance: try everything.
+ * Exponential, for short texts only. The matchers of base/ are compared with it.
  */
 #ifndef TESTS_SUPPORT_GLOB_MODEL_H
 #define TESTS_SUPPORT_GLOB_MODEL_H

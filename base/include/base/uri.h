@@ -27,9 +27,15 @@ struct uri {
 	bool has_fragment;
 };
 
-/* ERR_PARSE with the reference's wording, e.g. `invalid URL escape "%zz"`, without the "invalid resource uri" prefix. */
+/*
+ * ERR_PARSE with the reference's wording, e.g. `invalid URL escape "%zz"`, without the "invalid
+ * resource uri" prefix.
+ */
 MUSTCHECK enum err uri_parse(struct span text, struct uri *out, struct errinfo *ei);
-/* Appends s with %XX decoded once. In what uri_parse checked every % is followed by two hex digits; any other % stays. */
+/*
+ * Appends s with %XX decoded once. In what uri_parse checked every % is followed by two hex digits;
+ * any other % stays.
+ */
 void uri_decode(struct buf *b, struct span s);
 
 #endif

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each allocation of the text modules fails once: the right code, an empty result, nothing leaked, and redaction that
- * replaces everything rather than too little.
+ * Each allocation of the text modules fails once: the right code, an empty result, nothing leaked,
+ * and redaction that replaces everything rather than too little.
  */
 #include "base/arena.h"
 #include "base/buf.h"
@@ -15,7 +15,10 @@
 #define ARENA_BYTES (4UL * 1024 * 1024)
 #define TRIES_MAX 100000
 
-/* Does the work once; OK, or the code of the failure. Checks by itself that a failure leaves no result. */
+/*
+ * Does the work once; OK, or the code of the failure. Checks by itself that a failure leaves no
+ * result.
+ */
 typedef enum err (*work_fn)(void);
 
 static void
@@ -39,8 +42,8 @@ torture(const char *name, work_fn work)
 static enum err
 parse_json(void)
 {
-	const struct span text =
-		SPAN_LIT("{\"b\":[1,\"\\u0041\",{\"x\":null}],\"a\":{\"\\n\":true},\"c\":\"plain\"}");
+	const struct span text = SPAN_LIT(
+		"{\"b\":[1,\"\\u0041\",{\"x\":null}],\"a\":{\"\\n\":true},\"c\":\"plain\"}");
 	struct arena *a = arena_new(ARENA_BYTES);
 	struct json_error je = {.fault = JSON_FAULT_NONE};
 	const struct json *v = NULL;
@@ -93,7 +96,8 @@ TEST(made_json)
 static enum err
 parse_yaml(void)
 {
-	const struct span text = SPAN_LIT("a: &x {k: [1, 0x10, 1.5]}\nb: {<<: *x, m: s}\nc: [*x]\n");
+	const struct span text =
+		SPAN_LIT("a: &x {k: [1, 0x10, 1.5]}\nb: {<<: *x, m: s}\nc: [*x]\n");
 	struct arena *a = arena_new(ARENA_BYTES);
 	const struct json *v = NULL;
 

@@ -1,5 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Wildcards against their truth tables, against a tiny matcher that tries everything, and on hostile inputs. */
+/*
+ * Wildcards against their truth tables, against a tiny matcher that tries everything, and on
+ * hostile inputs.
+ */
 #include "base/glob.h"
 
 #include "base/arena.h"
@@ -110,7 +113,10 @@ TEST(argv)
 
 static unsigned long n_compared;
 
-/* All texts of `length` letters of the alphabet, one after the other: text is the number `which` in its base. */
+/*
+ * All texts of `length` letters of the alphabet, one after the other: text is the number `which` in
+ * its base.
+ */
 static struct span
 spell(char *text, const char *alphabet, size_t length, unsigned which)
 {
@@ -190,7 +196,10 @@ TEST(argv_agrees_with_the_model)
 	}
 }
 
-/* Patterns on which backtracking takes longer than anyone waits: that this test ends is what it checks. */
+/*
+ * Patterns on which backtracking takes longer than anyone waits: that this test ends is what it
+ * checks.
+ */
 TEST(hostile_values_end)
 {
 	enum { SIZE = 32 * 1024 };

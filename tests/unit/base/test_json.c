@@ -1,5 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The JSON parser: what it takes, what it refuses and where, its tree, and the bounds on hostile texts. */
+/*
+ * The JSON parser: what it takes, what it refuses and where, its tree, and the bounds on hostile
+ * texts.
+ */
 #include "base/json.h"
 
 #include <stdio.h>
@@ -215,7 +218,8 @@ TEST(error_place_counts_lines)
 	struct json_error je;
 	const struct json *v;
 
-	CHECK_INT(json_parse(SPAN_LIT("{\n\"a\": 1,\n \"b\": x\n}"), arena, &v, &je, NULL), ERR_PARSE);
+	CHECK_INT(json_parse(SPAN_LIT("{\n\"a\": 1,\n \"b\": x\n}"), arena, &v, &je, NULL),
+		ERR_PARSE);
 	CHECK_INT(je.line, 3);
 	CHECK_INT(je.column, 7);
 	CHECK_STR(je.path, "$.b");

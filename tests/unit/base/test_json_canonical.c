@@ -1,5 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The writers and the trees made by hand: hashes of the reference, quoting, pretty text, depth and failure. */
+/*
+ * The writers and the trees made by hand: hashes of the reference, quoting, pretty text, depth and
+ * failure.
+ */
 #include <stdio.h>
 
 #include "base/arena.h"
@@ -54,7 +57,10 @@ TEST(hashes_are_those_of_the_reference)
 	}
 }
 
-/* Weak spot 9.8 of the reference: the number 1.50 and the string "1.50" must not bind to one approval. */
+/*
+ * Weak spot 9.8 of the reference: the number 1.50 and the string "1.50" must not bind to one
+ * approval.
+ */
 TEST(typed_form_tells_numbers_from_strings)
 {
 	const struct json *number = NULL;
@@ -99,7 +105,8 @@ TEST(quotes)
 	check_quote(SPAN_LIT("\0\x1f\x7f"), "\"\\u0000\\u001f\x7f\"");
 	check_quote(SPAN_LIT("<&>"), "\"\\u003c\\u0026\\u003e\"");
 	check_quote(SPAN_LIT("\xe2\x80\xa8\xe2\x80\xa9x"), "\"\\u2028\\u2029x\"");
-	check_quote(SPAN_LIT("\xc3\xa9\xe2\x80\xa8\xe2\x82\xac"), "\"\xc3\xa9\\u2028\xe2\x82\xac\"");
+	check_quote(
+		SPAN_LIT("\xc3\xa9\xe2\x80\xa8\xe2\x82\xac"), "\"\xc3\xa9\\u2028\xe2\x82\xac\"");
 	check_quote(SPAN_LIT("\xe2\x80\xaa\xe2\x80\xa7"), "\"\xe2\x80\xaa\xe2\x80\xa7\"");
 	check_quote(SPAN_LIT("a\xff\xfe z"), "\"a\xef\xbf\xbd\xef\xbf\xbd z\"");
 	check_quote(SPAN_LIT("\xe2\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\"");
@@ -170,8 +177,8 @@ TEST(made_trees)
 	CHECK_INT(o->n, 6);
 	buf_init(&b, BUF_CAP_REPLY);
 	json_canonical(o, &b);
-	CHECK_SPAN(buf_span(&b),
-		"{\"\":\"\",\"b\":true,\"i\":-9223372036854775808,\"list\":[2,1],\"n\":null,\"s\":\"x\\\"y\"}");
+	CHECK_SPAN(buf_span(&b), "{\"\":\"\",\"b\":true,\"i\":-9223372036854775808,\"list\":[2,1],"
+				 "\"n\":null,\"s\":\"x\\\"y\"}");
 	buf_fini(&b);
 	for (unsigned i = 0; i < 100; i++) {
 		snprintf(name, sizeof(name), "k%u", (i * 37) % 100);
@@ -180,7 +187,8 @@ TEST(made_trees)
 	CHECK_INT(o->n, 106);
 	for (size_t i = 1; i < o->n; i++)
 		CHECK(span_cmp(o->sorted[i - 1]->name, o->sorted[i]->name) < 0);
-	CHECK(json_find_cstr(o, "k37") != NULL && span_eq_cstr(json_find_cstr(o, "k37")->text, "1"));
+	CHECK(json_find_cstr(o, "k37") != NULL &&
+		span_eq_cstr(json_find_cstr(o, "k37")->text, "1"));
 	CHECK_SPAN(o->first->name, "s");
 }
 
@@ -192,7 +200,7 @@ TEST(made_trees_in_a_full_arena)
 
 	CHECK(ok);
 	for (int i = 0; i < 100 && ok; i++) {
-		char name[8];
+		char name[16];
 		snprintf(name, sizeof(name), "%d", i);
 		ok = json_add_member(small, o, span_cstr(name), json_new_int(small, i));
 	}

@@ -1,5 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Redaction against its corpora; operators' patterns, failures, threads, and that a second pass finds nothing. */
+/*
+ * Redaction against its corpora; operators' patterns, failures, threads, and that a second pass
+ * finds nothing.
+ */
 #include "base/redact.h"
 
 #include <pthread.h>
@@ -233,12 +236,16 @@ TEST(empty_text)
 	buf_fini(&b);
 }
 
-/* Shapes on which looking ahead once per match would take minutes: that this test ends is what it checks. */
+/*
+ * Shapes on which looking ahead once per match would take minutes: that this test ends is what it
+ * checks.
+ */
 TEST(hostile_texts_end)
 {
-	static const char *const units[] = {"token=", "token='", "token=\"", "\\\"token\\\":\\\"", "eyJ",
-		"eyJa.", "authorization:", "cookie: a", "-----BEGIN A-----", "-----BEGIN A-----\n\n\n",
-		"sk-", "bearer ", "bearer aaaaaaaaaaaa", "://", "://a:", "password=a", "AKIA"};
+	static const char *const units[] = {"token=", "token='", "token=\"", "\\\"token\\\":\\\"",
+		"eyJ", "eyJa.", "authorization:", "cookie: a", "-----BEGIN A-----",
+		"-----BEGIN A-----\n\n\n", "sk-", "bearer ", "bearer aaaaaaaaaaaa", "://",
+		"://a:", "password=a", "AKIA"};
 	enum { SIZE = 1024 * 1024 };
 	static char text[SIZE];
 	struct buf b;
@@ -264,9 +271,11 @@ redact_in_thread(void *arg)
 	for (int i = 0; i < 200; i++) {
 		struct buf b;
 		buf_init(&b, 256);
-		redact(i % 2 == 0 ? r : redactor_default(), SPAN_LIT("a cookie: b\nemp-123456"), &b);
-		n_wrong += !span_eq_cstr(buf_span(&b), i % 2 == 0 ? "a " REPLACEMENT "\n" REPLACEMENT
-								  : "a " REPLACEMENT "\nemp-123456");
+		redact(i % 2 == 0 ? r : redactor_default(), SPAN_LIT("a cookie: b\nemp-123456"),
+			&b);
+		n_wrong +=
+			!span_eq_cstr(buf_span(&b), i % 2 == 0 ? "a " REPLACEMENT "\n" REPLACEMENT
+							       : "a " REPLACEMENT "\nemp-123456");
 		buf_fini(&b);
 	}
 	return n_wrong == 0 ? NULL : arg;
@@ -301,7 +310,7 @@ TEST(many_redactors_on_one_thread)
 	for (int round = 0; round < 3; round++) {
 		for (size_t i = 0; i < ARRAY_LEN(r); i++)
 			check_redact(r[i], SPAN_LIT("<kakbkckdkekfkgkh>"),
-				i == 0	 ? "<" REPLACEMENT "kbkckdkekfkgkh>"
+				i == 0   ? "<" REPLACEMENT "kbkckdkekfkgkh>"
 				: i == 7 ? "<kakbkckdkekfkg" REPLACEMENT ">"
 				: i == 1 ? "<ka" REPLACEMENT "kckdkekfkgkh>"
 				: i == 2 ? "<kakb" REPLACEMENT "kdkekfkgkh>"

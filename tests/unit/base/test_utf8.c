@@ -83,7 +83,10 @@ TEST(lower_case)
 {
 	check_lower(SPAN_NONE, "");
 	check_lower(SPAN_LIT("Shop.Example.COM:8443-_[]@`{"), "shop.example.com:8443-_[]@`{");
-	/* Kelvin sign, dotted capital I, sharp S, final sigma is not guessed, digraph with two cases. */
+	/*
+	 * Kelvin sign, dotted capital I, sharp S, final sigma is not guessed, digraph with two
+	 * cases.
+	 */
 	check_lower(SPAN_LIT("\xe2\x84\xaa.example"), "k.example");
 	check_lower(SPAN_LIT("\xc4\xb0"), "i");
 	check_lower(SPAN_LIT("\xe1\xba\x9e"), "\xc3\x9f");
@@ -93,7 +96,10 @@ TEST(lower_case)
 	check_lower(SPAN_LIT("\xd0\x94\xd0\xb0"), "\xd0\xb4\xd0\xb0");
 	check_lower(SPAN_LIT("\xf0\x90\x90\x80"), "\xf0\x90\x90\xa8");
 	check_lower(SPAN_LIT("\xef\xbc\xa5\xe4\xb8\xad"), "\xef\xbd\x85\xe4\xb8\xad");
-	check_lower(SPAN_LIT("A\xff" "B\xc3"), "a\xff" "b\xc3");
+	check_lower(SPAN_LIT("A\xff"
+			     "B\xc3"),
+		"a\xff"
+		"b\xc3");
 }
 
 /* Lower-casing is idempotent: otherwise a normal form would not be one. */

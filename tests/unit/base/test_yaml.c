@@ -72,7 +72,8 @@ check_refusal(const struct cases_row *row, void *arg)
 	char text[512];
 
 	(void)arg;
-	if (yaml_parse_detailed(row->field[0], "f.yaml", arena, &v, &je, &ei) != ERR_PARSE || v != NULL) {
+	if (yaml_parse_detailed(row->field[0], "f.yaml", arena, &v, &je, &ei) != ERR_PARSE ||
+		v != NULL) {
 		FAIL("%s:%d: accepted", row->file, row->line);
 		return;
 	}
@@ -159,8 +160,8 @@ TEST(alias_bomb_is_refused)
 	for (int i = 1; i < 9; i++) {
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "a%d: &a%d [", i, i);
 		for (int k = 0; k < 10; k++)
-			n += (size_t)snprintf(text + n, sizeof(text) - n, "*a%d%s", i - 1,
-				k < 9 ? "," : "]\n");
+			n += (size_t)snprintf(
+				text + n, sizeof(text) - n, "*a%d%s", i - 1, k < 9 ? "," : "]\n");
 	}
 	CHECK_INT(parse_text(text, n, &je, &ei), ERR_PARSE);
 	CHECK(strstr(ei.msg, "aliases expand to more than 65536 nodes") != NULL);
@@ -194,8 +195,8 @@ TEST(full_arena_is_too_large)
 	struct json_error je;
 	const struct json *v;
 
-	CHECK_INT(yaml_parse_detailed(SPAN_LIT("[a,b,c,d,e,f,g,h,i,j,k,l]"), "f.yaml", small, &v,
-			  &je, &ei),
+	CHECK_INT(yaml_parse_detailed(
+			  SPAN_LIT("[a,b,c,d,e,f,g,h,i,j,k,l]"), "f.yaml", small, &v, &je, &ei),
 		ERR_TOO_LARGE);
 	CHECK(v == NULL);
 	CHECK_INT(je.fault, JSON_FAULT_MEMORY);
@@ -226,8 +227,9 @@ TEST(every_allocation_may_fail)
 
 static const struct test_case test_cases[] = {TEST_ROW(accepts), TEST_ROW(refuses),
 	TEST_ROW(scalars_keep_their_text), TEST_ROW(nodes_have_places),
-	TEST_ROW(source_order_is_kept), TEST_ROW(alias_bomb_is_refused), TEST_ROW(anchors_and_aliases_are_counted),
-	TEST_ROW(full_arena_is_too_large), TEST_ROW(every_allocation_may_fail)};
+	TEST_ROW(source_order_is_kept), TEST_ROW(alias_bomb_is_refused),
+	TEST_ROW(anchors_and_aliases_are_counted), TEST_ROW(full_arena_is_too_large),
+	TEST_ROW(every_allocation_may_fail)};
 
 int
 main(int argc, char **argv)
