@@ -24,11 +24,13 @@ struct glob_argv;
  * with a backslash never matches (glob_is_dead).
  */
 MUSTCHECK struct glob *glob_new(struct arena *a, struct span pattern);
+/* Whether the whole value matches. A value with a backslash never does. */
 bool glob_match(const struct glob *g, struct span value);
+/* Whether no value can match. */
 bool glob_is_dead(const struct glob *g);
 /*
- * The bytes before the first wildcard segment or wildcard byte: every match starts with them, but for a trailing "/"
- * before a "**" that may match nothing. For indexes. Borrowed from the pattern's arena.
+ * The bytes before the first wildcard segment or wildcard byte: every match starts with them, but
+ * for a trailing "/" before a "**" that may match nothing. For indexes. Borrowed from the pattern.
  */
 struct span glob_get_literal_prefix(const struct glob *g);
 /* Whether it has no wildcard at all. */
@@ -39,6 +41,7 @@ bool glob_is_literal(const struct glob *g);
  * are copied into the arena. NULL when the arena is full.
  */
 MUSTCHECK struct glob_argv *glob_argv_new(struct arena *a, const struct span *tokens, size_t n);
+/* Whether all n tokens of the command match, in order. */
 bool glob_argv_match(const struct glob_argv *g, const struct span *argv, size_t n);
 
 /* One whole token: `*` any bytes ('/' too), `?` one byte, backslash escapes only * ? and itself. */

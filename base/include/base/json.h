@@ -26,7 +26,7 @@ enum json_type { JSON_NULL = 0, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY,
 struct json {
 	struct span name;    /* member name when the parent is an object; decoded */
 	struct span text;    /* STRING: decoded (may hold NUL); NUMBER: as written; else empty */
-	struct span source;  /* the value's raw bytes; from YAML a scalar's plain text, else empty */
+	struct span source;  /* the value's raw bytes; from YAML a scalar's plain text or empty */
 	struct json *first;  /* ARRAY, OBJECT: children in source order, linked by next */
 	struct json *next;
 	struct json **sorted; /* OBJECT: n members ordered by name bytes; NULL when n is 0 */

@@ -18,8 +18,8 @@ struct buf;
 struct redactor;
 
 /*
- * The built-ins and n patterns of the operator: PCRE syntax as Hyperscan takes it, matched on bytes,
- * `.` not on a line end. What matches the empty text, looks around or refers back is refused. Of
+ * The built-ins and n patterns of the operator: PCRE syntax as Hyperscan takes it, matched on
+ * bytes, `.` not on a line end. What matches the empty text, looks around or refers back is refused. Of
  * several ends of a match the farthest counts, also for `.*?`. At most 256 patterns of 4,096 bytes.
  * Compiling takes milliseconds: at start and reload, not per request.
  * ERR_INVALID `invalid redaction pattern "...": why`; ERR_NOMEM.
@@ -29,15 +29,15 @@ MUSTCHECK enum err redactor_new(const struct span *patterns, size_t n, struct re
 /* Accepts a pointer to NULL. No thread may be using *r any more. */
 void redactor_free(struct redactor **r);
 /*
- * The built-ins only; made at first use (about 8 ms of CPU: call it once at start), never freed before
- * exit. Never NULL: if it cannot be made, it replaces everything.
+ * The built-ins only; made at first use (about 8 ms of CPU: call it once at start), never freed
+ * before exit. Never NULL: if it cannot be made, it replaces everything.
  */
 const struct redactor *redactor_default(void);
 
 /*
- * Appends the redacted text to out; true when something was replaced. Overlapping matches become one
- * [REDACTED]. On an internal failure the whole text becomes [REDACTED] (fail closed). Redact a value
- * whole, before it is cut.
+ * Appends the redacted text to out; true when something was replaced. Overlapping matches become
+ * one [REDACTED]. On an internal failure the whole text becomes [REDACTED] (fail closed). Redact a
+ * value whole, before it is cut.
  */
 bool redact(const struct redactor *r, struct span text, struct buf *out);
 /* Whether there is nothing to replace; cheaper than redact for the common case. */
