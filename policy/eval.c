@@ -118,15 +118,16 @@ set_rule_ids(const struct rule *const *rules, size_t n, struct arena *a, struct 
 	return true;
 }
 
-/* Two models of exec authorisation at once: argv patterns and the legacy allowlist. */
+/*
+ * Two models of exec authorisation at once: argv patterns and the legacy allowlist. A rule with argv
+ * patterns matches process.exec only, so there is no need to look at the action.
+ */
 static bool
-is_exec_conflict(const struct eval_classes *m, const struct action *action)
+is_exec_conflict(const struct eval_classes *m)
 {
 	bool has_match = false;
 	bool has_allowlist = false;
 
-	if (action->kind != ACTION_PROCESS_EXEC)
-		return false;
 	for (int v = VERDICT_REQUIRE_APPROVAL; v < VERDICT__MAX; v++) {
 		for (size_t i = 0; i < m->n[v]; i++) {
 			has_match = has_match || m->rules[v][i]->has_exec_match;
@@ -180,14 +181,13 @@ decide_class(const struct eval_classes *m, enum verdict v, enum reason reason, s
 }
 
 bool
-eval_decide(const struct eval_classes *m, const struct action *action, struct arena *a,
-	struct decision *out)
+eval_decide(const struct eval_classes *m, struct arena *a, struct decision *out)
 {
 	*out = (struct decision){0};
 	out->obligations.canonical = SPAN_LIT("{}");
 	if (m->n[VERDICT_DENY] > 0)
 		return decide_class(m, VERDICT_DENY, REASON_DENY_BY_RULE, a, out);
-	if (is_exec_conflict(m, action))
+	if (is_exec_conflict(m))
 		return decide_conflict(m, a, out);
 	if (m->n[VERDICT_REQUIRE_APPROVAL] > 0)
 		return decide_class(
@@ -205,7 +205,7 @@ policy_eval(
 
 	OBJ_CHECK(p, POLICY_MAGIC);
 	bool ok = eval_match(p, action, a, &m);
-	if (!ok || !eval_decide(&m, action, a, out)) {
+	if (!ok || !eval_decide(&m, a, out)) {
 		*out = (struct decision){.obligations = {.canonical = SPAN_LIT("{}")}};
 		return ERR_TOO_LARGE;
 	}

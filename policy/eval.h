@@ -20,10 +20,7 @@ struct eval_classes {
 /* False when the arena is full; *out is empty then. */
 MUSTCHECK bool eval_match(const struct policy *p, const struct action *action, struct arena *a,
 	struct eval_classes *out);
-/*
- * Precedence and joins over the matches. False when the arena is full; *out is a default deny then.
- */
-MUSTCHECK bool eval_decide(const struct eval_classes *m, const struct action *action,
-	struct arena *a, struct decision *out);
+/* Precedence and joins over the matches. False when the arena is full; *out is a default deny. */
+MUSTCHECK bool eval_decide(const struct eval_classes *m, struct arena *a, struct decision *out);
 
 #endif

@@ -379,8 +379,8 @@ policy_explain(const struct policy *p, const struct action *action, struct arena
 	struct explanation x = {.policy = p, .action = action, .options = options, .arena = a};
 
 	OBJ_CHECK(p, POLICY_MAGIC);
-	if (!eval_match(p, action, a, &x.matches) ||
-		!eval_decide(&x.matches, action, a, &x.decision) || !preview(&x))
+	if (!eval_match(p, action, a, &x.matches) || !eval_decide(&x.matches, a, &x.decision) ||
+		!preview(&x))
 		return ERR(ei, ERR_TOO_LARGE,
 			"the explanation does not fit into the request's memory");
 	if (options->with_near_misses || has_change(&x))

@@ -89,8 +89,7 @@ has_name(const struct rule_names *names, uint32_t id)
 
 	if (names->any)
 		return true;
-	if (id == RULE_NAME_UNKNOWN)
-		return false;
+	/* Interned names start at 1, so RULE_NAME_UNKNOWN is in no list. */
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
 		if (names->ids[mid] < id)

@@ -36,10 +36,10 @@ policy_gen_pick(struct policy_gen *g, uint32_t n)
 static const char *const action_types[] = {
 	"fs.read", "fs.write", "process.exec", "net.http_request", "x.custom"};
 static const char *const names[] = {"ann", "bob", "cid", "*x"};
-static const char *const hosts[] = {
-	"file://workspace", "url://a.example", "url://b.example", "x://h"};
-static const char *const host_patterns[] = {"file://workspace", "url://*.example", "url://a.*",
-	"x://?", "x://h", "**", "url://**", "*://h"};
+static const char *const hosts[] = {"file://workspace", "file://workspace", "url://a.example",
+	"url://b.example", "file://workspace", "x://h", "a"};
+static const char *const host_patterns[] = {"file://workspace", "file://workspace",
+	"url://*.example", "url://a.*", "x://?", "x://h", "**", "**", "url://**", "*://h"};
 static const char *const value_segments[] = {
 	"a", "b", "ab", "abc", ".env", "x.pem", "*x.pem", "**", "", "c?", "ba"};
 static const char *const pattern_segments[] = {"a", "b", "ab", "**", "*", "?", "a*", "*b", "*.pem",
@@ -74,6 +74,8 @@ put_pattern(struct policy_gen *g, struct buf *out)
 	buf_add_cstr(out, PICK(g, host_patterns));
 	for (uint32_t i = 0; i < n; i++)
 		buf_printf(out, "/%s", PICK(g, pattern_segments));
+	if (policy_gen_pick(g, 2) == 0)
+		buf_add_cstr(out, "/**");
 }
 
 static void
@@ -117,15 +119,17 @@ put_obligations(struct policy_gen *g, bool may_list, struct buf *out)
 void
 policy_gen_rule(struct policy_gen *g, const char *id, const char *verdict, struct buf *out)
 {
-	static const char *const verdicts[] = {"ALLOW", "ALLOW", "DENY", "REQUIRE_APPROVAL"};
-	const char *type = policy_gen_pick(g, 5) == 0 ? "*" : PICK(g, action_types);
+	static const char *const verdicts[] = {
+		"ALLOW", "ALLOW", "ALLOW", "DENY", "REQUIRE_APPROVAL"};
+	const char *type = policy_gen_pick(g, 3) == 0 ? "*" : PICK(g, action_types);
 	bool is_exec = strcmp(type, "process.exec") == 0 || strcmp(type, "*") == 0;
 	bool has_exec_match = is_exec && policy_gen_pick(g, 3) > 0;
 
 	buf_printf(out, "{\"id\":\"%s\",\"action_type\":\"%s\",\"resource\":\"", id, type);
 	put_pattern(g, out);
 	buf_printf(out, "\",\"decision\":\"%s\"", verdict != NULL ? verdict : PICK(g, verdicts));
-	put_names(g, "principals", out);
+	if (policy_gen_pick(g, 2) == 0)
+		put_names(g, "principals", out);
 	if (policy_gen_pick(g, 3) == 0)
 		put_names(g, "agents", out);
 	if (policy_gen_pick(g, 3) == 0)

@@ -183,6 +183,57 @@ TEST(unusable_params_match_no_exec_rule)
 			.resource = "file://workspace/",
 			.params = "{\"argv\":[\"ls\"]}"});
 	CHECK_INT(d.verdict, VERDICT_DENY);
+	/* Also when the parameters failed behind a readable argv. */
+	struct span argv[] = {SPAN_LIT("ls")};
+	struct action half = *action;
+	half.params.argv = argv;
+	half.params.n_argv = 1;
+	CHECK_INT(policy_eval(p, &half, a, &d), OK);
+	CHECK_STR(fixture_ids(&d, a), "allow");
+	policy_unref(&p);
+	arena_free(&a);
+}
+
+/* Lists whose product is too large for an index entry each. */
+TEST(long_lists_are_found)
+{
+	struct arena *a = arena_new(FIXTURE_ARENA_BYTES);
+	struct buf b;
+
+	buf_init_arena(&b, a, 1 << 20);
+	BUF_ADD_LIT(&b,
+		"{\"version\":\"v1\",\"rules\":[{\"id\":\"r\",\"action_type\":\"process.exec\","
+		"\"resource\":\"**\",\"decision\":\"ALLOW\",\"principals\":[\"p1\"");
+	for (int i = 0; i < 200; i++)
+		buf_printf(&b, ",\"user%d\"", i);
+	BUF_ADD_LIT(&b, "],\"agents\":[\"a1\"");
+	for (int i = 0; i < 20; i++)
+		buf_printf(&b, ",\"bot%d\"", i);
+	BUF_ADD_LIT(&b,
+		"],\"environments\":[\"dev\",\"ci\"],\"exec_match\":{\"argv_patterns\":[[\"ls\"]");
+	for (int i = 0; i < 100; i++)
+		buf_printf(&b, ",[\"tool%d\",\"**\"]", i);
+	BUF_ADD_LIT(&b, "]}}]}");
+	buf_add_char(&b, '\0');
+	struct policy *p = fixture_policy("long.json", buf_span(&b).p);
+	for (int i = 0; i < 200; i += 33) {
+		char user[16];
+		char params[64];
+		snprintf(user, sizeof(user), "user%d", i);
+		snprintf(params, sizeof(params), "{\"argv\":[\"tool%d\",\"x\"]}", i / 2);
+		struct fixture_action f = {.type = "process.exec",
+			.resource = "file://workspace/",
+			.params = params,
+			.principal = user,
+			.agent = "bot19",
+			.environment = "ci"};
+		CHECK_INT(fixture_decide(p, a, f).verdict, VERDICT_ALLOW);
+		f.environment = "prod";
+		CHECK_INT(fixture_decide(p, a, f).verdict, VERDICT_DENY);
+		f.environment = "dev";
+		f.principal = "bot19";
+		CHECK_INT(fixture_decide(p, a, f).verdict, VERDICT_DENY);
+	}
 	policy_unref(&p);
 	arena_free(&a);
 }
@@ -205,6 +256,7 @@ TEST(full_arena_denies)
 	for (size_t cap = 1; cap < 8192 && p != NULL && action != NULL; cap += 16) {
 		struct arena *a = arena_new(cap);
 		struct decision d;
+		memset(&d, 0xff, sizeof(d)); /* nothing of it may survive */
 		enum err rc = policy_eval(p, action, a, &d);
 		if (rc == OK) {
 			CHECK_INT(d.verdict, VERDICT_ALLOW);
@@ -253,5 +305,5 @@ TEST(many_matches_are_sorted)
 SUITE("eval", TEST_ROW(corpus_precedence), TEST_ROW(corpus_resource), TEST_ROW(corpus_identity),
 	TEST_ROW(corpus_exec), TEST_ROW(corpus_obligations), TEST_ROW(corpus_safe),
 	TEST_ROW(weak_spot_9_star_in_value_does_not_dodge_a_deny),
-	TEST_ROW(unusable_params_match_no_exec_rule), TEST_ROW(full_arena_denies),
-	TEST_ROW(many_matches_are_sorted))
+	TEST_ROW(unusable_params_match_no_exec_rule), TEST_ROW(long_lists_are_found),
+	TEST_ROW(full_arena_denies), TEST_ROW(many_matches_are_sorted))
