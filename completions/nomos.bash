@@ -1,0 +1,42 @@
+# Completion of nomos for bash; installed as bash-completion/completions/nomos.
+_nomos()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local commands="init serve send sign doctor config policy audit version help"
+	local credentials="--config --key-file --agent --agent-secret-file --help"
+	local words=""
+	COMPREPLY=()
+
+	case $prev in
+	-c | --config | -p | --policy-bundle | -k | --key-file | --agent-secret-file | --action | --bundle | --checkpoint-key | --witness)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	-l | --log-level) words="error warn info debug" ;;
+	--log-format) words="text json" ;;
+	--format)
+		[ "${COMP_WORDS[1]}" = config ] && words="yaml json" || words="text json"
+		;;
+	esac
+	if [ -z "$words" ]; then
+		case $COMP_CWORD:${COMP_WORDS[1]}:${COMP_WORDS[2]} in
+		1:*) words=$commands ;;
+		2:config:*) words="check dump doc example schema" ;;
+		2:policy:*) words="test explain hash" ;;
+		2:audit:*) words="verify export query tail backup seal" ;;
+		*:init:*) words="--if-missing --help" ;;
+		*:serve:*) words="--config --policy-bundle --log-level --log-format --help" ;;
+		*:send:*) words="$credentials --url --explain --exit-code" ;;
+		*:sign:*) words=$credentials ;;
+		*:doctor:*) words="--config --policy-bundle --format --deep --help" ;;
+		*:config:check) words="--config --policy-bundle --help" ;;
+		*:config:dump) words="--config --policy-bundle --format --help" ;;
+		*:policy:test | *:policy:explain) words="--action --bundle --config --help" ;;
+		esac
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	if [ ${#COMPREPLY[@]} -eq 0 ] && [ "$COMP_CWORD" -gt 1 ]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	fi
+}
+complete -o filenames -F _nomos nomos
