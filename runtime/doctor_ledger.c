@@ -254,38 +254,49 @@ check_ledger_file_system(struct doctor *d)
 	return FINDING_PASS;
 }
 
+static enum err
+read_chain(const struct doctor *d, const char *ledger, struct verify_options *options,
+	struct verify_result *result, struct errinfo *ei)
+{
+	char head[PATH_BYTES];
+	struct checkpoint newest;
+	struct source *source = NULL;
+	/* Before the ledger: a running gateway writes the record first. */
+	enum err rc = checkpoint_read_head(path_with(d, ".head", head), &newest, ei);
+
+	if (rc == OK)
+		options->head_file = &newest;
+	else if (rc != ERR_NOT_FOUND)
+		return rc;
+	rc = source_open(ledger, SOURCE_SHARED, &source, ei);
+	if (rc == OK)
+		rc = verify_source(source, options, result, ei);
+	source_free(&source);
+	options->head_file = NULL;
+	return rc;
+}
+
 static enum finding
 verify(struct doctor *d, const char *ledger)
 {
 	char path[PATH_BYTES];
-	char head[PATH_BYTES];
-	struct verify_options options = {.head_path = NULL};
+	struct verify_options options = {.key = NULL};
 	struct verify_result result;
 	struct sign_key *key = NULL;
-	struct source *source = NULL;
 	struct errinfo ei;
 
-	/* The key's own check says what is wrong with it. */
+	/* What is wrong with the key is its own check's matter. */
 	if (checkpoint_load_key(key_path(d, path), "", false, &key, NULL) == OK)
 		options.key = key;
-	if (is_there(path_with(d, ".head", head)))
-		options.head_path = head;
-	enum err rc = source_open(ledger, SOURCE_SHARED, &source, &ei);
-	if (rc == OK)
-		rc = verify_source(source, &options, &result, &ei);
-	enum finding finding = FINDING_FAIL;
-	if (rc != OK)
-		finding = doctor_say(d, FINDING_FAIL, "%s", ei.msg);
-	else if (!result.is_good)
-		finding = doctor_say(
-			d, FINDING_FAIL, "record %" PRIu64 ": %s", result.bad_seq, result.reason);
-	else
-		finding = doctor_say(d, FINDING_PASS,
-			"whole: %" PRIu64 " records, %" PRIu64 " checkpoints", result.n_records,
-			result.n_checkpoints);
-	source_free(&source);
+	enum err rc = read_chain(d, ledger, &options, &result, &ei);
 	sign_key_free(&key);
-	return finding;
+	if (rc != OK)
+		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
+	if (!result.is_good)
+		return doctor_say(
+			d, FINDING_FAIL, "record %" PRIu64 ": %s", result.bad_seq, result.reason);
+	return doctor_say(d, FINDING_PASS, "whole: %" PRIu64 " records, %" PRIu64 " checkpoints",
+		result.n_records, result.n_checkpoints);
 }
 
 enum finding
