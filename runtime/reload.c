@@ -23,6 +23,7 @@ struct reload {
 	unsigned magic;
 	struct runtime *runtime;
 	bool is_running;
+	bool is_closing;                 /* the process ends: no further run */
 	struct reload_request *running;  /* answered when this run ends */
 	struct reload_request *waiting;  /* for the next run */
 	struct workq_item item;
@@ -56,6 +57,14 @@ answer_all(struct reload *rl)
 	}
 	if (rl->waiting != NULL)
 		start_run(rl);
+}
+
+void
+reload_finish(struct runtime *r)
+{
+	r->reload->is_closing = true;
+	while (r->reload->is_running)
+		loop_turn(r->loop, true);
 }
 
 static void
@@ -178,6 +187,11 @@ start_run(struct reload *rl)
 	rl->waiting = NULL;
 	rl->result = OK;
 	rl->ei = (struct errinfo){0};
+	if (rl->is_closing) {
+		rl->result = ERR(&rl->ei, ERR_STOPPED, "the gateway is shutting down");
+		answer_all(rl);
+		return;
+	}
 	rl->item = (struct workq_item){
 		.loop = rl->runtime->loop, .process = build, .done = on_built};
 	/* Once it is submitted the item is the pool's: the result must not be written here any more. */

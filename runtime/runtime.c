@@ -209,6 +209,7 @@ runtime_run(struct runtime *r)
 		ledger_close(&r->ledger);
 		return false;
 	}
+	reload_finish(r);
 	join_workers(r);
 	ledger_close(&r->ledger);
 	return true;
@@ -230,9 +231,10 @@ runtime_free(struct runtime **rp)
 	for (size_t i = 0; i < r->options.ledger.n_sinks; i++)
 		r->options.ledger.sinks[i]->ops->free(r->options.ledger.sinks[i]);
 	workq_free(&r->pool);
-	reload_fini(r);
 	drain_fini(r);
+	/* What is still posted to the main loop runs now, and may be for the reload. */
 	loop_free(&r->loop);
+	reload_fini(r);
 	pipeline_free(&r->pipeline);
 	snapshot_unref(&r->snapshot);
 	r->magic = 0;
