@@ -115,6 +115,29 @@ TEST(every_prefix_is_refused_as_cut)
 	CHECK(parse(text) != NULL);
 }
 
+/* Strings are scanned by words: a byte that may not stand there is seen at each place of a word. */
+TEST(wrong_bytes_are_seen_at_each_place)
+{
+	for (size_t length = 1; length < 28; length++) {
+		for (size_t at = 0; at < length; at++) {
+			for (unsigned c = 0; c < 256; c++) {
+				bool wrong = c < 0x20 || c == '"' || c == '\\' || c >= 0x80;
+				const struct json *v;
+				char text[32];
+				memset(text, 'x', sizeof(text));
+				text[0] = '"';
+				text[1 + at] = (char)c;
+				text[1 + length] = '"';
+				enum err rc = json_parse(
+					span_of(text, length + 2), arena, &v, NULL, NULL);
+				if ((rc == OK) == wrong)
+					FAIL("byte %u at %zu of %zu", c, at, length);
+			}
+		}
+		arena_reset(arena);
+	}
+}
+
 TEST(tree_keeps_source_order_and_place)
 {
 	const struct json *v = parse("{\n  \"z\": [1, \"two\"],\n  \"a\": {}\n}");
@@ -329,12 +352,12 @@ TEST(names_types)
 }
 
 static const struct test_case test_cases[] = {TEST_ROW(refuses), TEST_ROW(accepts),
-	TEST_ROW(every_prefix_is_refused_as_cut), TEST_ROW(tree_keeps_source_order_and_place),
-	TEST_ROW(plain_strings_borrow_from_the_text), TEST_ROW(finds_members),
-	TEST_ROW(finds_unknown_and_twins), TEST_ROW(gets_integers), TEST_ROW(path_is_cut_when_long),
-	TEST_ROW(error_place_counts_lines), TEST_ROW(full_arena_is_too_large),
-	TEST_ROW(hostile_texts_stay_in_proportion), TEST_ROW(many_members_in_any_order),
-	TEST_ROW(node_is_small), TEST_ROW(names_types)};
+	TEST_ROW(every_prefix_is_refused_as_cut), TEST_ROW(wrong_bytes_are_seen_at_each_place),
+	TEST_ROW(tree_keeps_source_order_and_place), TEST_ROW(plain_strings_borrow_from_the_text),
+	TEST_ROW(finds_members), TEST_ROW(finds_unknown_and_twins), TEST_ROW(gets_integers),
+	TEST_ROW(path_is_cut_when_long), TEST_ROW(error_place_counts_lines),
+	TEST_ROW(full_arena_is_too_large), TEST_ROW(hostile_texts_stay_in_proportion),
+	TEST_ROW(many_members_in_any_order), TEST_ROW(node_is_small), TEST_ROW(names_types)};
 
 int
 main(int argc, char **argv)
