@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sys/file.h>
@@ -42,6 +43,23 @@ write_pid(int fd, const char *path, struct errinfo *ei)
 	return OK;
 }
 
+/* Readers hold the lock for an instant to learn whether anybody writes; that must keep nobody from starting. */
+static bool
+try_lock(int fd)
+{
+	const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+
+	for (unsigned i = 0; i < 25; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return false;
+		(void)nanosleep(&pause, NULL);
+	}
+	errno = EWOULDBLOCK;
+	return false;
+}
+
 enum err
 lock_take(const char *path, int *fd, struct errinfo *ei)
 {
@@ -51,7 +69,7 @@ lock_take(const char *path, int *fd, struct errinfo *ei)
 	int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (lock < 0)
 		return ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
-	if (flock(lock, LOCK_EX | LOCK_NB) != 0)
+	if (!try_lock(lock))
 		rc = errno == EWOULDBLOCK ? name_owner(lock, path, ei)
 					  : ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
 	if (rc == OK)

@@ -1,136 +1,169 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where readers get records from. A ledger without a writer is copied first, under a shared lock on its lock file, so that a
- * gateway that starts meanwhile waits for no one and the copy is never torn. It must never change the file it reads.
+ * Where readers get records from. A ledger without a writer is copied; when it changed or a writer came meanwhile, the
+ * copy is thrown away and the question asked again. It must never change the file it reads, and never hold
+ * a transaction open while somebody else works. Blocking.
  */
+#define _GNU_SOURCE /* flock */
+
 #include "audit/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "audit/store.h"
 #include "audit/trailer.h"
 #include "base/buf.h"
-#include "base/fdio.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "source_copy.h"
 
 #define SOURCE_MAGIC 0x534f5243u
-#define PATH_BYTES 4096
-#define COPY_CHUNK 65536
-/* The longest line of an export. */
+#define READ_CHUNK 65536
+/* The longest line of an export, and the longest body of a row that is looked at. */
 #define LINE_BYTES_MAX (2 * (size_t)BUF_CAP_RECORD)
+/* What is kept in memory of a page, beside its last row. */
+#define PAGE_BYTES ((size_t)4 * 1024 * 1024)
+#define OPEN_ATTEMPTS 4
 
 static const char sqlite_header[16] = "SQLite format 3";
+
+struct page_row {
+	uint64_t seq;
+	int state;
+	char hash[SHA256_HEX + 1];
+	bool is_too_long;
+	size_t at; /* of the body in the page's bytes */
+	size_t n;
+};
+
+/* Rows that were read in one transaction. */
+struct page {
+	struct page_row rows[STORE_PAGE_MAX];
+	size_t n;
+	struct buf bytes;
+	uint64_t last; /* newest seq that may be shown */
+	bool is_over;
+};
 
 struct source {
 	unsigned magic;
 	enum source_kind kind;
 	bool is_live;
 	struct store_reader *reader; /* ledger */
-	char copy_dir[64];           /* "" when nothing was copied */
+	struct page *page;           /* ledger */
 	struct chain_head head;
-	int fd;                      /* export */
-	struct buf line;             /* export: the line being read, and the trailer at the end */
+	int fd;                      /* export; -1 otherwise */
+	struct buf line;             /* export: the line being read */
 	struct buf body;
 	struct buf trailer;
 };
 
-/* Whether another process holds the lock; *fd (-1 when there is no lock file) keeps a shared lock otherwise. */
-static bool
-is_locked_by_writer(const char *path, int *fd)
-{
-	char name[PATH_BYTES];
+/* ---- opening ---- */
 
-	snprintf(name, sizeof(name), "%s.lock", path);
-	*fd = open(name, O_RDONLY | O_CLOEXEC);
-	if (*fd < 0)
-		return false;
-	if (flock(*fd, LOCK_SH | LOCK_NB) == 0)
-		return false;
-	close(*fd);
-	*fd = -1;
-	return true;
+enum err
+source_find_writer(const char *path, bool *is_live, struct errinfo *ei)
+{
+	struct buf name;
+
+	*is_live = false;
+	buf_init(&name, SOURCE_PATH_MAX);
+	buf_printf(&name, "%s.lock", path);
+	int fd = buf_failed(&name) ? -1 : open(name.p, O_RDONLY | O_CLOEXEC);
+	int errnum = buf_failed(&name) ? ENAMETOOLONG : errno;
+	buf_fini(&name);
+	if (fd < 0)
+		return errnum == ENOENT ? OK
+					: ERR(ei, ERR_IO, "cannot tell whether a gateway writes %s: %s", path,
+						  strerror(errnum));
+	*is_live = flock(fd, LOCK_SH | LOCK_NB) != 0;
+	close(fd);
+	return OK;
 }
 
 static enum err
-copy_bytes(int from, int to, struct errinfo *ei)
+open_live(struct source *s, const char *path, struct errinfo *ei)
 {
-	static const char what[] = "copy for reading";
-	char *chunk = mem_alloc(COPY_CHUNK);
-	enum err rc = chunk != NULL ? OK : ERR(ei, ERR_NOMEM, "out of memory");
+	enum err rc = store_reader_open(path, STORE_READ_LIVE, &s->reader, ei);
 
-	while (rc == OK) {
-		ssize_t n = read(from, chunk, COPY_CHUNK);
-		if (n == 0)
-			break;
-		if (n < 0 && errno != EINTR)
-			rc = ERR(ei, ERR_IO, "%s: %s", what, strerror(errno));
-		else if (n > 0)
-			rc = fdio_write_all(to, span_of(chunk, (size_t)n), ei);
-	}
-	mem_free(chunk);
-	return rc;
-}
-
-static enum err
-copy_file(const char *from, const char *to, bool is_optional, struct errinfo *ei)
-{
-	int in = open(from, O_RDONLY | O_CLOEXEC);
-	if (in < 0)
-		return is_optional && errno == ENOENT ? OK : ERR(ei, ERR_IO, "%s: %s", from, strerror(errno));
-	int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	enum err rc = out >= 0 ? copy_bytes(in, out, ei) : ERR(ei, ERR_IO, "%s: %s", to, strerror(errno));
-	close(in);
-	if (out >= 0)
-		close(out);
-	return rc;
+	return rc == OK ? store_reader_head(s->reader, &s->head, ei) : rc;
 }
 
 static enum err
 open_copy(struct source *s, const char *path, struct errinfo *ei)
 {
-	char from[PATH_BYTES];
-	char to[PATH_BYTES];
-	const char *tmp = getenv("TMPDIR");
+	struct source_copy copy;
+	enum err rc = source_copy_make(&copy, path, ei);
 
-	snprintf(s->copy_dir, sizeof(s->copy_dir), "%.40s/nomos-read-XXXXXX",
-		tmp != NULL && tmp[0] == '/' && strlen(tmp) <= 40 ? tmp : "/tmp");
-	if (mkdtemp(s->copy_dir) == NULL) {
-		s->copy_dir[0] = '\0';
-		return ERR(ei, ERR_IO, "cannot make a private folder for a copy: %s", strerror(errno));
-	}
-	snprintf(to, sizeof(to), "%s/ledger.db", s->copy_dir);
-	enum err rc = copy_file(path, to, false, ei);
-	if (rc == OK) {
-		snprintf(from, sizeof(from), "%s-wal", path);
-		snprintf(to, sizeof(to), "%s/ledger.db-wal", s->copy_dir);
-		rc = copy_file(from, to, true, ei);
-	}
-	snprintf(to, sizeof(to), "%s/ledger.db", s->copy_dir);
 	if (rc == OK)
-		rc = store_reader_open(to, STORE_READ_COPY, &s->reader, ei);
+		rc = store_reader_open(copy.path, STORE_READ_COPY, &s->reader, ei);
+	if (rc == OK)
+		rc = store_reader_head(s->reader, &s->head, ei);
+	/* Open files need no name, and without one nothing stays behind however this process ends. */
+	source_copy_remove(&copy);
+	return rc;
+}
+
+/* Opens the ledger in the way that fits what is known now; *is_current says whether that was still so afterwards. */
+static enum err
+open_once(struct source *s, const char *path, bool *is_current, struct errinfo *ei)
+{
+	struct source_stamp before;
+	bool is_live = false;
+
+	source_stamp_take(&before, path);
+	enum err rc = source_find_writer(path, &s->is_live, ei);
+	if (rc != OK)
+		return rc;
+	rc = s->is_live ? open_live(s, path, ei) : open_copy(s, path, ei);
+	enum err found = source_find_writer(path, &is_live, rc == OK ? ei : NULL);
+	if (found != OK)
+		return rc == OK ? found : rc;
+	*is_current = is_live == s->is_live && (is_live || source_stamp_is_same(&before, path));
 	return rc;
 }
 
 static enum err
-open_ledger(struct source *s, const char *path, struct errinfo *ei)
+open_shared(struct source *s, const char *path, struct errinfo *ei)
 {
-	int lock_fd = -1;
+	for (unsigned i = 0; i < OPEN_ATTEMPTS; i++) {
+		bool is_current = false;
+		enum err rc = open_once(s, path, &is_current, ei);
+		if (is_current || (rc != OK && rc != ERR_CORRUPT && rc != ERR_INVALID && rc != ERR_NOT_FOUND))
+			return rc;
+		store_reader_free(&s->reader);
+	}
+	return ERR(ei, ERR_BUSY, "%s was written while it was copied; try again", path);
+}
 
-	s->is_live = is_locked_by_writer(path, &lock_fd);
-	enum err rc = s->is_live ? store_reader_open(path, STORE_READ_LIVE, &s->reader, ei)
-				 : open_copy(s, path, ei);
-	if (lock_fd >= 0)
-		close(lock_fd);
-	if (rc == OK)
-		rc = store_reader_head(s->reader, &s->head, ei);
+static enum err
+open_ledger(struct source *s, const char *path, enum source_access access, struct errinfo *ei)
+{
+	enum err rc = OK;
+
+	s->page = mem_zalloc(1, sizeof(*s->page));
+	if (s->page == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	buf_init(&s->page->bytes, PAGE_BYTES + LINE_BYTES_MAX);
+	switch (access) {
+	case SOURCE_SHARED:
+		rc = open_shared(s, path, ei);
+		break;
+	case SOURCE_LOCKED:
+		rc = open_copy(s, path, ei);
+		break;
+	case SOURCE_PRIVATE:
+		rc = store_reader_open(path, STORE_READ_COPY, &s->reader, ei);
+		if (rc == OK)
+			rc = store_reader_head(s->reader, &s->head, ei);
+		break;
+	}
 	return rc;
 }
 
@@ -140,9 +173,10 @@ find_kind(struct source *s, const char *path, struct errinfo *ei)
 	char first[sizeof(sqlite_header)] = {0};
 	struct stat st;
 
-	s->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	s->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (s->fd < 0)
-		return ERR(ei, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: %s", path, strerror(errno));
+		return ERR(ei, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO, "%s: %s", path,
+			strerror(errno));
 	if (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode))
 		return ERR(ei, ERR_INVALID, "%s: not a regular file", path);
 	ssize_t n = pread(s->fd, first, sizeof(first), 0);
@@ -150,6 +184,9 @@ find_kind(struct source *s, const char *path, struct errinfo *ei)
 		return ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
 	if (n == (ssize_t)sizeof(first) && memcmp(first, sqlite_header, sizeof(first)) == 0) {
 		s->kind = SOURCE_LEDGER;
+		/* Before SQLite has locks on the file, which closing this would drop. */
+		close(s->fd);
+		s->fd = -1;
 		return OK;
 	}
 	if (n == 0 || first[0] != '{')
@@ -159,36 +196,24 @@ find_kind(struct source *s, const char *path, struct errinfo *ei)
 }
 
 enum err
-source_open(const char *path, struct source **out, struct errinfo *ei)
+source_open(const char *path, enum source_access access, struct source **out, struct errinfo *ei)
 {
 	*out = NULL;
 	struct source *s = mem_zalloc(1, sizeof(*s));
 	if (s == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	s->magic = SOURCE_MAGIC;
+	s->fd = -1;
 	buf_init(&s->line, LINE_BYTES_MAX);
 	buf_init(&s->body, LINE_BYTES_MAX);
 	buf_init(&s->trailer, TRAILER_BYTES_MAX);
 	enum err rc = find_kind(s, path, ei);
 	if (rc == OK && s->kind == SOURCE_LEDGER)
-		rc = open_ledger(s, path, ei);
+		rc = open_ledger(s, path, access, ei);
 	if (rc != OK)
 		source_free(&s);
 	*out = s;
 	return rc;
-}
-
-static void
-remove_copy(const struct source *s)
-{
-	static const char *const names[] = {"ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db-journal"};
-	char name[PATH_BYTES];
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		snprintf(name, sizeof(name), "%s/%s", s->copy_dir, names[i]);
-		unlink(name);
-	}
-	rmdir(s->copy_dir);
 }
 
 void
@@ -200,8 +225,9 @@ source_free(struct source **sp)
 		return;
 	OBJ_CHECK(s, SOURCE_MAGIC);
 	store_reader_free(&s->reader);
-	if (s->copy_dir[0] != '\0')
-		remove_copy(s);
+	if (s->page != NULL)
+		buf_fini(&s->page->bytes);
+	mem_free(s->page);
 	if (s->fd >= 0)
 		close(s->fd);
 	buf_fini(&s->line);
@@ -230,80 +256,136 @@ source_get_head(const struct source *s)
 	return s->head;
 }
 
+struct store_reader *
+source_get_reader(struct source *s)
+{
+	return s->reader;
+}
+
 struct span
 source_get_trailer(const struct source *s)
 {
 	return s->trailer.n > 0 ? buf_span(&s->trailer) : SPAN_NONE;
 }
 
-struct ledger_walk {
-	source_visit_fn visit;
-	void *arg;
-	uint64_t last;  /* newest seq that may be shown */
-	uint64_t after; /* of the row shown last */
-	bool is_over;
-};
+enum err
+source_refresh(struct source *s, struct errinfo *ei)
+{
+	OBJ_CHECK(s, SOURCE_MAGIC);
+	return s->is_live ? store_reader_head(s->reader, &s->head, ei) : OK;
+}
+
+/* ---- rows of a ledger ---- */
 
 static bool
-visit_row(const struct store_row *row, void *arg)
+collect_row(const struct store_row *row, void *arg)
 {
-	struct ledger_walk *w = arg;
-	struct source_record r = {
-		.seq = row->seq, .body = row->body, .hash = span_cstr(row->hash), .state = row->state};
+	struct page *p = arg;
+	struct page_row *to = &p->rows[p->n];
+	bool is_too_long = row->body.n > LINE_BYTES_MAX;
 
-	if (row->seq > w->last || !w->visit(&r, w->arg)) {
-		w->is_over = true;
+	if (row->seq > p->last) {
+		p->is_over = true;
 		return false;
 	}
-	w->after = row->seq;
+	if (p->n > 0 && !is_too_long && p->bytes.n + row->body.n > PAGE_BYTES)
+		return false;
+	*to = (struct page_row){.seq = row->seq, .state = row->state, .is_too_long = is_too_long};
+	memcpy(to->hash, row->hash, sizeof(to->hash));
+	to->at = p->bytes.n;
+	to->n = is_too_long ? 0 : row->body.n;
+	buf_add(&p->bytes, row->body.p, to->n);
+	p->n++;
+	return p->n < STORE_PAGE_MAX && !buf_failed(&p->bytes);
+}
+
+static bool
+show_page(const struct page *p, source_visit_fn visit, void *arg)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct page_row *row = &p->rows[i];
+		struct source_record r = {
+			.seq = row->seq,
+			.body = span_of(buf_span(&p->bytes).p + row->at, row->n),
+			.hash = span_cstr(row->hash),
+			.state = row->state,
+			.is_malformed = row->is_too_long,
+		};
+		if (!visit(&r, arg))
+			return false;
+	}
 	return true;
 }
 
 static enum err
-each_row(struct source *s, struct ledger_walk *w, struct errinfo *ei)
+each_row(struct source *s, uint64_t after, source_visit_fn visit, void *arg, struct errinfo *ei)
 {
-	while (!w->is_over) {
+	struct page *p = s->page;
+
+	p->last = s->head.seq;
+	p->is_over = false;
+	while (!p->is_over && after < p->last) {
 		size_t n = 0;
-		enum err rc = store_reader_page(s->reader, w->after, STORE_PAGE_MAX, visit_row, w, &n, ei);
-		if (rc != OK)
+		p->n = 0;
+		buf_reset(&p->bytes);
+		enum err rc = store_reader_page(s->reader, after, STORE_PAGE_MAX, collect_row, p, &n, ei);
+		if (rc == OK && buf_failed(&p->bytes))
+			rc = ERR(ei, ERR_NOMEM, "out of memory");
+		/* What was read before a damaged row is shown, so that its fault is found behind theirs. */
+		if (!show_page(p, visit, arg))
+			return OK;
+		if (rc != OK || p->n == 0)
 			return rc;
-		if (n == 0)
-			break;
+		after = p->rows[p->n - 1].seq;
 	}
 	return OK;
 }
 
+/* ---- lines of an export ---- */
+
+struct line_reader {
+	struct buf chunk;
+	size_t at;     /* first byte of the chunk that was not taken */
+	uint64_t line; /* number of the line taken last */
+};
+
 /* Fills s->line with the next line, without its newline; false at the end of the file. */
 static enum err
-read_line(struct source *s, struct buf *chunk, size_t *at, bool *has_line, struct errinfo *ei)
+read_line(struct source *s, struct line_reader *in, bool *has_line, struct errinfo *ei)
 {
 	*has_line = false;
 	buf_reset(&s->line);
 	for (;;) {
-		struct span rest = span_from(buf_span(chunk), *at);
+		struct span rest = span_from(buf_span(&in->chunk), in->at);
 		size_t end = span_find(rest, '\n');
+		if (end > LINE_BYTES_MAX - s->line.n)
+			return ERR(ei, ERR_TOO_LARGE, "line %llu is longer than any record",
+				(unsigned long long)in->line + 1);
 		buf_add(&s->line, rest.p, end);
 		if (buf_failed(&s->line))
-			return ERR(ei, ERR_TOO_LARGE, "a line is longer than %zu bytes", LINE_BYTES_MAX);
+			return ERR(ei, ERR_NOMEM, "out of memory");
 		if (end < rest.n) {
-			*at += end + 1;
+			in->at += end + 1;
 			*has_line = true;
-			return OK;
+			break;
 		}
-		buf_reset(chunk);
-		*at = 0;
-		char *room = buf_reserve(chunk, COPY_CHUNK);
+		buf_reset(&in->chunk);
+		in->at = 0;
+		char *room = buf_reserve(&in->chunk, READ_CHUNK);
 		if (room == NULL)
 			return ERR(ei, ERR_NOMEM, "out of memory");
-		ssize_t n = read(s->fd, room, COPY_CHUNK);
+		ssize_t n = read(s->fd, room, READ_CHUNK);
 		if (n < 0 && errno != EINTR)
 			return ERR(ei, ERR_IO, "read: %s", strerror(errno));
 		if (n == 0) {
 			*has_line = s->line.n > 0;
-			return OK;
+			break;
 		}
-		buf_commit(chunk, n > 0 ? (size_t)n : 0);
+		buf_commit(&in->chunk, n > 0 ? (size_t)n : 0);
 	}
+	if (*has_line)
+		in->line++;
+	return OK;
 }
 
 static bool
@@ -312,10 +394,10 @@ visit_line(struct source *s, uint64_t line, uint64_t after, source_visit_fn visi
 	struct source_record r = {.line = line, .body = buf_span(&s->line)};
 	struct chain_fields fields;
 
-	/* A trailer counts only as the last line: what follows one is judged like any other line. */
+	/* A trailer counts only as the last line. */
 	if (s->trailer.n > 0) {
 		r.is_malformed = true;
-		r.body = buf_span(&s->trailer);
+		r.is_behind_trailer = true;
 		return visit(&r, arg);
 	}
 	if (trailer_is_line(buf_span(&s->line))) {
@@ -328,7 +410,7 @@ visit_line(struct source *s, uint64_t line, uint64_t after, source_visit_fn visi
 	if (!r.is_malformed) {
 		r.body = buf_span(&s->body);
 		r.seq = fields.seq;
-		if (r.seq <= after)
+		if (r.seq <= after && after > 0)
 			return true;
 	}
 	return visit(&r, arg);
@@ -337,34 +419,26 @@ visit_line(struct source *s, uint64_t line, uint64_t after, source_visit_fn visi
 static enum err
 each_line(struct source *s, uint64_t after, source_visit_fn visit, void *arg, struct errinfo *ei)
 {
-	struct buf chunk;
-	size_t at = 0;
-	uint64_t line = 0;
+	struct line_reader in = {.at = 0};
 	bool has_line = true;
 	enum err rc = OK;
 
 	buf_reset(&s->trailer);
 	if (lseek(s->fd, 0, SEEK_SET) != 0)
 		return ERR(ei, ERR_IO, "read: %s", strerror(errno));
-	buf_init(&chunk, COPY_CHUNK + 1);
+	buf_init(&in.chunk, READ_CHUNK + 1);
 	while (rc == OK && has_line) {
-		rc = read_line(s, &chunk, &at, &has_line, ei);
-		if (rc != OK || !has_line)
-			break;
-		line++;
-		if (!visit_line(s, line, after, visit, arg))
+		rc = read_line(s, &in, &has_line, ei);
+		if (rc == OK && has_line && !visit_line(s, in.line, after, visit, arg))
 			break;
 	}
-	buf_fini(&chunk);
-	return rc;
+	buf_fini(&in.chunk);
+	return rc == OK && buf_failed(&s->trailer) ? ERR(ei, ERR_NOMEM, "out of memory") : rc;
 }
 
 enum err
 source_each(struct source *s, uint64_t after, source_visit_fn visit, void *arg, struct errinfo *ei)
 {
 	OBJ_CHECK(s, SOURCE_MAGIC);
-	if (s->kind == SOURCE_EXPORT)
-		return each_line(s, after, visit, arg, ei);
-	struct ledger_walk w = {.visit = visit, .arg = arg, .last = s->head.seq, .after = after};
-	return each_row(s, &w, ei);
+	return s->kind == SOURCE_EXPORT ? each_line(s, after, visit, arg, ei) : each_row(s, after, visit, arg, ei);
 }

@@ -142,3 +142,16 @@ store_reader_min_cursor(struct store_reader *r, uint64_t *out, struct errinfo *e
 	}
 	return rc;
 }
+
+enum err
+store_reader_backup(struct store_reader *r, const char *path, struct errinfo *ei)
+{
+	struct db *to = NULL;
+
+	OBJ_CHECK(r, READER_MAGIC);
+	enum err rc = db_open(path, DB_WRITE, READER_BUSY_MS, &to, ei);
+	if (rc == OK)
+		rc = db_copy(r->db, to, ei);
+	db_free(&to);
+	return rc;
+}

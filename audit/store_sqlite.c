@@ -158,6 +158,21 @@ db_is_in_transaction(struct db *db)
 }
 
 enum err
+db_copy(struct db *from, struct db *to, struct errinfo *ei)
+{
+	sqlite3_backup *b = sqlite3_backup_init(to->handle, "main", from->handle, "main");
+
+	if (b == NULL)
+		return fail(sqlite3_errcode(to->handle), ei);
+	/* All at once: a copy in steps begins anew with each commit of the writer and would never end beside a busy one. */
+	int step = sqlite3_backup_step(b, -1);
+	int rc = sqlite3_backup_finish(b);
+	if (step == SQLITE_DONE && rc == SQLITE_OK)
+		return OK;
+	return fail(rc != SQLITE_OK ? rc : step, ei);
+}
+
+enum err
 db_prepare(struct db *db, const char *sql, struct db_stmt **out, struct errinfo *ei)
 {
 	*out = NULL;

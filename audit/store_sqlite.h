@@ -36,6 +36,9 @@ MUSTCHECK enum err db_exec(struct db *db, const char *sql, struct errinfo *ei);
 MUSTCHECK enum err db_query_int(struct db *db, const char *sql, int64_t *out, struct errinfo *ei);
 bool db_is_in_transaction(struct db *db);
 
+/* Replaces all that `to` holds by what `from` holds now, in one read transaction of `from`. */
+MUSTCHECK enum err db_copy(struct db *from, struct db *to, struct errinfo *ei);
+
 /* A statement that is kept; sql is one statement. */
 MUSTCHECK enum err db_prepare(struct db *db, const char *sql, struct db_stmt **out, struct errinfo *ei);
 void db_stmt_free(struct db_stmt **st);

@@ -48,7 +48,7 @@ trailer_is_signed_by(const struct trailer *t, const struct sign_key *public_key)
 {
 	struct buf b;
 
-	if (!t->is_signed)
+	if (!t->is_signed || strcmp(t->key_id, sign_key_id(public_key)) != 0)
 		return false;
 	buf_init(&b, TRAILER_BYTES_MAX);
 	build_text(t, &b);
@@ -84,7 +84,7 @@ trailer_build(const struct trailer *t, struct buf *out)
 bool
 trailer_is_line(struct span line)
 {
-	return line.n <= TRAILER_BYTES_MAX && span_ends(span_trim(line), SPAN_LIT(LINE_MARK));
+	return line.n <= TRAILER_BYTES_MAX && span_ends(line, SPAN_LIT(LINE_MARK));
 }
 
 static bool
@@ -134,6 +134,19 @@ take_members(const struct json *o, struct trailer *out)
 	return take_signature(o, out);
 }
 
+/* A line has one form: a byte more or less anywhere is a change. */
+static bool
+is_canonical(const struct trailer *t, struct span line)
+{
+	struct buf b;
+
+	buf_init(&b, TRAILER_BYTES_MAX);
+	trailer_build(t, &b);
+	bool ok = !buf_failed(&b) && span_eq(buf_span(&b), line);
+	buf_fini(&b);
+	return ok;
+}
+
 enum err
 trailer_parse(struct span line, struct trailer *out, struct errinfo *ei)
 {
@@ -144,10 +157,10 @@ trailer_parse(struct span line, struct trailer *out, struct errinfo *ei)
 	if (a == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	enum err rc = json_parse(line, a, &o, NULL, ei);
-	if (rc == OK && !take_members(o, out)) {
-		*out = (struct trailer){0};
+	if (rc == OK && (!take_members(o, out) || !is_canonical(out, line)))
 		rc = ERR(ei, ERR_PARSE, "malformed trailer");
-	}
+	if (rc != OK)
+		*out = (struct trailer){0};
 	arena_free(&a);
 	return rc;
 }

@@ -15,17 +15,22 @@
 #include "base/sign.h"
 
 #define PROGRESS_EVERY 4096
+#define CHAIN_START_EVENT "chain.start"
 
 struct verification {
 	const struct verify_options *o;
 	struct verify_result *out;
+	enum source_kind kind;
 	bool has_chain_id;
 	bool expected_seen;
-	struct checkpoint head_file;
-	bool has_head_file;
+	bool witness_seen;
 	bool head_file_seen;
+	/* After the first fault the lines that follow may say more about it. */
+	uint64_t wanted_seq;  /* the record that was not in its place; 0: none */
+	bool is_last_line;    /* the fault is a line that is no record, and no line follows yet */
 };
 
+/* r: the bad record, NULL when it is not about one. Returns false. */
 PRINTF_LIKE(3, 4) static bool
 fail(struct verification *v, const struct source_record *r, const char *fmt, ...)
 {
@@ -40,13 +45,95 @@ fail(struct verification *v, const struct source_record *r, const char *fmt, ...
 	return false;
 }
 
+/* ---- the first fault ---- */
+
 static bool
-take_chain_id(struct verification *v, const struct source_record *r)
+fail_malformed(struct verification *v, const struct source_record *r)
+{
+	if (r->is_behind_trailer)
+		return fail(v, r, "edited: lines follow the trailer");
+	(void)fail(v, r, "edited: this is not a record");
+	v->is_last_line = v->kind == SOURCE_EXPORT;
+	return v->is_last_line; /* whether it was cut off shows in what follows */
+}
+
+static bool
+fail_seq(struct verification *v, const struct source_record *r)
+{
+	uint64_t wanted = v->out->head.seq + 1;
+
+	if (r->seq < wanted)
+		return fail(v, r, "reordered: record %" PRIu64 " comes again behind record %" PRIu64, r->seq,
+			v->out->head.seq);
+	(void)fail(v, NULL, "missing: record %" PRIu64, wanted);
+	v->out->bad_seq = wanted;
+	v->out->bad_line = r->line;
+	/* The rows of a ledger come in the order of their key: what is not here is nowhere. */
+	v->wanted_seq = v->kind == SOURCE_EXPORT ? wanted : 0;
+	return v->wanted_seq != 0;
+}
+
+/* The record is in its place, but its bytes are not those that were hashed there. */
+static bool
+fail_hash(struct verification *v, const struct source_record *r, const struct chain_fields *f)
+{
+	char own[SHA256_HEX + 1];
+
+	if (f->seq != r->seq)
+		return fail(v, r, "reordered: the place of record %" PRIu64 " holds record %" PRIu64, r->seq,
+			f->seq);
+	chain_hash(r->body, f->prev_event_hash, own);
+	if (span_eq_cstr(r->hash, own))
+		return fail(v, r, "edited: it does not continue record %" PRIu64 "; one of the two was replaced",
+			v->out->head.seq);
+	return fail(v, r, "edited: its bytes are not those that were hashed");
+}
+
+static bool
+fail_link(struct verification *v, const struct source_record *r, enum chain_fault fault)
 {
 	struct chain_fields f;
 
+	if (fault == CHAIN_FAULT_MALFORMED || !chain_read_fields(r->body, &f))
+		return fail_malformed(v, r);
+	if (fault == CHAIN_FAULT_CHAIN_ID)
+		return fail(v, r, "edited: it belongs to another chain");
+	if (fault == CHAIN_FAULT_SEQ)
+		return fail_seq(v, r);
+	return fail_hash(v, r, &f);
+}
+
+/* Behind the first fault. */
+static bool
+look_further(struct verification *v, const struct source_record *r)
+{
+	v->is_last_line = false;
+	if (v->wanted_seq == 0)
+		return false;
+	if (r->is_malformed || r->seq != v->wanted_seq)
+		return true;
+	snprintf(v->out->reason, sizeof(v->out->reason),
+		"reordered: another record is in its place, it comes in line %" PRIu64, r->line);
+	v->wanted_seq = 0;
+	return false;
+}
+
+/* ---- one record ---- */
+
+static bool
+take_first(struct verification *v, const struct source_record *r)
+{
+	struct chain_fields f;
+	struct span key_id = chain_find_member(r->body, SPAN_LIT("key_id"));
+	const char *want = v->o->key != NULL ? sign_key_id(v->o->key) : "";
+
 	if (!chain_read_fields(r->body, &f) || f.chain_id.n != CHAIN_ID_HEX)
-		return fail(v, r, "the first record names no chain");
+		return fail(v, r, "edited: the first record names no chain");
+	/* The first record names the one key that signs its chain. */
+	if (v->o->key != NULL && span_eq_cstr(f.event_type, CHAIN_START_EVENT) && key_id.n >= 2 &&
+		!span_eq_cstr(span_of(key_id.p + 1, key_id.n - 2), want))
+		return fail(v, r, "wrong key: the chain is signed with key %.*s, not %s",
+			key_id.n <= SIGN_KEY_ID_HEX + 2 ? (int)key_id.n - 2 : 0, key_id.p + 1, want);
 	memcpy(v->out->chain_id, f.chain_id.p, f.chain_id.n);
 	v->has_chain_id = true;
 	return true;
@@ -62,35 +149,41 @@ check_checkpoint(struct verification *v, const struct source_record *r, const st
 	if (!chain_read_fields(r->body, &f) || !span_eq_cstr(f.event_type, CHECKPOINT_EVENT))
 		return true;
 	if (!checkpoint_parse_record(r->body, &cp))
-		return fail(v, r, "the checkpoint is malformed");
-	if (cp.at.seq != before->seq || strcmp(cp.at.hash, before->hash) != 0)
-		return fail(v, r, "the checkpoint is about another place in the chain");
+		return fail(v, r, "edited: the checkpoint is malformed");
+	if (cp.at.seq != before->seq || strcmp(cp.at.hash, before->hash) != 0 ||
+		strcmp(cp.chain_id, v->out->chain_id) != 0)
+		return fail(v, r, "edited: the checkpoint is about another place or chain");
 	if (v->o->key != NULL && !checkpoint_is_signed_by(&cp, v->o->key)) {
 		if (strcmp(cp.key_id, sign_key_id(v->o->key)) != 0)
 			return fail(v, r, "wrong key: the checkpoint is signed with key %s, not %s",
 				cp.key_id, sign_key_id(v->o->key));
-		return fail(v, r, "the checkpoint's signature does not verify");
+		return fail(v, r, "edited: the checkpoint's signature does not verify");
 	}
 	v->out->n_checkpoints++;
-	v->out->last_checkpoint = cp.at.seq;
+	v->out->last_checkpoint = r->seq;
 	return true;
+}
+
+static bool
+is_other(const struct chain_head *remembered, const struct source_record *r, bool *seen)
+{
+	if (remembered == NULL || r->seq != remembered->seq)
+		return false;
+	*seen = true;
+	return !span_eq_cstr(r->hash, remembered->hash);
 }
 
 static bool
 check_remembered(struct verification *v, const struct source_record *r)
 {
-	const struct chain_head *e = v->o->expected;
+	const struct checkpoint *head = v->o->head_file;
 
-	if (e != NULL && r->seq == e->seq) {
-		if (!span_eq_cstr(r->hash, e->hash))
-			return fail(v, r, "the witness remembers another record in this place");
-		v->expected_seen = true;
-	}
-	if (v->has_head_file && r->seq == v->head_file.at.seq) {
-		if (!span_eq_cstr(r->hash, v->head_file.at.hash))
-			return fail(v, r, "the head file remembers another record in this place");
-		v->head_file_seen = true;
-	}
+	if (is_other(v->o->expected, r, &v->expected_seen))
+		return fail(v, r, "edited: it is not the record that was expected");
+	if (is_other(v->o->witness, r, &v->witness_seen))
+		return fail(v, r, "edited: the witness remembers another record");
+	if (is_other(head != NULL ? &head->at : NULL, r, &v->head_file_seen))
+		return fail(v, r, "edited: the head file remembers another record");
 	return true;
 }
 
@@ -100,18 +193,22 @@ visit(const struct source_record *r, void *arg)
 	struct verification *v = arg;
 	struct chain_head before = v->out->head;
 
+	if (!v->out->is_good)
+		return look_further(v, r);
 	if (r->is_malformed)
-		return fail(v, r, "the line is not a record");
-	if (!v->has_chain_id && !take_chain_id(v, r))
+		return fail_malformed(v, r);
+	if (!v->has_chain_id && !take_first(v, r))
 		return false;
 	enum chain_fault fault = chain_check(v->out->chain_id, &v->out->head, r->seq, r->body, r->hash);
 	if (fault != CHAIN_FAULT_NONE)
-		return fail(v, r, "%s", chain_fault_text(fault));
+		return fail_link(v, r, fault);
 	v->out->n_records++;
 	if (v->o->progress != NULL && v->out->n_records % PROGRESS_EVERY == 0)
 		v->o->progress(v->o->progress_arg, v->out->n_records);
 	return check_checkpoint(v, r, &before) && check_remembered(v, r);
 }
+
+/* ---- the end ---- */
 
 static void
 check_trailer(struct verification *v, const struct source *s)
@@ -120,105 +217,129 @@ check_trailer(struct verification *v, const struct source *s)
 	struct trailer t;
 
 	if (line.n == 0) {
-		fail(v, NULL, "cut off or incomplete: there is no trailer");
+		(void)fail(v, NULL, "cut off or incomplete: there is no trailer");
 		return;
 	}
 	if (trailer_parse(line, &t, NULL) != OK) {
-		fail(v, NULL, "the trailer is malformed");
+		(void)fail(v, NULL, "edited: the trailer is malformed");
 		return;
 	}
 	v->out->has_trailer = true;
 	if (strcmp(t.chain_id, v->out->chain_id) != 0 || t.count != v->out->n_records ||
 		t.head.seq != v->out->head.seq || strcmp(t.head.hash, v->out->head.hash) != 0) {
-		fail(v, NULL, "cut off: the trailer speaks of %" PRIu64 " records up to %" PRIu64, t.count,
+		(void)fail(v, NULL, "cut off: the trailer speaks of %" PRIu64 " records up to %" PRIu64, t.count,
 			t.head.seq);
 		return;
 	}
-	if (!t.is_signed || v->o->key == NULL)
-		return;
-	if (!trailer_is_signed_by(&t, v->o->key)) {
-		fail(v, NULL, strcmp(t.key_id, sign_key_id(v->o->key)) != 0
+	if (t.is_signed && v->o->key != NULL && !trailer_is_signed_by(&t, v->o->key)) {
+		(void)fail(v, NULL, "%s", strcmp(t.key_id, sign_key_id(v->o->key)) != 0
 			? "wrong key: the trailer is signed with another one"
-			: "the trailer's signature does not verify");
+			: "edited: the trailer's signature does not verify");
 		return;
 	}
-	v->out->is_trailer_signed = true;
+	v->out->is_trailer_signed = t.is_signed;
+}
+
+static bool
+check_reached(struct verification *v, const char *who, uint64_t seq, bool is_seen)
+{
+	if (is_seen)
+		return true;
+	return fail(v, NULL, "cut off: %s record %" PRIu64 ", the last one here is %" PRIu64, who, seq,
+		v->out->head.seq);
 }
 
 static void
 check_end(struct verification *v, const struct source *s)
 {
+	const struct verify_options *o = v->o;
+
 	if (v->out->n_records == 0) {
-		fail(v, NULL, "there is no record");
+		(void)fail(v, NULL, "cut off: there is no record");
 		return;
 	}
-	if (v->o->expected != NULL && !v->expected_seen) {
-		fail(v, NULL, "cut off: the witness remembers record %" PRIu64 ", the last one here is %" PRIu64,
-			v->o->expected->seq, v->out->head.seq);
+	if (o->expected != NULL && !check_reached(v, "expected", o->expected->seq, v->expected_seen))
 		return;
-	}
-	if (v->has_head_file && !v->head_file_seen) {
-		fail(v, NULL, "cut off: the head file remembers record %" PRIu64 ", the last one here is %" PRIu64,
-			v->head_file.at.seq, v->out->head.seq);
+	if (o->witness != NULL && !check_reached(v, "the witness remembers", o->witness->seq, v->witness_seen))
 		return;
-	}
-	if (source_get_kind(s) == SOURCE_EXPORT)
+	if (o->head_file != NULL &&
+		!check_reached(v, "the head file remembers", o->head_file->at.seq, v->head_file_seen))
+		return;
+	if (v->kind == SOURCE_EXPORT)
 		check_trailer(v, s);
+	else if (v->out->head.seq != source_get_head(s).seq)
+		(void)fail(v, NULL, "cut off: records vanished while they were read");
 }
 
-static enum err
-read_head_file(struct verification *v, struct errinfo *ei)
+static void
+check_head_file(struct verification *v)
 {
-	if (v->o->head_path == NULL)
-		return OK;
-	enum err rc = checkpoint_read_head(v->o->head_path, &v->head_file, ei);
-	if (rc == ERR_NOT_FOUND)
-		return OK;
-	if (rc != OK)
-		return rc;
-	if (v->o->key != NULL && !checkpoint_is_signed_by(&v->head_file, v->o->key))
-		fail(v, NULL, "the head file's signature does not verify");
-	v->has_head_file = v->head_file.at.seq > 0;
-	return OK;
+	const struct checkpoint *head = v->o->head_file;
+
+	if (head == NULL || v->o->key == NULL || checkpoint_is_signed_by(head, v->o->key))
+		return;
+	(void)fail(v, NULL, "%s", strcmp(head->key_id, sign_key_id(v->o->key)) != 0
+		? "wrong key: the head file is signed with another one"
+		: "edited: the head file's signature does not verify");
 }
 
 enum err
 verify_source(struct source *s, const struct verify_options *o, struct verify_result *out,
 	struct errinfo *ei)
 {
-	struct verification v = {.o = o, .out = out};
+	struct verification v = {.o = o, .out = out, .kind = source_get_kind(s)};
+	enum err rc = OK;
 
 	*out = (struct verify_result){.is_good = true};
-	enum err rc = read_head_file(&v, ei);
-	if (rc == OK && out->is_good)
+	check_head_file(&v);
+	if (out->is_good)
 		rc = source_each(s, 0, visit, &v, ei);
-	if (rc != OK) {
+	if (rc == OK && out->is_good)
+		check_end(&v, s);
+	if (v.is_last_line && source_get_trailer(s).n == 0)
+		snprintf(out->reason, sizeof(out->reason), "cut off: the last line is not whole, and no trailer follows");
+	/* A fault that was found stands, also when what lies behind it cannot be read. */
+	if (rc != OK && out->is_good) {
 		out->is_good = false;
 		return rc;
 	}
-	if (out->is_good)
-		check_end(&v, s);
 	return OK;
 }
+
+/* ---- witnesses ---- */
+
+struct memory {
+	struct chain_head last;
+	char chain_id[CHAIN_ID_HEX + 1];
+};
 
 static bool
 remember(const struct source_record *r, void *arg)
 {
-	struct chain_head *last = arg;
+	struct memory *m = arg;
+	struct chain_fields f;
 
-	if (!r->is_malformed && r->hash.n == SHA256_HEX && r->seq > last->seq) {
-		last->seq = r->seq;
-		memcpy(last->hash, r->hash.p, SHA256_HEX);
-		last->hash[SHA256_HEX] = '\0';
-	}
+	/* Lines of other programs may stand between those of the sink. */
+	if (r->is_malformed || r->hash.n != SHA256_HEX || r->seq == 0 || !chain_read_fields(r->body, &f) ||
+		f.chain_id.n != CHAIN_ID_HEX)
+		return true;
+	bool is_new_chain = !span_eq_cstr(f.chain_id, m->chain_id);
+	/* A sink tells some records again after a crash. */
+	if (!is_new_chain && r->seq <= m->last.seq)
+		return true;
+	memcpy(m->chain_id, f.chain_id.p, CHAIN_ID_HEX);
+	m->last.seq = r->seq;
+	memcpy(m->last.hash, r->hash.p, SHA256_HEX);
 	return true;
 }
 
 enum err
 verify_read_witness(struct source *s, struct chain_head *out, struct errinfo *ei)
 {
-	*out = (struct chain_head){0};
-	enum err rc = source_each(s, 0, remember, out, ei);
+	struct memory m = {.last = {0}};
+	enum err rc = source_each(s, 0, remember, &m, ei);
+
+	*out = rc == OK ? m.last : (struct chain_head){0};
 	if (rc == OK && out->seq == 0)
 		return ERR(ei, ERR_INVALID, "the witness holds no record");
 	return rc;

@@ -65,4 +65,7 @@ MUSTCHECK enum err store_reader_meta(struct store_reader *r, const char *key, st
 /* The smallest cursor of all sinks (retention stops there); UINT64_MAX when there are none. */
 MUSTCHECK enum err store_reader_min_cursor(struct store_reader *r, uint64_t *out, struct errinfo *ei);
 
+/* Copies all of it as of one moment into the empty file at path, which nobody else uses. ERR_BUSY, ERR_IO, ERR_CORRUPT. */
+MUSTCHECK enum err store_reader_backup(struct store_reader *r, const char *path, struct errinfo *ei);
+
 #endif
