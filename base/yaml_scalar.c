@@ -9,7 +9,6 @@
 #include <inttypes.h>
 
 #include "base/arena.h"
-#include "base/buf.h"
 
 /* The sign and two zeros may be added; the text must stay within JSON_NUMBER_BYTES_MAX. */
 enum { DIGITS_MAX = JSON_NUMBER_BYTES_MAX - 4 };
@@ -179,22 +178,15 @@ static bool
 resolve_decimal(struct span s, bool negative, struct arena *a, struct json *v)
 {
 	struct decimal d;
-	struct buf b;
 
 	if (!split_decimal(s, &d))
 		return false;
-	v->type = JSON_NUMBER;
-	buf_init_arena(&b, a, JSON_NUMBER_BYTES_MAX);
 	bool is_zero = span_eq_cstr(d.whole, "0") && !d.has_point && d.exponent.n == 0;
-	if (negative && !is_zero)
-		buf_add_char(&b, '-');
-	buf_add_span(&b, d.whole.n > 0 ? d.whole : SPAN_LIT("0"));
-	if (d.has_point) {
-		buf_add_char(&b, '.');
-		buf_add_span(&b, d.fraction.n > 0 ? d.fraction : SPAN_LIT("0"));
-	}
-	buf_add_span(&b, d.exponent);
-	v->text = buf_failed(&b) ? SPAN_NONE : buf_span(&b);
+	struct span whole = d.whole.n > 0 ? d.whole : SPAN_LIT("0");
+	struct span fraction = d.has_point && d.fraction.n == 0 ? SPAN_LIT("0") : d.fraction;
+	v->type = JSON_NUMBER;
+	v->text = arena_printf(a, "%s%.*s%s%.*s%.*s", negative && !is_zero ? "-" : "",
+		SPAN_ARG(whole), d.has_point ? "." : "", SPAN_ARG(fraction), SPAN_ARG(d.exponent));
 	return true;
 }
 

@@ -20,7 +20,7 @@
  * (yes, 1.5, on). Keys are scalars; their plain text is the name. A node reached through an alias
  * is a copy with the place of the alias that shares its children; a plain "<<" merges mappings.
  * Bounds: depth 32, 1,024 anchors, 1,024 aliases that stand for 65,536 nodes in all; the arena
- * takes at most about 130 bytes per byte of text. line and column of every node are set; columns
+ * takes at most about 70 bytes per byte of text. line and column of every node are set; columns
  * count characters here. `file` is only used in messages: "file:line:column: text". ERR_PARSE;
  * ERR_TOO_LARGE for the arena.
  */
