@@ -116,7 +116,8 @@ enum err
 ledger_tx_append(struct ledger_tx *tx, const struct record_text *text, enum ledger_state state,
 	uint64_t *seq, struct errinfo *ei)
 {
-	static const char *const gaps[RECORD_PARTS - 1] = {"C", "P", "S", "T"};
+	static const char *const gaps[RECORD_PARTS - 1] = {
+		"\"chain_id\":C,", "\"prev_event_hash\":P,", "\"seq\":S,", "\"timestamp\":T"};
 	struct fake_record *r = &tx->l->records[tx->l->n_records];
 	struct buf b;
 
