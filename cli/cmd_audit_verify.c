@@ -1,0 +1,236 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* nomos audit verify. It changes nothing. Exit 0: whole, 1: not, 2: it cannot be said. One thread. */
+#include <stdio.h>
+#include <string.h>
+
+#include "audit/checkpoint.h"
+#include "audit/verify.h"
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "cmd_audit.h"
+
+struct verify_flags {
+	struct audit_file file;
+	const char *key;
+	const char *expect;
+	const char *witness;
+	const char *format;
+	bool is_json;
+};
+
+struct verify_run {
+	struct verify_options options;
+	struct sign_key *key;
+	struct chain_head expected;
+	struct chain_head witness;
+	struct checkpoint head_file;
+	enum err head_rc; /* ERR_NOT_FOUND: there is no head file */
+	struct errinfo head_ei;
+	struct source *source;
+	struct audit_progress progress;
+	struct verify_result result;
+};
+
+/* "SEQ:HASH" */
+static bool
+parse_expected(const char *text, struct chain_head *out)
+{
+	struct span s = span_cstr(text);
+	size_t colon = span_find(s, ':');
+	uint8_t raw[SHA256_BYTES];
+
+	if (colon == s.n || !parse_uint(span_of(s.p, colon), INT64_MAX, &out->seq) || out->seq == 0 ||
+		!hash_unhex(span_from(s, colon + 1), raw, sizeof(raw)))
+		return false;
+	hash_hex(raw, sizeof(raw), out->hash);
+	return true;
+}
+
+static enum err
+read_witness(const char *path, struct chain_head *out, struct errinfo *ei)
+{
+	struct source *s = NULL;
+	enum err rc = source_open(path, SOURCE_SHARED, &s, ei);
+
+	if (rc == OK)
+		rc = verify_read_witness(s, out, ei);
+	source_free(&s);
+	/* A witness that says nothing is no verdict about the ledger. */
+	return rc == OK ? OK : ERR_WRAP(ei, ERR_INVALID, "witness %s", path);
+}
+
+/* The gateway writes a record before the head file that names it, so the head file is read first. */
+static enum err
+read_head_file(struct verify_run *v, const char *path, struct errinfo *ei)
+{
+	char name[AUDIT_PATH_MAX];
+	int n = snprintf(name, sizeof(name), "%s.head", path);
+
+	if (n < 0 || (size_t)n >= sizeof(name))
+		return ERR(ei, ERR_INVALID, "the path is too long");
+	v->head_rc = checkpoint_read_head(name, &v->head_file, &v->head_ei);
+	return OK;
+}
+
+static enum err
+prepare(struct verify_run *v, const struct verify_flags *f, struct errinfo *ei)
+{
+	enum err rc = audit_load_public_key(f->file.path, f->key, &v->key, ei);
+
+	v->options.key = v->key;
+	if (rc == OK && f->expect != NULL) {
+		if (!parse_expected(f->expect, &v->expected))
+			return ERR(ei, ERR_INVALID, "--expect is SEQ:HASH, a number and 64 hex digits");
+		v->options.expected = &v->expected;
+	}
+	if (rc == OK && f->witness != NULL) {
+		rc = read_witness(f->witness, &v->witness, ei);
+		v->options.witness = &v->witness;
+	}
+	if (rc == OK)
+		rc = read_head_file(v, f->file.path, ei);
+	return rc;
+}
+
+static enum err
+verify(struct verify_run *v, const char *path, struct errinfo *ei)
+{
+	enum err rc = source_open(path, SOURCE_SHARED, &v->source, ei);
+
+	if (rc != OK)
+		return rc;
+	if (source_get_kind(v->source) == SOURCE_LEDGER && v->head_rc != ERR_NOT_FOUND) {
+		if (v->head_rc != OK && v->head_rc != ERR_PARSE && v->head_rc != ERR_TOO_LARGE)
+			return ERR(ei, v->head_rc, "%s", v->head_ei.msg);
+		if (v->head_rc != OK)
+			return ERR(ei, ERR_CORRUPT, "the head file is damaged: %s", v->head_ei.msg);
+		v->options.head_file = &v->head_file;
+	}
+	v->progress = (struct audit_progress){.what = "verified", .total = source_get_head(v->source).seq};
+	v->options.progress = audit_progress_show;
+	v->options.progress_arg = &v->progress;
+	rc = verify_source(v->source, &v->options, &v->result, ei);
+	audit_progress_end(&v->progress);
+	return rc;
+}
+
+static void
+print_text(const struct verify_run *v)
+{
+	const struct verify_result *r = &v->result;
+
+	if (!r->is_good) {
+		printf("not whole: ");
+		if (r->bad_seq > 0)
+			printf("record %llu: ", (unsigned long long)r->bad_seq);
+		if (r->bad_line > 0)
+			printf("line %llu: ", (unsigned long long)r->bad_line);
+		printf("%s\n", r->reason);
+		return;
+	}
+	if (source_get_kind(v->source) == SOURCE_EXPORT) {
+		printf("whole: %llu records, %s trailer\n", (unsigned long long)r->n_records,
+			r->is_trailer_signed ? "signed" : "unsigned");
+		return;
+	}
+	printf("whole to checkpoint %llu, %llu unsigned records behind it\n", (unsigned long long)r->last_checkpoint,
+		(unsigned long long)(r->head.seq - r->last_checkpoint));
+}
+
+static void
+print_json(const struct verify_run *v)
+{
+	const struct verify_result *r = &v->result;
+	bool is_export = v->source != NULL && source_get_kind(v->source) == SOURCE_EXPORT;
+	struct buf b;
+
+	buf_init(&b, BUF_CAP_LOG_LINE);
+	buf_printf(&b, "{\"bad_line\":%llu,\"bad_seq\":%llu,\"chain_id\":", (unsigned long long)r->bad_line,
+		(unsigned long long)r->bad_seq);
+	json_quote(&b, span_cstr(r->chain_id));
+	buf_printf(&b, ",\"checkpoint\":%llu,\"checkpoints\":%llu,\"good\":%s,\"head_hash\":\"%s\",\"head_seq\":%llu",
+		(unsigned long long)r->last_checkpoint, (unsigned long long)r->n_checkpoints,
+		r->is_good ? "true" : "false", r->head.hash, (unsigned long long)r->head.seq);
+	buf_printf(&b, ",\"key_id\":\"%s\",\"kind\":\"%s\",\"reason\":", v->key != NULL ? sign_key_id(v->key) : "",
+		is_export ? "export" : "ledger");
+	json_quote(&b, span_cstr(r->reason));
+	buf_printf(&b, ",\"records\":%llu,\"trailer_signed\":%s}\n", (unsigned long long)r->n_records,
+		r->is_trailer_signed ? "true" : "false");
+	if (!buf_failed(&b))
+		(void)fwrite(b.p, 1, b.n, stdout);
+	buf_fini(&b);
+}
+
+static void
+say_limits(const struct verify_run *v)
+{
+	if (!v->result.is_good)
+		return;
+	if (v->key == NULL)
+		log_warn(NULL, "no public key: signatures were not checked (--checkpoint-key)");
+	if (source_get_kind(v->source) == SOURCE_EXPORT && !v->result.is_trailer_signed)
+		log_warn(NULL, "the trailer is not signed: whoever cut the export could have written it");
+	if (source_get_kind(v->source) == SOURCE_LEDGER && v->result.last_checkpoint == 0)
+		log_warn(NULL, "there is no checkpoint yet: nothing is signed");
+}
+
+static int
+report(struct verify_run *v, const struct verify_flags *f, enum err rc, const struct errinfo *ei)
+{
+	bool is_verdict = rc == OK || rc == ERR_CORRUPT || rc == ERR_TOO_LARGE;
+
+	if (!is_verdict) {
+		log_error(NULL, "%s", ei->msg);
+		return EXIT_USAGE;
+	}
+	if (rc != OK) {
+		v->result.is_good = false;
+		snprintf(v->result.reason, sizeof(v->result.reason), "damaged: %.200s", ei->msg);
+	}
+	if (f->is_json)
+		print_json(v);
+	else
+		print_text(v);
+	say_limits(v);
+	if (audit_finish_stdout() != EXIT_DONE)
+		return EXIT_USAGE; /* whoever asked did not get the answer */
+	return v->result.is_good ? EXIT_DONE : EXIT_FAILED;
+}
+
+int
+audit_run_verify(const struct command *self, int argc, char **argv)
+{
+	struct verify_flags f = {.key = NULL};
+	const struct flag flags[] = {
+		{"checkpoint-key", NULL, FLAG_TEXT, &f.key, "KEY", NULL, "public key, PEM; FILE.pub when it exists"},
+		{"expect", NULL, FLAG_TEXT, &f.expect, "SEQ:HASH", NULL, "this record must be in the chain"},
+		{"witness", NULL, FLAG_TEXT, &f.witness, "FILE", NULL, "lines a sink received, or an older export"},
+		{"format", NULL, FLAG_TEXT, &f.format, "FORMAT", NULL, "text or json"},
+		AUDIT_CONFIG_FLAG(&f.file),
+	};
+	struct verify_run v = {.head_rc = ERR_NOT_FOUND};
+	const char *arg = NULL;
+	struct errinfo ei;
+	int status = EXIT_USAGE;
+
+	if (!audit_parse(self, flags, ARRAY_LEN(flags), argc, argv, &arg, 1, &status))
+		return status;
+	status = EXIT_USAGE;
+	if (audit_parse_format(f.format, &f.is_json) && audit_file_find(&f.file, self, arg, &status)) {
+		enum err rc = prepare(&v, &f, &ei);
+		if (rc != OK) {
+			log_error(NULL, "%s", ei.msg);
+			status = EXIT_USAGE;
+		} else {
+			rc = verify(&v, f.file.path, &ei);
+			status = report(&v, &f, rc, &ei);
+		}
+	}
+	source_free(&v.source);
+	sign_key_free(&v.key);
+	audit_file_fini(&f.file);
+	return status;
+}
