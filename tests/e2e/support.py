@@ -140,14 +140,14 @@ class Gateway:
     """nomos serve in a workplace. Use it in a `with` block: leaving it stops the process and checks how it ended."""
 
     def __init__(self, options=None, policy=None, workplace=None, env=None, stdout=None, prefix=(), expect_exit=0,
-                 pass_fds=(), preexec_fn=None):
+                 pass_fds=(), preexec_fn=None, config_file="nomos.json"):
         self.own = workplace is None
         self.place = workplace or Workplace(options, policy)
         self.log = ""
         self.expect_exit = expect_exit
         self.err = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [*prefix, BIN, "serve", "-c", "nomos.json", "--log-format", "json"], cwd=self.place.dir, stderr=self.err,
+            [*prefix, BIN, "serve", "-c", config_file, "--log-format", "json"], cwd=self.place.dir, stderr=self.err,
             stdout=stdout if stdout is not None else subprocess.DEVNULL, stdin=subprocess.DEVNULL,
             env={**os.environ, **(env or {})}, pass_fds=pass_fds, preexec_fn=preexec_fn)
         self.address = None
