@@ -1,0 +1,168 @@
+# Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
+"""The ledger's disk is full: nothing is done without evidence, and space alone brings the gateway back (decisions 15)."""
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import support
+from evidence import read_ledger, verify
+from support import Gateway, Workplace, action, config, until
+
+
+def write_action(name):
+    return action("fs.write", f"file://workspace/out/{name}", {"content": "x" * 4000}, action_id=name)
+
+
+def check_refuses(g, out):
+    """Evidence cannot be written: 503, no effect, not ready, alive. The names of what was begun all the same, because its intent
+    fitted and its outcome did not: that is said too, and the outcome waits (decisions 15 c)."""
+    unrecorded = []
+    refused = []
+
+    def write():
+        name = f"w{len(unrecorded) + len(refused)}"
+        r = g.act(write_action(name))
+        assert r.status == 503, r
+        if r.json["reason"].startswith("outcome_unrecorded"):
+            assert name in r.json["reason"], r
+            unrecorded.append(name)
+        else:
+            assert r.json["reason"].startswith("audit_error"), r
+            assert not (out / name).exists(), "an effect without evidence"
+            refused.append(name)
+        return len(refused) >= 5
+    until(write, "writes are refused")
+    until(lambda: g.get("/readyz").status == 503, "not ready")
+    assert g.get("/healthz").status == 200
+    return unrecorded, refused
+
+
+def check_recovers(g, out):
+    until(lambda: g.act().status == 200, "decisions again, without a restart")
+    until(lambda: g.get("/readyz").status == 200, "ready again")
+    r = g.act(write_action("after"))
+    assert r.status == 200 and (out / "after").read_text() == "x" * 4000, r
+
+
+def act_until_full(g):
+    """Writes records until one cannot be written; the answers of the good ones."""
+    good = []
+
+    def one():
+        r = g.act()
+        if r.status == 200:
+            good.append(r.headers["X-Request-Id"])
+            return False
+        assert r.status == 503, r
+        return True
+    until(one, "the disk is full")
+    return good
+
+
+def check_ledger(rows, good, unrecorded, refused):
+    intents = {r["request_id"]: r for _, r in rows if r["event_type"] == "action.decision"}
+    assert set(good) <= set(intents), "an acknowledged answer is missing"
+    outcomes = {}
+    for _, r in rows:
+        if r["event_type"] == "action.completed":
+            outcomes.setdefault(r["action_id"], []).append(r["outcome"])
+    for name in unrecorded:
+        assert outcomes.get(name) == ["succeeded"], (name, outcomes.get(name))
+    for name in refused:
+        assert "succeeded" not in outcomes.get(name, []), (name, outcomes.get(name))
+
+
+def namespace():
+    """The command that gives the program mounts of its own, or Skip."""
+    for words in (["unshare", "-m"], ["unshare", "-rm"]):
+        test = subprocess.run([*words, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True)
+        if test.returncode == 0:
+            return words
+    raise support.Skip("mounts are not allowed here")
+
+
+class SmallDisk:
+    """A gateway whose ledger lies on a tmpfs that only it sees; inside is the way in."""
+
+    def __init__(self):
+        self.words = namespace()
+        self.place = Workplace(config(ledger={"path": "small/ledger.db"}))
+        (self.place.dir / "small").mkdir()
+
+    def __enter__(self):
+        mount = ["sh", "-c", 'mount -t tmpfs -o size=1536k none small && exec "$@"', "sh"]
+        try:
+            self.gateway = Gateway(workplace=self.place, prefix=(*self.words, *mount))
+        except BaseException:
+            self.place.remove()
+            raise
+        self.inside = pathlib.Path(f"/proc/{self.gateway.process.pid}/root") / str(self.place.dir).lstrip("/")
+        return self
+
+    def __exit__(self, *error):
+        try:
+            return self.gateway.__exit__(*error)
+        finally:
+            self.place.remove()
+
+    def fill(self):
+        with open(self.inside / "small/filler", "wb", buffering=0) as filler:
+            try:
+                while True:
+                    filler.write(b"\0" * 4096)
+            except OSError:
+                pass
+
+
+def test_full_tmpfs_refuses_and_recovers_without_a_restart():
+    with SmallDisk() as disk:
+        g, out = disk.gateway, disk.place.dir / "workspace/out"
+        assert g.act().status == 200
+        disk.fill()
+        good = act_until_full(g)
+        unrecorded, refused = check_refuses(g, out)
+        (disk.inside / "small/filler").unlink()
+        check_recovers(g, out)
+        disk.place.run("audit", "verify", disk.inside / "small/ledger.db", check=0)
+        check_ledger(read_ledger(disk.inside / "small/ledger.db"), good, unrecorded, refused)
+
+
+def test_full_tmpfs_does_not_hold_up_the_end():
+    """What waits for space is `unknown` at the next start; the process ends all the same."""
+    with SmallDisk() as disk:
+        g = disk.gateway
+        disk.fill()
+        act_until_full(g)
+        check_refuses(g, disk.place.dir / "workspace/out")
+        g.expect_exit = None
+        g.stop()
+
+
+def ignore_file_size_signal():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+def test_file_size_limit_refuses_and_recovers_without_a_restart():
+    """The same by RLIMIT_FSIZE, which needs no mount."""
+    place = Workplace()
+    try:
+        with Gateway(workplace=place, preexec_fn=ignore_file_size_signal) as g:
+            assert g.act().status == 200
+            unlimited = resource.prlimit(g.process.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(g.process.pid, resource.RLIMIT_FSIZE, (4096, unlimited[1]))
+            good = act_until_full(g)
+            out = place.dir / "workspace/out"
+            unrecorded, refused = check_refuses(g, out)
+            resource.prlimit(g.process.pid, resource.RLIMIT_FSIZE, unlimited)
+            check_recovers(g, out)
+            verify(place)
+            check_ledger(read_ledger(place.ledger), good, unrecorded, refused)
+        verify(place)
+        assert os.path.exists(place.ledger)
+    finally:
+        place.remove()
