@@ -173,6 +173,19 @@ set_policy(struct record *rec, const struct snapshot *s)
 	record_set_text(rec, RECORD_ASSURANCE_LEVEL, span_cstr(s->assurance));
 }
 
+/* Whole: the renderer redacts it, which has to come before any cut. */
+static void
+set_summary(struct record *rec, struct span action_type, struct span resource, struct arena *a)
+{
+	struct buf b;
+
+	buf_init_arena(&b, a, BUF_CAP_RECORD);
+	buf_add_span(&b, action_type);
+	buf_add_char(&b, ' ');
+	buf_add_span(&b, resource);
+	record_set_text(rec, RECORD_ACTION_SUMMARY, buf_span(&b));
+}
+
 /* What both records of an action have in common. */
 static void
 set_action(struct record *rec, const struct req *r, struct arena *a)
@@ -190,8 +203,7 @@ set_action(struct record *rec, const struct req *r, struct arena *a)
 	record_set_text(rec, RECORD_ENVIRONMENT, r->identity.environment);
 	record_set_text(rec, RECORD_ACTION_TYPE, action->action_type);
 	record_set_text(rec, RECORD_RESOURCE, action->resource_raw);
-	record_set_text(rec, RECORD_ACTION_SUMMARY,
-		arena_printf(a, "%.*s %.*s", SPAN_ARG(action->action_type), SPAN_ARG(resource)));
+	set_summary(rec, action->action_type, resource, a);
 	record_set_text(rec, RECORD_PARAMS_REDACTED_SUMMARY,
 		summarize_params(action->params_json, r->snapshot->redactor, a));
 	set_policy(rec, r->snapshot);

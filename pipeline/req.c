@@ -18,7 +18,7 @@
 #include "req_state.h"
 
 enum {
-	FREE_REQUESTS_MAX = 64, /* kept per loop */
+	FREE_REQUESTS_MAX = 32, /* kept per loop */
 };
 
 static enum req_step step_respond(struct req *r);

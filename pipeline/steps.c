@@ -9,17 +9,32 @@
 #include "policy/policy.h"
 #include "req_state.h"
 
+enum { UTF8_BYTES_MAX = 4 };
+
 static enum req_step
 fail_overloaded(struct req *r)
 {
 	return req_fail(r, REQ_ERROR_OVERLOADED, SPAN_LIT("out of memory for this request"));
 }
 
-/* The text of ei in the arena: ei is on a stack. */
+/*
+ * The text of ei in the arena: ei is on a stack. One that was cut may end in half a secret of the request, which nobody would
+ * recognise any more.
+ */
+static struct span
+dup_message(struct req *r, const struct errinfo *ei)
+{
+	struct span text = span_cstr(ei->msg);
+
+	if (text.n >= ERRINFO_MAX - UTF8_BYTES_MAX - 4 && span_ends(text, SPAN_LIT("...")))
+		text = span_cstr(err_text(ei->code));
+	return arena_dup(r->arena, text);
+}
+
 static enum req_step
 fail_with(struct req *r, enum req_error error, const struct errinfo *ei)
 {
-	struct span text = arena_dup(r->arena, span_cstr(ei->msg));
+	struct span text = dup_message(r, ei);
 
 	return text.p != NULL ? req_fail(r, error, text) : fail_overloaded(r);
 }
@@ -167,7 +182,7 @@ step_normalize(struct req *r)
 		return fail_overloaded(r);
 	if (rc != ERR_NORMALIZE)
 		return fail_with(r, REQ_ERROR_VALIDATION, &ei);
-	r->normalize_problem = arena_dup(r->arena, span_cstr(ei.msg));
+	r->normalize_problem = dup_message(r, &ei);
 	if (r->normalize_problem.p == NULL)
 		return fail_overloaded(r);
 	if (r->input->operation == REQ_OP_EXPLAIN)

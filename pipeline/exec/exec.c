@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#include "base/arena.h"
+#include "base/buf.h"
 
 const struct executor *
 executor_find(enum action_kind kind)
@@ -31,11 +31,16 @@ executor_find(enum action_kind kind)
 void
 exec_fail(struct exec_job *job, enum exec_status status, const char *reason)
 {
+	struct span resource = job->action->resource.text;
+	struct buf b;
+
 	job->status = status;
-	job->message =
-		arena_printf(job->arena, "%.*s: %s", SPAN_ARG(job->action->resource.text), reason);
-	if (job->message.p == NULL)
-		job->message = span_cstr(reason);
+	/* Whole: a secret in it can only be redacted before anything is cut. */
+	buf_init_arena(&b, job->arena, resource.n + ERRINFO_MAX);
+	buf_add_span(&b, resource);
+	BUF_ADD_LIT(&b, ": ");
+	buf_add_cstr(&b, reason);
+	job->message = buf_failed(&b) ? span_cstr(reason) : buf_span(&b);
 }
 
 void

@@ -24,7 +24,7 @@ enum fake_fault {
 };
 
 struct fake_record {
-	char text[8192];
+	char text[32768];
 	enum ledger_state state;
 };
 

@@ -30,7 +30,7 @@
 struct answer {
 	bool is_done;
 	enum req_error error;
-	char message[512];
+	char message[8192];
 	uint32_t retry_after_s;
 	enum verdict verdict;
 	enum reason reason;

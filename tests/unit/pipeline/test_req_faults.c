@@ -292,6 +292,10 @@ TEST(after_warm_up_a_request_allocates_nothing)
 	struct fixture f;
 	unsigned long before;
 
+	/* There each piece of an arena is an allocation of its own. */
+	if (NOMOS_ARENA_EMULATE)
+		return;
+
 	fixture_init(&f);
 	for (int i = 0; i < 3; i++)
 		CHECK_INT(
