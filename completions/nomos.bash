@@ -2,18 +2,19 @@
 _nomos()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands="init serve send sign doctor config policy audit version help"
+	local commands="init serve send sign doctor config policy test audit version help"
 	local credentials="--config --key-file --agent --agent-secret-file --help"
 	local words=""
 	COMPREPLY=()
 
 	case $prev in
-	-c | --config | -p | --policy-bundle | -k | --key-file | --agent-secret-file | --action | --bundle | --checkpoint-key | --witness)
+	-c | --config | -p | --policy-bundle | -k | --key-file | --agent-secret-file | -b | --bundle | --action | -s | --suite | --checkpoint-key | --witness | --key)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
 	-l | --log-level) words="error warn info debug" ;;
 	--log-format) words="text json" ;;
+	--decision) words="allow deny require_approval" ;;
 	--format)
 		[ "${COMP_WORDS[1]}" = config ] && words="yaml json" || words="text json"
 		;;
@@ -31,6 +32,14 @@ _nomos()
 		*:doctor:*) words="--config --policy-bundle --format --deep --help" ;;
 		*:config:check) words="--config --policy-bundle --help" ;;
 		*:config:dump) words="--config --policy-bundle --format --help" ;;
+		*:test:*) words="--suite --bundle --format --help" ;;
+		*:audit:verify) words="--checkpoint-key --expect --witness --format --help" ;;
+		*:audit:export) words="--key --help" ;;
+		*:audit:query)
+			words="--trace --action --principal --decision --class --type --since --until --limit --format --help"
+			;;
+		*:audit:tail) words="--follow --lines --format --help" ;;
+		*:audit:seal) words="--reason --help" ;;
 		*:policy:test | *:policy:explain) words="--action --bundle --config --help" ;;
 		esac
 	fi

@@ -1,5 +1,5 @@
 # Completion of nomos for fish; installed as fish/vendor_completions.d/nomos.fish.
-set -l commands init serve send sign doctor config policy audit version help
+set -l commands init serve send sign doctor config policy test audit version help
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -f
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a init -d "Make a folder with a configuration, a policy and keys"
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a serve -d "Run the gateway in the foreground"
@@ -8,6 +8,7 @@ complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a sign -d "Pri
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a doctor -d "Check host and configuration before a start"
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a config -d "Check, print and document the configuration"
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a policy -d "Try policy bundles without a gateway"
+complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a test -d "Run a permission suite"
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a audit -d "Verify and read the ledger"
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a version -d "Print what this build is"
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a help -d "List the commands"
@@ -35,3 +36,21 @@ complete -c nomos -n "__fish_seen_subcommand_from test explain" -l action -r -d 
 complete -c nomos -n "__fish_seen_subcommand_from test explain" -l bundle -r -d "Bundles, comma separated"
 set -l audit_commands verify export query tail backup seal
 complete -c nomos -n "__fish_seen_subcommand_from audit; and not __fish_seen_subcommand_from $audit_commands" -f -a "$audit_commands"
+complete -c nomos -n "__fish_seen_subcommand_from verify" -l checkpoint-key -r -d "Public key"
+complete -c nomos -n "__fish_seen_subcommand_from verify" -l expect -x -d "Record that must be there"
+complete -c nomos -n "__fish_seen_subcommand_from verify" -l witness -r -d "Lines a sink received"
+complete -c nomos -n "__fish_seen_subcommand_from export" -l key -r -d "Private key for the trailer"
+complete -c nomos -n "__fish_seen_subcommand_from query" -l trace -x -d "Trace begins with"
+complete -c nomos -n "__fish_seen_subcommand_from query" -l action -x -d "Action"
+complete -c nomos -n "__fish_seen_subcommand_from query" -l principal -x -d "Principal"
+complete -c nomos -n "__fish_seen_subcommand_from query" -l decision -x -a "allow deny require_approval" -d "Decision"
+complete -c nomos -n "__fish_seen_subcommand_from query" -l class -x -d "Classification"
+complete -c nomos -n "__fish_seen_subcommand_from query" -l type -x -d "Event type"
+complete -c nomos -n "__fish_seen_subcommand_from query" -l since -x -d "At or after"
+complete -c nomos -n "__fish_seen_subcommand_from query" -l until -x -d "Before"
+complete -c nomos -n "__fish_seen_subcommand_from query" -l limit -x -d "At most"
+complete -c nomos -n "__fish_seen_subcommand_from tail" -s f -l follow -d "Go on as records come"
+complete -c nomos -n "__fish_seen_subcommand_from tail" -s n -l lines -x -d "The last"
+complete -c nomos -n "__fish_seen_subcommand_from verify query tail" -l format -x -a "text json" -d "Format"
+complete -c nomos -n "__fish_seen_subcommand_from seal" -l reason -x -d "Why"
+complete -c nomos -n "__fish_seen_subcommand_from test" -s s -l suite -r -d "Suite"
