@@ -75,7 +75,7 @@ struct ledger_tx {
 	struct chain_head head;       /* with what this transaction appended */
 	struct checkpoint checkpoint; /* the one it appended; seq 0: none */
 	struct ledger_entry *entry;   /* the one being applied; NULL: the ledger itself */
-	bool is_marked;               /* the entry has written: there is a savepoint */
+	bool is_marked;               /* the entry has changed rows: there is a savepoint */
 	bool has_failed;              /* a store error: the whole transaction is lost */
 };
 
@@ -159,8 +159,8 @@ enum err ledger_tx_run_entry(struct ledger_tx *tx, struct ledger_entry *e, struc
 MUSTCHECK enum err ledger_tx_append_checkpoint(struct ledger_tx *tx, struct errinfo *ei);
 /* Writes the cursors of all sinks that moved. */
 MUSTCHECK enum err ledger_tx_put_cursors(struct ledger_tx *tx, struct errinfo *ei);
-/* To be called before each write: sets the savepoint of the entry at its first one. The ledger's own writes need none, they fail
- * as a whole. ERR_AUDIT. */
+/* To be called before each write that is not an append: sets the savepoint of the entry at its first one. The ledger's own
+ * writes need none, they fail as a whole. ERR_AUDIT. */
 MUSTCHECK enum err ledger_tx_mark(struct ledger_tx *tx, struct errinfo *ei);
 /* The transaction is lost. Returns ERR_AUDIT. */
 enum err ledger_tx_store_failed(struct ledger_tx *tx, const struct errinfo *detail, struct errinfo *ei);

@@ -130,6 +130,22 @@ unmark_entry(struct ledger_tx *tx, bool keep)
 		(void)ledger_tx_store_failed(tx, &detail, NULL);
 }
 
+/* Appended records are taken back without a savepoint: one per entry would cost more than it is ever used for. */
+static void
+take_records_back(struct ledger_tx *tx, const struct chain_head *to, size_t n_records, size_t n_bytes)
+{
+	struct ledger *l = tx->l;
+	struct errinfo detail;
+
+	if (tx->has_failed || tx->head.seq == to->seq)
+		return;
+	if (l->store->ops->truncate(l->store, to, &detail) != OK)
+		(void)ledger_tx_store_failed(tx, &detail, NULL);
+	tx->head = *to;
+	l->n_tx_records = n_records;
+	buf_truncate(&l->tx_bytes, n_bytes);
+}
+
 enum err
 ledger_tx_run_entry(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 {
@@ -143,17 +159,14 @@ ledger_tx_run_entry(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo
 	tx->is_marked = false;
 	enum err rc = is_undo ? e->undo(tx, e, ei) : e->apply(tx, e, ei);
 	unmark_entry(tx, rc == OK);
+	if (rc != OK)
+		take_records_back(tx, &head, n_records, n_bytes);
 	tx->entry = NULL;
 	if (tx->has_failed)
 		return ERR(ei, ERR_AUDIT, LEDGER_REFUSAL);
-	if (rc != OK) {
-		tx->head = head;
-		l->n_tx_records = n_records;
-		buf_truncate(&l->tx_bytes, n_bytes);
-		if (!is_undo) {
-			e->seq = 0;
-			e->event_hash[0] = '\0';
-		}
+	if (rc != OK && !is_undo) {
+		e->seq = 0;
+		e->event_hash[0] = '\0';
 	}
 	return rc;
 }
@@ -204,9 +217,8 @@ ledger_tx_append(struct ledger_tx *tx, const struct record_text *text, enum ledg
 	struct errinfo detail;
 
 	*seq = 0;
-	enum err rc = ledger_tx_mark(tx, ei);
-	if (rc != OK)
-		return rc;
+	if (tx->has_failed)
+		return ERR(ei, ERR_AUDIT, LEDGER_REFUSAL);
 	const struct tx_record *r = build_record(tx, text);
 	if (r == NULL) {
 		(void)ERR(&detail, ERR_NOMEM, "out of memory");

@@ -21,6 +21,7 @@
 
 static const char *const statements[STMT__MAX] = {
 	[STMT_APPEND] = "INSERT INTO records(seq, state, hash, body) VALUES(?1, ?2, ?3, ?4)",
+	[STMT_TRUNCATE] = "DELETE FROM records WHERE seq > ?1",
 	[STMT_SET_STATE] = "UPDATE records SET state = ?3 WHERE seq = ?1 AND state = ?2",
 	[STMT_FIND_CLAIM] = "SELECT seq, binding_hash, state, expires FROM claims WHERE kind = ?1 AND key = ?2",
 	[STMT_PUT_CLAIM] = "INSERT INTO claims(kind, key, seq, binding_hash, state, expires)"
@@ -229,6 +230,7 @@ static const struct store_ops file_ops = {
 	.mark = mark,
 	.unmark = unmark,
 	.append = store_file_append,
+	.truncate = store_file_truncate,
 	.set_state = store_file_set_state,
 	.find_claim = store_file_find_claim,
 	.put_claim = store_file_put_claim,

@@ -15,6 +15,7 @@
 /* Statements that are kept prepared; the texts are in store_file.c. */
 enum store_statement {
 	STMT_APPEND,
+	STMT_TRUNCATE,
 	STMT_SET_STATE,
 	STMT_FIND_CLAIM,
 	STMT_PUT_CLAIM,
@@ -72,6 +73,7 @@ MUSTCHECK enum err store_read_row(struct db_stmt *st, struct store_row *row, str
 
 /* store_file_rows.c */
 enum err store_file_append(struct store *s, const struct store_row *row, struct errinfo *ei);
+enum err store_file_truncate(struct store *s, const struct chain_head *to, struct errinfo *ei);
 enum err store_file_set_state(struct store *s, uint64_t seq, int from, int to, struct errinfo *ei);
 enum err store_file_get_cursor(struct store *s, const char *sink, uint64_t *seq, struct errinfo *ei);
 enum err store_file_put_cursor(struct store *s, const char *sink, uint64_t seq, struct errinfo *ei);

@@ -65,6 +65,17 @@ store_file_append(struct store *s, const struct store_row *row, struct errinfo *
 }
 
 enum err
+store_file_truncate(struct store *s, const struct chain_head *to, struct errinfo *ei)
+{
+	struct db_stmt *st = store_file_stmt(s, STMT_TRUNCATE, ei);
+
+	if (st == NULL)
+		return ERR_IO;
+	db_bind_int(st, 1, (int64_t)to->seq);
+	return db_run(st, ei);
+}
+
+enum err
 store_file_set_state(struct store *s, uint64_t seq, int from, int to, struct errinfo *ei)
 {
 	struct db_stmt *st = store_file_stmt(s, STMT_SET_STATE, ei);

@@ -220,6 +220,22 @@ append(struct store *s, const struct store_row *row, struct errinfo *ei)
 }
 
 static enum err
+truncate_records(struct store *s, const struct chain_head *to, struct errinfo *ei)
+{
+	struct store_memory *m = cast(s);
+	enum err rc = OK;
+
+	for (uint64_t seq = to->seq + 1; rc == OK && seq <= m->head.seq; seq++) {
+		uint8_t key[LEDGER_CLAIM_KEY];
+		open_key(seq, key);
+		if (find_row(m, KIND_OPEN, key) != NULL)
+			rc = change_row(m, KIND_OPEN, key, NULL, ei);
+	}
+	m->head = *to;
+	return rc;
+}
+
+static enum err
 set_state(struct store *s, uint64_t seq, int from, int to, struct errinfo *ei)
 {
 	struct store_memory *m = cast(s);
@@ -428,6 +444,7 @@ static const struct store_ops memory_ops = {
 	.mark = mark,
 	.unmark = unmark,
 	.append = append,
+	.truncate = truncate_records,
 	.set_state = set_state,
 	.find_claim = find_claim,
 	.put_claim = put_claim,

@@ -34,7 +34,7 @@ enum ledger_state {
 struct ledger_entry {
 	struct loop_msg msg;  /* the ledger's while submitted */
 	struct loop *loop;    /* where done runs; NULL: on the writer thread */
-	/* Writer thread, inside a SAVEPOINT; an error rolls this entry back alone and becomes its result. */
+	/* Writer thread, inside the transaction; an error rolls this entry back alone and becomes its result. */
 	enum err (*apply)(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei);
 	/* Writer thread, in a transaction of its own, after a required sink missed its deadline: gives back what apply
 	 * took and appends the outcome failed/not_executed (decisions 15). NULL: nothing to give back. */

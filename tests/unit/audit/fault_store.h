@@ -18,6 +18,7 @@ enum fault {
 	FAULT_COMMIT_LOST,   /* COMMIT fails and nothing was written */
 	FAULT_COMMIT_KEPT,   /* COMMIT says that it failed, and everything is there */
 	FAULT_UNMARK,
+	FAULT_TRUNCATE,
 	FAULT_CLAIM,
 	FAULT_PROBE,
 };
@@ -102,6 +103,12 @@ fault_append(struct store *s, const struct store_row *row, struct errinfo *ei)
 		return ERR_IO;
 	}
 	return REAL(s)->ops->append(REAL(s), row, ei);
+}
+
+static inline enum err
+fault_truncate(struct store *s, const struct chain_head *to, struct errinfo *ei)
+{
+	return strikes(s, FAULT_TRUNCATE, ei) ? ERR_IO : REAL(s)->ops->truncate(REAL(s), to, ei);
 }
 
 static inline enum err
@@ -210,6 +217,7 @@ fault_install(struct fault_store *f, struct ledger *l)
 		.mark = fault_mark,
 		.unmark = fault_unmark,
 		.append = fault_append,
+		.truncate = fault_truncate,
 		.set_state = fault_set_state,
 		.find_claim = fault_find_claim,
 		.put_claim = fault_put_claim,

@@ -86,7 +86,8 @@ count_records(const char *path)
 /* A store error before COMMIT: the whole group fails, the head goes back, the ledger recovers by itself. */
 TEST(a_store_error_fails_the_whole_group)
 {
-	static const enum fault faults[] = {FAULT_BEGIN, FAULT_APPEND, FAULT_UNMARK, FAULT_CLAIM};
+	static const enum fault faults[] = {
+		FAULT_BEGIN, FAULT_APPEND, FAULT_UNMARK, FAULT_CLAIM, FAULT_TRUNCATE};
 
 	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
 		struct ledger_options o = options_in(test_tmpdir());
@@ -97,6 +98,7 @@ TEST(a_store_error_fails_the_whole_group)
 		job_init(&ok, "before");
 		job_init(&j, "a");
 		j.claim.kind = 1;
+		j.own_error = faults[i] == FAULT_TRUNCATE ? ERR_CONFLICT : OK;
 		CHECK_INT(job_run(l, &ok), OK);
 		fault_set(&f, faults[i], 0, 1);
 		CHECK_INT(job_run(l, &j), ERR_AUDIT);
@@ -105,6 +107,7 @@ TEST(a_store_error_fails_the_whole_group)
 		CHECK_STR(j.e.ei.msg, "the ledger cannot take the record");
 		CHECK_INT(f.n_struck, 1);
 		CHECK_INT(append_when_ready(l), OK);
+		j.own_error = OK;
 		CHECK_INT(job_run(l, &j), OK);
 		CHECK_INT(j.e.seq, 4);
 		job_fini(&j);
