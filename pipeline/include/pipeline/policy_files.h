@@ -17,7 +17,7 @@ struct policy;
  * its path behind the folder that all bundles share, so that no path of the host gets out; errors name that folder too. ERR_*
  * as policy_load, ERR_NOT_FOUND and ERR_IO for files.
  */
-MUSTCHECK enum err policy_files_load(const struct policy_section *options, struct policy **out,
-	struct errinfo *ei);
+MUSTCHECK enum err policy_files_load(
+	const struct policy_section *options, struct policy **out, struct errinfo *ei);
 
 #endif

@@ -43,7 +43,7 @@ enum req_operation {
 
 /* What identifies the caller, as it came over the wire; empty spans when absent. All borrowed until done. */
 struct req_credentials {
-	struct span authorization;     /* "Bearer ..." */
+	struct span authorization; /* "Bearer ..." */
 	struct span service_id;
 	struct span service_signature;
 	struct span agent_id;
@@ -53,9 +53,9 @@ struct req_credentials {
 struct req_input {
 	enum req_operation operation;
 	struct req_credentials credentials;
-	struct span body;          /* exact bytes: what signatures cover */
+	struct span body; /* exact bytes: what signatures cover */
 	struct span request_id;
-	struct span media_type;    /* Content-Type value or empty */
+	struct span media_type; /* Content-Type value or empty */
 };
 
 struct req_result {
@@ -67,14 +67,14 @@ struct req_result {
 	enum reason reason;
 	const struct obligations *obligations; /* NULL when none */
 	bool has_fingerprint;
-	bool is_external;            /* execution_mode external_authorized */
+	bool is_external; /* execution_mode external_authorized */
 	bool has_output;
 	bool truncated;
 	bool has_bytes_written;
-	struct span output;          /* redacted and capped text */
+	struct span output; /* redacted and capped text */
 	int64_t bytes_written;
-	struct span explain;         /* REQ_OP_EXPLAIN: the whole JSON object */
-	uint64_t seq;                /* of the intent in the ledger; 0 when none */
+	struct span explain; /* REQ_OP_EXPLAIN: the whole JSON object */
+	uint64_t seq;        /* of the intent in the ledger; 0 when none */
 };
 
 /* Called once, on the request's loop, possibly before req_start returns. The result and all it refers to live until
@@ -82,8 +82,8 @@ struct req_result {
 typedef void (*req_done_fn)(struct req *r, const struct req_result *result, void *arg);
 
 /* On the loop's thread. Takes a snapshot reference of its own. NULL when memory is out. */
-MUSTCHECK struct req *req_new(struct pipeline *p, struct snapshot *s, struct loop *loop,
-	req_done_fn done, void *arg);
+MUSTCHECK struct req *req_new(
+	struct pipeline *p, struct snapshot *s, struct loop *loop, req_done_fn done, void *arg);
 /* The request's arena, for what the plane builds around it (input copies, the reply). */
 struct arena *req_get_arena(struct req *r);
 /* Copies nothing: input and its spans live until req_free. */

@@ -22,8 +22,8 @@ struct snapshot;
  * Reads the bundles (blocking: start, the reload thread, doctor), loads keys, compiles, opens the workspace folder.
  * The options are copied. A snapshot without an effective policy is an error. ERR_* with file, line and reason.
  */
-MUSTCHECK enum err snapshot_new(const struct pipeline_options *options, struct snapshot **out,
-	struct errinfo *ei);
+MUSTCHECK enum err snapshot_new(
+	const struct pipeline_options *options, struct snapshot **out, struct errinfo *ei);
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot **s);
 
