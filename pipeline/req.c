@@ -245,9 +245,11 @@ log_refusal(const struct req *r)
 	};
 	uint64_t dropped;
 
-	if (log_limit(&limiter, &dropped))
-		log_warn(&about, "%s: %.*s (%llu more not shown)", errors[r->result.error].code,
-			SPAN_ARG(r->result.message), (unsigned long long)dropped);
+	if (!log_limit(&limiter, &dropped))
+		return;
+	log_warn(&about, "%s: %.*s", errors[r->result.error].code, SPAN_ARG(r->result.message));
+	if (dropped > 0)
+		log_warn(NULL, "%llu more refusals were not logged", (unsigned long long)dropped);
 }
 
 static void

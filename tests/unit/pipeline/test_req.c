@@ -2,6 +2,7 @@
 /* Requests from authenticate to respond: what each kind of action is answered and what the ledger sees of it. */
 #include <sys/stat.h>
 
+#include "base/json.h"
 #include "fixture.h"
 
 TEST(reads_a_file)
@@ -312,6 +313,35 @@ TEST(a_rate_rule_denies_with_a_record)
 	fixture_fini(&f);
 }
 
+/* Operators' own patterns hold for output, records and explanations, and leave JSON whole. */
+TEST(redacts_by_the_operators_patterns)
+{
+	struct span patterns[] = {SPAN_LIT("hunter[0-9]+"), SPAN_LIT("^pay$")};
+	struct fixture f;
+	struct arena *arena = arena_new(1 << 20);
+	const struct json *tree;
+
+	fixture_init(&f);
+	f.options.redaction.patterns = (struct config_strings){patterns, 2};
+	fixture_reload(&f);
+	fixture_write(&f, "a", "x hunter22 y", 12);
+	CHECK_STR(fixture_act(&f, "fs.read", "file://workspace/a", "{}")->output, "x [REDACTED] y");
+	fixture_act(&f, "payments.list", "pay://shop/hunter2", "{\"k\":\"hunter3\"}");
+	CHECK_INT(f.answer.verdict, VERDICT_ALLOW);
+	CHECK(strstr(f.ledger.records[2].text, "hunter") == NULL);
+	CHECK(strstr(f.ledger.records[2].text, "\"matched_rule_ids\":[\"[REDACTED]\"]") != NULL);
+	f.options.redaction.patterns.v = patterns;
+	patterns[1] = SPAN_LIT("pay");
+	fixture_reload(&f);
+	f.operation = REQ_OP_EXPLAIN;
+	fixture_act(&f, "payments.list", "pay://shop/a", "{}");
+	CHECK(strstr(f.answer.explain, "\"matched_rule_ids\":[\"[REDACTED]\"]") != NULL);
+	CHECK(strstr(f.answer.explain, "pay") == NULL);
+	CHECK_INT(json_parse(span_cstr(f.answer.explain), arena, &tree, NULL, NULL), OK);
+	arena_free(&arena);
+	fixture_fini(&f);
+}
+
 TEST(names_and_codes_of_the_tables)
 {
 	CHECK_STR(req_step_name(STEP_COMMIT), "commit");
@@ -328,4 +358,4 @@ SUITE("req", TEST_ROW(reads_a_file), TEST_ROW(writes_a_file),
 	TEST_ROW(explanations_have_a_rate_of_their_own),
 	TEST_ROW(a_rate_is_over_before_the_body_is_read),
 	TEST_ROW(slots_are_taken_after_authentication), TEST_ROW(a_rate_rule_denies_with_a_record),
-	TEST_ROW(names_and_codes_of_the_tables))
+	TEST_ROW(redacts_by_the_operators_patterns), TEST_ROW(names_and_codes_of_the_tables))

@@ -42,6 +42,8 @@ TEST(a_ledger_that_refuses_means_no_effect)
 		f.ledger.refusal = rows[i].refusal;
 		CHECK_INT(write_x(&f)->error, rows[i].error);
 		CHECK_INT(f.answer.retry_after_s, 1);
+		/* What the store says is for the log. */
+		CHECK(strstr(f.answer.message, "refused by the test") == NULL);
 		CHECK(!file_exists(&f, "x"));
 		CHECK_INT(write_x(&f)->error, REQ_DECIDED);
 		CHECK(file_exists(&f, "x"));
