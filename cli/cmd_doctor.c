@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * nomos doctor: the checks before a start, as text or one line of JSON (nomos-mcp-cli.md 2). Exit 0 READY, 1 NOT_READY, 2 when
- * the command itself is wrong or fails. The checks are runtime/'s; nothing is changed by them.
+ * nomos doctor: the checks before a start, as text or one line of JSON (nomos-mcp-cli.md 2). Exit
+ * 0 READY, 1 NOT_READY, 2 when the command itself is wrong or fails. The checks are runtime/'s;
+ * nothing is changed by them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,14 @@ add_label(struct buf *b, bool colour, const struct doctor_check *check)
 }
 
 static void
+add_line(struct buf *b, const char *before, const char *text)
+{
+	buf_add_cstr(b, before);
+	stream_add_visible(b, span_cstr(text));
+	buf_add_char(b, '\n');
+}
+
+static void
 build_text(const struct doctor_report *r, bool colour, struct buf *b)
 {
 	add_colour(b, colour, "1");
@@ -69,9 +78,9 @@ build_text(const struct doctor_report *r, bool colour, struct buf *b)
 	for (size_t i = 0; i < r->n_checks; i++) {
 		const struct doctor_check *check = &r->checks[i];
 		add_label(b, colour, check);
-		buf_printf(b, " %s\n", check->message);
+		add_line(b, " ", check->message);
 		if ((!check->is_ok || check->is_advice) && check->hint != NULL)
-			buf_printf(b, "       hint: %s\n", check->hint);
+			add_line(b, "       hint: ", check->hint);
 	}
 	BUF_ADD_LIT(b, "\nResult: ");
 	add_colour(b, colour, r->is_ready ? "1;32" : "1;31");

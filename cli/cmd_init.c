@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * nomos init: a folder with a configuration, a policy, fresh keys, a workspace and actions to try (decisions 45). It never
- * overwrites: keys/ is made first and must be new, nomos.yaml comes last, and what a failed run wrote is taken away again.
+ * nomos init: a folder with a configuration, a policy, fresh keys, a workspace and actions to try
+ * (decisions 45). It never overwrites: keys/ is made first and must be new, nomos.yaml comes last,
+ * and what a failed run wrote is taken away again.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +27,8 @@
 #define KEY_TEXT_MAX 128
 #define FILE_BYTES_MAX (64 * 1024)
 
-/* An API key nk_ID_SECRET (decisions 40): 256 random bits, and what the configuration keeps of it. */
+/* An API key nk_ID_SECRET (decisions 40): 256 random bits, and what the configuration keeps of
+ * it. */
 struct fresh_key {
 	char id[24];
 	char text[KEY_TEXT_MAX];
@@ -109,6 +111,13 @@ is_there(const char *path)
 	return lstat(path, &st) == 0;
 }
 
+static void
+remember(struct init *in, const char *path)
+{
+	if (in->n_made < ARRAY_LEN(in->made))
+		in->made[in->n_made++] = path;
+}
+
 /* The folder with those above it; one that is there already is fine. */
 static enum err
 make_folders(struct init *in, struct errinfo *ei)
@@ -125,18 +134,13 @@ make_folders(struct init *in, struct errinfo *ei)
 		(void)mkdir(path, 0777); /* the last one says whether it worked */
 		*p = '/';
 	}
-	if (mkdir(path, 0777) != 0 && errno != EEXIST)
+	if (mkdir(path, 0777) == 0)
+		remember(in, path);
+	else if (errno != EEXIST)
 		return ERR_ERRNO(ei, ERR_IO, errno, "%s", in->dir);
 	if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
 		return ERR(ei, ERR_INVALID, "%s is not a folder", in->dir);
 	return OK;
-}
-
-static void
-remember(struct init *in, const char *path)
-{
-	if (in->n_made < ARRAY_LEN(in->made))
-		in->made[in->n_made++] = path;
 }
 
 static enum err
@@ -304,7 +308,8 @@ run(const struct command *self, int argc, char **argv)
 	if (in.arena == NULL)
 		return command_fail("out of memory");
 	if (rest < argc)
-		in.dir = fdio_join(in.arena, "", span_cstr(argv[rest]));
+		in.dir = argv[rest][0] == '\0' ? NULL
+					       : fdio_join(in.arena, "", span_cstr(argv[rest]));
 	int status = in.dir == NULL || in.dir[0] == '\0'
 			     ? command_fail("the name of the folder is empty")
 			     : init_folder(&in, if_missing);

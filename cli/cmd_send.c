@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * nomos send: signs an action, posts it to the gateway and says what the answer means (decisions 45). The answer goes to stdout
- * as it came, or indented on a terminal; the meaning and the next step go to stderr. One thread.
+ * nomos send: signs an action, posts it to the gateway and says what the answer means (decisions
+ * 45). The answer goes to stdout as it came, or indented on a terminal; the meaning and the next
+ * step go to stderr. One thread.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -71,20 +72,26 @@ post(struct credentials *c, struct http_call *call, struct errinfo *ei)
 	return rc;
 }
 
-/* Indented on a terminal, as it came elsewhere; the last line ends in both. */
+/* Indented and harmless on a terminal, as it came elsewhere; the last line ends in both. */
 static int
 print_reply(const struct buf *reply, const struct json *tree)
 {
+	struct buf pretty;
 	struct buf text;
 
+	buf_init(&pretty, BUF_CAP_FILE);
 	buf_init(&text, BUF_CAP_FILE);
-	if (tree != NULL && isatty(STDOUT_FILENO))
-		json_pretty(tree, &text);
-	else
+	if (!isatty(STDOUT_FILENO)) {
 		buf_add_span(&text, buf_span(reply));
+	} else {
+		if (tree != NULL)
+			json_pretty(tree, &pretty);
+		stream_add_visible(&text, tree != NULL ? buf_span(&pretty) : buf_span(reply));
+	}
 	if (text.n > 0 && text.p[text.n - 1] != '\n')
 		buf_add_char(&text, '\n');
-	int status = stream_print_buf(&text);
+	int status = buf_failed(&pretty) ? command_fail("out of memory") : stream_print_buf(&text);
+	buf_fini(&pretty);
 	buf_fini(&text);
 	return status;
 }

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * nomos sign: the header lines of a request with this body, for `curl -H @-`. The signature is over the exact bytes; the body
- * must be sent with --data-binary. It prints a credential, so its output belongs in a pipe.
+ * nomos sign: the header lines of a request with this body, for `curl -H @-`. The signature is
+ * over the exact bytes; the body must be sent with --data-binary. It prints a credential, so its
+ * output belongs in a pipe.
  */
 #include <unistd.h>
 

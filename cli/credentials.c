@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds the credential and signs. A key or secret never gets into a message, and a file that others may read is said so but
- * used: the gateway's doctor is the judge of modes. One thread.
+ * Finds the credential and signs. A key or secret never gets into a message. Who else may read
+ * the files is doctor's matter. One thread.
  */
 #include "credentials.h"
 
@@ -24,7 +24,8 @@ wipe_buf(struct buf *b)
 	buf_fini(b);
 }
 
-/* One line of text, the white space around it taken off; room for all of it is there, so no copy is left behind. */
+/* One line of text, the white space around it taken off; room for all of it is there, so no
+ * copy is left behind. */
 static enum err
 add_secret_file(const char *path, struct buf *out, struct errinfo *ei)
 {

@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who a request of ours comes from: the API key of a principal, and the agent that signs (nomos-http.md 2). The key is looked for in
- * --key-file, NOMOS_API_KEY, keys/agent beside the configuration, the configuration's own api_keys; the agent's secret in
- * --agent-secret-file, then in the configuration. Secrets are wiped by credentials_wipe. One thread.
+ * Who a request of ours comes from: the API key of a principal, and the agent that signs
+ * (nomos-http.md 2). The key is looked for in --key-file, NOMOS_API_KEY, keys/agent beside the
+ * configuration, the configuration's own api_keys; the agent's secret in --agent-secret-file, then
+ * in the configuration. Secrets are wiped by credentials_wipe. One thread.
  */
 #ifndef CLI_CREDENTIALS_H
 #define CLI_CREDENTIALS_H
@@ -47,8 +48,8 @@ struct credentials {
 };
 
 /*
- * Errors say which of the places above to fill: ERR_INVALID, ERR_NOT_FOUND, and those of the configuration, whose issues have been
- * printed then. *out is to be wiped in any case.
+ * Errors say which of the places above to fill: ERR_INVALID, ERR_NOT_FOUND, and those of the
+ * configuration, whose issues have been printed then. *out is to be wiped in any case.
  */
 MUSTCHECK enum err credentials_load(
 	const struct credentials_flags *flags, struct credentials *out, struct errinfo *ei);

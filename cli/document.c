@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Builds documents with cJSON, which takes its memory from mem.h. No number of a record or a hash passes through it: a cJSON
- * number is a double (decisions 7). One thread.
+ * Builds documents with cJSON, which takes its memory from mem.h. No number of a record or a hash
+ * passes through it: a cJSON number is a double (decisions 7). One thread.
  */
 #include "document.h"
 

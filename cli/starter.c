@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Fills the marks of the starter files. A value is put in as it is and never searched for marks. One thread. */
+/* Fills the marks of the starter files. A value is put in as it is and never searched for
+ * marks. One thread. */
 #include "starter.h"
 
 #include "base/buf.h"

@@ -25,7 +25,8 @@ struct starter_value {
 	struct span text;
 };
 
-/* Appends the text with every mark replaced. A mark without a value is ERR_INVALID: nothing half filled gets out. */
+/* Appends the text with every mark replaced. A mark without a value is ERR_INVALID: nothing
+ * half filled gets out. */
 MUSTCHECK enum err starter_fill(struct span text, const struct starter_value *values, size_t n,
 	struct buf *out, struct errinfo *ei);
 

@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Reading stdin to its end and writing stdout to its end; a cut of either is an error, never silence. One thread. */
+/* Reading stdin to its end and writing stdout to its end; a cut of either is an error, never
+ * silence. One thread. */
 #include "stream.h"
 
 #include <errno.h>
@@ -40,6 +41,22 @@ stream_read(const char *path, size_t max, struct buf *out, struct errinfo *ei)
 	if (strcmp(path, "-") == 0)
 		return read_stdin(max, out, ei);
 	return fdio_read_file(path, max, out, ei);
+}
+
+void
+stream_add_visible(struct buf *out, struct span text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+		unsigned char next = i + 1 < text.n ? (unsigned char)text.p[i + 1] : 0;
+		bool is_c1 = c == 0xc2 && next >= 0x80 && next <= 0x9f;
+
+		if (is_c1 || c == 0x7f || (c < 0x20 && c != '\n' && c != '\t'))
+			buf_add_char(out, '?');
+		else
+			buf_add_char(out, (char)c);
+		i += is_c1 ? 1 : 0;
+	}
 }
 
 int

@@ -9,8 +9,11 @@
 
 struct buf;
 
-/* Appends the file, or stdin when path is "-", of at most max bytes. ERR_TOO_LARGE, and as fdio_read_file. */
+/* Appends the file, or stdin when path is "-", of at most max bytes. ERR_TOO_LARGE, and as
+ * fdio_read_file. */
 MUSTCHECK enum err stream_read(const char *path, size_t max, struct buf *out, struct errinfo *ei);
+/* Appends text for a terminal: what it would obey (C0 but line ends and tabs, DEL, C1) becomes '?'. */
+void stream_add_visible(struct buf *out, struct span text);
 /* Writes to stdout and flushes. Says what went wrong; EXIT_DONE or EXIT_FAILED. */
 int stream_print(struct span text);
 /* The same for a buffer, whose failure is told too. The buffer stays the caller's. */

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs the table of checks and words their findings. A check that cannot measure fails; one that does not apply is left out.
- * Everything a check says passes the redactor before anybody sees it. One thread.
+ * Runs the table of checks and words their findings. A check that cannot measure fails; one that
+ * does not apply is left out. Everything a check says passes the redactor before anybody sees it.
+ * One thread.
  */
 #include "doctor_checks.h"
 

@@ -28,7 +28,8 @@ enum finding doctor_say(struct doctor *d, enum finding finding, const char *fmt,
 DOCTOR_CHECKS(X)
 #undef X
 
-/* Whether a process holds the lock of the ledger, as the kernel's table says; nothing is locked to find out. */
+/* Whether a process holds the lock of the ledger, as the kernel's table says; nothing is
+ * locked to find out. */
 bool doctor_ledger_is_held(const struct doctor *d);
 
 #endif

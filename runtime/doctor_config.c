@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checks of the configuration, the policy and who may ask. They name keys, ids and principals, never a key or a secret.
- * One thread.
+ * Checks of the configuration, the policy and who may ask. They name keys, ids and principals,
+ * never a key or a secret. One thread.
  */
 #include <errno.h>
 #include <stdlib.h>

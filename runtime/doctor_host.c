@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checks of the host: clock, descriptors, the listening address, files and the workspace. The address is bound without sharing
- * and let go; a gateway that answers there is asked for its health and nothing else. One thread.
+ * Checks of the host: clock, descriptors, the listening address, files and the workspace. The
+ * address is bound without sharing and let go; a gateway that answers there is asked for its
+ * health and nothing else. One thread.
  */
 #define _XOPEN_SOURCE 700 /* realpath */
 

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checks of the ledger. They look at the file and its folder and open nothing for writing; only the deep check reads the records, through
- * the reader that never writes to the file (audit/source.h). One thread.
+ * Checks of the ledger. They look at the file and its folder and open nothing for writing; only
+ * the deep check reads the records, through the reader that never writes to the file
+ * (audit/source.h). One thread.
  */
 #define _GNU_SOURCE /* statfs is Linux's own */
 
@@ -228,7 +229,8 @@ check_ledger_space(struct doctor *d)
 enum finding
 check_ledger_file_system(struct doctor *d)
 {
-	/* linux/magic.h and cifs: a write-ahead log does not work over a network; memory is not durable. */
+	/* linux/magic.h and cifs: a write-ahead log does not work over a network; memory is
+	 * not durable. */
 	static const struct {
 		uint32_t magic;
 		bool is_network;

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The checks behind runtime.strong_guarantee. What this process can see of the host is measured as well as asserted; what
- * it cannot see is said to be asserted. One thread.
+ * The checks behind runtime.strong_guarantee. What this process can see of the host is measured as
+ * well as asserted; what it cannot see is said to be asserted. One thread.
  */
 #include <string.h>
 #include <sys/statvfs.h>

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The checks of doctor (nomos-mcp-cli.md 2), by id: X(id, needs, function, title, remedy). The title is the message of a check that
- * passes, with " failed" behind it when it does not; the remedy follows what was measured. Includers define X.
+ * The checks of doctor (nomos-mcp-cli.md 2), by id: X(id, needs, function, title, remedy). The
+ * title is the message of a check that passes, with " failed" behind it when it does not; the
+ * remedy follows what was measured. Includers define X.
  */
 #ifndef RUNTIME_DOCTOR_TBL_H
 #define RUNTIME_DOCTOR_TBL_H
@@ -10,24 +11,31 @@
 
 /* clang-format off */
 #define DOCTOR_CHECKS(X) \
-	X("clock.sane", NOTHING, check_clock, "wall clock", \
-		"set the host's clock; records and approvals carry its time") \
-	X("config.bundle_path_resolves", CONFIG, check_bundle_path, "policy bundle path resolution", \
+	X("clock.sane", NOTHING, check_clock, \
+		"wall clock", "set the host's clock; records and approvals carry its time") \
+	X("config.bundle_path_resolves", CONFIG, check_bundle_path, \
+		"policy bundle path resolution", \
 		"set policy.policy_bundle_path or policy.policy_bundle_paths") \
-	X("config.environment_recognized", CONFIG, check_environment, "environment recognition", \
+	X("config.environment_recognized", CONFIG, check_environment, \
+		"environment recognition", \
 		"set identity.environment to one of ci, dev, local, prod, staging, test") \
-	X("config.load", NOTHING, check_config_load, "configuration load", \
-		"`nomos config check` names every error") \
-	X("config.path_resolves", NOTHING, check_config_path, "configuration path resolution", \
+	X("config.load", NOTHING, check_config_load, \
+		"configuration load", "`nomos config check` names every error") \
+	X("config.path_resolves", NOTHING, check_config_path, \
+		"configuration path resolution", \
 		"give --config/-c FILE or NOMOS_CONFIG; `nomos init` makes one") \
-	X("evidence.audit.durable_verified", STRONG, check_evidence_audit, "evidence of a durable audit trail", \
+	X("evidence.audit.durable_verified", STRONG, check_evidence_audit, \
+		"evidence of a durable audit trail", \
 		"set runtime.evidence.durable_audit_verified when it is") \
 	X("evidence.identity.workload_identity_verified", STRONG, check_evidence_identity, \
-		"evidence of workload identity", "set runtime.evidence.workload_identity_verified when it is") \
+		"evidence of workload identity", \
+		"set runtime.evidence.workload_identity_verified when it is") \
 	X("evidence.runtime.container_backend_ready", STRONG, check_evidence_container, \
-		"evidence of a container backend", "set runtime.evidence.container_backend_ready when it is") \
+		"evidence of a container backend", \
+		"set runtime.evidence.container_backend_ready when it is") \
 	X("evidence.runtime.network_default_deny", STRONG, check_evidence_network, \
-		"evidence of a closed network", "set runtime.evidence.network_default_deny when it is") \
+		"evidence of a closed network", \
+		"set runtime.evidence.network_default_deny when it is") \
 	X("evidence.runtime.no_new_privileges", STRONG, check_evidence_no_new_privileges, \
 		"evidence of no_new_privs", \
 		"start with no_new_privs and set runtime.evidence.no_new_privileges") \
@@ -36,73 +44,93 @@
 		"mount / read-only and set runtime.evidence.read_only_fs") \
 	X("evidence.runtime.rootless_or_non_privileged", STRONG, check_evidence_rootless, \
 		"evidence of an unprivileged user", \
-		"run as another user than root and set runtime.evidence.rootless_or_non_privileged") \
-	X("files.modes", CONFIG, check_file_modes, "file modes", "chmod them") \
-	X("fs.workspace_canonicalizes", CONFIG, check_workspace_canonical, "workspace path resolution", \
+		"run as another user than root and set " \
+		"runtime.evidence.rootless_or_non_privileged") \
+	X("files.modes", CONFIG, check_file_modes, \
+		"file modes", "chmod them") \
+	X("fs.workspace_canonicalizes", CONFIG, check_workspace_canonical, \
+		"workspace path resolution", \
 		"set executor.workspace_root to a folder that this user can reach") \
-	X("fs.workspace_exists", CONFIG, check_workspace_exists, "workspace folder", \
-		"make the folder, or set executor.workspace_root") \
-	X("fs.workspace_non_empty", CONFIG, check_workspace_set, "workspace setting", \
-		"set executor.workspace_root") \
-	X("gateway.address_free", CONFIG, check_address, "listening address", \
-		"stop the other program, or change gateway.listen") \
-	X("gateway.plain_listener", CONFIG, check_plain_listener, "plain listener", \
-		"listen on 127.0.0.1, or set runtime.deployment_mode to k8s or ci where the network is controlled") \
-	X("gateway.snapshot_builds", CONFIG, check_snapshot, "gateway preparation", \
-		"`nomos serve` would stop with the same error") \
-	X("identity.auth_mode_valid", CONFIG, check_auth_mode, "authentication of principals", \
+	X("fs.workspace_exists", CONFIG, check_workspace_exists, \
+		"workspace folder", "make the folder, or set executor.workspace_root") \
+	X("fs.workspace_non_empty", CONFIG, check_workspace_set, \
+		"workspace setting", "set executor.workspace_root") \
+	X("gateway.address_free", CONFIG, check_address, \
+		"listening address", "stop the other program, or change gateway.listen") \
+	X("gateway.plain_listener", CONFIG, check_plain_listener, \
+		"plain listener", \
+		"listen on 127.0.0.1, or set runtime.deployment_mode to k8s or ci " \
+		"where the network is controlled") \
+	X("gateway.snapshot_builds", CONFIG, check_snapshot, \
+		"gateway preparation", "`nomos serve` would stop with the same error") \
+	X("identity.auth_mode_valid", CONFIG, check_auth_mode, \
+		"authentication of principals", \
 		"set identity.hashed_keys, identity.api_keys or identity.service_secrets") \
-	X("identity.environment_derivation", CONFIG, check_environment, "environment derivation", \
+	X("identity.environment_derivation", CONFIG, check_environment, \
+		"environment derivation", \
 		"set identity.environment to one of ci, dev, local, prod, staging, test") \
-	X("identity.key_strength", CONFIG, check_key_strength, "strength of keys and secrets", \
-		"replace them: `openssl rand -hex 32`, or keys nk_ID_SECRET in identity.hashed_keys") \
-	X("identity.principal_agents_configured", CONFIG, check_principal_agents, "pairs of principals and agents", \
-		"set identity.principal_agents") \
-	X("identity.required_secrets_present", CONFIG, check_required_secrets, "required secrets", \
-		"give identity.agent a secret in identity.agent_secrets") \
-	X("identity.roles_configured", CONFIG, check_roles, "roles", "set identity.roles") \
-	X("ledger.chain", DEEP, check_ledger_chain, "ledger chain", \
-		"keep the file as it is and see `nomos audit verify`") \
-	X("ledger.disk_space", CONFIG, check_ledger_space, "disk space for the ledger", \
+	X("identity.key_strength", CONFIG, check_key_strength, \
+		"strength of keys and secrets", \
+		"replace them: `openssl rand -hex 32`, or keys nk_ID_SECRET in " \
+		"identity.hashed_keys") \
+	X("identity.principal_agents_configured", CONFIG, check_principal_agents, \
+		"pairs of principals and agents", "set identity.principal_agents") \
+	X("identity.required_secrets_present", CONFIG, check_required_secrets, \
+		"required secrets", "give identity.agent a secret in identity.agent_secrets") \
+	X("identity.roles_configured", CONFIG, check_roles, \
+		"roles", "set identity.roles") \
+	X("ledger.chain", DEEP, check_ledger_chain, \
+		"ledger chain", "keep the file as it is and see `nomos audit verify`") \
+	X("ledger.disk_space", CONFIG, check_ledger_space, \
+		"disk space for the ledger", \
 		"free some, or move ledger.path; a full disk stops every action") \
-	X("ledger.file_system", CONFIG, check_ledger_file_system, "file system of the ledger", \
-		"move ledger.path to a local disk") \
-	X("ledger.key_mode", CONFIG, check_ledger_key, "checkpoint key", \
-		"restore the key, or chmod 600 it") \
-	X("ledger.opens", CONFIG, check_ledger_opens, "ledger", \
+	X("ledger.file_system", CONFIG, check_ledger_file_system, \
+		"file system of the ledger", "move ledger.path to a local disk") \
+	X("ledger.key_mode", CONFIG, check_ledger_key, \
+		"checkpoint key", "restore the key, or chmod 600 it") \
+	X("ledger.opens", CONFIG, check_ledger_opens, \
+		"ledger", \
 		"set ledger.path to a file this user may write, in a folder this user may write") \
-	X("limits.open_files", NOTHING, check_open_files, "limit of open files", \
+	X("limits.open_files", NOTHING, check_open_files, \
+		"limit of open files", \
 		"raise it: ulimit -n 65536, or LimitNOFILE=65536 in the unit") \
-	X("mcp.enabled", CONFIG, check_mcp, "MCP", NULL) \
-	X("mcp.stdio_structure_valid", CONFIG, check_mcp, "MCP stdio structure", NULL) \
-	X("mcp.transport_configured", CONFIG, check_mcp, "MCP transport", NULL) \
-	X("policy.bundle_exists", CONFIG, check_bundle_exists, "policy bundle", \
-		"put the bundle there, or change policy.policy_bundle_path") \
-	X("policy.bundle_hash", CONFIG, check_bundle_hash, "policy bundle hash", \
-		"repair the bundle first") \
-	X("policy.bundle_parses", CONFIG, check_bundle_parses, "policy bundle load", \
-		"`nomos policy hash FILE` says the same of one file") \
-	X("policy.deny_by_default_probe", CONFIG, check_deny_by_default, "deny by default", \
-		"some rule allows any action on any file: make its action_type and resource narrower") \
-	X("strong.assurance_evidence_backed", STRONG, check_strong_assurance, "assurance level STRONG", \
-		"every strong and evidence check has to pass") \
-	X("strong.audit_durable", STRONG, check_strong_audit, "durable audit sink", \
-		"keep a ledger or a webhook sink") \
-	X("strong.controlled_runtime_mode", STRONG, check_strong_mode, "controlled runtime", \
-		"set runtime.deployment_mode to ci or k8s") \
-	X("strong.environment_bound", STRONG, check_strong_environment, "bound environment", \
-		"set identity.environment to ci, staging or prod") \
-	X("strong.gateway_mtls", STRONG, check_strong_mtls, "mutual TLS", \
-		"gateway.tls is not built yet") \
-	X("strong.network_boundary_controlled", STRONG, check_strong_mode, "controlled network boundary", \
-		"set runtime.deployment_mode to ci or k8s") \
-	X("strong.no_shared_api_keys", STRONG, check_strong_keys, "no shared API keys", \
-		"remove identity.api_keys and identity.hashed_keys") \
-	X("strong.sandbox_container", STRONG, check_strong_sandbox, "container sandbox", \
+	X("mcp.enabled", CONFIG, check_mcp, \
+		"MCP", NULL) \
+	X("mcp.stdio_structure_valid", CONFIG, check_mcp, \
+		"MCP stdio structure", NULL) \
+	X("mcp.transport_configured", CONFIG, check_mcp, \
+		"MCP transport", NULL) \
+	X("policy.bundle_exists", CONFIG, check_bundle_exists, \
+		"policy bundle", "put the bundle there, or change policy.policy_bundle_path") \
+	X("policy.bundle_hash", CONFIG, check_bundle_hash, \
+		"policy bundle hash", "repair the bundle first") \
+	X("policy.bundle_parses", CONFIG, check_bundle_parses, \
+		"policy bundle load", "`nomos policy hash FILE` says the same of one file") \
+	X("policy.deny_by_default_probe", CONFIG, check_deny_by_default, \
+		"deny by default", \
+		"some rule allows any action on any file: make its action_type and " \
+		"resource narrower") \
+	X("strong.assurance_evidence_backed", STRONG, check_strong_assurance, \
+		"assurance level STRONG", "every strong and evidence check has to pass") \
+	X("strong.audit_durable", STRONG, check_strong_audit, \
+		"durable audit sink", "keep a ledger or a webhook sink") \
+	X("strong.controlled_runtime_mode", STRONG, check_strong_mode, \
+		"controlled runtime", "set runtime.deployment_mode to ci or k8s") \
+	X("strong.environment_bound", STRONG, check_strong_environment, \
+		"bound environment", "set identity.environment to ci, staging or prod") \
+	X("strong.gateway_mtls", STRONG, check_strong_mtls, \
+		"mutual TLS", "gateway.tls is not built yet") \
+	X("strong.network_boundary_controlled", STRONG, check_strong_mode, \
+		"controlled network boundary", "set runtime.deployment_mode to ci or k8s") \
+	X("strong.no_shared_api_keys", STRONG, check_strong_keys, \
+		"no shared API keys", "remove identity.api_keys and identity.hashed_keys") \
+	X("strong.sandbox_container", STRONG, check_strong_sandbox, \
+		"container sandbox", \
 		"set executor.sandbox_enabled and executor.sandbox_profile: container") \
-	X("strong.workload_identity", STRONG, check_strong_identity, "workload identity", \
-		"identity.oidc and identity.spiffe are not built yet") \
-	X("workspace.writable", CONFIG, check_workspace_writable, "access to the workspace", \
+	X("strong.workload_identity", STRONG, check_strong_identity, \
+		"workload identity", "identity.oidc and identity.spiffe are not built yet") \
+	X("workspace.writable", CONFIG, check_workspace_writable, \
+		"access to the workspace", \
 		"give this user read and search rights to executor.workspace_root")
 /* clang-format on */
 

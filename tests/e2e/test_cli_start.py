@@ -113,6 +113,7 @@ def test_init_never_overwrites():
         (place.dir / "file").write_text("")
         place.run("init", "file", check=1)
         place.run("init", "a", "b", check=2)
+        place.run("init", "", check=1)
 
 
 def test_sign_gives_the_published_signature():

@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The checks before a start (nomos-mcp-cli.md 2; decisions 45), measured on this host as this user. Nothing is changed by them: no
- * file is made or written, no lock is taken, and an address is bound only to be let go at once. The same host and files give
- * the same report. Blocking; one thread, never a loop.
+ * The checks before a start (nomos-mcp-cli.md 2; decisions 45), measured on this host as this
+ * user. Nothing is changed by them: no file is made or written, no lock is taken, and an address
+ * is bound only to be let go at once. The same host and files give the same report. Blocking; one
+ * thread, never a loop.
  */
 #ifndef RUNTIME_DOCTOR_H
 #define RUNTIME_DOCTOR_H
@@ -22,9 +23,9 @@ struct pipeline_options;
 
 struct doctor_input {
 	const char *config_path; /* as given; NULL or "": nobody gave one */
-	const char *
-		config_error; /* why it does not load; NULL: it did, and the sections below are set */
-	size_t n_file_secrets; /* secrets that stand in the file itself, not in the environment */
+	const char
+		*config_error; /* why it does not load; NULL: it did, the sections below are set */
+	size_t n_file_secrets; /* secrets in the file itself, not from the environment */
 	const struct gateway_section *gateway;
 	const struct ledger_section *ledger;
 	const struct audit_section *audit;
@@ -33,9 +34,9 @@ struct doctor_input {
 };
 
 struct doctor_check {
-	const char *id; /* "policy.bundle_parses" */
-	bool is_ok;     /* PASS or FAIL */
-	bool is_advice; /* passes, but there is something to do; the message starts with "advice: " */
+	const char *id;      /* "policy.bundle_parses" */
+	bool is_ok;          /* PASS or FAIL */
+	bool is_advice;      /* passes, but there is something to do: "advice: ..." */
 	const char *message; /* redacted, as the hint is */
 	const char *hint;    /* what was measured, what to do; NULL: nothing to add */
 };
@@ -51,7 +52,8 @@ struct doctor_report {
 	struct span inputs_json;
 };
 
-/* Fills *out, to be given to doctor_report_fini in any case. Only ERR_NOMEM: what is wrong on the host is in the report. */
+/* Fills *out, to be given to doctor_report_fini in any case. Only ERR_NOMEM: what is wrong on
+ * the host is in the report. */
 MUSTCHECK enum err doctor_run(
 	const struct doctor_input *in, struct doctor_report *out, struct errinfo *ei);
 void doctor_report_fini(struct doctor_report *report);

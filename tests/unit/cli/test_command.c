@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Flags in every spelling, where parsing stops, what is refused, and which command runs (nomos-mcp-cli.md 1.2). */
+/* Flags in every spelling, where parsing stops, what is refused, and which command runs
+ * (nomos-mcp-cli.md 1.2). */
 #include "command.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The doctor's JSON: members and order of nomos-mcp-cli.md 2, one line, and no memory left or lost when it runs out. */
+/* The doctor's JSON: members and order of nomos-mcp-cli.md 2, one line, and no memory left or
+ * lost when it runs out. */
 #include "document.h"
 
 #include "base/buf.h"
