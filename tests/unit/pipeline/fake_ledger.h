@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "audit/ledger.h"
-#include "base/buf.h"
 #include "base/must.h"
 
 enum { FAKE_RECORDS_MAX = 64 };
@@ -119,19 +118,21 @@ ledger_tx_append(struct ledger_tx *tx, const struct record_text *text, enum ledg
 	static const char *const gaps[RECORD_PARTS - 1] = {
 		"\"chain_id\":C,", "\"prev_event_hash\":P,", "\"seq\":S,", "\"timestamp\":T"};
 	struct fake_record *r = &tx->l->records[tx->l->n_records];
-	struct buf b;
+	size_t n = 0;
 
 	(void)ei;
 	MUST(tx->l->n_records < FAKE_RECORDS_MAX);
-	buf_init(&b, sizeof(r->text));
 	for (size_t i = 0; i < RECORD_PARTS; i++) {
-		buf_add_span(&b, text->parts[i]);
-		if (i + 1 < RECORD_PARTS)
-			buf_add_cstr(&b, gaps[i]);
+		struct span gap = span_cstr(i + 1 < RECORD_PARTS ? gaps[i] : NULL);
+
+		MUST(n + text->parts[i].n + gap.n < sizeof(r->text));
+		memcpy(r->text + n, text->parts[i].p, text->parts[i].n);
+		n += text->parts[i].n;
+		if (gap.n > 0)
+			memcpy(r->text + n, gap.p, gap.n);
+		n += gap.n;
 	}
-	MUST(!buf_failed(&b) && b.n < sizeof(r->text));
-	memcpy(r->text, b.p, b.n + 1);
-	buf_fini(&b);
+	r->text[n] = '\0';
 	r->state = state;
 	*seq = ++tx->l->n_records;
 	return OK;

@@ -231,13 +231,15 @@ fixture_sign(const char *secret, struct span body, char hex[SHA256_HEX + 1])
 	hash_hex(mac, sizeof(mac), hex);
 }
 
-/* Starts it; the input must live until the answer. */
-static inline void
+/* Starts it; the input must live until the answer. False when there is no memory for a request. */
+static inline bool
 fixture_start(struct fixture *f, struct req_input *in, const char *body, char hex[SHA256_HEX + 1])
 {
 	struct req *r = req_new(f->pipeline, f->snapshot, f->loop, fixture_done, f);
 
-	MUST(r != NULL);
+	f->answer = (struct answer){.is_done = false};
+	if (r == NULL)
+		return false;
 	fixture_sign(FIXTURE_SECRET, span_cstr(body), hex);
 	*in = (struct req_input){
 		.operation = f->operation,
@@ -251,8 +253,8 @@ fixture_start(struct fixture *f, struct req_input *in, const char *body, char he
 		.request_id = SPAN_LIT("req_1"),
 		.media_type = span_cstr(f->media_type),
 	};
-	f->answer = (struct answer){.is_done = false};
 	req_start(r, in);
+	return true;
 }
 
 static inline const struct answer *
@@ -261,7 +263,7 @@ fixture_send(struct fixture *f, const char *body)
 	struct req_input in;
 	char hex[SHA256_HEX + 1];
 
-	fixture_start(f, &in, body, hex);
+	MUST(fixture_start(f, &in, body, hex));
 	while (!f->answer.is_done)
 		loop_turn(f->loop, true);
 	return &f->answer;
