@@ -110,7 +110,7 @@ advise(unsigned status)
 {
 	switch (status) {
 	case 400:
-		return "the action has to change; `nomos policy test` reads the same file";
+		return "the action has to change; the answer says what is wrong with it";
 	case 401:
 		return "check the key (--key-file, NOMOS_API_KEY, keys/agent beside the "
 		       "configuration), the agent and its "

@@ -33,6 +33,11 @@ on_post(struct http_request *req, void *arg)
 		http_request_reply(req, 307, &location, 1, SPAN_NONE);
 	} else if (span_eq_cstr(path, "/long")) {
 		http_request_reply(req, 200, NULL, 0, span_of(text, sizeof(text)));
+	} else if (span_eq_cstr(path, "/echo")) {
+		int n = snprintf(text, sizeof(text), "%s %.*s",
+			http_method_text(http_request_get_method(req)),
+			SPAN_ARG(http_request_get_body(req)));
+		http_request_reply(req, 200, NULL, 0, span_of(text, (size_t)n));
 	} else if (span_eq_cstr(path, "/check")) {
 		bool is_good = http_request_get_method(req) == HTTP_METHOD_POST &&
 			       span_eq_cstr(http_request_get_body(req), "{\"a\":1}") &&
@@ -129,6 +134,36 @@ TEST(statuses_and_connection_reuse)
 	CHECK_INT(status, 307);
 	http_client_free(&c);
 	CHECK(c == NULL);
+	stop();
+}
+
+TEST(answers_are_read_when_asked_for)
+{
+	struct errinfo ei;
+	struct buf reply;
+
+	start();
+	struct http_client *c = new_client(10 * NS_PER_SEC);
+	struct http_call call = {.body = SPAN_LIT("abc"), .reply = &reply};
+	buf_init(&reply, 16);
+	for (int i = 0; i < 4; i++) {
+		call.url = url_of("/echo");
+		call.is_get = i % 2 == 1;
+		buf_reset(&reply);
+		CHECK_INT(http_client_call(c, &call, &ei), OK);
+		CHECK_INT(call.status, 200);
+		CHECK_SPAN(buf_span(&reply), call.is_get ? "GET " : "POST abc");
+	}
+	/* Over the buffer's own cap. */
+	call.is_get = false;
+	call.body = SPAN_LIT("0123456789abcdef");
+	buf_reset(&reply);
+	CHECK_INT(http_client_call(c, &call, &ei), ERR_TOO_LARGE);
+	CHECK_INT(call.status, 0);
+	call.reply = NULL;
+	CHECK_INT(http_client_call(c, &call, &ei), OK);
+	http_client_free(&c);
+	buf_fini(&reply);
 	stop();
 }
 
@@ -250,7 +285,7 @@ TEST(bad_urls_and_headers)
 }
 
 SUITE("net/http_client", TEST_ROW(statuses_and_connection_reuse),
-	TEST_ROW(proxies_of_the_environment_are_ignored), TEST_ROW(answer_that_does_not_come),
-	TEST_ROW(stopped_from_another_thread), TEST_ROW(answer_that_is_too_long),
-	TEST_ROW(nobody_listens), TEST_ROW(link_local_addresses_are_not_dialled),
-	TEST_ROW(bad_urls_and_headers))
+	TEST_ROW(answers_are_read_when_asked_for), TEST_ROW(proxies_of_the_environment_are_ignored),
+	TEST_ROW(answer_that_does_not_come), TEST_ROW(stopped_from_another_thread),
+	TEST_ROW(answer_that_is_too_long), TEST_ROW(nobody_listens),
+	TEST_ROW(link_local_addresses_are_not_dialled), TEST_ROW(bad_urls_and_headers))
