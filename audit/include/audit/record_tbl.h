@@ -6,6 +6,7 @@
  */
 #include <stddef.h>
 
+#ifdef X
 X(RECORD_ACTION_FINGERPRINT, "action_fingerprint", 0)
 X(RECORD_ACTION_ID, "action_id", 1)
 X(RECORD_ACTION_SUMMARY, "action_summary", 1)
@@ -53,3 +54,4 @@ X(RECORD_SEQ, "seq", 0)
 X(RECORD_SIGNATURE, "signature", 0)
 X(RECORD_TIMESTAMP, "timestamp", 0)
 X(RECORD_TRACE_ID, "trace_id", 1)
+#endif

@@ -5,6 +5,7 @@
  */
 #include <stddef.h>
 
+#ifdef X
 X(REQ_DECIDED, 200, "", 0)
 X(REQ_ERROR_AUTH, 401, "auth_error", 0)
 X(REQ_ERROR_RATE, 429, "rate_limited", 1)
@@ -20,3 +21,4 @@ X(REQ_ERROR_UNRECORDED, 503, "outcome_unrecorded", 0)
 X(REQ_ERROR_OVERLOADED, 503, "overloaded", 1)
 X(REQ_ERROR_FORBIDDEN, 403, "forbidden", 0)
 X(REQ_ERROR_INTERNAL, 500, "internal_error", 0)
+#endif

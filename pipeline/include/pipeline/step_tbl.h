@@ -5,6 +5,7 @@
  */
 #include <stddef.h>
 
+#ifdef X
 #define STEP_BIT(id) (1u << (id))
 X(STEP_AUTHENTICATE, "authenticate", STEP_BIT(STEP_ADMIT) | STEP_BIT(STEP_RESPOND))
 X(STEP_ADMIT, "admit", STEP_BIT(STEP_PARSE) | STEP_BIT(STEP_RESPOND))
@@ -18,3 +19,4 @@ X(STEP_EFFECT, "effect", STEP_BIT(STEP_SETTLE) | STEP_BIT(STEP_RESPOND))
 X(STEP_SETTLE, "settle", STEP_BIT(STEP_RESPOND))
 X(STEP_RESPOND, "respond", 0)
 #undef STEP_BIT
+#endif

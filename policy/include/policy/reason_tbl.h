@@ -2,6 +2,7 @@
 /* X(ID, wire text): every reason code of a decision. Zero is the safe one. Includers define X. */
 #include <stddef.h>
 
+#ifdef X
 X(REASON_DENY_BY_DEFAULT, "deny_by_default")
 X(REASON_DENY_BY_RULE, "deny_by_rule")
 X(REASON_DENY_BY_EXEC_MODEL_CONFLICT, "deny_by_exec_model_conflict")
@@ -13,3 +14,4 @@ X(REASON_UNSUPPORTED_ACTION, "unsupported_action")
 X(REASON_INVALID_RESOURCE, "invalid_resource")
 X(REASON_SANDBOX_REQUIRED, "sandbox_required")
 X(REASON_RATE_LIMIT_EXCEEDED, "RATE_LIMIT_EXCEEDED")
+#endif
