@@ -204,15 +204,12 @@ runtime_run(struct runtime *r)
 	loop_run(r->loop);
 	if (r->is_forced)
 		return false;
-	/* Entries still in the ledger are answered to loops that live; after the grace nobody waits for them. */
-	if (r->grace_ran_out) {
-		ledger_close(&r->ledger);
-		return false;
-	}
-	reload_finish(r);
+	if (!r->grace_ran_out)
+		reload_finish(r);
+	/* Before the ledger goes: a worker that still runs would hand a late request to it. */
 	join_workers(r);
 	ledger_close(&r->ledger);
-	return true;
+	return !r->grace_ran_out;
 }
 
 void

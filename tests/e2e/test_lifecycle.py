@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
+import time
 
-from support import Gateway, POLICY, Workplace, action, config, until
+from support import BIN, PATIENCE, POLICY, Gateway, Workplace, action, config, until
 
 
 def other_policy():
@@ -155,6 +157,64 @@ def test_second_signal_ends_at_once():
         g.signal(signal.SIGTERM)
         assert g.process.wait(60) == 1
         assert g.place.run("audit", "verify", g.place.ledger).returncode == 0
+
+
+def fill(pipe):
+    os.set_blocking(pipe, False)
+    try:
+        while True:
+            os.write(pipe, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(pipe, True)
+
+
+def is_answered(s):
+    s.settimeout(0.5)
+    try:
+        s.sendall(b"\n")
+        return s.recv(4096) != b""
+    except OSError:
+        return False
+
+
+def test_requests_behind_the_grace_find_no_freed_ledger():
+    """While nobody reads the log the process lingers in its last step; what a worker does there must not touch the ledger."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        address = s.getsockname()
+    place = Workplace(config(gateway={"listen": "%s:%d" % address, "workers": 1, "shutdown_grace_seconds": 1}))
+    reader, writer = os.pipe()
+    fill(writer)
+    process = subprocess.Popen([BIN, "serve", "-c", "nomos.json"], cwd=place.dir, stderr=writer, stdin=subprocess.DEVNULL)
+    os.close(writer)
+    waiting = []
+
+    def connect():
+        try:
+            return socket.create_connection(address, timeout=PATIENCE)
+        except ConnectionRefusedError:
+            return None
+
+    try:
+        for _ in range(100):
+            s = until(connect, "the gateway listens")
+            waiting.append(s)
+            s.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r")
+        # The one worker answers the last one, so it has read what the others sent before.
+        assert is_answered(waiting[-1])
+        process.terminate()
+        for s in waiting[:-1]:
+            if not is_answered(s):
+                break
+            time.sleep(0.03)
+        with open(reader, "rb") as log:
+            text = log.read().lstrip(b"x").decode()
+        assert process.wait(PATIENCE) == 1 and "check failed" not in text and "Sanitizer" not in text, text
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+        for s in waiting:
+            s.close()
+        place.remove()
 
 
 def test_idle_connections_do_not_hold_up_the_end():
