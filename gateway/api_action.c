@@ -12,7 +12,7 @@ on_done(struct req *r, const struct req_result *result, void *arg)
 {
 	struct http_request *http = arg;
 
-	reply_result(http, r, result);
+	reply_result(http, result);
 	req_free(&r);
 }
 

@@ -7,12 +7,13 @@
 
 #include <stdio.h>
 
-#include "base/arena.h"
 #include "base/buf.h"
 #include "base/json.h"
 
 #define ERROR_BYTES_MAX 4096
 #define REPORT_PATH "/actions/report"
+/* A byte of text may become \u00xx. */
+#define QUOTED_GROWTH 6
 
 static void
 send_error(struct http_request *http, unsigned status, const struct http_header *extra, size_t n_extra,
@@ -101,7 +102,7 @@ build_decision(struct buf *b, const struct req_result *result)
 }
 
 void
-reply_result(struct http_request *http, struct req *r, const struct req_result *result)
+reply_result(struct http_request *http, const struct req_result *result)
 {
 	struct http_header headers[TRACE_HEADERS_MAX];
 	size_t n = trace_context_echo(http, headers);
@@ -116,12 +117,15 @@ reply_result(struct http_request *http, struct req *r, const struct req_result *
 		http_request_reply(http, 200, headers, n, result->explain);
 		return;
 	}
-	buf_init_arena(&b, req_get_arena(r), BUF_CAP_REPLY);
+	/* Not in the request's arena, which the effect may have filled. */
+	buf_init(&b, BUF_CAP_REPLY + QUOTED_GROWTH * result->output.n);
 	build_decision(&b, result);
-	if (buf_failed(&b)) {
-		/* The effect is recorded; only its text does not fit into memory. */
-		send_error(http, 503, headers, n, "overloaded", SPAN_LIT("out of memory for the reply"), 1);
-		return;
-	}
-	http_request_reply(http, 200, headers, n, buf_span(&b));
+	if (buf_failed(&b))
+		/* What was decided and done is recorded, so nobody is invited to try again. */
+		send_error(http, req_error_status(REQ_ERROR_INTERNAL), headers, n,
+			req_error_code(REQ_ERROR_INTERNAL),
+			SPAN_LIT("out of memory for the reply; the action is recorded"), 0);
+	else
+		http_request_reply(http, 200, headers, n, buf_span(&b));
+	buf_fini(&b);
 }

@@ -38,7 +38,7 @@ void reply_error(struct http_request *http, unsigned status, const char *code, s
 /* 200, application/json. */
 void reply_json(struct http_request *http, unsigned status, struct span body);
 /* The result of /action, /run and /explain, with the trace context echoed. */
-void reply_result(struct http_request *http, struct req *r, const struct req_result *result);
+void reply_result(struct http_request *http, const struct req_result *result);
 
 /* trace_context.c: the headers to send back (nomos-http.md 8); 0 to 2 of them, spans borrowed from the request. */
 #define TRACE_HEADERS_MAX 2

@@ -48,6 +48,15 @@ def test_read_cuts_at_a_character_and_redacts_before_cutting():
         assert "QUJD" not in r.json["output"] and "[REDACTED]" in r.json["output"], r
 
 
+def test_every_output_within_the_limit_fits_into_the_reply():
+    # In JSON a control byte takes six.
+    with Gateway(config(executor={"max_output_bytes": 1048576, "max_output_lines": 1000000})) as g:
+        for content in ("\x01" * 1048576, "<a>\n" * 262144):
+            (g.place.dir / "workspace/large").write_text(content)
+            r = read(g, "large")
+            assert r.status == 200 and r.json["output"] == content, repr(r)
+
+
 def test_errors_name_the_resource_and_no_host_path():
     with Gateway() as g:
         (g.place.dir / "workspace/dir").mkdir()
