@@ -49,7 +49,7 @@ try_lock(int fd)
 {
 	const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
 
-	for (unsigned i = 0; i < 25; i++) {
+	for (unsigned i = 0; i < 50; i++) {
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 			return true;
 		if (errno != EWOULDBLOCK && errno != EINTR)

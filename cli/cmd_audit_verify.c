@@ -42,8 +42,8 @@ parse_expected(const char *text, struct chain_head *out)
 	size_t colon = span_find(s, ':');
 	uint8_t raw[SHA256_BYTES];
 
-	if (colon == s.n || !parse_uint(span_of(s.p, colon), INT64_MAX, &out->seq) || out->seq == 0 ||
-		!hash_unhex(span_from(s, colon + 1), raw, sizeof(raw)))
+	if (colon == s.n || !parse_uint(span_of(s.p, colon), INT64_MAX, &out->seq) ||
+		out->seq == 0 || !hash_unhex(span_from(s, colon + 1), raw, sizeof(raw)))
 		return false;
 	hash_hex(raw, sizeof(raw), out->hash);
 	return true;
@@ -83,7 +83,8 @@ prepare(struct verify_run *v, const struct verify_flags *f, struct errinfo *ei)
 	v->options.key = v->key;
 	if (rc == OK && f->expect != NULL) {
 		if (!parse_expected(f->expect, &v->expected))
-			return ERR(ei, ERR_INVALID, "--expect is SEQ:HASH, a number and 64 hex digits");
+			return ERR(ei, ERR_INVALID,
+				"--expect is SEQ:HASH, a number and 64 hex digits");
 		v->options.expected = &v->expected;
 	}
 	if (rc == OK && f->witness != NULL) {
@@ -109,7 +110,8 @@ verify(struct verify_run *v, const char *path, struct errinfo *ei)
 			return ERR(ei, ERR_CORRUPT, "the head file is damaged: %s", v->head_ei.msg);
 		v->options.head_file = &v->head_file;
 	}
-	v->progress = (struct audit_progress){.what = "verified", .total = source_get_head(v->source).seq};
+	v->progress = (struct audit_progress){
+		.what = "verified", .total = source_get_head(v->source).seq};
 	v->options.progress = audit_progress_show;
 	v->options.progress_arg = &v->progress;
 	rc = verify_source(v->source, &v->options, &v->result, ei);
@@ -132,11 +134,13 @@ print_text(const struct verify_run *v)
 		return;
 	}
 	if (source_get_kind(v->source) == SOURCE_EXPORT) {
-		printf("whole: %llu records, %s trailer\n", (unsigned long long)r->n_records,
-			r->is_trailer_signed ? "signed" : "unsigned");
+		printf("whole: %llu records, %s trailer%s\n", (unsigned long long)r->n_records,
+			r->is_trailer_signed ? "signed" : "unsigned",
+			r->is_trailer_signed && v->key == NULL ? " (signature not checked)" : "");
 		return;
 	}
-	printf("whole to checkpoint %llu, %llu unsigned records behind it\n", (unsigned long long)r->last_checkpoint,
+	printf("whole to checkpoint %llu, %llu unsigned records behind it\n",
+		(unsigned long long)r->last_checkpoint,
 		(unsigned long long)(r->head.seq - r->last_checkpoint));
 }
 
@@ -148,17 +152,19 @@ print_json(const struct verify_run *v)
 	struct buf b;
 
 	buf_init(&b, BUF_CAP_LOG_LINE);
-	buf_printf(&b, "{\"bad_line\":%llu,\"bad_seq\":%llu,\"chain_id\":", (unsigned long long)r->bad_line,
-		(unsigned long long)r->bad_seq);
+	buf_printf(&b, "{\"bad_line\":%llu,\"bad_seq\":%llu,\"chain_id\":",
+		(unsigned long long)r->bad_line, (unsigned long long)r->bad_seq);
 	json_quote(&b, span_cstr(r->chain_id));
-	buf_printf(&b, ",\"checkpoint\":%llu,\"checkpoints\":%llu,\"good\":%s,\"head_hash\":\"%s\",\"head_seq\":%llu",
+	buf_printf(&b,
+		",\"checkpoint\":%llu,\"checkpoints\":%llu,\"good\":%s,\"head_hash\":\"%s\",\"head_"
+		"seq\":%llu",
 		(unsigned long long)r->last_checkpoint, (unsigned long long)r->n_checkpoints,
 		r->is_good ? "true" : "false", r->head.hash, (unsigned long long)r->head.seq);
-	buf_printf(&b, ",\"key_id\":\"%s\",\"kind\":\"%s\",\"reason\":", v->key != NULL ? sign_key_id(v->key) : "",
-		is_export ? "export" : "ledger");
+	buf_printf(&b, ",\"key_id\":\"%s\",\"kind\":\"%s\",\"reason\":",
+		v->key != NULL ? sign_key_id(v->key) : "", is_export ? "export" : "ledger");
 	json_quote(&b, span_cstr(r->reason));
-	buf_printf(&b, ",\"records\":%llu,\"trailer_signed\":%s}\n", (unsigned long long)r->n_records,
-		r->is_trailer_signed ? "true" : "false");
+	buf_printf(&b, ",\"records\":%llu,\"trailer_signed\":%s}\n",
+		(unsigned long long)r->n_records, r->is_trailer_signed ? "true" : "false");
 	if (!buf_failed(&b))
 		(void)fwrite(b.p, 1, b.n, stdout);
 	buf_fini(&b);
@@ -172,7 +178,8 @@ say_limits(const struct verify_run *v)
 	if (v->key == NULL)
 		log_warn(NULL, "no public key: signatures were not checked (--checkpoint-key)");
 	if (source_get_kind(v->source) == SOURCE_EXPORT && !v->result.is_trailer_signed)
-		log_warn(NULL, "the trailer is not signed: whoever cut the export could have written it");
+		log_warn(NULL,
+			"the trailer is not signed: whoever cut the export could have written it");
 	if (source_get_kind(v->source) == SOURCE_LEDGER && v->result.last_checkpoint == 0)
 		log_warn(NULL, "there is no checkpoint yet: nothing is signed");
 }
@@ -205,9 +212,12 @@ audit_run_verify(const struct command *self, int argc, char **argv)
 {
 	struct verify_flags f = {.key = NULL};
 	const struct flag flags[] = {
-		{"checkpoint-key", NULL, FLAG_TEXT, &f.key, "KEY", NULL, "public key, PEM; FILE.pub when it exists"},
-		{"expect", NULL, FLAG_TEXT, &f.expect, "SEQ:HASH", NULL, "this record must be in the chain"},
-		{"witness", NULL, FLAG_TEXT, &f.witness, "FILE", NULL, "lines a sink received, or an older export"},
+		{"checkpoint-key", NULL, FLAG_TEXT, &f.key, "KEY", NULL,
+			"public key, PEM; FILE.pub when it exists"},
+		{"expect", NULL, FLAG_TEXT, &f.expect, "SEQ:HASH", NULL,
+			"this record must be in the chain"},
+		{"witness", NULL, FLAG_TEXT, &f.witness, "FILE", NULL,
+			"lines a sink received, or an older export"},
 		{"format", NULL, FLAG_TEXT, &f.format, "FORMAT", NULL, "text or json"},
 		AUDIT_CONFIG_FLAG(&f.file),
 	};
@@ -219,7 +229,8 @@ audit_run_verify(const struct command *self, int argc, char **argv)
 	if (!audit_parse(self, flags, ARRAY_LEN(flags), argc, argv, &arg, 1, &status))
 		return status;
 	status = EXIT_USAGE;
-	if (audit_parse_format(f.format, &f.is_json) && audit_file_find(&f.file, self, arg, &status)) {
+	if (audit_parse_format(f.format, &f.is_json) &&
+		audit_file_find(&f.file, self, arg, &status)) {
 		enum err rc = prepare(&v, &f, &ei);
 		if (rc != OK) {
 			log_error(NULL, "%s", ei.msg);
