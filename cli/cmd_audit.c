@@ -17,8 +17,8 @@
 #include "options.h"
 
 bool
-audit_parse(const struct command *self, const struct flag *flags, size_t n_flags, int argc, char **argv,
-	const char **args, size_t max_args, int *status)
+audit_parse(const struct command *self, const struct flag *flags, size_t n_flags, int argc,
+	char **argv, const char **args, size_t max_args, int *status)
 {
 	size_t n = 0;
 	int at = 0;
@@ -29,14 +29,17 @@ audit_parse(const struct command *self, const struct flag *flags, size_t n_flags
 	while (at < argc) {
 		int rest = 1;
 		/* When all arguments are there, one more is an error that the parser words. */
-		enum flags_result r = flags_are_over && n < max_args
-			? FLAGS_OK
-			: flags_parse(self, flags, n_flags, argc - at, argv + at, n < max_args ? INT_MAX : 0, &rest);
+		enum flags_result r =
+			flags_are_over && n < max_args
+				? FLAGS_OK
+				: flags_parse(self, flags, n_flags, argc - at, argv + at,
+					  n < max_args ? INT_MAX : 0, &rest);
 		if (r != FLAGS_OK) {
 			*status = flags_exit(r);
 			return false;
 		}
-		flags_are_over = flags_are_over || (rest > 1 && strcmp(argv[at + rest - 1], "--") == 0);
+		flags_are_over =
+			flags_are_over || (rest > 1 && strcmp(argv[at + rest - 1], "--") == 0);
 		at += rest;
 		if (at < argc)
 			args[n++] = argv[at];
@@ -83,7 +86,8 @@ audit_file_fini(struct audit_file *f)
 }
 
 enum err
-audit_load_public_key(const char *path, const char *key_path, struct sign_key **out, struct errinfo *ei)
+audit_load_public_key(
+	const char *path, const char *key_path, struct sign_key **out, struct errinfo *ei)
 {
 	char name[AUDIT_PATH_MAX];
 
@@ -120,7 +124,8 @@ audit_print_record(const struct source_record *r, bool is_json, bool has_colour)
 		query_build_row(r->seq, r->body, has_colour, &line);
 	buf_add_char(&line, '\n');
 	if (!is_whole)
-		log_warn(NULL, "record %llu is not a record; see `nomos audit verify`", (unsigned long long)r->seq);
+		log_warn(NULL, "record %llu is not a record; see `nomos audit verify`",
+			(unsigned long long)r->seq);
 	else if (buf_failed(&line))
 		log_error(NULL, "record %llu: out of memory", (unsigned long long)r->seq);
 	else
@@ -162,11 +167,13 @@ audit_progress_end(const struct audit_progress *p)
 static const struct command subcommands[] = {
 	{.name = "verify",
 		.summary = "Say whether a ledger or an export is whole",
-		.usage = "nomos audit verify FILE [--checkpoint-key KEY] [--expect SEQ:HASH] [--witness FILE]"
+		.usage = "nomos audit verify FILE [--checkpoint-key KEY] [--expect SEQ:HASH] "
+			 "[--witness FILE]"
 			 " [--format text|json]",
-		.examples = "  nomos audit verify nomos-ledger.db\n"
-			    "  nomos audit verify export.jsonl --checkpoint-key nomos-ledger.db.pub\n"
-			    "  exit 0: whole, 1: not, 2: cannot be read\n",
+		.examples =
+			"  nomos audit verify nomos-ledger.db\n"
+			"  nomos audit verify export.jsonl --checkpoint-key nomos-ledger.db.pub\n"
+			"  exit 0: whole, 1: not, 2: cannot be read\n",
 		.run = audit_run_verify},
 	{.name = "export",
 		.summary = "Write a ledger as JSON lines with a signed trailer",

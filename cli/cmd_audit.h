@@ -18,15 +18,19 @@ struct loaded_config;
 
 /* The ledger or export a command is about. */
 struct audit_file {
-	const char *config;   /* of -c; NULL: none */
-	const char *path;     /* as given, or ledger.path of the configuration */
-	const char *key_path; /* audit.checkpoint_key_path of the configuration; "" when not known */
+	const char *config; /* of -c; NULL: none */
+	const char *path;   /* as given, or ledger.path of the configuration */
+	const char
+		*key_path; /* audit.checkpoint_key_path of the configuration; "" when not known */
 	struct loaded_config *loaded;
 };
 
 /* The -c row of every command. */
 #define AUDIT_CONFIG_FLAG(file)                                                                    \
-	{"config", "c", FLAG_TEXT, &(file)->config, "CONFIG", NULL, "take FILE from a configuration's ledger.path"}
+	{                                                                                          \
+		"config", "c", FLAG_TEXT, &(file)->config, "CONFIG", NULL,                         \
+			"take FILE from a configuration's ledger.path"                             \
+	}
 
 /*
  * Reads flags before, between and behind the arguments. At most max_args into args; the first max_args - 1 missing ones are
@@ -35,12 +39,13 @@ struct audit_file {
 bool audit_parse(const struct command *self, const struct flag *flags, size_t n_flags, int argc,
 	char **argv, const char **args, size_t max_args, int *status);
 /* Settles path and key_path; given is the argument or NULL. False: *status is EXIT_USAGE, and the reason was said. */
-bool audit_file_find(struct audit_file *f, const struct command *self, const char *given, int *status);
+bool audit_file_find(
+	struct audit_file *f, const struct command *self, const char *given, int *status);
 void audit_file_fini(struct audit_file *f);
 
 /* Loads key_path, or `<path>.pub` where it exists. *out is NULL when there is none. */
-MUSTCHECK enum err audit_load_public_key(const char *path, const char *key_path, struct sign_key **out,
-	struct errinfo *ei);
+MUSTCHECK enum err audit_load_public_key(
+	const char *path, const char *key_path, struct sign_key **out, struct errinfo *ei);
 
 /* "text" or "json" (NULL: text). False: said so. */
 bool audit_parse_format(const char *format, bool *is_json);

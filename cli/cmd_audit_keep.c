@@ -24,11 +24,13 @@ backup_file(const char *path, const char *dest)
 	if (rc != OK)
 		return command_fail("backup: %s", ei.msg);
 	if (!result.is_good)
-		return command_fail("%s was written, but the ledger is not whole: record %llu: %s", dest,
-			(unsigned long long)result.bad_seq, result.reason);
-	log_ok("%s: %llu records, whole to checkpoint %llu", dest, (unsigned long long)result.n_records,
-		(unsigned long long)result.last_checkpoint);
-	log_info(NULL, "keep with it: %s.pub and %s.head (to verify), and, apart and secret, %s.key (to go on signing)",
+		return command_fail("%s was written, but the ledger is not whole: record %llu: %s",
+			dest, (unsigned long long)result.bad_seq, result.reason);
+	log_ok("%s: %llu records, whole to checkpoint %llu", dest,
+		(unsigned long long)result.n_records, (unsigned long long)result.last_checkpoint);
+	log_info(NULL,
+		"keep with it: %s.pub and %s.head (to verify), and, apart and secret, %s.key (to "
+		"go on signing)",
 		path, path, path);
 	return EXIT_DONE;
 }
@@ -69,8 +71,11 @@ seal_file(const char *path, const char *reason)
 		log_info(NULL, "the next chain will name its record %llu of chain %s",
 			(unsigned long long)sealed.seal.at.seq, sealed.seal.chain_id);
 	else
-		log_warn(NULL, "its last record could not be read: the next chain will only give the reason");
-	log_info(NULL, "next: keep %s and what begins with that name, then start the gateway: a new chain begins",
+		log_warn(NULL, "its last record could not be read: the next chain will only give "
+			       "the reason");
+	log_info(NULL,
+		"next: keep %s and what begins with that name, then start the gateway: a new chain "
+		"begins",
 		sealed.name);
 	return EXIT_DONE;
 }
@@ -81,7 +86,8 @@ audit_run_seal(const struct command *self, int argc, char **argv)
 	struct audit_file f = {.config = NULL};
 	const char *reason = NULL;
 	const struct flag flags[] = {
-		{"reason", NULL, FLAG_TEXT, &reason, "TEXT", NULL, "why; the first record of the next chain carries it"},
+		{"reason", NULL, FLAG_TEXT, &reason, "TEXT", NULL,
+			"why; the first record of the next chain carries it"},
 		AUDIT_CONFIG_FLAG(&f),
 	};
 	const char *arg = NULL;

@@ -16,7 +16,8 @@
 
 /* Without a usable key the trailer is unsigned; one that was asked for must work. */
 static enum err
-load_signing_key(const struct audit_file *f, const char *asked, struct sign_key **out, struct errinfo *ei)
+load_signing_key(
+	const struct audit_file *f, const char *asked, struct sign_key **out, struct errinfo *ei)
 {
 	char name[AUDIT_PATH_MAX];
 	const char *path = f->key_path[0] != '\0' ? f->key_path : name;
@@ -57,7 +58,8 @@ export_file(const struct audit_file *f, const char *key_path)
 	if (rc != OK)
 		return command_fail("%s", ei.msg);
 	if (result.bad_seq > 0)
-		return command_fail("the chain is broken at record %llu; all was written, nothing was signed",
+		return command_fail(
+			"the chain is broken at record %llu; all was written, nothing was signed",
 			(unsigned long long)result.bad_seq);
 	log_ok("%llu records", (unsigned long long)result.n_records);
 	return EXIT_DONE;
@@ -69,7 +71,8 @@ audit_run_export(const struct command *self, int argc, char **argv)
 	struct audit_file f = {.config = NULL};
 	const char *key = NULL;
 	const struct flag flags[] = {
-		{"key", NULL, FLAG_TEXT, &key, "KEY", NULL, "private key that signs the trailer, PEM; FILE.key when readable"},
+		{"key", NULL, FLAG_TEXT, &key, "KEY", NULL,
+			"private key that signs the trailer, PEM; FILE.key when readable"},
 		AUDIT_CONFIG_FLAG(&f),
 	};
 	const char *arg = NULL;
@@ -153,7 +156,8 @@ fill_filter(const struct query_flags *f, struct query_filter *filter, struct que
 		log_error(NULL, "%s", ei.msg);
 		return false;
 	}
-	if (f->limit != NULL && (!parse_uint(span_cstr(f->limit), INT64_MAX, &q->limit) || q->limit == 0)) {
+	if (f->limit != NULL &&
+		(!parse_uint(span_cstr(f->limit), INT64_MAX, &q->limit) || q->limit == 0)) {
 		log_error(NULL, "--limit is a number from 1");
 		return false;
 	}
@@ -171,7 +175,8 @@ query_file(const struct query_flags *f, struct query_run *q, const struct query_
 		rc = source_open(f->file.path, SOURCE_SHARED, &s, &ei);
 	if (rc == OK) {
 		q->has_colour = command_has_colour(STDOUT_FILENO);
-		q->progress = (struct audit_progress){.what = "searched", .total = source_get_head(s).seq};
+		q->progress = (struct audit_progress){
+			.what = "searched", .total = source_get_head(s).seq};
 		rc = source_each(s, 0, show_match, q, &ei);
 		audit_progress_end(&q->progress);
 	}
@@ -194,12 +199,16 @@ audit_run_query(const struct command *self, int argc, char **argv)
 		{"trace", NULL, FLAG_TEXT, &f.trace, "PREFIX", NULL, "trace_id begins with this"},
 		{"action", NULL, FLAG_TEXT, &f.action, "ID", NULL, "action_id"},
 		{"principal", NULL, FLAG_TEXT, &f.principal, "P", NULL, "principal"},
-		{"decision", NULL, FLAG_TEXT, &f.decision, "D", NULL, "allow, deny or require_approval"},
+		{"decision", NULL, FLAG_TEXT, &f.decision, "D", NULL,
+			"allow, deny or require_approval"},
 		{"class", NULL, FLAG_TEXT, &f.class_name, "C", NULL, "result classification"},
-		{"type", NULL, FLAG_TEXT, &f.type, "EVENT", NULL, "event type, e.g. action.decision"},
-		{"since", NULL, FLAG_TEXT, &f.since, "T", NULL, "at or after; RFC 3339, or 10m, 2h, 1d ago"},
+		{"type", NULL, FLAG_TEXT, &f.type, "EVENT", NULL,
+			"event type, e.g. action.decision"},
+		{"since", NULL, FLAG_TEXT, &f.since, "T", NULL,
+			"at or after; RFC 3339, or 10m, 2h, 1d ago"},
 		{"until", NULL, FLAG_TEXT, &f.until, "T", NULL, "before"},
-		{"limit", NULL, FLAG_TEXT, &f.limit, "N", NULL, "at most N records, the oldest first"},
+		{"limit", NULL, FLAG_TEXT, &f.limit, "N", NULL,
+			"at most N records, the oldest first"},
 		{"format", NULL, FLAG_TEXT, &f.format, "FORMAT", NULL, "text or json"},
 		AUDIT_CONFIG_FLAG(&f.file),
 	};

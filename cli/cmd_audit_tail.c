@@ -30,8 +30,8 @@ struct tail {
 	struct chain_head last; /* shown last */
 	uint64_t skip;          /* of an export: lines before the first that is shown */
 	uint64_t n_seen;
-	bool is_same_chain;     /* of is_known */
-	struct stat looked_at;  /* the file when it was read last */
+	bool is_same_chain;    /* of is_known */
+	struct stat looked_at; /* the file when it was read last */
 };
 
 static void
@@ -140,9 +140,10 @@ look(struct tail *t, struct errinfo *ei)
 		return rc;
 	if (t->source != NULL && !is_same_file(&now, &t->looked_at))
 		source_free(&t->source);
-	bool has_changed = now.st_size != t->looked_at.st_size || !is_same_file(&now, &t->looked_at) ||
-		now.st_mtim.tv_sec != t->looked_at.st_mtim.tv_sec ||
-		now.st_mtim.tv_nsec != t->looked_at.st_mtim.tv_nsec;
+	bool has_changed = now.st_size != t->looked_at.st_size ||
+			   !is_same_file(&now, &t->looked_at) ||
+			   now.st_mtim.tv_sec != t->looked_at.st_mtim.tv_sec ||
+			   now.st_mtim.tv_nsec != t->looked_at.st_mtim.tv_nsec;
 	if (t->source == NULL && !is_live && !has_changed)
 		return OK;
 	t->looked_at = now;

@@ -32,14 +32,16 @@ read_config(const struct command *self, int argc, char **argv, const char **form
 	const char *file = NULL;
 	const char *bundle = NULL;
 	const struct flag flags[] = {
-		{"config", "c", FLAG_TEXT, &file, "FILE", "NOMOS_CONFIG", "configuration, JSON or YAML"},
+		{"config", "c", FLAG_TEXT, &file, "FILE", "NOMOS_CONFIG",
+			"configuration, JSON or YAML"},
 		{"policy-bundle", "p", FLAG_TEXT, &bundle, "FILE", "NOMOS_POLICY_BUNDLE",
 			"policy bundle instead of the configured ones"},
 		{"format", NULL, FLAG_TEXT, format, "FORMAT", NULL, "yaml or json"},
 	};
 	struct errinfo ei;
 	int rest = 0;
-	enum flags_result f = flags_parse(self, flags, format != NULL ? 3 : 2, argc, argv, 0, &rest);
+	enum flags_result f =
+		flags_parse(self, flags, format != NULL ? 3 : 2, argc, argv, 0, &rest);
 
 	*out = NULL;
 	if (f != FLAGS_OK)

@@ -64,8 +64,8 @@ test_case(const struct policy_case *c)
 	int status = print_line(&b);
 	buf_fini(&b);
 	if (status == EXIT_DONE)
-		log_ok("policy test: decision=%s matched=%zu bundle=%s", verdict_name(d.verdict), d.n_rule_ids,
-			policy_get_hash(c->policy));
+		log_ok("policy test: decision=%s matched=%zu bundle=%s", verdict_name(d.verdict),
+			d.n_rule_ids, policy_get_hash(c->policy));
 	return status;
 }
 
@@ -109,15 +109,19 @@ explain_case(const struct policy_case *c)
 }
 
 static int
-run_case(const struct command *self, int argc, char **argv, int (*work)(const struct policy_case *c))
+run_case(
+	const struct command *self, int argc, char **argv, int (*work)(const struct policy_case *c))
 {
 	const char *action = NULL;
 	const char *bundle = NULL;
 	const char *config = NULL;
 	const struct flag flags[] = {
-		{"action", "a", FLAG_TEXT, &action, "FILE", NULL, "the action with its identity, JSON"},
-		{"bundle", "b", FLAG_TEXT, &bundle, "FILE[,FILE]", NULL, "policy bundles, layered in this order"},
-		{"config", "c", FLAG_TEXT, &config, "FILE", NULL, "configuration for signatures, mode and labels"},
+		{"action", "a", FLAG_TEXT, &action, "FILE", NULL,
+			"the action with its identity, JSON"},
+		{"bundle", "b", FLAG_TEXT, &bundle, "FILE[,FILE]", NULL,
+			"policy bundles, layered in this order"},
+		{"config", "c", FLAG_TEXT, &config, "FILE", NULL,
+			"configuration for signatures, mode and labels"},
 	};
 	struct policy_case c;
 	struct errinfo ei;
@@ -192,7 +196,8 @@ static const struct command subcommands[] = {
 	{.name = "explain",
 		.summary = "Decide one action file and say why",
 		.usage = "nomos policy explain --action FILE --bundle FILE[,FILE] [--config FILE]",
-		.examples = "  nomos policy explain --action action.json --bundle base.yaml,repo.yaml\n",
+		.examples = "  nomos policy explain --action action.json --bundle "
+			    "base.yaml,repo.yaml\n",
 		.run = run_explain},
 	{.name = "hash",
 		.summary = "Print the hash of a bundle, or the merged hash of several",

@@ -25,7 +25,8 @@ struct serve_flags {
 
 struct serve {
 	struct serve_flags flags;
-	struct loaded_config *config; /* what runs; replaced by a reload, on the pool thread that loads */
+	struct loaded_config
+		*config; /* what runs; replaced by a reload, on the pool thread that loads */
 };
 
 static enum err
@@ -41,11 +42,13 @@ build_snapshot(const struct loaded_config *c, struct snapshot **out, struct erri
 }
 
 static enum err
-check_change(const struct loaded_config *before, const struct loaded_config *after, struct errinfo *ei)
+check_change(
+	const struct loaded_config *before, const struct loaded_config *after, struct errinfo *ei)
 {
 	struct config_report report;
 
-	return config_diff(&nomos_options_config, &before->options, &after->options, after->arena, &report, ei);
+	return config_diff(&nomos_options_config, &before->options, &after->options, after->arena,
+		&report, ei);
 }
 
 /* Pool thread; the runtime runs one at a time. */
@@ -73,7 +76,8 @@ say_ready(void *arg, const char *address)
 	const struct serve *s = arg;
 
 	log_ok("listening on http://%s (transport http, deny by default, ledger %s)", address,
-		s->config->options.runtime.stateless_mode ? "none: stateless" : s->config->options.ledger.path.p);
+		s->config->options.runtime.stateless_mode ? "none: stateless"
+							  : s->config->options.ledger.path.p);
 }
 
 static int
@@ -124,7 +128,8 @@ set_log(const struct serve_flags *f)
 	static const struct {
 		const char *name;
 		enum log_level level;
-	} levels[] = {{"error", LOG_ERROR}, {"warn", LOG_WARN}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
+	} levels[] = {
+		{"error", LOG_ERROR}, {"warn", LOG_WARN}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
 	bool is_known = f->log_level == NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(levels) && f->log_level != NULL; i++) {
@@ -153,7 +158,8 @@ run(const struct command *self, int argc, char **argv)
 {
 	struct serve s = {0};
 	const struct flag flags[] = {
-		{"config", "c", FLAG_TEXT, &s.flags.config, "FILE", "NOMOS_CONFIG", "configuration, JSON or YAML"},
+		{"config", "c", FLAG_TEXT, &s.flags.config, "FILE", "NOMOS_CONFIG",
+			"configuration, JSON or YAML"},
 		{"policy-bundle", "p", FLAG_TEXT, &s.flags.bundle, "FILE", "NOMOS_POLICY_BUNDLE",
 			"policy bundle instead of the configured ones"},
 		{"log-level", "l", FLAG_TEXT, &s.flags.log_level, "LEVEL", "NOMOS_LOG_LEVEL",
@@ -168,7 +174,8 @@ run(const struct command *self, int argc, char **argv)
 	if (f != FLAGS_OK)
 		return flags_exit(f);
 	if (s.flags.config == NULL)
-		return command_fail("--config/-c is required (or NOMOS_CONFIG); `nomos init DIR` makes one to start with");
+		return command_fail("--config/-c is required (or NOMOS_CONFIG); `nomos init DIR` "
+				    "makes one to start with");
 	if (!set_log(&s.flags))
 		return EXIT_USAGE;
 	log_start();

@@ -110,7 +110,8 @@ run_suite(const struct policy_case *c, const char *file, bool as_json)
 
 	buf_init(&text, SUITE_BYTES_MAX + 1);
 	buf_init(&out, BUF_CAP_FILE);
-	enum err rc = a != NULL ? fdio_read_file(file, SUITE_BYTES_MAX, &text, &ei) : ERR(&ei, ERR_NOMEM, "out of memory");
+	enum err rc = a != NULL ? fdio_read_file(file, SUITE_BYTES_MAX, &text, &ei)
+				: ERR(&ei, ERR_NOMEM, "out of memory");
 	if (rc == OK)
 		rc = suite_run(c->policy, buf_span(&text), a, &report, &ei);
 	if (rc != OK) {
@@ -118,7 +119,8 @@ run_suite(const struct policy_case *c, const char *file, bool as_json)
 	} else {
 		(as_json ? build_json : build_text)(&out, &report, c->policy);
 		status = report.n_passed == report.n_results ? EXIT_DONE : EXIT_FAILED;
-		if (buf_failed(&out) || fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0) {
+		if (buf_failed(&out) || fwrite(out.p, 1, out.n, stdout) != out.n ||
+			fflush(stdout) != 0) {
 			log_error(NULL, "cannot write to stdout");
 			status = EXIT_USAGE;
 		}
@@ -137,7 +139,8 @@ run(const struct command *self, int argc, char **argv)
 	const char *format = "text";
 	const struct flag flags[] = {
 		{"suite", "s", FLAG_TEXT, &suite, "FILE", NULL, "the suite, JSON"},
-		{"bundle", "b", FLAG_TEXT, &bundle, "FILE[,FILE]", NULL, "policy bundles, layered in this order"},
+		{"bundle", "b", FLAG_TEXT, &bundle, "FILE[,FILE]", NULL,
+			"policy bundles, layered in this order"},
 		{"format", NULL, FLAG_TEXT, &format, "FORMAT", NULL, "text or json"},
 	};
 	struct policy_case c;

@@ -56,12 +56,14 @@ print_help(const struct command *self, const struct flag *flags, size_t n_flags)
 {
 	bool colour = command_has_colour(STDERR_FILENO);
 
-	fprintf(stderr, "%s\n\n%susage:%s %s\n", self->summary, bold(colour), plain(colour), self->usage);
+	fprintf(stderr, "%s\n\n%susage:%s %s\n", self->summary, bold(colour), plain(colour),
+		self->usage);
 	if (n_flags > 0)
 		fprintf(stderr, "\n%sflags:%s\n", bold(colour), plain(colour));
 	for (size_t i = 0; i < n_flags; i++) {
 		char left[96];
-		snprintf(left, sizeof(left), "%s%s%s--%s%s%s", flags[i].short_name != NULL ? "-" : "",
+		snprintf(left, sizeof(left), "%s%s%s--%s%s%s",
+			flags[i].short_name != NULL ? "-" : "",
 			flags[i].short_name != NULL ? flags[i].short_name : "",
 			flags[i].short_name != NULL ? ", " : "", flags[i].name,
 			flags[i].placeholder != NULL ? " " : "",
@@ -80,8 +82,8 @@ print_group(const char *path, const struct command *commands, size_t n)
 {
 	bool colour = command_has_colour(STDERR_FILENO);
 
-	fprintf(stderr, "%susage:%s %s COMMAND [flags]\n\n%scommands:%s\n", bold(colour), plain(colour), path,
-		bold(colour), plain(colour));
+	fprintf(stderr, "%susage:%s %s COMMAND [flags]\n\n%scommands:%s\n", bold(colour),
+		plain(colour), path, bold(colour), plain(colour));
 	for (size_t i = 0; i < n; i++)
 		fprintf(stderr, "  %-10s %s\n", commands[i].name, commands[i].summary);
 	fprintf(stderr, "\n`%s COMMAND --help` has flags and examples.\n", path);
@@ -133,7 +135,8 @@ say_unknown_flag(const struct command *self, const struct flag *flags, size_t n,
 
 /* One flag at argv[*i]; moves *i behind it. */
 static enum flags_result
-take_flag(const struct command *self, const struct flag *flags, size_t n, char **argv, int argc, int *i)
+take_flag(const struct command *self, const struct flag *flags, size_t n, char **argv, int argc,
+	int *i)
 {
 	const char *arg = argv[*i] + (argv[*i][1] == '-' ? 2 : 1);
 	struct span name = span_cstr(arg);
@@ -172,15 +175,15 @@ take_environment(const struct flag *flags, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const char *value = flags[i].env != NULL ? getenv(flags[i].env) : NULL;
-		if (value != NULL && flags[i].kind == FLAG_TEXT && *(const char **)flags[i].value == NULL &&
-			span_trim(span_cstr(value)).n > 0)
+		if (value != NULL && flags[i].kind == FLAG_TEXT &&
+			*(const char **)flags[i].value == NULL && span_trim(span_cstr(value)).n > 0)
 			*(const char **)flags[i].value = value;
 	}
 }
 
 enum flags_result
-flags_parse(const struct command *self, const struct flag *flags, size_t n_flags, int argc, char **argv,
-	int max_rest, int *rest)
+flags_parse(const struct command *self, const struct flag *flags, size_t n_flags, int argc,
+	char **argv, int max_rest, int *rest)
 {
 	int i = 1;
 
@@ -222,7 +225,8 @@ say_unknown_command(const char *path, const struct command *commands, size_t n, 
 	for (size_t i = 0; i < n; i++)
 		suggest(span_cstr(name), commands[i].name, &best, &distance);
 	if (best != NULL)
-		log_error(NULL, "unknown command \"%s\"; did you mean \"%s %s\"?", name, path, best);
+		log_error(
+			NULL, "unknown command \"%s\"; did you mean \"%s %s\"?", name, path, best);
 	else
 		log_error(NULL, "unknown command \"%s\"", name);
 	print_group(path, commands, n);
@@ -248,7 +252,8 @@ command_dispatch(const char *path, const struct command *commands, size_t n, int
 			return c->run(c, argc, argv);
 		char inner[128];
 		snprintf(inner, sizeof(inner), "%s %s", path, c->name);
-		return command_dispatch(inner, c->subcommands, c->n_subcommands, argc - 1, argv + 1);
+		return command_dispatch(
+			inner, c->subcommands, c->n_subcommands, argc - 1, argv + 1);
 	}
 	return say_unknown_command(path, commands, n, argv[0]);
 }

@@ -19,21 +19,22 @@ enum flag_kind {
 /* Go's style: -name value, --name value, --name=value, all the same; parsing stops at the first other argument or at "--". */
 struct flag {
 	const char *name;
-	const char *short_name;  /* NULL: none */
+	const char *short_name; /* NULL: none */
 	enum flag_kind kind;
 	void *value;
 	const char *placeholder; /* "FILE"; NULL for switches */
-	const char *env;         /* variable read when the flag is absent, blank counts as unset; NULL: none */
+	const char
+		*env; /* variable read when the flag is absent, blank counts as unset; NULL: none */
 	const char *help;
 };
 
 struct command {
 	const char *name;
-	const char *summary;                /* one line for the list */
-	const char *usage;                  /* "nomos serve -c FILE [-p BUNDLE]" */
-	const char *examples;               /* lines, each with its newline; NULL: none */
+	const char *summary;  /* one line for the list */
+	const char *usage;    /* "nomos serve -c FILE [-p BUNDLE]" */
+	const char *examples; /* lines, each with its newline; NULL: none */
 	int (*run)(const struct command *self, int argc, char **argv); /* argv[0] is the name */
-	const struct command *subcommands;  /* of a group; run is NULL then */
+	const struct command *subcommands; /* of a group; run is NULL then */
 	size_t n_subcommands;
 };
 
@@ -54,7 +55,8 @@ int flags_exit(enum flags_result r);
 
 /* Runs the row that argv[0] names; help, unknown names (with the nearest) and groups are dealt with. `path` is what stands before
  * it ("nomos", "nomos audit"). */
-int command_dispatch(const char *path, const struct command *commands, size_t n, int argc, char **argv);
+int command_dispatch(
+	const char *path, const struct command *commands, size_t n, int argc, char **argv);
 
 /* The rows of the program, in the order of the help. */
 #define X(name) extern const struct command cmd_##name;

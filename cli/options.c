@@ -25,7 +25,8 @@ check_sections(void *options, struct config_scope *scope)
 
 static const config_check_fn checks[] = {check_sections, NULL};
 
-CONFIG_OBJECT(nomos_options, NOMOS_SECTIONS, .prose = "The configuration of nomos.", .checks = checks);
+CONFIG_OBJECT(
+	nomos_options, NOMOS_SECTIONS, .prose = "The configuration of nomos.", .checks = checks);
 
 static const char *
 read_environment(const char *name, void *arg)
@@ -60,7 +61,8 @@ load(struct loaded_config *c, const char *path, const char *bundle, struct errin
 }
 
 enum err
-loaded_config_read(const char *path, const char *bundle, struct loaded_config **out, struct errinfo *ei)
+loaded_config_read(
+	const char *path, const char *bundle, struct loaded_config **out, struct errinfo *ei)
 {
 	*out = mem_zalloc(1, sizeof(**out));
 	if (*out == NULL)

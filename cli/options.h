@@ -34,8 +34,8 @@ struct loaded_config {
  * Reads `path` (a file, as the operator gave it) with the process environment; bundle, when not NULL, replaces the whole list of
  * policy bundles (-p). Messages start with "load config: ". On failure *out holds the report only; free it all the same.
  */
-MUSTCHECK enum err loaded_config_read(const char *path, const char *bundle, struct loaded_config **out,
-	struct errinfo *ei);
+MUSTCHECK enum err loaded_config_read(
+	const char *path, const char *bundle, struct loaded_config **out, struct errinfo *ei);
 void loaded_config_free(struct loaded_config **c);
 /* Prints errors, warnings and notes as log lines. */
 void loaded_config_print(const struct loaded_config *c);

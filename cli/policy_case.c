@@ -52,7 +52,8 @@ load_bare(struct policy_case *c, const char *bundles, struct errinfo *ei)
 	struct span paths[64];
 	size_t n = split_paths(bundles, paths, ARRAY_LEN(paths));
 	struct config_override override = {"policy.policy_bundle_paths", "--bundle", paths, n};
-	struct config_input in = {.env = read_environment, .overrides = &override, .n_overrides = 1};
+	struct config_input in = {
+		.env = read_environment, .overrides = &override, .n_overrides = 1};
 
 	enum err rc = config_load(&bare_options_config, &in, c->arena, &bare, &report, ei);
 	if (rc != OK)

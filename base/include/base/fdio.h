@@ -19,14 +19,14 @@ struct buf;
 /* Appends a whole regular file of at most max bytes (opened O_NONBLOCK, fstat'ed: no FIFO, no
  * device); on failure out holds what it held before. ERR_NOT_FOUND, ERR_IO, ERR_INVALID (not
  * regular), ERR_TOO_LARGE (max, or out's cap), ERR_NOMEM. */
-MUSTCHECK enum err fdio_read_file(const char *path, size_t max, struct buf *out,
-	struct errinfo *ei);
+MUSTCHECK enum err fdio_read_file(
+	const char *path, size_t max, struct buf *out, struct errinfo *ei);
 /* Writes by temporary file in the same folder, fsync, rename, fsync of the folder. mode as
  * open(2). A symbolic link at path is replaced, not followed. On failure the old file is there
  * still, but for a failed fsync of the folder, after which it may be either. ERR_IO, ERR_NOMEM,
  * ERR_CRYPTO. */
-MUSTCHECK enum err fdio_write_file(const char *path, struct span data, unsigned mode,
-	struct errinfo *ei);
+MUSTCHECK enum err fdio_write_file(
+	const char *path, struct span data, unsigned mode, struct errinfo *ei);
 /* All of it, over short writes and EINTR. ERR_IO. */
 MUSTCHECK enum err fdio_write_all(int fd, struct span data, struct errinfo *ei);
 /* dir + "/" + path when path is relative, else path; backslashes in path read as slashes;

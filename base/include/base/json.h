@@ -20,44 +20,44 @@ struct buf;
 
 enum json_type { JSON_NULL = 0, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
-#define JSON_DEPTH_MAX 32         /* the root counts */
+#define JSON_DEPTH_MAX 32 /* the root counts */
 #define JSON_NUMBER_BYTES_MAX 128
 
 struct json {
-	struct span name;    /* member name when the parent is an object; decoded */
-	struct span text;    /* STRING: decoded (may hold NUL); NUMBER: as written; else empty */
-	struct span source;  /* the value's raw bytes; from YAML a scalar's plain text or empty */
-	struct json *first;  /* ARRAY, OBJECT: children in source order, linked by next */
+	struct span name;   /* member name when the parent is an object; decoded */
+	struct span text;   /* STRING: decoded (may hold NUL); NUMBER: as written; else empty */
+	struct span source; /* the value's raw bytes; from YAML a scalar's plain text or empty */
+	struct json *first; /* ARRAY, OBJECT: children in source order, linked by next */
 	struct json *next;
 	struct json **sorted; /* OBJECT: n members ordered by name bytes; NULL when n is 0 */
-	uint32_t n;          /* ARRAY, OBJECT: number of children */
-	uint32_t line;       /* 1-based place of the value's first byte, */
-	uint32_t column;     /* in bytes */
+	uint32_t n;           /* ARRAY, OBJECT: number of children */
+	uint32_t line;        /* 1-based place of the value's first byte, */
+	uint32_t column;      /* in bytes */
 	enum json_type type;
-	bool boolean;        /* BOOL */
+	bool boolean; /* BOOL */
 };
 
 /* What went wrong, for callers that word it themselves. */
 enum json_fault {
 	JSON_FAULT_NONE = 0,
-	JSON_FAULT_EMPTY,       /* no value at all */
-	JSON_FAULT_CUT,         /* input ends inside the value */
-	JSON_FAULT_TRAILING,    /* bytes other than white space behind the value */
+	JSON_FAULT_EMPTY,    /* no value at all */
+	JSON_FAULT_CUT,      /* input ends inside the value */
+	JSON_FAULT_TRAILING, /* bytes other than white space behind the value */
 	JSON_FAULT_SYNTAX,
-	JSON_FAULT_UTF8,        /* invalid UTF-8, lone surrogate */
-	JSON_FAULT_CONTROL,     /* raw control byte in a string, NUL anywhere */
-	JSON_FAULT_DUPLICATE,   /* member name twice in one object */
+	JSON_FAULT_UTF8,      /* invalid UTF-8, lone surrogate */
+	JSON_FAULT_CONTROL,   /* raw control byte in a string, NUL anywhere */
+	JSON_FAULT_DUPLICATE, /* member name twice in one object */
 	JSON_FAULT_DEPTH,
-	JSON_FAULT_NUMBER,      /* malformed or over JSON_NUMBER_BYTES_MAX */
-	JSON_FAULT_MEMORY,      /* arena cap or memory */
+	JSON_FAULT_NUMBER, /* malformed or over JSON_NUMBER_BYTES_MAX */
+	JSON_FAULT_MEMORY, /* arena cap or memory */
 };
 
 struct json_error {
 	enum json_fault fault;
-	size_t offset;   /* byte offset of the offending byte */
+	size_t offset; /* byte offset of the offending byte */
 	uint32_t line;
 	uint32_t column;
-	char path[128];  /* member path, "$.params.list[3]", cut when long */
+	char path[128]; /* member path, "$.params.list[3]", cut when long */
 };
 
 /*

@@ -18,7 +18,7 @@ struct loop;
 struct loop_timer;
 
 struct loop_msg {
-	struct loop_msg *next; /* the loop's while posted */
+	struct loop_msg *next;             /* the loop's while posted */
 	void (*run)(struct loop_msg *msg); /* called once, on the loop's thread */
 };
 
@@ -50,8 +50,8 @@ void loop_timer_arm(struct loop_timer *t, int64_t delay_ns);
 void loop_timer_disarm(struct loop_timer *t);
 
 /* Process signals as loop events; own thread, one loop per process. ERR_IO, ERR_NOMEM. */
-MUSTCHECK enum err loop_on_signal(struct loop *l, int signo, void (*fn)(int signo, void *arg),
-	void *arg, struct errinfo *ei);
+MUSTCHECK enum err loop_on_signal(
+	struct loop *l, int signo, void (*fn)(int signo, void *arg), void *arg, struct errinfo *ei);
 
 /* Tests: libevent takes its memory from mem.h. Before the first loop of the program. */
 void loop_hook_memory(void);

@@ -24,8 +24,8 @@ struct redactor;
  * Compiling takes milliseconds: at start and reload, not per request.
  * ERR_INVALID `invalid redaction pattern "...": why`; ERR_NOMEM.
  */
-MUSTCHECK enum err redactor_new(const struct span *patterns, size_t n, struct redactor **out,
-	struct errinfo *ei);
+MUSTCHECK enum err redactor_new(
+	const struct span *patterns, size_t n, struct redactor **out, struct errinfo *ei);
 /* Accepts a pointer to NULL. No thread may be using *r any more. */
 void redactor_free(struct redactor **r);
 /*

@@ -23,17 +23,17 @@ MUSTCHECK enum err sign_key_new(struct sign_key **out, struct errinfo *ei);
 void sign_key_free(struct sign_key **k);
 /* PEM text, not encrypted, of a private (PKCS#8) or public (SubjectPublicKeyInfo) Ed25519 key.
  * ERR_PARSE, ERR_CRYPTO. */
-MUSTCHECK enum err sign_key_parse_private(struct span pem, struct sign_key **out,
-	struct errinfo *ei);
-MUSTCHECK enum err sign_key_parse_public(struct span pem, struct sign_key **out,
-	struct errinfo *ei);
+MUSTCHECK enum err sign_key_parse_private(
+	struct span pem, struct sign_key **out, struct errinfo *ei);
+MUSTCHECK enum err sign_key_parse_public(
+	struct span pem, struct sign_key **out, struct errinfo *ei);
 struct buf;
 /* Appends PEM text. A private key's is the caller's to wipe: give a buf with room for it (a
  * grown one leaves copies). ERR_CRYPTO (also when k has no private half), ERR_TOO_LARGE. */
-MUSTCHECK enum err sign_key_build_private(const struct sign_key *k, struct buf *out,
-	struct errinfo *ei);
-MUSTCHECK enum err sign_key_build_public(const struct sign_key *k, struct buf *out,
-	struct errinfo *ei);
+MUSTCHECK enum err sign_key_build_private(
+	const struct sign_key *k, struct buf *out, struct errinfo *ei);
+MUSTCHECK enum err sign_key_build_public(
+	const struct sign_key *k, struct buf *out, struct errinfo *ei);
 /* First 8 bytes of SHA-256 over the raw public key as hex; borrowed, NUL-terminated. */
 const char *sign_key_id(const struct sign_key *k);
 
@@ -47,8 +47,8 @@ bool sign_ed25519_verify(const struct sign_key *k, struct span data, struct span
  * key", "public key is not rsa", and for a modulus under 2,048 bits), ERR_FORBIDDEN when the
  * signature does not verify.
  */
-MUSTCHECK enum err sign_rsa_verify(struct span public_key_pem, struct span data,
-	struct span signature, struct errinfo *ei);
+MUSTCHECK enum err sign_rsa_verify(
+	struct span public_key_pem, struct span data, struct span signature, struct errinfo *ei);
 
 /* Standard base64 (RFC 4648 4), padding required, no white space or line ends, unused bits zero.
  * Appends to out, which is as before on failure. ERR_PARSE, ERR_TOO_LARGE. */

@@ -68,7 +68,7 @@ static inline bool
 span_ends(struct span s, struct span suffix)
 {
 	return s.n >= suffix.n &&
-		(suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
+	       (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 
 /* s without its first n bytes; n must be at most s.n. */

@@ -23,8 +23,8 @@ struct workq_item {
 };
 
 /* n_threads threads (1 to 1,024), at most max_queued items waiting (not 0). ERR_NOMEM. */
-MUSTCHECK enum err workq_new(size_t n_threads, size_t max_queued, struct workq **out,
-	struct errinfo *ei);
+MUSTCHECK enum err workq_new(
+	size_t n_threads, size_t max_queued, struct workq **out, struct errinfo *ei);
 /* Waits for what is queued and running; completions are posted to their loops, which must still
  * be there. */
 void workq_free(struct workq **q);
