@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The hash chain: splicing a record's last members in, hashing, and checking one link. The scanner reads top-level
- * members of canonical JSON without a tree, in one pass, so that a verifier is bound by SHA-256 and not by it. Pure.
+ * The hash chain: splicing a record's last members in, hashing, and checking one link. The
+ * scanner reads top-level members of canonical JSON without a tree, in one pass, so that a
+ * verifier is bound by SHA-256 and not by it. Pure.
  */
 #include "audit/chain.h"
 
@@ -22,8 +23,8 @@ chain_hash(struct span body, struct span prev_hash, char out[SHA256_HEX + 1])
 }
 
 void
-chain_build_body(const struct record_text *text, const char *chain_id, const struct chain_head *head,
-	struct span timestamp, struct buf *out)
+chain_build_body(const struct record_text *text, const char *chain_id,
+	const struct chain_head *head, struct span timestamp, struct buf *out)
 {
 	buf_add_span(out, text->parts[0]);
 	BUF_ADD_LIT(out, "\"chain_id\":\"");
@@ -112,7 +113,8 @@ skip_value(struct span s, size_t at)
 	return 0;
 }
 
-/* Steps to the next member; *at starts at 0. Returns false at the end; *whole then says whether the text ended well. */
+/* Steps to the next member; *at starts at 0. Returns false at the end; *whole then says whether
+ * the text ended well. */
 static bool
 next_member(struct span s, size_t *at, struct member *m, bool *whole)
 {
@@ -191,7 +193,8 @@ chain_find_member(struct span body, struct span name)
 }
 
 enum chain_fault
-chain_check(const char *chain_id, struct chain_head *head, uint64_t seq, struct span body, struct span hash)
+chain_check(const char *chain_id, struct chain_head *head, uint64_t seq, struct span body,
+	struct span hash)
 {
 	struct chain_fields f;
 	char computed[SHA256_HEX + 1];
@@ -199,7 +202,8 @@ chain_check(const char *chain_id, struct chain_head *head, uint64_t seq, struct 
 	if (!chain_read_fields(body, &f))
 		return CHAIN_FAULT_MALFORMED;
 	chain_hash(body, span_of(head->hash, head->seq > 0 ? SHA256_HEX : 0), computed);
-	/* The order gives the most useful name: a record out of place is also one whose hash does not fit. */
+	/* The order gives the most useful name: a record out of place is also one whose hash does
+	 * not fit. */
 	if (chain_id != NULL && !span_eq_cstr(f.chain_id, chain_id))
 		return CHAIN_FAULT_CHAIN_ID;
 	if (seq != head->seq + 1)
@@ -239,7 +243,8 @@ chain_build_line(struct span body, struct span hash, struct buf *out)
 	const struct span name = SPAN_LIT("event_hash");
 	struct member m;
 	size_t at = 0;
-	size_t insert = 0; /* offset of the first member that sorts behind; every record has event_type, which does */
+	/* offset of the first member that sorts behind; every record has event_type, which does */
+	size_t insert = 0;
 	bool whole = false;
 
 	while (next_member(body, &at, &m, &whole)) {

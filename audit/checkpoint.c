@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checkpoints: the text that is signed, the record and the head file that carry the signature. It must never treat
- * an unsigned or half-read checkpoint as one: parsers fill nothing on failure. Pure but for reading and writing the
- * head file; any thread.
+ * Checkpoints: the text that is signed, the record and the head file that carry the signature. It
+ * must never treat an unsigned or half-read checkpoint as one: parsers fill nothing on failure.
+ * Pure but for reading and writing the head file; any thread.
  */
 #include "audit/checkpoint.h"
 
@@ -19,12 +19,13 @@
 #define HEAD_FILE_MAX 4096
 #define TEXT_MAX 256
 
-/* The text that is signed, without the heap: a signature must not look bad because memory is short. */
+/* The text that is signed, without the heap: a signature must not look bad because memory is
+ * short. */
 static struct span
 format_text(const struct checkpoint *cp, char out[TEXT_MAX])
 {
-	int n = snprintf(out, TEXT_MAX, CHECKPOINT_DOMAIN "\n%.*s\n%" PRIu64 "\n%.*s", CHAIN_ID_HEX, cp->chain_id,
-		cp->at.seq, SHA256_HEX, cp->at.hash);
+	int n = snprintf(out, TEXT_MAX, CHECKPOINT_DOMAIN "\n%.*s\n%" PRIu64 "\n%.*s", CHAIN_ID_HEX,
+		cp->chain_id, cp->at.seq, SHA256_HEX, cp->at.hash);
 
 	return span_of(out, (size_t)n);
 }
@@ -54,7 +55,7 @@ checkpoint_is_signed_by(const struct checkpoint *cp, const struct sign_key *publ
 	char text[TEXT_MAX];
 
 	return strcmp(cp->key_id, sign_key_id(public_key)) == 0 &&
-		sign_ed25519_verify(public_key, format_text(cp, text), signature);
+	       sign_ed25519_verify(public_key, format_text(cp, text), signature);
 }
 
 /* Copies exactly n lower-case hex digits and a NUL. */
@@ -100,9 +101,9 @@ fill(const struct parts *parts, struct checkpoint *out, struct errinfo *ei)
 {
 	struct checkpoint cp = {0};
 	bool is_good = copy_hex(parts->chain_id, CHAIN_ID_HEX, cp.chain_id) &&
-		copy_hex(parts->hash, SHA256_HEX, cp.at.hash) &&
-		copy_hex(parts->key_id, SIGN_KEY_ID_HEX, cp.key_id) &&
-		parse_uint(parts->seq, INT64_MAX, &cp.at.seq) && cp.at.seq > 0;
+		       copy_hex(parts->hash, SHA256_HEX, cp.at.hash) &&
+		       copy_hex(parts->key_id, SIGN_KEY_ID_HEX, cp.key_id) &&
+		       parse_uint(parts->seq, INT64_MAX, &cp.at.seq) && cp.at.seq > 0;
 
 	*out = (struct checkpoint){0};
 	if (!is_good)
@@ -147,7 +148,8 @@ checkpoint_parse_record(struct span body, struct checkpoint *out)
 void
 checkpoint_build_head(const struct checkpoint *cp, struct buf *out)
 {
-	buf_printf(out, "{\"chain_id\":\"%s\",\"hash\":\"%s\",\"key_id\":\"%s\",\"seq\":", cp->chain_id,
+	buf_printf(out,
+		"{\"chain_id\":\"%s\",\"hash\":\"%s\",\"key_id\":\"%s\",\"seq\":", cp->chain_id,
 		cp->at.hash, cp->key_id);
 	buf_add_uint(out, cp->at.seq);
 	BUF_ADD_LIT(out, ",\"signature\":\"");

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The key that signs checkpoints, as PEM files. It must never use a private key that others on the machine can
- * read, and never overwrite one. Blocking; at start-up and on the command line.
+ * The key that signs checkpoints, as PEM files. It must never use a private key that others on
+ * the machine can read, and never overwrite one. Blocking; at start-up and on the command line.
  */
 #define _GNU_SOURCE /* O_NOFOLLOW, O_CLOEXEC under strict C11 */
 
@@ -28,8 +28,8 @@ check_rights(const char *path, struct errinfo *ei)
 		return errno == ENOENT ? ERR(ei, ERR_NOT_FOUND, "%s does not exist", path)
 				       : ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
 	if ((st.st_mode & 077) != 0)
-		return ERR(ei, ERR_FORBIDDEN, "%s can be used by others (mode %04o); chmod 600 it", path,
-			(unsigned)(st.st_mode & 07777));
+		return ERR(ei, ERR_FORBIDDEN, "%s can be used by others (mode %04o); chmod 600 it",
+			path, (unsigned)(st.st_mode & 07777));
 	if (st.st_uid != geteuid())
 		return ERR(ei, ERR_FORBIDDEN, "%s belongs to another user", path);
 	return OK;
@@ -64,7 +64,7 @@ make_key(const char *key_path, const char *pub_path, struct sign_key **out, stru
 	buf_init(&public_pem, KEY_FILE_MAX);
 	/* A key's text always fits: what fails below with this memory in hand is not the size. */
 	bool has_room = buf_reserve(&private_pem, KEY_FILE_MAX / 2) != NULL &&
-		buf_reserve(&public_pem, KEY_FILE_MAX / 2) != NULL;
+			buf_reserve(&public_pem, KEY_FILE_MAX / 2) != NULL;
 	enum err rc = has_room ? sign_key_new(&key, ei) : ERR(ei, ERR_NOMEM, "out of memory");
 	if (rc == OK)
 		rc = sign_key_build_private(key, &private_pem, ei);

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The note that a sealed ledger leaves for its successor. It must never be taken for evidence: it is unsigned and
- * only says what the operator knew. Blocking; at start-up and on the command line.
+ * The note that a sealed ledger leaves for its successor. It must never be taken for evidence: it
+ * is unsigned and only says what the operator knew. Blocking; at start-up and on the command
+ * line.
  */
 #include <string.h>
 
@@ -25,6 +26,13 @@ copy_text(const struct json *o, const char *name, char *out, size_t size)
 	return true;
 }
 
+/* Empty, or n hex digits: it is put into a record as it is. */
+static bool
+is_hex_or_empty(const char *s, size_t n)
+{
+	return s[0] == '\0' || (strlen(s) == n && strspn(s, "0123456789abcdef") == n);
+}
+
 static enum err
 parse_seal(struct span text, struct checkpoint_seal *out, struct errinfo *ei)
 {
@@ -35,11 +43,12 @@ parse_seal(struct span text, struct checkpoint_seal *out, struct errinfo *ei)
 	if (a == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	enum err rc = json_parse(text, a, &o, NULL, ei);
-	if (rc == OK &&
-		(!copy_text(o, "chain_id", out->chain_id, sizeof(out->chain_id)) ||
-			!copy_text(o, "hash", out->at.hash, sizeof(out->at.hash)) ||
-			!copy_text(o, "reason", out->reason, sizeof(out->reason)) ||
-			!json_get_int(json_find_cstr(o, "seq"), 0, INT64_MAX, &seq)))
+	if (rc == OK && (!copy_text(o, "chain_id", out->chain_id, sizeof(out->chain_id)) ||
+				!copy_text(o, "hash", out->at.hash, sizeof(out->at.hash)) ||
+				!copy_text(o, "reason", out->reason, sizeof(out->reason)) ||
+				!is_hex_or_empty(out->chain_id, CHAIN_ID_HEX) ||
+				!is_hex_or_empty(out->at.hash, SHA256_HEX) ||
+				!json_get_int(json_find_cstr(o, "seq"), 0, INT64_MAX, &seq)))
 		rc = ERR(ei, ERR_PARSE, "not a seal");
 	out->at.seq = (uint64_t)seq;
 	arena_free(&a);
@@ -72,7 +81,8 @@ checkpoint_write_seal(const char *path, const struct checkpoint_seal *seal, stru
 	enum err rc = OK;
 
 	buf_init(&text, SEAL_FILE_MAX);
-	buf_printf(&text, "{\"chain_id\":\"%s\",\"hash\":\"%s\",\"reason\":", seal->chain_id, seal->at.hash);
+	buf_printf(&text, "{\"chain_id\":\"%s\",\"hash\":\"%s\",\"reason\":", seal->chain_id,
+		seal->at.hash);
 	json_quote(&text, span_cstr(seal->reason));
 	BUF_ADD_LIT(&text, ",\"seq\":");
 	buf_add_uint(&text, seal->at.seq);

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening, starting and closing. It must never leave a lock, a thread or a half-made file behind when it fails, and never make
- * a new ledger where the head file says that there was one. Runs on the thread that opens and closes.
+ * Opening, starting and closing. It must never leave a lock, a thread or a half-made file behind
+ * when it fails, and never make a new ledger where the head file says that there was one. Runs on
+ * the thread that opens and closes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -47,10 +48,12 @@ check_required(const struct ledger_options *o, struct errinfo *ei)
 	for (size_t i = 0; i < o->n_sinks; i++) {
 		const struct sink *s = o->sinks[i];
 		if (s->batch_max > SINK_BATCH_MAX || s->name == NULL || s->name[0] == '\0')
-			return ERR(ei, ERR_INVALID, "audit sink %zu has no name or too large a batch", i + 1);
+			return ERR(ei, ERR_INVALID,
+				"audit sink %zu has no name or too large a batch", i + 1);
 		for (size_t k = 0; k < i; k++) {
 			if (strcmp(o->sinks[k]->name, s->name) == 0)
-				return ERR(ei, ERR_INVALID, "two audit sinks are named %s", s->name);
+				return ERR(
+					ei, ERR_INVALID, "two audit sinks are named %s", s->name);
 		}
 		n_counted += o->required != LEDGER_REQUIRED_NAMED || s->is_required;
 	}
@@ -76,7 +79,8 @@ check_options(const struct ledger_options *o, struct errinfo *ei)
 		return ERR(ei, ERR_INVALID, "a path of the ledger is too long");
 	if (!is_within(o->checkpoint_every, 1, 1000000) || !is_within(o->queue_max, 1, 1000000) ||
 		!is_within(o->group_max, 1, 4096) || !is_within(o->sink_deadline_ms, 1, 600000) ||
-		!is_within(o->busy_timeout_ms, 0, 600000) || !is_within(o->ring_bytes, 1u << 20, 1u << 30))
+		!is_within(o->busy_timeout_ms, 0, 600000) ||
+		!is_within(o->ring_bytes, 1u << 20, 1u << 30))
 		return ERR(ei, ERR_INVALID, "an option of the ledger is out of range");
 	return check_required(o, ei);
 }
@@ -109,8 +113,8 @@ make_names(struct ledger *l, struct errinfo *ei)
 	l->names.seal = name_beside(path, ".seal");
 	l->o.path = l->path;
 	l->o.key_path = l->names.key;
-	if (l->path == NULL || l->names.key == NULL || l->names.pub == NULL || l->names.lock == NULL ||
-		l->names.head == NULL || l->names.seal == NULL)
+	if (l->path == NULL || l->names.key == NULL || l->names.pub == NULL ||
+		l->names.lock == NULL || l->names.head == NULL || l->names.seal == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	return OK;
 }
@@ -126,7 +130,8 @@ check_head_without_ledger(const struct ledger *l, bool is_new, struct errinfo *e
 	if (!is_new || (stat(l->names.head, &st) != 0 && errno == ENOENT))
 		return OK;
 	return ERR(ei, ERR_CORRUPT,
-		"%s is there but %s is not, or has no records: restore the ledger, or begin a new chain with"
+		"%s is there but %s is not, or has no records: restore the ledger, or begin a new "
+		"chain with"
 		" `nomos audit seal --reason TEXT`",
 		l->names.head, l->path);
 }
@@ -159,7 +164,8 @@ open_file(struct ledger *l, struct errinfo *ei)
 	if (rc == OK)
 		rc = checkpoint_load_key(l->names.key, l->names.pub, head.seq == 0, &l->key, ei);
 	if (rc == ERR_NOT_FOUND)
-		rc = ERR_WRAP(ei, ERR_INVALID, "the key that signs this ledger is missing; restore it, or begin a new"
+		rc = ERR_WRAP(ei, ERR_INVALID,
+			"the key that signs this ledger is missing; restore it, or begin a new"
 			" chain with `nomos audit seal --reason TEXT`");
 	if (rc == OK)
 		rc = ledger_head_new(l->names.head, &l->head_file, ei);
@@ -298,7 +304,8 @@ ledger_start(struct ledger *l, struct errinfo *ei)
 {
 	OBJ_CHECK(l, LEDGER_MAGIC);
 	if (l->n_open > 0)
-		return ERR(ei, ERR_INVALID, "ledger: %zu intents of an earlier run are open", l->n_open);
+		return ERR(ei, ERR_INVALID, "ledger: %zu intents of an earlier run are open",
+			l->n_open);
 	enum err rc = ledger_writer_start(l, ei);
 	if (rc == OK)
 		rc = ledger_sinks_start(l, ei);
@@ -323,7 +330,8 @@ write_last_cursors(struct ledger *l)
 	if (rc == OK)
 		rc = ledger_tx_commit(&tx, &ei);
 	if (rc != OK) {
-		log_warn(NULL, "ledger: the sinks' cursors could not be written: %s", ledger_tx_reason(&tx));
+		log_warn(NULL, "ledger: the sinks' cursors could not be written: %s",
+			ledger_tx_reason(&tx));
 		ledger_tx_abort(&tx);
 	}
 }

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claims inside a transaction of the ledger. They keep a rule's answer (taken, absent, not offered) apart from a store
- * that fails, which ends the whole transaction. Writer thread.
+ * Claims inside a transaction of the ledger. They keep a rule's answer (taken, absent, not
+ * offered) apart from a store that fails, which ends the whole transaction. Writer thread.
  */
 #include "ledger_priv.h"
 
@@ -16,7 +16,8 @@ judge(struct ledger_tx *tx, enum err rc, const struct errinfo *detail, struct er
 {
 	if (rc == OK)
 		return OK;
-	return is_answer(rc) ? ERR(ei, rc, "%s", detail->msg) : ledger_tx_store_failed(tx, detail, ei);
+	return is_answer(rc) ? ERR(ei, rc, "%s", detail->msg)
+			     : ledger_tx_store_failed(tx, detail, ei);
 }
 
 enum err

@@ -1,13 +1,15 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Groups: one transaction over what has queued up; and giving entries back to their loops. It must never call an entry
- * written that may not be, nor lose one that must be written. Writer thread.
+ * Groups: one transaction over what has queued up; and giving entries back to their loops. It
+ * must never call an entry written that may not be, nor lose one that must be written. Writer
+ * thread.
  */
 #include <inttypes.h>
 #include <stddef.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "ledger_priv.h"
 
 #define CURSOR_RECORDS 256
@@ -78,7 +80,8 @@ ledger_give_back(struct ledger *l)
 		struct entry_list same = {0};
 		struct entry_list others = {0};
 		struct loop *loop = l->done.first->loop;
-		for (struct ledger_entry *e = entry_list_take(&l->done); e != NULL; e = entry_list_take(&l->done))
+		for (struct ledger_entry *e = entry_list_take(&l->done); e != NULL;
+			e = entry_list_take(&l->done))
 			entry_list_add(e->loop == loop ? &same : &others, e);
 		entry_list_move(&l->done, &others);
 		same.first->msg.run = run_done;
@@ -93,7 +96,8 @@ static void
 run_pending(struct loop_msg *msg)
 {
 	struct ledger_entry *e =
-		(struct ledger_entry *)(void *)((char *)msg - offsetof(struct ledger_entry, pending_msg));
+		(struct ledger_entry *)(void *)((char *)msg -
+						offsetof(struct ledger_entry, pending_msg));
 
 	e->pending(e);
 }
@@ -138,7 +142,8 @@ ledger_group_refuse(struct ledger *l)
 {
 	struct entry_list kept = {0};
 
-	for (struct ledger_entry *e = entry_list_take(&l->batch); e != NULL; e = entry_list_take(&l->batch)) {
+	for (struct ledger_entry *e = entry_list_take(&l->batch); e != NULL;
+		e = entry_list_take(&l->batch)) {
 		if (must_be_written(e))
 			entry_list_add(&kept, e);
 		else
@@ -150,7 +155,8 @@ ledger_group_refuse(struct ledger *l)
 void
 ledger_group_hold(struct ledger *l)
 {
-	for (struct ledger_entry *e = entry_list_take(&l->batch); e != NULL; e = entry_list_take(&l->batch))
+	for (struct ledger_entry *e = entry_list_take(&l->batch); e != NULL;
+		e = entry_list_take(&l->batch))
 		ledger_hold(l, e);
 }
 
@@ -160,7 +166,8 @@ ledger_group_hold(struct ledger *l)
 static void
 fail_group(struct ledger *l, struct entry_list *group, bool is_doubtful)
 {
-	for (struct ledger_entry *e = entry_list_take(group); e != NULL; e = entry_list_take(group)) {
+	for (struct ledger_entry *e = entry_list_take(group); e != NULL;
+		e = entry_list_take(group)) {
 		bool has_taken = is_doubtful && e->undo != NULL && e->result == OK && e->seq != 0;
 		if (!must_be_written(e) && !has_taken) {
 			ledger_refuse(l, e);
@@ -176,7 +183,8 @@ bool
 ledger_cursors_are_due(const struct ledger *l)
 {
 	return ledger_sinks_moved(l, CURSOR_RECORDS) ||
-		(ledger_sinks_moved(l, 1) && clock_mono_ns() - l->cursors_at_mono_ns >= LEDGER_CURSOR_NS);
+	       (ledger_sinks_moved(l, 1) &&
+		       clock_mono_ns() - l->cursors_at_mono_ns >= LEDGER_CURSOR_NS);
 }
 
 /* In stateless mode the ring is the only copy: what the required sinks have not taken must stay. */
@@ -184,7 +192,8 @@ static bool
 has_room(const struct ledger *l)
 {
 	return l->o.store != LEDGER_STORE_NONE || l->ring == NULL ||
-		ledger_ring_has_room(l->ring, l->n_tx_records, l->tx_bytes.n, ledger_required_taken(l));
+	       ledger_ring_has_room(
+		       l->ring, l->n_tx_records, l->tx_bytes.n, ledger_required_taken(l));
 }
 
 static enum err
@@ -206,7 +215,8 @@ finish_group(struct ledger *l, struct ledger_tx *tx, struct errinfo *ei)
 static void
 release_group(struct ledger *l, struct entry_list *group)
 {
-	for (struct ledger_entry *e = entry_list_take(group); e != NULL; e = entry_list_take(group)) {
+	for (struct ledger_entry *e = entry_list_take(group); e != NULL;
+		e = entry_list_take(group)) {
 		if ((e->flags & ENTRY_UNDO) != 0)
 			ledger_complete(l, e, ERR_AUDIT);
 		else if (e->result == OK && e->seq != 0)
@@ -227,7 +237,8 @@ run_entry(struct ledger_tx *tx, struct ledger_entry *e)
 	}
 	/* The entry keeps the error that it is given back with. */
 	if (ledger_tx_run_entry(tx, e, &undo_ei) != OK && !tx->has_failed)
-		log_error(NULL, "ledger: record %" PRIu64 " could not be taken back: %s", e->seq, undo_ei.msg);
+		log_error(NULL, "ledger: record %" PRIu64 " could not be taken back: %s", e->seq,
+			undo_ei.msg);
 }
 
 void
@@ -256,6 +267,7 @@ ledger_group_run(struct ledger *l)
 		return;
 	}
 	ledger_tx_abort(&tx);
+	metric_add(METRIC_LEDGER_FAILURES, 1);
 	if (is_doubtful) {
 		l->doubt_head = tx.head;
 		l->needs_reopen = true;

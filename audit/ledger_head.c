@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The head file's thread. A head file that lags only makes a cut harder to notice, it never makes a good ledger look bad: it
- * must therefore never be written before the checkpoint it names is committed. A failure is logged and tried again
- * with the next checkpoint.
+ * The head file's thread. A head file that lags only makes a cut harder to notice, it never makes
+ * a good ledger look bad: it must therefore never be written before the checkpoint it names is
+ * committed. A failure is logged and tried again with the next checkpoint.
  */
 #include "ledger_head.h"
 
@@ -15,7 +15,7 @@
 
 struct ledger_head {
 	pthread_t thread;
-	char *path; /* const */
+	char *path;            /* const */
 	pthread_mutex_t mutex; /* guards all below */
 	pthread_cond_t wake;
 	struct checkpoint next; /* seq 0: nothing to write */

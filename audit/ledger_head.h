@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Rewrites `<ledger>.head` off the writer's path: a thread of its own that keeps only the newest checkpoint. */
+/* Rewrites `<ledger>.head` off the writer's path: a thread of its own that keeps only the newest
+ * checkpoint. */
 #ifndef AUDIT_LEDGER_HEAD_H
 #define AUDIT_LEDGER_HEAD_H
 

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger's object and the parts in ledger*.c and open_check.c. Who may touch a field stands beside it: "const" after
- * ledger_open, "writer" (the writer thread, or the caller of open, settle and close while it does not run), "mutex".
+ * The ledger's object and the parts in ledger*.c and open_check.c. Who may touch a field stands
+ * beside it: "const" after ledger_open, "writer" (the writer thread, or the caller of open,
+ * settle and close while it does not run), "mutex".
  */
 #ifndef AUDIT_LEDGER_PRIV_H
 #define AUDIT_LEDGER_PRIV_H
@@ -33,10 +34,13 @@ struct arena;
 /* Keys of the table meta. */
 #define META_CHAIN_ID "chain_id"
 #define META_CREATED "created"
-#define META_CHECKPOINT "checkpoint" /* seq of the newest checkpoint record: a hint where to start checking */
-#define META_PROBE "probe"           /* written to see whether the store works again */
+/* seq of the newest checkpoint record: a hint where to start checking */
+#define META_CHECKPOINT "checkpoint"
+/* written to see whether the store works again */
+#define META_PROBE "probe"
 
-/* What callers of the ledger are told; the store's own words go to the log and to ledger_is_ready. */
+/* What callers of the ledger are told; the store's own words go to the log and to
+ * ledger_is_ready. */
 #define LEDGER_REFUSAL "the ledger cannot take the record"
 
 /* ledger_entry.flags */
@@ -83,43 +87,43 @@ struct ledger_sink {
 	struct ledger *l;
 	struct sink *sink;
 	pthread_t thread;
-	bool is_running;              /* const after start */
-	_Atomic uint64_t taken;       /* the sink's thread writes, all read */
-	uint64_t cursor;              /* writer: what the store has */
+	bool is_running;        /* const after start */
+	_Atomic uint64_t taken; /* the sink's thread writes, all read */
+	uint64_t cursor;        /* writer: what the store has */
 };
 
 struct ledger {
 	unsigned magic;
-	struct ledger_options o;      /* const; path and key_path point to copies */
-	struct ledger_names names;    /* const */
+	struct ledger_options o;   /* const; path and key_path point to copies */
+	struct ledger_names names; /* const */
 	char *path;
 	char chain_id[CHAIN_ID_HEX + 1]; /* const */
-	struct sign_key *key;         /* const */
+	struct sign_key *key;            /* const */
 	int lock_fd;
-	struct store *store;          /* writer */
-	struct ledger_ring *ring;     /* locks itself; NULL without sinks */
+	struct store *store;           /* writer */
+	struct ledger_ring *ring;      /* locks itself; NULL without sinks */
 	struct ledger_head *head_file; /* locks itself; NULL without a file */
-	struct ledger_sink *sinks;    /* n_sinks of them */
-	size_t n_sinks;               /* const */
+	struct ledger_sink *sinks;     /* n_sinks of them */
+	size_t n_sinks;                /* const */
 
 	/* const after open */
 	uint64_t open_seqs[LEDGER_OPEN_SHOWN_MAX];
-	size_t n_open;                /* until settled */
+	size_t n_open; /* until settled */
 	uint64_t last_open_seq;
 
 	pthread_t thread;
 	bool has_thread;
-	pthread_mutex_t mutex;        /* guards the next block */
+	pthread_mutex_t mutex; /* guards the next block */
 	pthread_cond_t wake;
 	struct entry_list queue;
-	bool is_idle;                 /* the writer waits on `wake` */
-	bool wants_acks;              /* it waits for sinks */
-	bool has_acks;                /* a sink has taken something since the writer looked */
+	bool is_idle;    /* the writer waits on `wake` */
+	bool wants_acks; /* it waits for sinks */
+	bool has_acks;   /* a sink has taken something since the writer looked */
 	bool is_started;
 	bool is_stopping;
-	bool is_failing;              /* the store */
-	bool is_behind;               /* a required sink */
-	char why[LEDGER_WHY_MAX];     /* why is_failing; no path in it */
+	bool is_failing;          /* the store */
+	bool is_behind;           /* a required sink */
+	char why[LEDGER_WHY_MAX]; /* why is_failing; no path in it */
 
 	/* writer */
 	struct chain_head head;       /* last committed */
@@ -130,18 +134,18 @@ struct ledger {
 	struct tx_record *tx_records;
 	size_t n_tx_records;
 	size_t n_tx_records_max;
-	struct arena *arena;          /* for the ledger's own records */
-	struct entry_list batch;      /* taken from the queue */
-	struct entry_list held;       /* to be written when the store works again */
-	struct entry_list waiting;    /* committed; for required sinks, deadlines ascending */
-	struct entry_list owed;       /* the same without a deadline: must_write, told */
-	struct entry_list done;       /* to be given back at the end of the turn */
+	struct arena *arena;       /* for the ledger's own records */
+	struct entry_list batch;   /* taken from the queue */
+	struct entry_list held;    /* to be written when the store works again */
+	struct entry_list waiting; /* committed; for required sinks, deadlines ascending */
+	struct entry_list owed;    /* the same without a deadline: must_write, told */
+	struct entry_list done;    /* to be given back at the end of the turn */
 	bool needs_reopen;
-	bool is_dead;                 /* the file's chain is not what was written: no recovery */
+	bool is_dead; /* the file's chain is not what was written: no recovery */
 	int64_t probe_at_mono_ns;
 	int64_t probe_delay_ns;
-	int64_t cursors_at_mono_ns;   /* when cursors were last written */
-	int64_t close_by_mono_ns;     /* 0 until stopping */
+	int64_t cursors_at_mono_ns; /* when cursors were last written */
+	int64_t close_by_mono_ns;   /* 0 until stopping */
 };
 
 void entry_list_add(struct entry_list *list, struct ledger_entry *e);
@@ -149,26 +153,31 @@ struct ledger_entry *entry_list_take(struct entry_list *list);
 /* Moves all of src behind dst. */
 void entry_list_move(struct entry_list *dst, struct entry_list *src);
 
-/* ledger_tx.c: one transaction at a time, writer. Errors: ERR_AUDIT; ei carries the store's reason. */
+/* ledger_tx.c: one transaction at a time, writer. Errors: ERR_AUDIT; ei carries the store's
+ * reason. */
 MUSTCHECK enum err ledger_tx_begin(struct ledger *l, struct ledger_tx *tx, struct errinfo *ei);
 void ledger_tx_abort(struct ledger_tx *tx);
-/* Commits, moves the head, feeds the ring and the head file. On failure it is unknown whether the rows are there. */
+/* Commits, moves the head, feeds the ring and the head file. On failure it is unknown whether the
+ * rows are there. */
 MUSTCHECK enum err ledger_tx_commit(struct ledger_tx *tx, struct errinfo *ei);
-/* Runs apply or undo of an entry; takes its writes back alone when it returned an error of its own. */
+/* Runs apply or undo of an entry; takes its writes back alone when it returned an error of its
+ * own. */
 enum err ledger_tx_run_entry(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei);
 MUSTCHECK enum err ledger_tx_append_checkpoint(struct ledger_tx *tx, struct errinfo *ei);
 /* Writes the cursors of all sinks that moved. */
 MUSTCHECK enum err ledger_tx_put_cursors(struct ledger_tx *tx, struct errinfo *ei);
-/* To be called before each write that is not an append: sets the savepoint of the entry at its first one. The ledger's own
- * writes need none, they fail as a whole. ERR_AUDIT. */
+/* To be called before each write that is not an append: sets the savepoint of the entry at its
+ * first one. The ledger's own writes need none, they fail as a whole. ERR_AUDIT. */
 MUSTCHECK enum err ledger_tx_mark(struct ledger_tx *tx, struct errinfo *ei);
 /* The transaction is lost. Returns ERR_AUDIT. */
-enum err ledger_tx_store_failed(struct ledger_tx *tx, const struct errinfo *detail, struct errinfo *ei);
+enum err ledger_tx_store_failed(
+	struct ledger_tx *tx, const struct errinfo *detail, struct errinfo *ei);
 /* The reason of the store error that made has_failed true. */
 const char *ledger_tx_reason(const struct ledger_tx *tx);
 
 /* ledger_group.c: writer. */
-/* One transaction over at most group_max entries of the batch; what is done goes to done, waiting or held. */
+/* One transaction over at most group_max entries of the batch; what is done goes to done, waiting
+ * or held. */
 void ledger_group_run(struct ledger *l);
 /* Cursors are written once a sink is 256 records, or 100 ms, ahead of its cursor. */
 #define LEDGER_CURSOR_NS (100 * NS_PER_MS)
@@ -182,7 +191,8 @@ void ledger_refuse(struct ledger *l, struct ledger_entry *e);
 
 /* ledger_recover.c: writer. */
 void ledger_set_failing(struct ledger *l, const char *why);
-/* While failing: reopens when needed, settles doubts, makes a small real write. True when the store works. */
+/* While failing: reopens when needed, settles doubts, makes a small real write. True when the
+ * store works. */
 bool ledger_group_recover(struct ledger *l);
 void ledger_complete(struct ledger *l, struct ledger_entry *e, enum err result);
 /* Calls pending, once. */
@@ -212,7 +222,8 @@ void ledger_sinks_stop(struct ledger *l);
 void ledger_sinks_free(struct ledger *l);
 bool ledger_sinks_moved(const struct ledger *l, uint64_t by);
 
-/* open_check.c: fills chain_id, head, checkpoint_seq, open_seqs; makes a new chain in an empty store. */
+/* open_check.c: fills chain_id, head, checkpoint_seq, open_seqs; makes a new chain in an empty
+ * store. */
 MUSTCHECK enum err ledger_open_check(struct ledger *l, struct errinfo *ei);
 
 #endif

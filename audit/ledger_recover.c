@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * When the store fails: saying so, trying again with a small real write and growing pauses, and finding out what became of
- * a transaction whose COMMIT failed (decisions 15 b). It must never go on writing to a chain that is not the one it
- * wrote. Writer thread.
+ * When the store fails: saying so, trying again with a small real write and growing pauses, and
+ * finding out what became of a transaction whose COMMIT failed (decisions 15 b). It must never go
+ * on writing to a chain that is not the one it wrote. Writer thread.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +10,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/metric.h"
 #include "base/must.h"
 #include "ledger_priv.h"
 
@@ -25,13 +24,13 @@ ledger_set_failing(struct ledger *l, const char *why)
 	l->is_failing = true;
 	snprintf(l->why, sizeof(l->why), "%s", why);
 	MUST(pthread_mutex_unlock(&l->mutex) == 0);
-	metric_add(METRIC_LEDGER_FAILURES, 1);
 	l->probe_delay_ns = is_new ? PROBE_FIRST_NS : l->probe_delay_ns * 2;
 	if (l->probe_delay_ns > PROBE_MAX_NS)
 		l->probe_delay_ns = PROBE_MAX_NS;
 	l->probe_at_mono_ns = clock_mono_ns() + l->probe_delay_ns;
 	if (is_new)
-		log_error(NULL, "ledger: cannot write, refusing decisions until it works again: %s", why);
+		log_error(NULL, "ledger: cannot write, refusing decisions until it works again: %s",
+			why);
 }
 
 static void
@@ -64,7 +63,8 @@ settle_doubtful_entry(struct ledger *l, struct ledger_entry *e, bool is_there)
 		else
 			entry_list_add(&l->held, e);
 	} else if (is_there) {
-		/* Nobody was told that it was written, and it may not survive a power cut: it was not executed. */
+		/* Nobody was told that it was written, and it may not survive a power cut: it was
+		 * not executed. */
 		(void)ERR(&e->ei, ERR_AUDIT, LEDGER_REFUSAL);
 		e->flags |= ENTRY_UNDO;
 		entry_list_add(&l->held, e);
@@ -80,18 +80,20 @@ settle_doubts(struct ledger *l, const struct chain_head *found)
 	struct entry_list held = l->held;
 	bool is_old = found->seq == l->head.seq && strcmp(found->hash, l->head.hash) == 0;
 	bool is_there = !is_old && l->doubt_head.seq != 0 && found->seq == l->doubt_head.seq &&
-		strcmp(found->hash, l->doubt_head.hash) == 0;
+			strcmp(found->hash, l->doubt_head.hash) == 0;
 
 	if (!is_old && !is_there)
 		return false;
 	if (is_there) {
 		l->head = *found;
 		if (l->ring != NULL)
-			ledger_ring_reset(l->ring, found->seq); /* sinks read these from the store */
+			ledger_ring_reset(
+				l->ring, found->seq); /* sinks read these from the store */
 	}
 	l->doubt_head = (struct chain_head){0};
 	l->held = (struct entry_list){0};
-	for (struct ledger_entry *e = entry_list_take(&held); e != NULL; e = entry_list_take(&held)) {
+	for (struct ledger_entry *e = entry_list_take(&held); e != NULL;
+		e = entry_list_take(&held)) {
 		if ((e->flags & ENTRY_DOUBT) != 0)
 			settle_doubtful_entry(l, e, is_there);
 		else
@@ -138,9 +140,11 @@ ledger_group_recover(struct ledger *l)
 		rc = s->ops->head(s, &found, &ei);
 	if (rc == OK && !settle_doubts(l, &found)) {
 		l->is_dead = true;
-		ledger_set_failing(l, "the file's chain is not the one that was written; verify it and start again");
-		log_error(NULL, "ledger: the file ends at record %" PRIu64 ", it was written to %" PRIu64, found.seq,
-			l->head.seq);
+		ledger_set_failing(l, "the file's chain is not the one that was written; verify it "
+				      "and start again");
+		log_error(NULL,
+			"ledger: the file ends at record %" PRIu64 ", it was written to %" PRIu64,
+			found.seq, l->head.seq);
 		return false;
 	}
 	if (rc == OK) {

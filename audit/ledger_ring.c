@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A circle of bytes with a circle of slots over it. Positions count up for ever and are taken modulo the size, so "does
- * it overlap" is a subtraction. It must never make the writer wait for a sink: pushing only ever drops the oldest.
+ * A circle of bytes with a circle of slots over it. Positions count up for ever and are taken
+ * modulo the size, so "does it overlap" is a subtraction. It must never make the writer wait for
+ * a sink: pushing only ever drops the oldest.
  */
 #include "ledger_ring.h"
 
@@ -29,9 +30,9 @@ struct ledger_ring {
 	size_t n_bytes;
 	struct slot *slots; /* record seq is in slot seq % n_slots */
 	size_t n_slots;
-	uint64_t first;     /* oldest record held; last + 1 when none */
-	uint64_t last;      /* newest record committed */
-	uint64_t end;       /* position behind the newest body */
+	uint64_t first; /* oldest record held; last + 1 when none */
+	uint64_t last;  /* newest record committed */
+	uint64_t end;   /* position behind the newest body */
 	bool is_stopped;
 };
 
@@ -145,8 +146,8 @@ ledger_ring_push(struct ledger_ring *r, uint64_t seq, const char *hash, struct s
 		r->first = seq;
 	uint64_t start = place_body(r, body.n);
 	MUST(body.n <= r->n_bytes);
-	while (r->first < seq &&
-		(seq - r->first >= r->n_slots || start + body.n - slot_of(r, r->first)->start > r->n_bytes))
+	while (r->first < seq && (seq - r->first >= r->n_slots ||
+					 start + body.n - slot_of(r, r->first)->start > r->n_bytes))
 		r->first++;
 	struct slot *s = slot_of(r, seq);
 	s->start = start;
@@ -182,7 +183,8 @@ ledger_ring_has_room(struct ledger_ring *r, size_t n_records, size_t n_bytes, ui
 	uint64_t first = kept_after + 1 > r->first ? kept_after + 1 : r->first;
 	size_t used = first <= r->last ? (size_t)(r->end - slot_of(r, first)->start) : 0;
 	size_t n_used = first <= r->last ? (size_t)(r->last - first + 1) : 0;
-	bool has_room = used + n_bytes + SLACK_BYTES <= r->n_bytes && n_used + n_records <= r->n_slots;
+	bool has_room =
+		used + n_bytes + SLACK_BYTES <= r->n_bytes && n_used + n_records <= r->n_slots;
 	MUST(pthread_mutex_unlock(&r->mutex) == 0);
 	return has_room;
 }
@@ -205,9 +207,11 @@ ledger_ring_read(struct ledger_ring *r, uint64_t after, size_t max, struct ledge
 	MUST(pthread_mutex_lock(&r->mutex) == 0);
 	if (after < r->last && after + 1 < r->first)
 		result = RING_GONE;
-	for (uint64_t seq = after + 1; result != RING_GONE && seq <= r->last && out->n < max; seq++) {
+	for (uint64_t seq = after + 1; result != RING_GONE && seq <= r->last && out->n < max;
+		seq++) {
 		const struct slot *s = slot_of(r, seq);
-		if (!ledger_batch_add(out, seq, s->hash, span_of(r->bytes + s->start % r->n_bytes, s->n))) {
+		if (!ledger_batch_add(
+			    out, seq, s->hash, span_of(r->bytes + s->start % r->n_bytes, s->n))) {
 			result = out->n == 0 ? RING_NOMEM : RING_TAKEN;
 			break;
 		}

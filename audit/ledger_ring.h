@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The newest committed records in memory, so that sinks that keep up never read the database. The writer pushes, each sink
- * copies out what it has not seen; old records give way. A mutex inside guards all; it is held for copies only.
+ * The newest committed records in memory, so that sinks that keep up never read the database. The
+ * writer pushes, each sink copies out what it has not seen; old records give way. A mutex inside
+ * guards all; it is held for copies only.
  */
 #ifndef AUDIT_LEDGER_RING_H
 #define AUDIT_LEDGER_RING_H
@@ -32,7 +33,8 @@ void ledger_batch_init(struct ledger_batch *b);
 void ledger_batch_fini(struct ledger_batch *b);
 void ledger_batch_reset(struct ledger_batch *b);
 /* False when memory is out; the batch keeps what it had. */
-MUSTCHECK bool ledger_batch_add(struct ledger_batch *b, uint64_t seq, const char *hash, struct span body);
+MUSTCHECK bool ledger_batch_add(
+	struct ledger_batch *b, uint64_t seq, const char *hash, struct span body);
 /* Once all are added: sets the spans of records. */
 void ledger_batch_finish(struct ledger_batch *b);
 
@@ -52,13 +54,16 @@ void ledger_ring_push(struct ledger_ring *r, uint64_t seq, const char *hash, str
 void ledger_ring_wake(struct ledger_ring *r);
 /* Writer: the store was written without a push; what is in the ring is out of date. */
 void ledger_ring_reset(struct ledger_ring *r, uint64_t head);
-/* Writer: whether n_records of n_bytes in all fit without a record behind `kept_after` giving way. */
-bool ledger_ring_has_room(struct ledger_ring *r, size_t n_records, size_t n_bytes, uint64_t kept_after);
+/* Writer: whether n_records of n_bytes in all fit without a record behind `kept_after` giving
+ * way. */
+bool ledger_ring_has_room(
+	struct ledger_ring *r, size_t n_records, size_t n_bytes, uint64_t kept_after);
 /* The oldest record still there; head + 1 when empty. */
 uint64_t ledger_ring_first(struct ledger_ring *r);
 
 /* Sinks: at most max records behind `after`. */
-enum ring_result ledger_ring_read(struct ledger_ring *r, uint64_t after, size_t max, struct ledger_batch *out);
+enum ring_result ledger_ring_read(
+	struct ledger_ring *r, uint64_t after, size_t max, struct ledger_batch *out);
 /* Sinks: until there is a record behind `after`. False after ledger_ring_stop. */
 bool ledger_ring_wait(struct ledger_ring *r, uint64_t after);
 /* Sinks: for ns nanoseconds. False after ledger_ring_stop. */

@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * One thread per sink: reads what comes next from the ring, or from the store when the sink has fallen behind, delivers, and
- * moves its mark. It must never skip a record while a copy of it exists anywhere, and never touch the writer's
- * connection. The sink's own thread.
+ * One thread per sink: reads what comes next from the ring, or from the store when the sink has
+ * fallen behind, delivers, and moves its mark. It must never skip a record while a copy of it
+ * exists anywhere, and never touch the writer's connection. The sink's own thread.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -38,8 +38,8 @@ log_trouble(struct feed *f, const char *what, const char *why)
 
 	metric_add(METRIC_SINK_FAILURES, 1);
 	if (log_limit(&f->limiter, &held))
-		log_warn(NULL, "audit sink %s: %s: %s (%" PRIu64 " lines like this held back)", f->s->sink->name,
-			what, why, held);
+		log_warn(NULL, "audit sink %s: %s: %s (%" PRIu64 " lines like this held back)",
+			f->s->sink->name, what, why, held);
 }
 
 /* False when the ledger closes. */
@@ -57,10 +57,12 @@ keep_row(const struct store_row *row, void *arg)
 {
 	struct ledger_batch *b = arg;
 
-	return ledger_batch_add(b, row->seq, row->hash, row->body) && b->bytes.n <= LEDGER_BATCH_BYTES;
+	return ledger_batch_add(b, row->seq, row->hash, row->body) &&
+	       b->bytes.n <= LEDGER_BATCH_BYTES;
 }
 
-/* Records that only the store still has. Without a file they are gone for this sink, and that is said. */
+/* Records that only the store still has. Without a file they are gone for this sink, and that is
+ * said. */
 static bool
 read_store(struct feed *f, uint64_t after, size_t max)
 {
@@ -71,7 +73,9 @@ read_store(struct feed *f, uint64_t after, size_t max)
 	ledger_batch_reset(f->batch);
 	if (l->o.store != LEDGER_STORE_SQLITE) {
 		uint64_t first = ledger_ring_first(l->ring);
-		log_error(NULL, "audit sink %s: records %" PRIu64 " to %" PRIu64 " were not taken in time and are lost",
+		log_error(NULL,
+			"audit sink %s: records %" PRIu64 " to %" PRIu64
+			" were not taken in time and are lost",
 			f->s->sink->name, after + 1, first - 1);
 		atomic_store_explicit(&f->s->taken, first - 1, memory_order_release);
 		return true;
@@ -106,7 +110,8 @@ deliver_batch(struct feed *f)
 	MUST(n_taken <= f->batch->n);
 	if (n_taken > 0) {
 		f->retry_ns = RETRY_FIRST_NS;
-		atomic_store_explicit(&f->s->taken, f->batch->records[n_taken - 1].seq, memory_order_release);
+		atomic_store_explicit(
+			&f->s->taken, f->batch->records[n_taken - 1].seq, memory_order_release);
 		ledger_wake_for_acks(f->s->l);
 	}
 	if (rc == OK && n_taken == f->batch->n)
@@ -179,9 +184,11 @@ load_cursor(struct ledger *l, struct ledger_sink *s, struct errinfo *ei)
 	if (starts_at_head)
 		seq = l->head.seq;
 	if (seq > l->head.seq)
-		return ERR(ei, ERR_CORRUPT, "the cursor of sink %s stands at record %" PRIu64
+		return ERR(ei, ERR_CORRUPT,
+			"the cursor of sink %s stands at record %" PRIu64
 			", the ledger ends at %" PRIu64
-			": it is an older copy, or was cut; see `nomos audit verify`", s->sink->name, seq, l->head.seq);
+			": it is an older copy, or was cut; see `nomos audit verify`",
+			s->sink->name, seq, l->head.seq);
 	atomic_store_explicit(&s->taken, seq, memory_order_release);
 	s->cursor = starts_at_head ? 0 : seq;
 	return OK;
@@ -203,8 +210,8 @@ ledger_sinks_start(struct ledger *l, struct errinfo *ei)
 	for (size_t i = 0; i < l->n_sinks; i++) {
 		int rc = pthread_create(&l->sinks[i].thread, NULL, run_sink, &l->sinks[i]);
 		if (rc != 0)
-			return ERR(ei, ERR_IO, "ledger: no thread for sink %s: %s", l->sinks[i].sink->name,
-				strerror(rc));
+			return ERR(ei, ERR_IO, "ledger: no thread for sink %s: %s",
+				l->sinks[i].sink->name, strerror(rc));
 		l->sinks[i].is_running = true;
 	}
 	return OK;

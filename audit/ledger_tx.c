@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * One transaction of the ledger: records are numbered, stamped, hashed and appended; an entry that fails takes only its
- * own writes back; after a store error nothing of the transaction counts and the head is the last committed one.
- * It must never let a store error look like a rule's answer. Writer thread.
+ * One transaction of the ledger: records are numbered, stamped, hashed and appended; an entry
+ * that fails takes only its own writes back; after a store error nothing of the transaction
+ * counts and the head is the last committed one. It must never let a store error look like a
+ * rule's answer. Writer thread.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -130,9 +131,11 @@ unmark_entry(struct ledger_tx *tx, bool keep)
 		(void)ledger_tx_store_failed(tx, &detail, NULL);
 }
 
-/* Appended records are taken back without a savepoint: one per entry would cost more than it is ever used for. */
+/* Appended records are taken back without a savepoint: one per entry would cost more than it is
+ * ever used for. */
 static void
-take_records_back(struct ledger_tx *tx, const struct chain_head *to, size_t n_records, size_t n_bytes)
+take_records_back(
+	struct ledger_tx *tx, const struct chain_head *to, size_t n_records, size_t n_bytes)
 {
 	struct ledger *l = tx->l;
 	struct errinfo detail;
@@ -210,8 +213,8 @@ build_record(struct ledger_tx *tx, const struct record_text *text)
 }
 
 enum err
-ledger_tx_append(struct ledger_tx *tx, const struct record_text *text, enum ledger_state state, uint64_t *seq,
-	struct errinfo *ei)
+ledger_tx_append(struct ledger_tx *tx, const struct record_text *text, enum ledger_state state,
+	uint64_t *seq, struct errinfo *ei)
 {
 	struct ledger *l = tx->l;
 	struct errinfo detail;
@@ -224,7 +227,8 @@ ledger_tx_append(struct ledger_tx *tx, const struct record_text *text, enum ledg
 		(void)ERR(&detail, ERR_NOMEM, "out of memory");
 		return ledger_tx_store_failed(tx, &detail, ei);
 	}
-	struct store_row row = {.seq = r->seq, .state = (int)state, .body = span_of(l->tx_bytes.p + r->at, r->n)};
+	struct store_row row = {
+		.seq = r->seq, .state = (int)state, .body = span_of(l->tx_bytes.p + r->at, r->n)};
 	memcpy(row.hash, r->hash, sizeof(row.hash));
 	if (l->store->ops->append(l->store, &row, &detail) != OK)
 		return ledger_tx_store_failed(tx, &detail, ei);
@@ -281,7 +285,8 @@ ledger_tx_append_checkpoint(struct ledger_tx *tx, struct errinfo *ei)
 	arena_reset(l->arena);
 	buf_init_arena(&b64, l->arena, (size_t)2 * SIGN_ED25519_BYTES);
 	struct record *r = record_new(l->arena, CHECKPOINT_EVENT);
-	enum err rc = r == NULL ? ERR(&detail, ERR_NOMEM, "out of memory") : checkpoint_sign(l->key, &cp, &detail);
+	enum err rc = r == NULL ? ERR(&detail, ERR_NOMEM, "out of memory")
+				: checkpoint_sign(l->key, &cp, &detail);
 	if (rc == OK) {
 		sign_base64_encode(span_of((const char *)cp.signature, sizeof(cp.signature)), &b64);
 		record_set_int(r, RECORD_CHECKPOINT_SEQ, (int64_t)cp.at.seq);
@@ -314,7 +319,8 @@ ledger_tx_put_cursors(struct ledger_tx *tx, struct errinfo *ei)
 			continue;
 		if (l->store->ops->put_cursor(l->store, s->sink->name, taken, &detail) != OK)
 			return ledger_tx_store_failed(tx, &detail, ei);
-		/* If the commit fails the store only has an older cursor: the sink is fed twice, never less. */
+		/* If the commit fails the store only has an older cursor: the sink is fed twice,
+		 * never less. */
 		s->cursor = taken;
 	}
 	return OK;

@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Intents that a crash left open: each gets a record that says its outcome is unknown, and is closed (decisions 16). It must
- * never say more than the intent itself said: identity and object are copied from it byte by byte. Runs between
- * open and start.
+ * Intents that a crash left open: each gets a record that says its outcome is unknown, and is
+ * closed (decisions 16). It must never say more than the intent itself said: identity and object
+ * are copied from it byte by byte. Runs between open and start.
  */
 #include <inttypes.h>
 
@@ -90,13 +90,15 @@ settle_batch(struct ledger *l, const struct ledger_batch *batch, struct errinfo 
 	if (rc == OK)
 		rc = ledger_tx_commit(&tx, ei);
 	if (rc != OK) {
-		log_error(NULL, "ledger: open intents could not be settled: %s", ledger_tx_reason(&tx));
+		log_error(NULL, "ledger: open intents could not be settled: %s",
+			ledger_tx_reason(&tx));
 		ledger_tx_abort(&tx);
 		return ERR(ei, ERR_AUDIT, LEDGER_REFUSAL);
 	}
-	for (size_t i = 0; i < batch->n; i++)
-		log_warn(NULL, "ledger: the outcome of record %" PRIu64 " is unknown: the process ended while it ran",
-			batch->records[i].seq);
+	log_warn(NULL,
+		"ledger: the process ended while actions ran: the outcome of %zu intents, records "
+		"%" PRIu64 " to %" PRIu64 ", is unknown",
+		batch->n, batch->records[0].seq, batch->records[batch->n - 1].seq);
 	metric_add(METRIC_UNKNOWN_OUTCOMES, (int64_t)batch->n);
 	return OK;
 }

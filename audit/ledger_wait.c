@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Entries that are committed and wait for the required sinks. One that waits too long is turned back: what it took is
- * given back in a transaction of its own, and nothing new is accepted until the sink has caught up (decisions
- * 15 a). It must never release an entry that a required sink has not taken. Writer thread.
+ * Entries that are committed and wait for the required sinks. One that waits too long is turned
+ * back: what it took is given back in a transaction of its own, and nothing new is accepted until
+ * the sink has caught up (decisions 15 a). It must never release an entry that a required sink
+ * has not taken. Writer thread.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -62,7 +63,8 @@ set_behind(struct ledger *l, bool is_behind)
 	l->is_behind = is_behind;
 	MUST(pthread_mutex_unlock(&l->mutex) == 0);
 	if (is_behind && !was_behind)
-		log_error(NULL, "ledger: a required sink is behind its deadline, refusing decisions until it catches up");
+		log_error(NULL, "ledger: a required sink is behind its deadline, refusing "
+				"decisions until it catches up");
 	if (!is_behind && was_behind)
 		log_info(NULL, "ledger: the required sinks have caught up");
 }
@@ -72,7 +74,8 @@ turn_back(struct ledger *l, struct ledger_entry *e)
 {
 	(void)ERR(&e->ei, ERR_AUDIT, "a required sink has not taken the record in time");
 	if (e->must_write) {
-		/* It is in the ledger and the sink will get it; the owner is told that it takes longer. */
+		/* It is in the ledger and the sink will get it; the owner is told that it takes
+		 * longer. */
 		ledger_tell_pending(e);
 		entry_list_add(&l->owed, e);
 	} else if (e->undo != NULL) {

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The writer thread and its queue. It takes all that has queued, commits it as groups, and sleeps only when there is nothing
- * to do; it never lingers to fill a group. Submitters only ever hold the mutex for a few instructions.
+ * The writer thread and its queue. It takes all that has queued, commits it as groups, and sleeps
+ * only when there is nothing to do; it never lingers to fill a group. Submitters only ever hold
+ * the mutex for a few instructions.
  */
 #include <stdio.h>
 #include <string.h>
@@ -118,11 +119,12 @@ has_work(const struct ledger *l)
 		return true;
 	if (l->held.first != NULL && (!l->is_failing || l->is_stopping))
 		return true;
-	return l->is_stopping && (l->close_by_mono_ns == 0 ||
-		(l->waiting.first == NULL && l->owed.first == NULL));
+	return l->is_stopping &&
+	       (l->close_by_mono_ns == 0 || (l->waiting.first == NULL && l->owed.first == NULL));
 }
 
-/* Takes what is queued; sleeps while there is nothing to do. False when the ledger is closing and all is given back. */
+/* Takes what is queued; sleeps while there is nothing to do. False when the ledger is closing and
+ * all is given back. */
 static bool
 wait_for_work(struct ledger *l)
 {
@@ -133,9 +135,10 @@ wait_for_work(struct ledger *l)
 		if (at <= clock_mono_ns())
 			break;
 		l->is_idle = true;
-		/* Without anyone waiting it only has to learn that a cursor moved, once per pause. */
+		/* Without anyone waiting it only has to learn that a cursor moved, once per
+		 * pause. */
 		l->wants_acks = l->waiting.first != NULL || l->owed.first != NULL || l->is_behind ||
-			!ledger_sinks_moved(l, 1);
+				!ledger_sinks_moved(l, 1);
 		int rc = at == INT64_MAX ? pthread_cond_wait(&l->wake, &l->mutex)
 					 : pthread_cond_timedwait(&l->wake, &l->mutex, &ts);
 		l->is_idle = false;
@@ -148,13 +151,14 @@ wait_for_work(struct ledger *l)
 	if (l->is_stopping && l->close_by_mono_ns == 0)
 		l->close_by_mono_ns = clock_mono_ns() + l->o.sink_deadline_ms * NS_PER_MS;
 	bool goes_on = !l->is_stopping || l->batch.first != NULL || l->held.first != NULL ||
-		l->waiting.first != NULL || l->owed.first != NULL;
+		       l->waiting.first != NULL || l->owed.first != NULL;
 	MUST(pthread_mutex_unlock(&l->mutex) == 0);
 	metric_add(METRIC_LEDGER_QUEUE, -(int64_t)n);
 	return goes_on;
 }
 
-/* is_failing and is_behind are only ever changed by this thread, so it may read them without the mutex. */
+/* is_failing and is_behind are only ever changed by this thread, so it may read them without the
+ * mutex. */
 static void
 take_turn(struct ledger *l)
 {
@@ -167,7 +171,8 @@ take_turn(struct ledger *l)
 		ledger_group_refuse(l);
 	if (l->is_failing) {
 		ledger_group_hold(l);
-		/* Closing does not wait for a broken disk; open intents become `unknown` at the next start. */
+		/* Closing does not wait for a broken disk; open intents become `unknown` at the
+		 * next start. */
 		while (is_closing && l->held.first != NULL)
 			ledger_refuse(l, entry_list_take(&l->held));
 		return;

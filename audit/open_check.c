@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is looked at before a ledger is used (decisions 12, 17): is it the one the head file knows, is its last checkpoint
- * ours, does the chain hold from there to the end. Must never repair anything: a ledger that fails stays as it is, for
- * `nomos audit verify`, and the text names the remedy. Runs on the thread that opens.
+ * What is looked at before a ledger is used (decisions 12, 17): is it the one the head file
+ * knows, is its last checkpoint ours, does the chain hold from there to the end. Must never
+ * repair anything: a ledger that fails stays as it is, for `nomos audit verify`, and the text
+ * names the remedy. Runs on the thread that opens.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -17,13 +18,14 @@
 #include "ledger_priv.h"
 
 #define REMEDY                                                                                     \
-	"; see `nomos audit verify`, then restore a good copy, or keep this one as it is and begin a new chain " \
+	"; see `nomos audit verify`, then restore a good copy, or keep this one as it is and "     \
+	"begin a new chain "                                                                       \
 	"with `nomos audit seal --reason TEXT`"
 
 /* ---- rows ---- */
 
 struct found_row {
-	uint64_t seq;                 /* 0: none */
+	uint64_t seq; /* 0: none */
 	char hash[SHA256_HEX + 1];
 	struct checkpoint checkpoint; /* at.seq 0: the row is no checkpoint */
 	bool is_short;                /* memory ran out while it was read */
@@ -67,7 +69,8 @@ check_row(const struct store_row *row, void *arg)
 {
 	struct walk *w = arg;
 
-	w->fault = chain_check(w->chain_id, &w->head, row->seq, row->body, span_of(row->hash, SHA256_HEX));
+	w->fault = chain_check(
+		w->chain_id, &w->head, row->seq, row->body, span_of(row->hash, SHA256_HEX));
 	w->faulty_seq = row->seq;
 	return w->fault == CHAIN_FAULT_NONE;
 }
@@ -84,11 +87,13 @@ walk_chain(struct ledger *l, const struct chain_head *from, struct errinfo *ei)
 		before = w.head.seq;
 		rc = l->store->ops->page(l->store, before, STORE_PAGE_MAX, check_row, &w, ei);
 		if (rc == OK && w.fault != CHAIN_FAULT_NONE)
-			return ERR(ei, ERR_CORRUPT, "the chain is broken at record %" PRIu64 ": %s" REMEDY,
+			return ERR(ei, ERR_CORRUPT,
+				"the chain is broken at record %" PRIu64 ": %s" REMEDY,
 				w.faulty_seq, chain_fault_text(w.fault));
 	} while (rc == OK && w.head.seq > before);
 	if (rc == OK && w.head.seq != l->head.seq)
-		rc = ERR(ei, ERR_CORRUPT, "records are missing behind record %" PRIu64 REMEDY, w.head.seq);
+		rc = ERR(ei, ERR_CORRUPT, "records are missing behind record %" PRIu64 REMEDY,
+			w.head.seq);
 	return rc;
 }
 
@@ -122,10 +127,13 @@ find_checkpoint(struct ledger *l, struct chain_head *from, struct errinfo *ei)
 	const struct checkpoint *cp = &row.checkpoint;
 	if (cp->at.seq != seq - 1 || strcmp(cp->chain_id, l->chain_id) != 0 ||
 		strcmp(cp->at.hash, covered.hash) != 0)
-		return ERR(ei, ERR_CORRUPT, "the checkpoint at record %" PRIu64 " is missing or changed" REMEDY, seq);
+		return ERR(ei, ERR_CORRUPT,
+			"the checkpoint at record %" PRIu64 " is missing or changed" REMEDY, seq);
 	if (!checkpoint_is_signed_by(cp, l->key))
-		return ERR(ei, ERR_CORRUPT, "the checkpoint at record %" PRIu64
-			" was not signed with this ledger's key; restore the key" REMEDY, seq);
+		return ERR(ei, ERR_CORRUPT,
+			"the checkpoint at record %" PRIu64
+			" was not signed with this ledger's key; restore the key" REMEDY,
+			seq);
 	*from = cp->at;
 	l->checkpoint_seq = seq;
 	return OK;
@@ -144,18 +152,23 @@ check_head_file(struct ledger *l, struct errinfo *ei)
 	if (rc == ERR_NOMEM || rc == ERR_IO)
 		return rc;
 	if (rc != OK)
-		return ERR_WRAP(ei, ERR_CORRUPT, "the head file cannot be read (remove it only if you know why)");
+		return ERR_WRAP(ei, ERR_CORRUPT,
+			"the head file cannot be read (remove it only if you know why)");
 	if (!checkpoint_is_signed_by(&cp, l->key))
-		return ERR(ei, ERR_CORRUPT, "%s was not signed with this ledger's key; restore the key" REMEDY,
+		return ERR(ei, ERR_CORRUPT,
+			"%s was not signed with this ledger's key; restore the key" REMEDY,
 			l->names.head);
 	if (strcmp(cp.chain_id, l->chain_id) != 0)
 		return ERR(ei, ERR_CORRUPT, "%s belongs to another chain" REMEDY, l->names.head);
 	rc = find_row(l, cp.at.seq, &row, ei);
 	if (rc == OK && row.seq == 0)
-		return ERR(ei, ERR_CORRUPT, "the ledger ends at record %" PRIu64 ", its head file knows record %" PRIu64
-			": it is an older copy, or was cut" REMEDY, l->head.seq, cp.at.seq);
+		return ERR(ei, ERR_CORRUPT,
+			"the ledger ends at record %" PRIu64 ", its head file knows record %" PRIu64
+			": it is an older copy, or was cut" REMEDY,
+			l->head.seq, cp.at.seq);
 	if (rc == OK && strcmp(row.hash, cp.at.hash) != 0)
-		return ERR(ei, ERR_CORRUPT, "record %" PRIu64 " is not the one the head file knows" REMEDY, cp.at.seq);
+		return ERR(ei, ERR_CORRUPT,
+			"record %" PRIu64 " is not the one the head file knows" REMEDY, cp.at.seq);
 	return rc;
 }
 
@@ -183,7 +196,8 @@ list_open_intents(struct ledger *l, struct errinfo *ei)
 	l->last_open_seq = 0;
 	do {
 		before = l->n_open;
-		rc = l->store->ops->page_state(l->store, LEDGER_OPEN, l->last_open_seq, keep_open, l, ei);
+		rc = l->store->ops->page_state(
+			l->store, LEDGER_OPEN, l->last_open_seq, keep_open, l, ei);
 	} while (rc == OK && l->n_open > before);
 	return rc;
 }
@@ -207,8 +221,8 @@ start_chain(struct ledger *l, const struct checkpoint_seal *seal, struct errinfo
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	record_set_text(r, RECORD_KEY_ID, span_cstr(sign_key_id(l->key)));
 	if (seal->reason[0] != '\0') {
-		buf_printf(&previous, "{\"chain_id\":\"%s\",\"hash\":\"%s\",\"seq\":%" PRIu64 "}", seal->chain_id,
-			seal->at.hash, seal->at.seq);
+		buf_printf(&previous, "{\"chain_id\":\"%s\",\"hash\":\"%s\",\"seq\":%" PRIu64 "}",
+			seal->chain_id, seal->at.hash, seal->at.seq);
 		record_set_json(r, RECORD_PREVIOUS_CHAIN, buf_span(&previous));
 		record_set_text(r, RECORD_REASON, span_cstr(seal->reason));
 	}
@@ -227,7 +241,8 @@ start_chain(struct ledger *l, const struct checkpoint_seal *seal, struct errinfo
 	if (rc != OK) {
 		ledger_tx_abort(&tx);
 		if (tx.has_failed)
-			rc = ERR(ei, ERR_IO, "the first record cannot be written: %s", ledger_tx_reason(&tx));
+			rc = ERR(ei, ERR_IO, "the first record cannot be written: %s",
+				ledger_tx_reason(&tx));
 	}
 	return rc;
 }

@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Building one record: members are kept by their place in the table, redacted one string at a time and rendered
- * in canonical order with four gaps for the ledger. It must never let a value damage the record around it:
- * redaction happens before the text is quoted. One thread, the one that owns the arena.
+ * Building one record: members are kept by their place in the table, redacted one string at a
+ * time and rendered in canonical order with four gaps for the ledger. It must never let a value
+ * damage the record around it: redaction happens before the text is quoted. One thread, the one
+ * that owns the arena.
  */
 #include "audit/record.h"
 
@@ -36,7 +37,8 @@ static const struct member_row table[RECORD__MAX] = {
 #undef X
 };
 
-/* The members that the ledger's thread fills in, in order: one gap after each of the first four parts. */
+/* The members that the ledger's thread fills in, in order: one gap after each of the first four
+ * parts. */
 static const enum record_member gaps[RECORD_PARTS - 1] = {
 	RECORD_CHAIN_ID, RECORD_PREV_EVENT_HASH, RECORD_SEQ, RECORD_TIMESTAMP};
 
@@ -89,15 +91,15 @@ record_set_bool(struct record *r, enum record_member m, bool v)
 void
 record_set_json(struct record *r, enum record_member m, struct span canonical)
 {
-	bool is_empty = canonical.n == 0 || span_eq_cstr(canonical, "{}") || span_eq_cstr(canonical, "[]") ||
-		span_eq_cstr(canonical, "\"\"");
+	bool is_empty = canonical.n == 0 || span_eq_cstr(canonical, "{}") ||
+			span_eq_cstr(canonical, "[]") || span_eq_cstr(canonical, "\"\"");
 
 	set(r, m, is_empty ? KIND_ABSENT : KIND_JSON, canonical, 0);
 }
 
 static void
-render_value(const struct record *r, enum record_member m, const struct redactor *redactor, struct arena *a,
-	struct buf *out)
+render_value(const struct record *r, enum record_member m, const struct redactor *redactor,
+	struct arena *a, struct buf *out)
 {
 	switch (r->members[m].kind) {
 	case KIND_ABSENT:
@@ -125,8 +127,8 @@ render_value(const struct record *r, enum record_member m, const struct redactor
 
 /* Up to the timestamp every member ends in a comma; behind it every member begins with one. */
 static void
-render_member(const struct record *r, enum record_member m, const struct redactor *redactor, struct arena *a,
-	struct buf *out)
+render_member(const struct record *r, enum record_member m, const struct redactor *redactor,
+	struct arena *a, struct buf *out)
 {
 	bool is_behind = m > RECORD_TIMESTAMP;
 
@@ -163,7 +165,8 @@ record_render(const struct record *r, const struct redactor *redactor, struct ar
 	BUF_ADD_LIT(&b, "}");
 	ends[RECORD_PARTS - 1] = b.n;
 	if (buf_failed(&b))
-		return ERR(ei, ERR_TOO_LARGE, "the audit record is over %d bytes or its arena is full",
+		return ERR(ei, ERR_TOO_LARGE,
+			"the audit record is over %d bytes or its arena is full",
 			(int)BUF_CAP_RECORD);
 	for (size_t i = 0; i < RECORD_PARTS; i++) {
 		out->parts[i] = span_of(b.p + from, ends[i] - from);

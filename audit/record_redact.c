@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Redaction string by string (decisions: redact per field, then hash, then store): each string of a JSON value is decoded,
- * redacted and quoted again, so that no pattern ever sees, or eats, the text around it. The clean case, which is
- * nearly every case, copies nothing.
+ * Redaction string by string (decisions: redact per field, then hash, then store): each string of
+ * a JSON value is decoded, redacted and quoted again, so that no pattern ever sees, or eats, the
+ * text around it. The clean case, which is nearly every case, copies nothing.
  */
 #include "record_redact.h"
 
@@ -49,8 +49,8 @@ string_token(struct span s, bool *has_escape)
 
 /* Appends one string token; false when it is a member name that may not stay. */
 static bool
-redact_token(const struct redactor *r, struct span token, bool has_escape, bool is_name, struct arena *a,
-	struct buf *out)
+redact_token(const struct redactor *r, struct span token, bool has_escape, bool is_name,
+	struct arena *a, struct buf *out)
 {
 	struct span text = span_of(token.p + 1, token.n - 2);
 	const struct json *decoded = NULL;
@@ -71,7 +71,8 @@ redact_token(const struct redactor *r, struct span token, bool has_escape, bool 
 }
 
 void
-record_redact_json(const struct redactor *r, struct span canonical, struct arena *a, struct buf *out)
+record_redact_json(
+	const struct redactor *r, struct span canonical, struct arena *a, struct buf *out)
 {
 	size_t before = out->n;
 	size_t i = 0;

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The schema as a list of migrations: entry i takes a file from user_version i to i + 1. Entries are never changed
- * once released, only added. Runs at open on the thread that owns the connection.
+ * The schema as a list of migrations: entry i takes a file from user_version i to i + 1. Entries
+ * are never changed once released, only added. Runs at open on the thread that owns the
+ * connection.
  */
 #include "schema.h"
 
@@ -37,13 +38,17 @@ read_version(struct db *db, int64_t *version, struct errinfo *ei)
 		rc = db_query_int(db, "SELECT count(*) FROM sqlite_schema", &n_tables, ei);
 	if (rc != OK)
 		return rc;
-	/* Another program's file is never touched; a file without anything in it is ours to fill. */
-	if (application != STORE_APPLICATION_ID && (application != 0 || *version != 0 || n_tables != 0))
-		return ERR(ei, ERR_INVALID, "the file is a database of another program, not a ledger");
+	/* Another program's file is never touched; a file without anything in it is ours to
+	 * fill. */
+	if (application != STORE_APPLICATION_ID &&
+		(application != 0 || *version != 0 || n_tables != 0))
+		return ERR(
+			ei, ERR_INVALID, "the file is a database of another program, not a ledger");
 	if (*version > STORE_SCHEMA_VERSION)
 		return ERR(ei, ERR_UNSUPPORTED,
 			"the ledger has schema version %" PRId64
-			", this program knows up to %d; start the newer version of nomos that wrote it",
+			", this program knows up to %d; start the newer version of nomos that "
+			"wrote it",
 			*version, STORE_SCHEMA_VERSION);
 	return OK;
 }
@@ -56,7 +61,8 @@ schema_migrate(struct db *db, struct errinfo *ei)
 
 	while (rc == OK && version < STORE_SCHEMA_VERSION) {
 		char stamp[128];
-		snprintf(stamp, sizeof(stamp), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+		snprintf(stamp, sizeof(stamp),
+			"PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
 			STORE_APPLICATION_ID, (int)version + 1);
 		rc = db_exec(db, "BEGIN IMMEDIATE", ei);
 		if (rc == OK)
@@ -77,6 +83,7 @@ schema_check(struct db *db, struct errinfo *ei)
 	if (rc == OK && version < STORE_SCHEMA_VERSION)
 		return ERR(ei, version == 0 ? ERR_INVALID : ERR_UNSUPPORTED,
 			version == 0 ? "the file is empty, not a ledger"
-				     : "the ledger has an older schema; start the gateway once to bring it up to date");
+				     : "the ledger has an older schema; start the gateway once to "
+				       "bring it up to date");
 	return rc;
 }

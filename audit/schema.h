@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The tables of the SQLite store and how an older file becomes a new one. Documented in audit/store.h. */
+/* The tables of the SQLite store and how an older file becomes a new one. Documented in
+ * audit/store.h. */
 #ifndef AUDIT_SCHEMA_H
 #define AUDIT_SCHEMA_H
 

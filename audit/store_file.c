@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The SQLite engine: opening, transactions, and the watch over the file itself. It must never go on writing to a
- * file that is no longer the one at the ledger's path. Runs on the writer thread, and at open and close on the thread
- * that calls those.
+ * The SQLite engine: opening, transactions, and the watch over the file itself. It must never go
+ * on writing to a file that is no longer the one at the ledger's path. Runs on the writer thread,
+ * and at open and close on the thread that calls those.
  */
 #include "store_file.h"
 
@@ -23,13 +23,15 @@ static const char *const statements[STMT__MAX] = {
 	[STMT_APPEND] = "INSERT INTO records(seq, state, hash, body) VALUES(?1, ?2, ?3, ?4)",
 	[STMT_TRUNCATE] = "DELETE FROM records WHERE seq > ?1",
 	[STMT_SET_STATE] = "UPDATE records SET state = ?3 WHERE seq = ?1 AND state = ?2",
-	[STMT_FIND_CLAIM] = "SELECT seq, binding_hash, state, expires FROM claims WHERE kind = ?1 AND key = ?2",
+	[STMT_FIND_CLAIM] =
+		"SELECT seq, binding_hash, state, expires FROM claims WHERE kind = ?1 AND key = ?2",
 	[STMT_PUT_CLAIM] = "INSERT INTO claims(kind, key, seq, binding_hash, state, expires)"
 			   " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
 	[STMT_SET_CLAIM_STATE] = "UPDATE claims SET state = ?3 WHERE kind = ?1 AND key = ?2",
 	[STMT_DELETE_CLAIM] = "DELETE FROM claims WHERE kind = ?1 AND key = ?2",
-	[STMT_PURGE_CLAIMS] = "DELETE FROM claims WHERE (kind, key) IN (SELECT kind, key FROM claims"
-			      " WHERE expires <> 0 AND expires <= ?1 ORDER BY expires LIMIT ?2)",
+	[STMT_PURGE_CLAIMS] =
+		"DELETE FROM claims WHERE (kind, key) IN (SELECT kind, key FROM claims"
+		" WHERE expires <> 0 AND expires <= ?1 ORDER BY expires LIMIT ?2)",
 	[STMT_GET_CURSOR] = "SELECT seq FROM cursors WHERE sink = ?1",
 	[STMT_PUT_CURSOR] = "INSERT INTO cursors(sink, seq) VALUES(?1, ?2)"
 			    " ON CONFLICT(sink) DO UPDATE SET seq = excluded.seq",
@@ -37,9 +39,11 @@ static const char *const statements[STMT__MAX] = {
 	[STMT_PUT_META] = "INSERT INTO meta(key, value) VALUES(?1, ?2)"
 			  " ON CONFLICT(key) DO UPDATE SET value = excluded.value",
 	[STMT_HEAD] = "SELECT seq, state, hash, body FROM records ORDER BY seq DESC LIMIT 1",
-	[STMT_PAGE] = "SELECT seq, state, hash, body FROM records WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-	[STMT_PAGE_STATE] = "SELECT seq, state, hash, body FROM records WHERE state = ?1 AND state <> 0"
-			    " AND seq > ?2 ORDER BY seq LIMIT ?3",
+	[STMT_PAGE] =
+		"SELECT seq, state, hash, body FROM records WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+	[STMT_PAGE_STATE] =
+		"SELECT seq, state, hash, body FROM records WHERE state = ?1 AND state <> 0"
+		" AND seq > ?2 ORDER BY seq LIMIT ?3",
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
 	[STMT_COMMIT] = "COMMIT",
 	[STMT_MARK] = "SAVEPOINT " MARK,
@@ -95,7 +99,7 @@ static bool
 is_same_file(const struct file_id *a, const struct file_id *b)
 {
 	return a->is_known && b->is_known && a->device == b->device && a->inode == b->inode &&
-		a->n_links == b->n_links;
+	       a->n_links == b->n_links;
 }
 
 static enum err
@@ -107,11 +111,13 @@ check_file(struct store *s, struct errinfo *ei)
 	if (!now.is_known)
 		return ERR(ei, ERR_IO, "the ledger's file was removed or cannot be reached");
 	if (!is_same_file(&f->file, &now))
-		return ERR(ei, ERR_IO, "the ledger's file was replaced or linked by another program");
+		return ERR(
+			ei, ERR_IO, "the ledger's file was replaced or linked by another program");
 	now = identify(f->wal_path);
 	/* The log appears with the first transaction and stays while we have the database open. */
 	if (f->wal.is_known && !is_same_file(&f->wal, &now))
-		return ERR(ei, ERR_IO, "the ledger's -wal file was removed or replaced by another program");
+		return ERR(ei, ERR_IO,
+			"the ledger's -wal file was removed or replaced by another program");
 	f->wal = now;
 	return OK;
 }
@@ -136,8 +142,10 @@ set_pragmas(struct store_file *f, struct errinfo *ei)
 		[LEDGER_SYNC_OFF] = "PRAGMA synchronous = OFF",
 	};
 	enum err rc = db_exec(f->db,
-		"PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 250;"
-		" PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY",
+		"PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = "
+		"250;"
+		" PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -2000; PRAGMA "
+		"temp_store = MEMORY",
 		ei);
 
 	return rc == OK ? db_exec(f->db, sync_pragmas[f->sync], ei) : rc;
@@ -148,7 +156,8 @@ open_database(struct store_file *f, enum db_mode mode, struct errinfo *ei)
 {
 	enum err rc = db_open(f->path, mode, f->busy_timeout_ms, &f->db, ei);
 
-	/* The version comes first: a file of another program, or of a newer nomos, is left as it is. */
+	/* The version comes first: a file of another program, or of a newer nomos, is left as it
+	 * is. */
 	if (rc == OK)
 		rc = mode == DB_CREATE ? schema_migrate(f->db, ei) : schema_check(f->db, ei);
 	if (rc == OK)
@@ -204,7 +213,8 @@ rollback(struct store *s)
 {
 	struct store_file *f = store_file_cast(s);
 
-	/* SQLite may have rolled back by itself; if ROLLBACK fails the connection is of no more use. */
+	/* SQLite may have rolled back by itself; if ROLLBACK fails the connection is of no more
+	 * use. */
 	if (f->db != NULL && db_is_in_transaction(f->db) && db_exec(f->db, "ROLLBACK", NULL) != OK)
 		close_database(f);
 }

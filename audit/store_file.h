@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The SQLite engine behind store_ops: its object and the parts in store_file*.c. Private to them. */
+/* The SQLite engine behind store_ops: its object and the parts in store_file*.c. Private to
+ * them. */
 #ifndef AUDIT_STORE_FILE_H
 #define AUDIT_STORE_FILE_H
 
@@ -63,9 +64,10 @@ struct store_file {
 struct store_file *store_file_cast(struct store *s);
 /* The statement, or NULL with *ei set while the database is closed. */
 struct db_stmt *store_file_stmt(struct store *s, enum store_statement which, struct errinfo *ei);
-/* Visits the rows of a statement whose columns are seq, state, hash, body; resets it. *n (may be NULL) counts them. */
-MUSTCHECK enum err store_visit_rows(struct db_stmt *st, store_visit_fn visit, void *arg, size_t *n,
-	struct errinfo *ei);
+/* Visits the rows of a statement whose columns are seq, state, hash, body; resets it. *n (may be
+ * NULL) counts them. */
+MUSTCHECK enum err store_visit_rows(
+	struct db_stmt *st, store_visit_fn visit, void *arg, size_t *n, struct errinfo *ei);
 /* The first row of a statement with those columns, or the empty head; resets it. */
 MUSTCHECK enum err store_read_head(struct db_stmt *st, struct chain_head *out, struct errinfo *ei);
 /* Fills a row from columns seq, state, hash, body. ERR_CORRUPT. */
@@ -75,23 +77,27 @@ MUSTCHECK enum err store_read_row(struct db_stmt *st, struct store_row *row, str
 enum err store_file_append(struct store *s, const struct store_row *row, struct errinfo *ei);
 enum err store_file_truncate(struct store *s, const struct chain_head *to, struct errinfo *ei);
 enum err store_file_set_state(struct store *s, uint64_t seq, int from, int to, struct errinfo *ei);
-enum err store_file_get_cursor(struct store *s, const char *sink, uint64_t *seq, struct errinfo *ei);
+enum err store_file_get_cursor(
+	struct store *s, const char *sink, uint64_t *seq, struct errinfo *ei);
 enum err store_file_put_cursor(struct store *s, const char *sink, uint64_t seq, struct errinfo *ei);
 enum err store_file_get_meta(struct store *s, const char *key, struct buf *out, struct errinfo *ei);
-enum err store_file_put_meta(struct store *s, const char *key, struct span value, struct errinfo *ei);
+enum err store_file_put_meta(
+	struct store *s, const char *key, struct span value, struct errinfo *ei);
 enum err store_file_head(struct store *s, struct chain_head *out, struct errinfo *ei);
-enum err store_file_page(struct store *s, uint64_t after, size_t max, store_visit_fn visit, void *arg,
-	struct errinfo *ei);
-enum err store_file_page_state(struct store *s, int state, uint64_t after, store_visit_fn visit, void *arg,
-	struct errinfo *ei);
+enum err store_file_page(struct store *s, uint64_t after, size_t max, store_visit_fn visit,
+	void *arg, struct errinfo *ei);
+enum err store_file_page_state(struct store *s, int state, uint64_t after, store_visit_fn visit,
+	void *arg, struct errinfo *ei);
 
 /* store_file_claims.c */
-enum err store_file_find_claim(struct store *s, uint32_t kind, const uint8_t *key, struct ledger_claim *out,
-	struct errinfo *ei);
+enum err store_file_find_claim(struct store *s, uint32_t kind, const uint8_t *key,
+	struct ledger_claim *out, struct errinfo *ei);
 enum err store_file_put_claim(struct store *s, const struct ledger_claim *c, struct errinfo *ei);
-enum err store_file_set_claim_state(struct store *s, uint32_t kind, const uint8_t *key, int32_t state,
-	struct errinfo *ei);
-enum err store_file_delete_claim(struct store *s, uint32_t kind, const uint8_t *key, struct errinfo *ei);
-enum err store_file_purge_claims(struct store *s, int64_t now_wall_ns, size_t max, struct errinfo *ei);
+enum err store_file_set_claim_state(
+	struct store *s, uint32_t kind, const uint8_t *key, int32_t state, struct errinfo *ei);
+enum err store_file_delete_claim(
+	struct store *s, uint32_t kind, const uint8_t *key, struct errinfo *ei);
+enum err store_file_purge_claims(
+	struct store *s, int64_t now_wall_ns, size_t max, struct errinfo *ei);
 
 #endif

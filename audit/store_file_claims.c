@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claims in the SQLite file: find, put once, change, delete, purge. What a claim means is the business of
- * pipeline/. Runs on the thread that owns the store, inside its transaction.
+ * Claims in the SQLite file: find, put once, change, delete, purge. What a claim means is the
+ * business of pipeline/. Runs on the thread that owns the store, inside its transaction.
  */
 #include <string.h>
 
@@ -71,8 +71,8 @@ store_file_put_claim(struct store *s, const struct ledger_claim *c, struct errin
 }
 
 enum err
-store_file_set_claim_state(struct store *s, uint32_t kind, const uint8_t *key, int32_t state,
-	struct errinfo *ei)
+store_file_set_claim_state(
+	struct store *s, uint32_t kind, const uint8_t *key, int32_t state, struct errinfo *ei)
 {
 	struct db_stmt *st = store_file_stmt(s, STMT_SET_CLAIM_STATE, ei);
 

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records, cursors and meta values in the SQLite file. Rows only: it knows neither chain nor rules. Runs on the thread
- * that owns the store; store_visit_rows and store_read_row also serve the readers.
+ * Records, cursors and meta values in the SQLite file. Rows only: it knows neither chain nor
+ * rules. Runs on the thread that owns the store; store_visit_rows and store_read_row also serve
+ * the readers.
  */
 #include <inttypes.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store of stateless mode, tests and benches: the head, which records are open, and claims, in memory; bodies live in the
- * ledger's ring until the sinks took them. Transactions are an undo list. When a rollback cannot be carried out the
- * store refuses everything from then on. Runs on the thread that owns the store.
+ * The store of stateless mode, tests and benches: the head, which records are open, and claims,
+ * in memory; bodies live in the ledger's ring until the sinks took them. Transactions are an undo
+ * list. When a rollback cannot be carried out the store refuses everything from then on. Runs on
+ * the thread that owns the store.
  */
 #include <string.h>
 
@@ -91,8 +92,8 @@ reserve_change(struct store_memory *m)
 
 /* Puts a copy of *row, or removes the row when row is NULL, and remembers what was there. */
 static enum err
-change_row(struct store_memory *m, uint32_t kind, const uint8_t *key, const struct ledger_claim *row,
-	struct errinfo *ei)
+change_row(struct store_memory *m, uint32_t kind, const uint8_t *key,
+	const struct ledger_claim *row, struct errinfo *ei)
 {
 	char k[ROW_KEY_BYTES];
 	struct span name = row_key(kind, key, k);
@@ -150,7 +151,8 @@ begin(struct store *s, struct errinfo *ei)
 	struct store_memory *m = cast(s);
 
 	if (m->is_broken)
-		return ERR(ei, ERR_NOMEM, "the store could not take back a change and is out of use");
+		return ERR(
+			ei, ERR_NOMEM, "the store could not take back a change and is out of use");
 	m->head_at_begin = m->head;
 	m->is_in_transaction = true;
 	return OK;
@@ -208,7 +210,8 @@ append(struct store *s, const struct store_row *row, struct errinfo *ei)
 	struct store_memory *m = cast(s);
 
 	if (row->state != LEDGER_COMPLETE) {
-		struct ledger_claim open = {.kind = KIND_OPEN, .seq = row->seq, .state = row->state};
+		struct ledger_claim open = {
+			.kind = KIND_OPEN, .seq = row->seq, .state = row->state};
 		open_key(row->seq, open.key);
 		enum err rc = change_row(m, KIND_OPEN, open.key, &open, ei);
 		if (rc != OK)
@@ -261,7 +264,8 @@ check_claims(const struct store_memory *m, uint32_t kind, struct errinfo *ei)
 }
 
 static enum err
-find_claim(struct store *s, uint32_t kind, const uint8_t *key, struct ledger_claim *out, struct errinfo *ei)
+find_claim(struct store *s, uint32_t kind, const uint8_t *key, struct ledger_claim *out,
+	struct errinfo *ei)
 {
 	struct store_memory *m = cast(s);
 	enum err rc = check_claims(m, kind, ei);
@@ -290,7 +294,8 @@ put_claim(struct store *s, const struct ledger_claim *c, struct errinfo *ei)
 }
 
 static enum err
-set_claim_state(struct store *s, uint32_t kind, const uint8_t *key, int32_t state, struct errinfo *ei)
+set_claim_state(
+	struct store *s, uint32_t kind, const uint8_t *key, int32_t state, struct errinfo *ei)
 {
 	struct ledger_claim row;
 	enum err rc = find_claim(s, kind, key, &row, ei);
@@ -323,7 +328,8 @@ collect_expired(struct span key, void *value, void *arg)
 	struct expired *e = arg;
 
 	(void)key;
-	if (row->kind != KIND_OPEN && row->expires_wall_ns != 0 && row->expires_wall_ns <= e->now_wall_ns)
+	if (row->kind != KIND_OPEN && row->expires_wall_ns != 0 &&
+		row->expires_wall_ns <= e->now_wall_ns)
 		e->rows[e->n++] = *row;
 	return e->n < ARRAY_LEN(e->rows);
 }
@@ -392,7 +398,8 @@ head(struct store *s, struct chain_head *out, struct errinfo *ei)
 
 /* Bodies are not kept: there is nothing to visit. */
 static enum err
-page(struct store *s, uint64_t after, size_t max, store_visit_fn visit, void *arg, struct errinfo *ei)
+page(struct store *s, uint64_t after, size_t max, store_visit_fn visit, void *arg,
+	struct errinfo *ei)
 {
 	(void)s;
 	(void)after;

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an engine offers the ledger: see audit/store.h. All calls come from the thread that owns the store. Any error but
- * those named means the transaction is lost: the caller rolls back and fails all that was in it.
+ * What an engine offers the ledger: see audit/store.h. All calls come from the thread that owns
+ * the store. Any error but those named means the transaction is lost: the caller rolls back and
+ * fails all that was in it.
  */
 #ifndef AUDIT_STORE_OPS_H
 #define AUDIT_STORE_OPS_H
@@ -30,29 +31,37 @@ struct store_ops {
 	enum err (*truncate)(struct store *s, const struct chain_head *to, struct errinfo *ei);
 	/* ERR_NOT_FOUND when the row is not in state from. */
 	enum err (*set_state)(struct store *s, uint64_t seq, int from, int to, struct errinfo *ei);
-	enum err (*find_claim)(struct store *s, uint32_t kind, const uint8_t *key, struct ledger_claim *out,
-		struct errinfo *ei); /* ERR_NOT_FOUND, ERR_UNSUPPORTED */
-	enum err (*put_claim)(struct store *s, const struct ledger_claim *c, struct errinfo *ei); /* ERR_CONFLICT */
-	enum err (*set_claim_state)(struct store *s, uint32_t kind, const uint8_t *key, int32_t state,
-		struct errinfo *ei); /* ERR_NOT_FOUND */
-	enum err (*delete_claim)(struct store *s, uint32_t kind, const uint8_t *key, struct errinfo *ei);
-	enum err (*purge_claims)(struct store *s, int64_t now_wall_ns, size_t max, struct errinfo *ei);
+	enum err (*find_claim)(struct store *s, uint32_t kind, const uint8_t *key,
+		struct ledger_claim *out, struct errinfo *ei); /* ERR_NOT_FOUND, ERR_UNSUPPORTED */
+	enum err (*put_claim)(struct store *s, const struct ledger_claim *c,
+		struct errinfo *ei); /* ERR_CONFLICT */
+	enum err (*set_claim_state)(struct store *s, uint32_t kind, const uint8_t *key,
+		int32_t state, struct errinfo *ei); /* ERR_NOT_FOUND */
+	enum err (*delete_claim)(
+		struct store *s, uint32_t kind, const uint8_t *key, struct errinfo *ei);
+	enum err (*purge_claims)(
+		struct store *s, int64_t now_wall_ns, size_t max, struct errinfo *ei);
 
-	enum err (*get_cursor)(struct store *s, const char *sink, uint64_t *seq, struct errinfo *ei); /* ERR_NOT_FOUND */
+	enum err (*get_cursor)(struct store *s, const char *sink, uint64_t *seq,
+		struct errinfo *ei); /* ERR_NOT_FOUND */
 	enum err (*put_cursor)(struct store *s, const char *sink, uint64_t seq, struct errinfo *ei);
-	enum err (*get_meta)(struct store *s, const char *key, struct buf *out, struct errinfo *ei); /* ERR_NOT_FOUND */
-	enum err (*put_meta)(struct store *s, const char *key, struct span value, struct errinfo *ei);
+	enum err (*get_meta)(struct store *s, const char *key, struct buf *out,
+		struct errinfo *ei); /* ERR_NOT_FOUND */
+	enum err (*put_meta)(
+		struct store *s, const char *key, struct span value, struct errinfo *ei);
 
 	enum err (*head)(struct store *s, struct chain_head *out, struct errinfo *ei);
-	enum err (*page)(struct store *s, uint64_t after, size_t max, store_visit_fn visit, void *arg,
-		struct errinfo *ei);
+	enum err (*page)(struct store *s, uint64_t after, size_t max, store_visit_fn visit,
+		void *arg, struct errinfo *ei);
 	/* At most STORE_PAGE_MAX rows. */
-	enum err (*page_state)(struct store *s, int state, uint64_t after, store_visit_fn visit, void *arg,
-		struct errinfo *ei);
+	enum err (*page_state)(struct store *s, int state, uint64_t after, store_visit_fn visit,
+		void *arg, struct errinfo *ei);
 
-	/* Whether the file that is open is still the one at its path. ERR_IO says what happened to it. */
+	/* Whether the file that is open is still the one at its path. ERR_IO says what happened
+	 * to it. */
 	enum err (*check_file)(struct store *s, struct errinfo *ei);
-	/* Closes and opens again; after a failure it may be tried again and every other call fails until it worked. */
+	/* Closes and opens again; after a failure it may be tried again and every other call
+	 * fails until it worked. */
 	enum err (*reopen)(struct store *s, struct errinfo *ei);
 	void (*free)(struct store *s);
 };
@@ -61,7 +70,8 @@ struct store {
 	const struct store_ops *ops;
 };
 
-MUSTCHECK enum err store_sqlite_new(const struct ledger_options *o, struct store **out, struct errinfo *ei);
+MUSTCHECK enum err store_sqlite_new(
+	const struct ledger_options *o, struct store **out, struct errinfo *ei);
 /* with_claims: false for the stateless store. */
 MUSTCHECK enum err store_memory_new(bool with_claims, struct store **out, struct errinfo *ei);
 

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading a ledger beside its writer, or a private copy. Pages by key with one short transaction each, so that a slow
- * reader never pins the write-ahead log. It must never write to the ledger. One thread at a time, which may block.
+ * Reading a ledger beside its writer, or a private copy. Pages by key with one short transaction
+ * each, so that a slow reader never pins the write-ahead log. It must never write to the ledger.
+ * One thread at a time, which may block.
  */
 #include "base/buf.h"
 #include "base/mem.h"
@@ -26,7 +27,8 @@ static enum err
 prepare_all(struct store_reader *r, struct errinfo *ei)
 {
 	enum err rc = db_prepare(r->db,
-		"SELECT seq, state, hash, body FROM records WHERE seq > ?1 ORDER BY seq LIMIT ?2", &r->page, ei);
+		"SELECT seq, state, hash, body FROM records WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+		&r->page, ei);
 
 	if (rc == OK)
 		rc = db_prepare(r->db,
@@ -34,12 +36,14 @@ prepare_all(struct store_reader *r, struct errinfo *ei)
 			" WHERE state = ?1 AND state <> 0 AND seq > ?2 ORDER BY seq LIMIT ?3",
 			&r->page_state, ei);
 	if (rc == OK)
-		rc = db_prepare(r->db, "SELECT seq, state, hash, body FROM records ORDER BY seq DESC LIMIT 1",
+		rc = db_prepare(r->db,
+			"SELECT seq, state, hash, body FROM records ORDER BY seq DESC LIMIT 1",
 			&r->head, ei);
 	if (rc == OK)
 		rc = db_prepare(r->db, "SELECT value FROM meta WHERE key = ?1", &r->meta, ei);
 	if (rc == OK)
-		rc = db_prepare(r->db, "SELECT seq FROM cursors ORDER BY seq LIMIT 1", &r->min_cursor, ei);
+		rc = db_prepare(
+			r->db, "SELECT seq FROM cursors ORDER BY seq LIMIT 1", &r->min_cursor, ei);
 	return rc;
 }
 
@@ -52,7 +56,8 @@ store_reader_open(const char *path, enum store_reader_mode mode, struct store_re
 	if (r == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	r->magic = READER_MAGIC;
-	enum err rc = db_open(path, mode == STORE_READ_COPY ? DB_WRITE : DB_READ, READER_BUSY_MS, &r->db, ei);
+	enum err rc = db_open(
+		path, mode == STORE_READ_COPY ? DB_WRITE : DB_READ, READER_BUSY_MS, &r->db, ei);
 	if (rc == OK)
 		rc = schema_check(r->db, ei);
 	if (rc == OK)
@@ -81,8 +86,8 @@ store_reader_free(struct store_reader **r)
 }
 
 enum err
-store_reader_page(struct store_reader *r, uint64_t after, size_t max, store_visit_fn visit, void *arg,
-	size_t *n, struct errinfo *ei)
+store_reader_page(struct store_reader *r, uint64_t after, size_t max, store_visit_fn visit,
+	void *arg, size_t *n, struct errinfo *ei)
 {
 	OBJ_CHECK(r, READER_MAGIC);
 	MUST(max <= STORE_PAGE_MAX);
@@ -92,8 +97,8 @@ store_reader_page(struct store_reader *r, uint64_t after, size_t max, store_visi
 }
 
 enum err
-store_reader_page_state(struct store_reader *r, int state, uint64_t after, size_t max, store_visit_fn visit,
-	void *arg, struct errinfo *ei)
+store_reader_page_state(struct store_reader *r, int state, uint64_t after, size_t max,
+	store_visit_fn visit, void *arg, struct errinfo *ei)
 {
 	OBJ_CHECK(r, READER_MAGIC);
 	MUST(max <= STORE_PAGE_MAX);

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cover over SQLite of store_sqlite.h. It must never hide a failed step: after any error the caller looks at
- * db_is_in_transaction, because SQLite may have rolled back by itself. Runs on the thread that owns the connection.
+ * The cover over SQLite of store_sqlite.h. It must never hide a failed step: after any error the
+ * caller looks at db_is_in_transaction, because SQLite may have rolled back by itself. Runs on
+ * the thread that owns the connection.
  */
 #include "store_sqlite.h"
 
@@ -72,7 +73,8 @@ open_flags(enum db_mode mode)
 	UNREACHABLE("db_mode");
 }
 
-/* SQLite would make the file with 0644; the files beside it (-wal, -shm) take the mode of the database. */
+/* SQLite would make the file with 0644; the files beside it (-wal, -shm) take the mode of the
+ * database. */
 static enum err
 make_private(const char *path, struct errinfo *ei)
 {
@@ -85,7 +87,8 @@ make_private(const char *path, struct errinfo *ei)
 }
 
 enum err
-db_open(const char *path, enum db_mode mode, uint32_t busy_timeout_ms, struct db **out, struct errinfo *ei)
+db_open(const char *path, enum db_mode mode, uint32_t busy_timeout_ms, struct db **out,
+	struct errinfo *ei)
 {
 	*out = NULL;
 	struct db *db = mem_zalloc(1, sizeof(*db));
@@ -103,8 +106,10 @@ db_open(const char *path, enum db_mode mode, uint32_t busy_timeout_ms, struct db
 		return e;
 	}
 	(void)sqlite3_extended_result_codes(db->handle, 1);
-	(void)sqlite3_busy_timeout(db->handle, busy_timeout_ms > INT_MAX ? INT_MAX : (int)busy_timeout_ms);
-	/* The schema of a hostile file must not run anything, and an attached file must not widen what we read. */
+	(void)sqlite3_busy_timeout(
+		db->handle, busy_timeout_ms > INT_MAX ? INT_MAX : (int)busy_timeout_ms);
+	/* The schema of a hostile file must not run anything, and an attached file must not widen
+	 * what we read. */
 	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
@@ -164,7 +169,8 @@ db_copy(struct db *from, struct db *to, struct errinfo *ei)
 
 	if (b == NULL)
 		return fail(sqlite3_errcode(to->handle), ei);
-	/* All at once: a copy in steps begins anew with each commit of the writer and would never end beside a busy one. */
+	/* All at once: a copy in steps begins anew with each commit of the writer and would never
+	 * end beside a busy one. */
 	int step = sqlite3_backup_step(b, -1);
 	int rc = sqlite3_backup_finish(b);
 	if (step == SQLITE_DONE && rc == SQLITE_OK)
@@ -180,7 +186,8 @@ db_prepare(struct db *db, const char *sql, struct db_stmt **out, struct errinfo 
 	if (st == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	st->db = db;
-	int rc = sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &st->handle, NULL);
+	int rc = sqlite3_prepare_v3(
+		db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &st->handle, NULL);
 	if (rc != SQLITE_OK) {
 		mem_free(st);
 		return fail(rc, ei);
@@ -194,7 +201,8 @@ db_stmt_free(struct db_stmt **st)
 {
 	if (*st == NULL)
 		return;
-	(void)sqlite3_finalize((*st)->handle); /* repeats the error of the last step, which was reported */
+	(void)sqlite3_finalize(
+		(*st)->handle); /* repeats the error of the last step, which was reported */
 	mem_free(*st);
 	*st = NULL;
 }
@@ -225,13 +233,15 @@ db_bind_text(struct db_stmt *st, int at, struct span text)
 {
 	const char *p = text.p != NULL ? text.p : "";
 
-	keep_bind_error(st, sqlite3_bind_text64(st->handle, at, p, text.n, SQLITE_STATIC, SQLITE_UTF8));
+	keep_bind_error(
+		st, sqlite3_bind_text64(st->handle, at, p, text.n, SQLITE_STATIC, SQLITE_UTF8));
 }
 
 void
 db_reset(struct db_stmt *st)
 {
-	(void)sqlite3_reset(st->handle); /* repeats the error of the last step, which was reported */
+	(void)sqlite3_reset(
+		st->handle); /* repeats the error of the last step, which was reported */
 	st->bind_rc = SQLITE_OK;
 }
 
@@ -340,10 +350,10 @@ hook_shutdown(void *arg)
 bool
 db_hook_memory(void)
 {
-	static const struct sqlite3_mem_methods methods = {hook_alloc, hook_free, hook_realloc, hook_size,
-		hook_round_up, hook_init, hook_shutdown, NULL};
+	static const struct sqlite3_mem_methods methods = {hook_alloc, hook_free, hook_realloc,
+		hook_size, hook_round_up, hook_init, hook_shutdown, NULL};
 
 	/* The lookaside buffer would hide small allocations from the hook. */
 	return sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) == SQLITE_OK &&
-		sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0) == SQLITE_OK;
+	       sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0) == SQLITE_OK;
 }

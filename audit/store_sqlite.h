@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A thin cover over SQLite: connections and prepared statements in our error terms. store_sqlite.c is the only file of the
- * project that includes sqlite3.h. A connection belongs to one thread at a time. Error texts name no path.
+ * A thin cover over SQLite: connections and prepared statements in our error terms.
+ * store_sqlite.c is the only file of the project that includes sqlite3.h. A connection belongs to
+ * one thread at a time. Error texts name no path.
  */
 #ifndef AUDIT_STORE_SQLITE_H
 #define AUDIT_STORE_SQLITE_H
@@ -23,11 +24,12 @@ enum db_mode {
 };
 
 /*
- * Errors of all calls: ERR_BUSY (locked), ERR_IO (disk full, I/O, permission), ERR_CORRUPT (damaged),
- * ERR_INVALID (not a database), ERR_NOMEM, ERR_CONFLICT (a constraint), ERR_NOT_FOUND (no such file).
+ * Errors of all calls: ERR_BUSY (locked), ERR_IO (disk full, I/O, permission), ERR_CORRUPT
+ * (damaged), ERR_INVALID (not a database), ERR_NOMEM, ERR_CONFLICT (a constraint), ERR_NOT_FOUND
+ * (no such file).
  */
-MUSTCHECK enum err db_open(const char *path, enum db_mode mode, uint32_t busy_timeout_ms, struct db **out,
-	struct errinfo *ei);
+MUSTCHECK enum err db_open(const char *path, enum db_mode mode, uint32_t busy_timeout_ms,
+	struct db **out, struct errinfo *ei);
 /* Ends an open transaction by rollback. Statements must be freed before. */
 void db_free(struct db **db);
 /* One or more statements without results. */
@@ -40,13 +42,16 @@ bool db_is_in_transaction(struct db *db);
 MUSTCHECK enum err db_copy(struct db *from, struct db *to, struct errinfo *ei);
 
 /* A statement that is kept; sql is one statement. */
-MUSTCHECK enum err db_prepare(struct db *db, const char *sql, struct db_stmt **out, struct errinfo *ei);
+MUSTCHECK enum err db_prepare(
+	struct db *db, const char *sql, struct db_stmt **out, struct errinfo *ei);
 void db_stmt_free(struct db_stmt **st);
-/* Parameters count from 1. Bytes are borrowed until db_reset. A failure shows up at the next db_step. */
+/* Parameters count from 1. Bytes are borrowed until db_reset. A failure shows up at the next
+ * db_step. */
 void db_bind_int(struct db_stmt *st, int at, int64_t v);
 void db_bind_blob(struct db_stmt *st, int at, struct span bytes);
 void db_bind_text(struct db_stmt *st, int at, struct span text);
-/* *has_row is false when the statement has ended (it is reset then), and on errors (reset as well). */
+/* *has_row is false when the statement has ended (it is reset then), and on errors (reset as
+ * well). */
 MUSTCHECK enum err db_step(struct db_stmt *st, bool *has_row, struct errinfo *ei);
 /* For statements without rows: step and reset. */
 MUSTCHECK enum err db_run(struct db_stmt *st, struct errinfo *ei);
@@ -58,7 +63,8 @@ struct span db_column_bytes(struct db_stmt *st, int at);
 /* Rows that the last insert, update or delete changed. */
 int64_t db_changes(struct db *db);
 
-/* Tests only, before any connection: SQLite takes its memory from base/mem.h, so that mem_fail_at reaches it. */
+/* Tests only, before any connection: SQLite takes its memory from base/mem.h, so that mem_fail_at
+ * reaches it. */
 MUSTCHECK bool db_hook_memory(void);
 
 #endif

@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The hash chain (decisions 11, nomos-http.md 6.6): the body of a record is its canonical bytes with chain_id, seq and
- * prev_event_hash and without event_hash; event_hash = hex SHA-256(body || ASCII hex of the previous event_hash). Every
- * reader and writer of a chain uses these functions and no other. Pure; any thread.
+ * The hash chain (decisions 11, nomos-http.md 6.6): the body of a record is its canonical bytes
+ * with chain_id, seq and prev_event_hash and without event_hash; event_hash = hex SHA-256(body ||
+ * ASCII hex of the previous event_hash). Every reader and writer of a chain uses these functions
+ * and no other. Pure; any thread.
  */
 #ifndef AUDIT_CHAIN_H
 #define AUDIT_CHAIN_H
@@ -48,29 +49,33 @@ struct chain_fields {
 /* event_hash of a body; prev_hash is 64 hex digits or empty. */
 void chain_hash(struct span body, struct span prev_hash, char out[SHA256_HEX + 1]);
 
-/* Appends the body of the record that follows head: text with chain_id, prev_event_hash, seq and timestamp (RFC 3339 text)
- * spliced in. The buffer's failure mark says whether it fitted. */
+/* Appends the body of the record that follows head: text with chain_id, prev_event_hash, seq and
+ * timestamp (RFC 3339 text) spliced in. The buffer's failure mark says whether it fitted. */
 void chain_build_body(const struct record_text *text, const char *chain_id,
 	const struct chain_head *head, struct span timestamp, struct buf *out);
 
-/* Reads the members above in one pass without building a tree; false when the frame of the top-level object (names, strings,
- * separators, its end) is not whole. Values are skipped, not judged: that is the hash's part. */
+/* Reads the members above in one pass without building a tree; false when the frame of the
+ * top-level object (names, strings, separators, its end) is not whole. Values are skipped, not
+ * judged: that is the hash's part. */
 MUSTCHECK bool chain_read_fields(struct span body, struct chain_fields *out);
-/* The raw value of the top-level member `name` (with its quotes when it is a string); empty when absent or malformed. */
+/* The raw value of the top-level member `name` (with its quotes when it is a string); empty when
+ * absent or malformed. */
 struct span chain_find_member(struct span body, struct span name);
 
 /*
- * Checks that (seq, body, hash) is the next link behind *head and moves *head to it. chain_id: CHAIN_ID_HEX digits, or
- * NULL to take any. hash: 64 hex digits. On a fault *head is unchanged.
+ * Checks that (seq, body, hash) is the next link behind *head and moves *head to it. chain_id:
+ * CHAIN_ID_HEX digits, or NULL to take any. hash: 64 hex digits. On a fault *head is unchanged.
  */
 MUSTCHECK enum chain_fault chain_check(const char *chain_id, struct chain_head *head, uint64_t seq,
 	struct span body, struct span hash);
 /* A clause such as "the record was changed". Static. */
 const char *chain_fault_text(enum chain_fault fault);
 
-/* Appends the export line (no newline): the body with event_hash at its sorted place. False when body is malformed. */
+/* Appends the export line (no newline): the body with event_hash at its sorted place. False when
+ * body is malformed. */
 MUSTCHECK bool chain_build_line(struct span body, struct span hash, struct buf *out);
-/* The inverse: appends the body to out; *hash becomes a span into line, empty when the line has no event_hash. */
+/* The inverse: appends the body to out; *hash becomes a span into line, empty when the line has
+ * no event_hash. */
 MUSTCHECK bool chain_parse_line(struct span line, struct buf *out, struct span *hash);
 
 #endif

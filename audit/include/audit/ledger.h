@@ -1,10 +1,11 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ledger (design.md 4): one writer thread, one SQLite file, group commit. Entries come through a bounded queue;
- * an entry's apply function runs on the writer thread inside the transaction, so that check-and-consume is
- * atomic; its done function runs on the loop it names once the group is durable and the required sinks have
- * taken its records. While one group commits the next one fills. The rules (approvals, idempotency, budgets) belong to pipeline/
- * as apply functions; audit/ knows rows.
+ * The ledger (design.md 4): one writer thread, one SQLite file, group commit. Entries come
+ * through a bounded queue; an entry's apply function runs on the writer thread inside the
+ * transaction, so that check-and-consume is atomic; its done function runs on the loop it names
+ * once the group is durable and the required sinks have taken its records. While one group
+ * commits the next one fills. The rules (approvals, idempotency, budgets) belong to pipeline/ as
+ * apply functions; audit/ knows rows.
  */
 #ifndef AUDIT_LEDGER_H
 #define AUDIT_LEDGER_H
@@ -21,77 +22,86 @@
 
 struct ledger;
 struct ledger_tx;
-struct ledger_options; /* audit/ledger_options.h: path, key, checkpoint interval, queue, sinks, what is required */
+/* audit/ledger_options.h: path, key, checkpoint interval, queue, sinks, what is required */
+struct ledger_options;
 struct redactor;
 
 /* What stays to be done after a record. */
 enum ledger_state {
-	LEDGER_COMPLETE = 0,   /* nothing */
-	LEDGER_OPEN = 1,       /* an intent with an effect of ours: becomes `unknown` after a crash */
+	LEDGER_COMPLETE = 0, /* nothing */
+	LEDGER_OPEN = 1,     /* an intent with an effect of ours: becomes `unknown` after a crash */
 	LEDGER_AUTHORIZED = 2, /* external_authorized: may be reported once */
 };
 
 struct ledger_entry {
-	struct loop_msg msg;  /* the ledger's while submitted */
-	struct loop *loop;    /* where done runs; NULL: on the writer thread */
-	/* Writer thread, inside the transaction; an error rolls this entry back alone and becomes its result. */
+	struct loop_msg msg; /* the ledger's while submitted */
+	struct loop *loop;   /* where done runs; NULL: on the writer thread */
+	/* Writer thread, inside the transaction; an error rolls this entry back alone and becomes
+	 * its result. */
 	enum err (*apply)(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei);
-	/* Writer thread, in a transaction of its own, after a required sink missed its deadline: gives back what apply
-	 * took and appends the outcome failed/not_executed (decisions 15). NULL: nothing to give back. */
+	/* Writer thread, in a transaction of its own, after a required sink missed its deadline:
+	 * gives back what apply took and appends the outcome failed/not_executed (decisions 15).
+	 * NULL: nothing to give back. */
 	enum err (*undo)(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei);
-	/* On loop; the entry is the caller's again. result: OK when durable and released; ERR_AUDIT otherwise, or what
-	 * apply returned. */
+	/* On loop; the entry is the caller's again. result: OK when durable and released;
+	 * ERR_AUDIT otherwise, or what apply returned. */
 	void (*done)(struct ledger_entry *e);
 	enum err result;
 	struct errinfo ei;
-	uint64_t seq;                          /* of the last record appended by apply; 0 when none */
+	uint64_t seq; /* of the last record appended by apply; 0 when none */
 	char event_hash[SHA256_HEX + 1];
-	struct ledger_entry *next_waiting;     /* the ledger's */
-	int64_t deadline_mono_ns;              /* the ledger's */
+	struct ledger_entry *next_waiting; /* the ledger's */
+	int64_t deadline_mono_ns;          /* the ledger's */
 	/*
-	 * The outcome of an effect that ran (decisions 15 c): apply is tried again until it is written; ledger_submit takes it
-	 * while the ledger fails and beyond queue_max. done is called late then, or with ERR_AUDIT when the ledger
-	 * closes first.
+	 * The outcome of an effect that ran (decisions 15 c): apply is tried again until it is
+	 * written; ledger_submit takes it while the ledger fails and beyond queue_max. done is
+	 * called late then, or with ERR_AUDIT when the ledger closes first.
 	 */
 	bool must_write;
-	/* On loop, may be NULL: at most once, before done, when a must_write entry, or the undo of any entry, has to wait for the
-	 * store to recover. The entry and what it refers to must live on until done. */
+	/* On loop, may be NULL: at most once, before done, when a must_write entry, or the undo
+	 * of any entry, has to wait for the store to recover. The entry and what it refers to
+	 * must live on until done. */
 	void (*pending)(struct ledger_entry *e);
-	struct loop_msg pending_msg;           /* the ledger's */
-	unsigned flags;                        /* the ledger's; zero before the first submit */
+	struct loop_msg pending_msg; /* the ledger's */
+	unsigned flags;              /* the ledger's; zero before the first submit */
 };
 
-/* Any thread; never blocks. OK: done will be called exactly once. ERR_OVERLOAD (queue full), ERR_AUDIT (the ledger or a required
- * sink is failing; it is retried behind the scenes), ERR_STOPPED: done will not be called. */
+/* Any thread; never blocks. OK: done will be called exactly once. ERR_OVERLOAD (queue full),
+ * ERR_AUDIT (the ledger or a required sink is failing; it is retried behind the scenes),
+ * ERR_STOPPED: done will not be called. */
 MUSTCHECK enum err ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei);
 
 /*
- * For apply and undo only. Appends a record: chain id, sequence number, time and hashes are spliced in.
- * ERR_AUDIT; the entry must give up then.
+ * For apply and undo only. Appends a record: chain id, sequence number, time and hashes are
+ * spliced in. ERR_AUDIT; the entry must give up then.
  */
 MUSTCHECK enum err ledger_tx_append(struct ledger_tx *tx, const struct record_text *text,
 	enum ledger_state state, uint64_t *seq, struct errinfo *ei);
-/* The intent has its outcome: state becomes LEDGER_COMPLETE. ERR_NOT_FOUND when it was not open. */
+/* The record, open or authorized, has its outcome: state becomes LEDGER_COMPLETE. ERR_NOT_FOUND
+ * when it was neither. */
 MUSTCHECK enum err ledger_tx_close(struct ledger_tx *tx, uint64_t intent_seq, struct errinfo *ei);
 
 /*
- * Claims: rows that the rules of pipeline/ use to be first, or once (idempotency keys, approvals, reports, budgets). For apply
- * and undo only. Not available in stateless mode (ERR_UNSUPPORTED). ERR_AUDIT for the store; the entry must give up then.
+ * Claims: rows that the rules of pipeline/ use to be first, or once (idempotency keys, approvals,
+ * reports, budgets). For apply and undo only. Not available in stateless mode (ERR_UNSUPPORTED).
+ * ERR_AUDIT for the store; the entry must give up then.
  */
 #define LEDGER_CLAIM_KEY 16
 struct ledger_claim {
-	uint32_t kind;                     /* the rule's own number space */
-	uint8_t key[LEDGER_CLAIM_KEY];     /* hash of identity and key */
-	uint64_t seq;                      /* the record it belongs to */
+	uint32_t kind;                 /* the rule's own number space */
+	uint8_t key[LEDGER_CLAIM_KEY]; /* hash of identity and key */
+	uint64_t seq;                  /* the record it belongs to */
 	uint8_t binding_hash[SHA256_BYTES];
-	int32_t state;                     /* the rule's own */
-	int64_t expires_wall_ns;           /* 0: never */
+	int32_t state;           /* the rule's own */
+	int64_t expires_wall_ns; /* 0: never */
 };
-/* ERR_NOT_FOUND when there is none. An expired one that was not purged yet is found; the rule compares the time. */
+/* ERR_NOT_FOUND when there is none. An expired one that was not purged yet is found; the rule
+ * compares the time. */
 MUSTCHECK enum err ledger_tx_find_claim(struct ledger_tx *tx, uint32_t kind,
 	const uint8_t key[LEDGER_CLAIM_KEY], struct ledger_claim *out, struct errinfo *ei);
 /* ERR_CONFLICT when kind and key are taken. */
-MUSTCHECK enum err ledger_tx_put_claim(struct ledger_tx *tx, const struct ledger_claim *c, struct errinfo *ei);
+MUSTCHECK enum err ledger_tx_put_claim(
+	struct ledger_tx *tx, const struct ledger_claim *c, struct errinfo *ei);
 /* ERR_NOT_FOUND. */
 MUSTCHECK enum err ledger_tx_set_claim_state(struct ledger_tx *tx, uint32_t kind,
 	const uint8_t key[LEDGER_CLAIM_KEY], int32_t state, struct errinfo *ei);
@@ -99,10 +109,11 @@ MUSTCHECK enum err ledger_tx_set_claim_state(struct ledger_tx *tx, uint32_t kind
 MUSTCHECK enum err ledger_tx_delete_claim(struct ledger_tx *tx, uint32_t kind,
 	const uint8_t key[LEDGER_CLAIM_KEY], struct errinfo *ei);
 /* Deletes at most max claims that expired at or before now_wall_ns. */
-MUSTCHECK enum err ledger_tx_purge_claims(struct ledger_tx *tx, int64_t now_wall_ns, size_t max,
-	struct errinfo *ei);
+MUSTCHECK enum err ledger_tx_purge_claims(
+	struct ledger_tx *tx, int64_t now_wall_ns, size_t max, struct errinfo *ei);
 
-/* Whether the last commit worked and every required sink keeps up; *why (may be NULL) gets a text for /readyz. Any thread. */
+/* Whether the last commit worked and every required sink keeps up; *why (may be NULL) gets a text
+ * for /readyz. Any thread. */
 bool ledger_is_ready(struct ledger *l, char *why, size_t why_size);
 
 #endif

@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A sink takes the records of the ledger in order, at its own pace, at least once (design.md 4, decisions 22). The ledger
- * runs each on a thread of its own, feeds it from memory while it keeps up and from the store when it does not, and
- * keeps its cursor; an implementation only delivers. A slow sink never delays the writer.
+ * A sink takes the records of the ledger in order, at its own pace, at least once (design.md 4,
+ * decisions 22). The ledger runs each on a thread of its own, feeds it from memory while it keeps
+ * up and from the store when it does not, and keeps its cursor; an implementation only delivers.
+ * A slow sink never delays the writer.
  */
 #ifndef AUDIT_SINK_H
 #define AUDIT_SINK_H
@@ -19,32 +20,37 @@ struct sink;
 
 struct sink_record {
 	uint64_t seq;
-	struct span body;       /* canonical bytes without event_hash; chain_build_line makes the line of an export */
+	/* canonical bytes without event_hash; chain_build_line makes the line of an export */
+	struct span body;
 	struct span event_hash; /* 64 hex digits */
 };
 
 struct sink_ops {
 	/*
-	 * On the sink's thread; may block. Takes a prefix of r[0..n): *n_taken (set to 0 before the call) says how many were
-	 * taken for good. They are never shown again in this process; after a crash some are. OK with *n_taken == n: go
-	 * on at once. Anything else: the rest is offered again after a back-off that grows to 30 s and falls back when
+	 * On the sink's thread; may block. Takes a prefix of r[0..n): *n_taken (set to 0 before
+	 * the call) says how many were taken for good. They are never shown again in this
+	 * process; after a crash some are. OK with *n_taken == n: go on at once. Anything else:
+	 * the rest is offered again after a back-off that grows to 30 s and falls back when
 	 * something was taken. Spans are valid during the call only.
 	 */
 	enum err (*deliver)(struct sink *s, const struct sink_record *r, size_t n, size_t *n_taken,
 		struct errinfo *ei);
-	/* Any thread, once, may be NULL: a deliver that is blocked returns soon, later ones do not block for long. */
+	/* Any thread, once, may be NULL: a deliver that is blocked returns soon, later ones do
+	 * not block for long. */
 	void (*stop)(struct sink *s);
 	/* After the sink's thread has ended, or when the ledger could not be opened. */
 	void (*free)(struct sink *s);
 };
 
-/* Embedded as the first member of an implementation; set before ledger_open, constant afterwards. */
+/* Embedded as the first member of an implementation; set before ledger_open, constant
+ * afterwards. */
 struct sink {
 	const struct sink_ops *ops;
-	const char *name;    /* unique among sinks; keys the cursor. Lives as long as the sink */
-	bool is_required;    /* counts when ledger_options.required is LEDGER_REQUIRED_NAMED */
-	bool from_start;     /* a new cursor starts at the first record instead of the head */
-	size_t batch_max;    /* most records per deliver, 1 to SINK_BATCH_MAX; 0 means SINK_BATCH_MAX */
+	const char *name; /* unique among sinks; keys the cursor. Lives as long as the sink */
+	bool is_required; /* counts when ledger_options.required is LEDGER_REQUIRED_NAMED */
+	bool from_start;  /* a new cursor starts at the first record instead of the head */
+	/* most records per deliver, 1 to SINK_BATCH_MAX; 0 means SINK_BATCH_MAX */
+	size_t batch_max;
 };
 
 #define SINK_BATCH_MAX 256

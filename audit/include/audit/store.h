@@ -1,13 +1,17 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store behind the ledger: rows, no rules. A store belongs to the ledger's writer thread; readers (verify, export, query,
- * sinks that lag) use a store_reader, which never writes to the file and pages with short transactions. An
- * engine is a const table of functions (store_ops), so that another one can take SQLite's place.
+ * The store behind the ledger: rows, no rules. A store belongs to the ledger's writer thread;
+ * readers (verify, export, query, sinks that lag) use a store_reader, which never writes to the
+ * file and pages with short transactions. An engine is a const table of functions (store_ops), so
+ * that another one can take SQLite's place.
  *
- * Schema of the SQLite file (application_id STORE_APPLICATION_ID, user_version STORE_SCHEMA_VERSION):
- *   records(seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL)
- *       hash: the 32 raw bytes of event_hash; body: see chain.h; partial index records_open on state where state <> 0
- *   claims(kind INTEGER, key BLOB, seq INTEGER, binding_hash BLOB, state INTEGER, expires INTEGER, PRIMARY KEY(kind, key))
+ * Schema of the SQLite file (application_id STORE_APPLICATION_ID, user_version
+ * STORE_SCHEMA_VERSION):
+ *   records(seq INTEGER PRIMARY KEY, state INTEGER, hash BLOB, body BLOB)
+ *       hash: the 32 raw bytes of event_hash; body: see chain.h;
+ *       partial index records_open(state, seq) where state <> 0
+ *   claims(kind INTEGER, key BLOB, seq INTEGER, binding_hash BLOB, state INTEGER,
+ *       expires INTEGER, PRIMARY KEY(kind, key))
  *   cursors(sink TEXT PRIMARY KEY, seq INTEGER)      last record the sink has taken
  *   meta(key TEXT PRIMARY KEY, value TEXT)           chain_id, created, checkpoint, probe
  */
@@ -48,24 +52,31 @@ enum store_reader_mode {
 	STORE_READ_COPY,     /* a private copy of db and wal: may recover the wal inside the copy */
 };
 
-/* ERR_NOT_FOUND, ERR_INVALID (not a ledger), ERR_UNSUPPORTED (newer schema), ERR_BUSY, ERR_IO, ERR_CORRUPT. One thread at a time. */
+/* ERR_NOT_FOUND, ERR_INVALID (not a ledger), ERR_UNSUPPORTED (newer schema), ERR_BUSY, ERR_IO,
+ * ERR_CORRUPT. One thread at a time. */
 MUSTCHECK enum err store_reader_open(const char *path, enum store_reader_mode mode,
 	struct store_reader **out, struct errinfo *ei);
 void store_reader_free(struct store_reader **r);
-/* Rows with seq > after, in order, at most max (<= STORE_PAGE_MAX), in one read transaction. *n: rows visited. */
+/* Rows with seq > after, in order, at most max (<= STORE_PAGE_MAX), in one read transaction. *n:
+ * rows visited. */
 MUSTCHECK enum err store_reader_page(struct store_reader *r, uint64_t after, size_t max,
 	store_visit_fn visit, void *arg, size_t *n, struct errinfo *ei);
 /* The same over rows of one state, by the partial index. */
-MUSTCHECK enum err store_reader_page_state(struct store_reader *r, int state, uint64_t after, size_t max,
-	store_visit_fn visit, void *arg, struct errinfo *ei);
+MUSTCHECK enum err store_reader_page_state(struct store_reader *r, int state, uint64_t after,
+	size_t max, store_visit_fn visit, void *arg, struct errinfo *ei);
 /* The last record; seq 0 when there is none. */
-MUSTCHECK enum err store_reader_head(struct store_reader *r, struct chain_head *out, struct errinfo *ei);
+MUSTCHECK enum err store_reader_head(
+	struct store_reader *r, struct chain_head *out, struct errinfo *ei);
 /* Appends the value. ERR_NOT_FOUND. */
-MUSTCHECK enum err store_reader_meta(struct store_reader *r, const char *key, struct buf *out, struct errinfo *ei);
+MUSTCHECK enum err store_reader_meta(
+	struct store_reader *r, const char *key, struct buf *out, struct errinfo *ei);
 /* The smallest cursor of all sinks (retention stops there); UINT64_MAX when there are none. */
-MUSTCHECK enum err store_reader_min_cursor(struct store_reader *r, uint64_t *out, struct errinfo *ei);
+MUSTCHECK enum err store_reader_min_cursor(
+	struct store_reader *r, uint64_t *out, struct errinfo *ei);
 
-/* Copies all of it as of one moment into the empty file at path, which nobody else uses. ERR_BUSY, ERR_IO, ERR_CORRUPT. */
-MUSTCHECK enum err store_reader_backup(struct store_reader *r, const char *path, struct errinfo *ei);
+/* Copies all of it as of one moment into the empty file at path, which nobody else uses.
+ * ERR_BUSY, ERR_IO, ERR_CORRUPT. */
+MUSTCHECK enum err store_reader_backup(
+	struct store_reader *r, const char *path, struct errinfo *ei);
 
 #endif

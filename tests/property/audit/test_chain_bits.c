@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Any one bit changed anywhere in a chain, body or stored hash, is found by walking it from the start. */
+/* Any one bit changed anywhere in a chain, body or stored hash, is found by walking it from the
+ * start. */
 #include <string.h>
 
 #include "audit/chain.h"
@@ -33,8 +34,10 @@ build_chain(struct link *links, struct arena *a)
 		record_set_int(r, RECORD_DURATION_MS, (int64_t)i + 1);
 		MUST(record_render(r, redactor_default(), a, &text, &ei) == OK);
 		buf_init(&links[i].body, BUF_CAP_RECORD);
-		chain_build_body(&text, CHAIN, &head, SPAN_LIT("2026-01-01T00:00:00Z"), &links[i].body);
-		chain_hash(buf_span(&links[i].body), span_of(head.hash, i > 0 ? SHA256_HEX : 0), links[i].hash);
+		chain_build_body(
+			&text, CHAIN, &head, SPAN_LIT("2026-01-01T00:00:00Z"), &links[i].body);
+		chain_hash(buf_span(&links[i].body), span_of(head.hash, i > 0 ? SHA256_HEX : 0),
+			links[i].hash);
 		head.seq = i + 1;
 		memcpy(head.hash, links[i].hash, sizeof(head.hash));
 	}
@@ -47,8 +50,8 @@ walk(const struct link *links)
 	struct chain_head head = {0};
 
 	for (size_t i = 0; i < N; i++) {
-		if (chain_check(CHAIN, &head, i + 1, buf_span(&links[i].body), span_cstr(links[i].hash)) !=
-			CHAIN_FAULT_NONE)
+		if (chain_check(CHAIN, &head, i + 1, buf_span(&links[i].body),
+			    span_cstr(links[i].hash)) != CHAIN_FAULT_NONE)
 			return i + 1;
 	}
 	return 0;
@@ -67,7 +70,8 @@ TEST(one_changed_bit_is_found_where_it_is)
 		for (size_t bit = 0; bit < links[i].body.n * 8; bit++, n_tried++) {
 			links[i].body.p[bit / 8] ^= (char)(1u << (bit % 8));
 			if (walk(links) != i + 1)
-				FAIL("bit %zu of record %zu: found at %zu", bit, i + 1, walk(links));
+				FAIL("bit %zu of record %zu: found at %zu", bit, i + 1,
+					walk(links));
 			links[i].body.p[bit / 8] ^= (char)(1u << (bit % 8));
 		}
 		for (size_t bit = 0; bit < SHA256_HEX * 8; bit++, n_tried++) {

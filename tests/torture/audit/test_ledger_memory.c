@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each allocation of opening, writing, reopening and closing a ledger fails once, those inside SQLite too: the call says
- * so, out-parameters are empty, nothing leaks, and the file is whole afterwards.
+ * Each allocation of opening, writing, reopening and closing a ledger fails once, those inside
+ * SQLite too: the call says so, out-parameters are empty, nothing leaks, and the file is whole
+ * afterwards.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -41,7 +42,8 @@ remove_ledger(const char *path)
 
 /* Runs fn with the n-th allocation failing, for n from 1 until none does. */
 static void
-fail_each(bool (*fn)(const struct ledger_options *o), const struct ledger_options *o, unsigned long max)
+fail_each(bool (*fn)(const struct ledger_options *o), const struct ledger_options *o,
+	unsigned long max)
 {
 	for (unsigned long n = 1; n < max; n++) {
 		long live = mem_live();
@@ -124,7 +126,8 @@ write_prepared(const struct ledger_options *o)
 
 enum { CHILD_WORKED = 0, CHILD_REFUSED = 3, CHILD_LEAKED = 4, CHILD_SPARED = 5 };
 
-/* In a process of its own, because a failed allocation for a thread's hash context ends it, clearly. */
+/* In a process of its own, because a failed allocation for a thread's hash context ends it,
+ * clearly. */
 static int
 write_in_child(const struct ledger_options *o, unsigned long n)
 {

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A store that fails on command, laid over the real one of a ledger that is open but not started, or idle. Faults are counted
- * down atomically because the writer thread meets them.
+ * A store that fails on command, laid over the real one of a ledger that is open but not started,
+ * or idle. Faults are counted down atomically because the writer thread meets them.
  */
 #ifndef TESTS_UNIT_AUDIT_FAULT_STORE_H
 #define TESTS_UNIT_AUDIT_FAULT_STORE_H
@@ -14,9 +14,9 @@
 enum fault {
 	FAULT_NONE = 0,
 	FAULT_BEGIN,
-	FAULT_APPEND,        /* as a full disk: an insert fails and SQLite has rolled back */
-	FAULT_COMMIT_LOST,   /* COMMIT fails and nothing was written */
-	FAULT_COMMIT_KEPT,   /* COMMIT says that it failed, and everything is there */
+	FAULT_APPEND,      /* as a full disk: an insert fails and SQLite has rolled back */
+	FAULT_COMMIT_LOST, /* COMMIT fails and nothing was written */
+	FAULT_COMMIT_KEPT, /* COMMIT says that it failed, and everything is there */
 	FAULT_UNMARK,
 	FAULT_TRUNCATE,
 	FAULT_CLAIM,
@@ -118,7 +118,8 @@ fault_set_state(struct store *s, uint64_t seq, int from, int to, struct errinfo 
 }
 
 static inline enum err
-fault_find_claim(struct store *s, uint32_t kind, const uint8_t *key, struct ledger_claim *out, struct errinfo *ei)
+fault_find_claim(struct store *s, uint32_t kind, const uint8_t *key, struct ledger_claim *out,
+	struct errinfo *ei)
 {
 	return REAL(s)->ops->find_claim(REAL(s), kind, key, out, ei);
 }
@@ -130,7 +131,8 @@ fault_put_claim(struct store *s, const struct ledger_claim *c, struct errinfo *e
 }
 
 static inline enum err
-fault_set_claim_state(struct store *s, uint32_t kind, const uint8_t *key, int32_t state, struct errinfo *ei)
+fault_set_claim_state(
+	struct store *s, uint32_t kind, const uint8_t *key, int32_t state, struct errinfo *ei)
 {
 	return REAL(s)->ops->set_claim_state(REAL(s), kind, key, state, ei);
 }
@@ -168,7 +170,8 @@ fault_get_meta(struct store *s, const char *key, struct buf *out, struct errinfo
 static inline enum err
 fault_put_meta(struct store *s, const char *key, struct span value, struct errinfo *ei)
 {
-	return strikes(s, FAULT_PROBE, ei) ? ERR_IO : REAL(s)->ops->put_meta(REAL(s), key, value, ei);
+	return strikes(s, FAULT_PROBE, ei) ? ERR_IO
+					   : REAL(s)->ops->put_meta(REAL(s), key, value, ei);
 }
 
 static inline enum err
@@ -178,13 +181,15 @@ fault_head(struct store *s, struct chain_head *out, struct errinfo *ei)
 }
 
 static inline enum err
-fault_page(struct store *s, uint64_t after, size_t max, store_visit_fn visit, void *arg, struct errinfo *ei)
+fault_page(struct store *s, uint64_t after, size_t max, store_visit_fn visit, void *arg,
+	struct errinfo *ei)
 {
 	return REAL(s)->ops->page(REAL(s), after, max, visit, arg, ei);
 }
 
 static inline enum err
-fault_page_state(struct store *s, int state, uint64_t after, store_visit_fn visit, void *arg, struct errinfo *ei)
+fault_page_state(struct store *s, int state, uint64_t after, store_visit_fn visit, void *arg,
+	struct errinfo *ei)
 {
 	return REAL(s)->ops->page_state(REAL(s), state, after, visit, arg, ei);
 }

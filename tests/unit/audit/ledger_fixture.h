@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tests of the ledger share: a job is an entry that appends one record, with room for what the rules of
- * pipeline/ would do, and can be waited for. done runs on the writer thread, so no loop is needed. The functions are
- * static because each test program is one file.
+ * What the tests of the ledger share: a job is an entry that appends one record, with room for
+ * what the rules of pipeline/ would do, and can be waited for. done runs on the writer thread, so
+ * no loop is needed. The functions are static because each test program is one file.
  */
 #ifndef TESTS_UNIT_AUDIT_LEDGER_FIXTURE_H
 #define TESTS_UNIT_AUDIT_LEDGER_FIXTURE_H
@@ -26,10 +26,10 @@ struct job {
 	struct arena *arena;
 	struct record_text text;
 	enum ledger_state state;
-	enum err own_error;       /* apply returns it after its writes */
-	uint64_t closes;          /* intent to close; 0: none */
+	enum err own_error;        /* apply returns it after its writes */
+	uint64_t closes;           /* intent to close; 0: none */
 	struct ledger_claim claim; /* kind 0: none */
-	bool undo_claim;          /* undo deletes the claim */
+	bool undo_claim;           /* undo deletes the claim */
 	_Atomic int n_applied;
 	_Atomic int n_undone;
 	_Atomic int n_pending;

@@ -43,8 +43,11 @@ beside(const char *path, const char *suffix)
 	static char names[16][300];
 	static size_t n;
 	char *name = names[n++ % ARRAY_LEN(names)];
+	char made[sizeof(names[0])]; /* path may be one of names */
 
-	snprintf(name, sizeof(names[0]), "%s%s", path, suffix);
+	int length = snprintf(made, sizeof(made), "%s%s", path, suffix);
+	MUST(length > 0 && (size_t)length < sizeof(made));
+	memcpy(name, made, sizeof(made));
 	return name;
 }
 

@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The chain: the published vector, splicing, the member scanner, faults by name, the export line and its inverse. */
+/* The chain: the published vector, splicing, the member scanner, faults by name, the export line
+ * and its inverse. */
 #include "audit/chain.h"
 
 #include <string.h>
@@ -14,7 +15,8 @@ TEST(published_vector_holds)
 {
 	char hash[SHA256_HEX + 1];
 
-	chain_hash(SPAN_LIT("{\"action_id\":\"act-golden\",\"decision\":\"ALLOW\",\"event_type\":\"action.completed\","
+	chain_hash(SPAN_LIT("{\"action_id\":\"act-golden\",\"decision\":\"ALLOW\",\"event_type\":"
+			    "\"action.completed\","
 			    "\"schema_version\":\"v1\",\"timestamp\":\"2026-02-26T12:00:00Z\","
 			    "\"trace_id\":\"trace-golden\"}"),
 		SPAN_NONE, hash);
@@ -52,8 +54,9 @@ TEST(first_record_has_no_previous_hash)
 	struct buf b;
 
 	build(&b, &head);
-	CHECK_SPAN(buf_span(&b), "{\"agent\":\"n\",\"chain_id\":\"" CHAIN "\",\"event_type\":\"t\",\"seq\":1,"
-				 "\"signature\":\"s\",\"timestamp\":\"2026-01-01T00:00:00Z\",\"trace_id\":\"x\"}");
+	CHECK_SPAN(buf_span(&b),
+		"{\"agent\":\"n\",\"chain_id\":\"" CHAIN "\",\"event_type\":\"t\",\"seq\":1,"
+		"\"signature\":\"s\",\"timestamp\":\"2026-01-01T00:00:00Z\",\"trace_id\":\"x\"}");
 	buf_fini(&b);
 }
 
@@ -92,15 +95,21 @@ TEST(each_fault_has_its_name)
 	chain_hash(buf_span(&two), span_cstr(hash), other);
 
 	second = head;
-	CHECK_INT(chain_check("ffffffffffffffffffffffffffffffff", &second, 2, buf_span(&two), span_cstr(other)),
+	CHECK_INT(chain_check("ffffffffffffffffffffffffffffffff", &second, 2, buf_span(&two),
+			  span_cstr(other)),
 		CHAIN_FAULT_CHAIN_ID);
-	CHECK_INT(chain_check(CHAIN, &second, 3, buf_span(&two), span_cstr(other)), CHAIN_FAULT_SEQ);
-	CHECK_INT(chain_check(CHAIN, &second, 2, buf_span(&one), span_cstr(hash)), CHAIN_FAULT_PREVIOUS);
-	CHECK_INT(chain_check(CHAIN, &second, 2, buf_span(&two), span_cstr(hash)), CHAIN_FAULT_HASH);
-	CHECK_INT(chain_check(CHAIN, &second, 2, SPAN_LIT("{\"seq\":2"), span_cstr(hash)), CHAIN_FAULT_MALFORMED);
+	CHECK_INT(
+		chain_check(CHAIN, &second, 3, buf_span(&two), span_cstr(other)), CHAIN_FAULT_SEQ);
+	CHECK_INT(chain_check(CHAIN, &second, 2, buf_span(&one), span_cstr(hash)),
+		CHAIN_FAULT_PREVIOUS);
+	CHECK_INT(
+		chain_check(CHAIN, &second, 2, buf_span(&two), span_cstr(hash)), CHAIN_FAULT_HASH);
+	CHECK_INT(chain_check(CHAIN, &second, 2, SPAN_LIT("{\"seq\":2"), span_cstr(hash)),
+		CHAIN_FAULT_MALFORMED);
 	CHECK_INT(second.seq, 1);
 	CHECK_STR(second.hash, hash);
-	CHECK_INT(chain_check(NULL, &second, 2, buf_span(&two), span_cstr(other)), CHAIN_FAULT_NONE);
+	CHECK_INT(
+		chain_check(NULL, &second, 2, buf_span(&two), span_cstr(other)), CHAIN_FAULT_NONE);
 	buf_fini(&one);
 	buf_fini(&two);
 }
@@ -163,9 +172,10 @@ TEST(line_and_body_are_inverse)
 	buf_init(&line, BUF_CAP_RECORD);
 	buf_init(&back, BUF_CAP_RECORD);
 	CHECK(chain_build_line(buf_span(&body), SPAN_LIT("00ff"), &line));
-	CHECK_SPAN(buf_span(&line), "{\"agent\":\"n\",\"chain_id\":\"" CHAIN "\",\"event_hash\":\"00ff\","
-				    "\"event_type\":\"t\",\"seq\":1,\"signature\":\"s\","
-				    "\"timestamp\":\"2026-01-01T00:00:00Z\",\"trace_id\":\"x\"}");
+	CHECK_SPAN(buf_span(&line),
+		"{\"agent\":\"n\",\"chain_id\":\"" CHAIN "\",\"event_hash\":\"00ff\","
+		"\"event_type\":\"t\",\"seq\":1,\"signature\":\"s\","
+		"\"timestamp\":\"2026-01-01T00:00:00Z\",\"trace_id\":\"x\"}");
 	CHECK(chain_parse_line(buf_span(&line), &back, &hash));
 	CHECK(span_eq(buf_span(&back), buf_span(&body)));
 	CHECK_SPAN(hash, "00ff");
@@ -216,6 +226,6 @@ TEST(line_needs_a_place_for_the_hash)
 
 SUITE("chain", TEST_ROW(published_vector_holds), TEST_ROW(previous_hash_follows_the_body),
 	TEST_ROW(first_record_has_no_previous_hash), TEST_ROW(later_records_name_the_one_before),
-	TEST_ROW(each_fault_has_its_name), TEST_ROW(scanner_is_not_led_astray), TEST_ROW(members_are_found_raw),
-	TEST_ROW(line_and_body_are_inverse), TEST_ROW(lines_with_the_hash_at_any_place),
-	TEST_ROW(line_needs_a_place_for_the_hash))
+	TEST_ROW(each_fault_has_its_name), TEST_ROW(scanner_is_not_led_astray),
+	TEST_ROW(members_are_found_raw), TEST_ROW(line_and_body_are_inverse),
+	TEST_ROW(lines_with_the_hash_at_any_place), TEST_ROW(line_needs_a_place_for_the_hash))

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process dies: inside a transaction, between commit and answer, with an effect running. The next start finds a whole
- * chain, nothing acknowledged is lost, and open intents become unknown, once.
+ * The process dies: inside a transaction, between commit and answer, with an effect running. The
+ * next start finds a whole chain, nothing acknowledged is lost, and open intents become unknown,
+ * once.
  */
 #define _XOPEN_SOURCE 700
 
@@ -112,9 +113,12 @@ see_row(const struct store_row *row, void *arg)
 
 	s->n++;
 	if (s->fault == CHAIN_FAULT_NONE)
-		s->fault = chain_check(NULL, &s->head, row->seq, row->body, span_of(row->hash, SHA256_HEX));
-	if (span_eq_cstr(chain_find_member(row->body, SPAN_LIT("outcome")), "\"unknown\"") && s->n_unknown < 4)
-		snprintf(s->bodies[s->n_unknown++], sizeof(s->bodies[0]), "%.*s", SPAN_ARG(row->body));
+		s->fault = chain_check(
+			NULL, &s->head, row->seq, row->body, span_of(row->hash, SHA256_HEX));
+	if (span_eq_cstr(chain_find_member(row->body, SPAN_LIT("outcome")), "\"unknown\"") &&
+		s->n_unknown < 4)
+		snprintf(s->bodies[s->n_unknown++], sizeof(s->bodies[0]), "%.*s",
+			SPAN_ARG(row->body));
 	return true;
 }
 
@@ -160,8 +164,9 @@ TEST(open_intents_become_unknown_once)
 	struct seen s = see_all(o.path);
 	CHECK_INT(s.fault, CHAIN_FAULT_NONE);
 	CHECK_INT(s.n_unknown, 2);
-	static const char *const members[] = {"\"action_id\":\"act-a\"", "\"action_type\":\"fs.read\"",
-		"\"event_type\":\"action.completed\"", "\"intent_seq\":2", "\"principal\":\"alice\"",
+	static const char *const members[] = {"\"action_id\":\"act-a\"",
+		"\"action_type\":\"fs.read\"", "\"event_type\":\"action.completed\"",
+		"\"intent_seq\":2", "\"principal\":\"alice\"",
 		"\"result_classification\":\"UNKNOWN\"", "\"trace_id\":\"trace-1\""};
 	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
 		if (strstr(s.bodies[0], members[i]) == NULL)
@@ -205,7 +210,8 @@ TEST(a_crash_inside_a_transaction_leaves_nothing_of_it)
 	CHECK_INT(see_all(o.path).fault, CHAIN_FAULT_NONE);
 }
 
-/* Acknowledged records are counted by the parent through a pipe while the child is killed at some moment. */
+/* Acknowledged records are counted by the parent through a pipe while the child is killed at some
+ * moment. */
 static int ack_fd;
 
 static void
@@ -276,4 +282,5 @@ TEST(nothing_acknowledged_is_lost_to_a_kill)
 
 SUITE("ledger_crash", TEST_ROW(open_intents_become_unknown_once),
 	TEST_ROW(many_open_intents_are_settled_page_by_page),
-	TEST_ROW(a_crash_inside_a_transaction_leaves_nothing_of_it), TEST_ROW(nothing_acknowledged_is_lost_to_a_kill))
+	TEST_ROW(a_crash_inside_a_transaction_leaves_nothing_of_it),
+	TEST_ROW(nothing_acknowledged_is_lost_to_a_kill))

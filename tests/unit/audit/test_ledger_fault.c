@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Failures around a transaction (decisions 15): who is told what, what is written after all, and that the ledger recovers. */
+/* Failures around a transaction (decisions 15): who is told what, what is written after all, and
+ * that the ledger recovers. */
 #define _XOPEN_SOURCE 700
 
 #include <errno.h>
@@ -66,7 +67,8 @@ count_row(const struct store_row *row, void *arg)
 	c->n++;
 	c->n_open += row->state == LEDGER_OPEN;
 	if (c->fault == CHAIN_FAULT_NONE)
-		c->fault = chain_check(NULL, &c->head, row->seq, row->body, span_of(row->hash, SHA256_HEX));
+		c->fault = chain_check(
+			NULL, &c->head, row->seq, row->body, span_of(row->hash, SHA256_HEX));
 	return true;
 }
 
@@ -83,7 +85,8 @@ count_records(const char *path)
 	return c;
 }
 
-/* A store error before COMMIT: the whole group fails, the head goes back, the ledger recovers by itself. */
+/* A store error before COMMIT: the whole group fails, the head goes back, the ledger recovers by
+ * itself. */
 TEST(a_store_error_fails_the_whole_group)
 {
 	static const enum fault faults[] = {
@@ -183,7 +186,8 @@ TEST(commit_failed_and_lost)
 	CHECK_INT(c.n_open, 0);
 }
 
-/* 15 b: COMMIT said that it failed, but the records are there: they get their undo, and the caller still hears no. */
+/* 15 b: COMMIT said that it failed, but the records are there: they get their undo, and the
+ * caller still hears no. */
 TEST(commit_failed_and_kept)
 {
 	struct ledger_options o = options_in(test_tmpdir());
@@ -238,7 +242,8 @@ TEST(an_undo_that_cannot_be_written_is_tried_again)
 /* 15 c: the outcome of an effect that ran waits until it is written, and its owner knows. */
 TEST(an_outcome_is_written_after_all)
 {
-	static const enum fault faults[] = {FAULT_BEGIN, FAULT_APPEND, FAULT_COMMIT_LOST, FAULT_COMMIT_KEPT};
+	static const enum fault faults[] = {
+		FAULT_BEGIN, FAULT_APPEND, FAULT_COMMIT_LOST, FAULT_COMMIT_KEPT};
 
 	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
 		struct ledger_options o = options_in(test_tmpdir());
@@ -451,10 +456,12 @@ TEST(a_full_disk_is_survived)
 }
 
 SUITE("ledger_fault", TEST_ROW(a_store_error_fails_the_whole_group),
-	TEST_ROW(while_it_fails_submits_are_refused_and_the_reason_is_shown), TEST_ROW(recovery_needs_a_real_write),
-	TEST_ROW(commit_failed_and_lost), TEST_ROW(commit_failed_and_kept),
-	TEST_ROW(an_undo_that_cannot_be_written_is_tried_again), TEST_ROW(an_outcome_is_written_after_all),
-	TEST_ROW(an_outcome_is_taken_while_the_ledger_fails), TEST_ROW(closing_does_not_wait_for_a_broken_disk),
-	TEST_ROW(a_file_that_is_gone_fails_until_it_is_back), TEST_ROW(a_second_link_to_the_file_is_noticed),
-	TEST_ROW(a_log_that_was_removed_is_noticed), TEST_ROW(another_chain_in_the_file_is_final),
-	TEST_ROW(a_full_disk_is_survived))
+	TEST_ROW(while_it_fails_submits_are_refused_and_the_reason_is_shown),
+	TEST_ROW(recovery_needs_a_real_write), TEST_ROW(commit_failed_and_lost),
+	TEST_ROW(commit_failed_and_kept), TEST_ROW(an_undo_that_cannot_be_written_is_tried_again),
+	TEST_ROW(an_outcome_is_written_after_all),
+	TEST_ROW(an_outcome_is_taken_while_the_ledger_fails),
+	TEST_ROW(closing_does_not_wait_for_a_broken_disk),
+	TEST_ROW(a_file_that_is_gone_fails_until_it_is_back),
+	TEST_ROW(a_second_link_to_the_file_is_noticed), TEST_ROW(a_log_that_was_removed_is_noticed),
+	TEST_ROW(another_chain_in_the_file_is_final), TEST_ROW(a_full_disk_is_survived))

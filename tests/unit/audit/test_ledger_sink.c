@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sinks and what waits for them: order, cursors over a restart, sinks that lag behind the ring, required ones that miss
- * their deadline and what is given back then, stateless mode.
+ * Sinks and what waits for them: order, cursors over a restart, sinks that lag behind the ring,
+ * required ones that miss their deadline and what is given back then, stateless mode.
  */
 #include <sched.h>
 #include <unistd.h>
@@ -21,10 +21,11 @@ struct test_sink {
 		_Atomic bool is_shut;
 		_Atomic bool is_out_of_order;
 		_Atomic bool is_freed;
-		_Atomic size_t take_max;    /* at most that many of a batch; 0: all */
+		_Atomic size_t take_max; /* at most that many of a batch; 0: all */
 		_Atomic enum chain_fault fault;
-		struct chain_head head;     /* the sink's thread; checked when it saw the first record */
-	} *tally;
+		/* the sink's thread; checked when it saw the first record */
+		struct chain_head head;
+	} * tally;
 };
 
 static enum err
@@ -41,7 +42,8 @@ deliver(struct sink *s, const struct sink_record *r, size_t n, size_t *n_taken, 
 		if (t->last != 0 && r[i].seq != t->last + 1)
 			t->is_out_of_order = true;
 		if (t->head.seq + 1 == r[i].seq && t->fault == CHAIN_FAULT_NONE)
-			t->fault = chain_check(NULL, &t->head, r[i].seq, r[i].body, r[i].event_hash);
+			t->fault =
+				chain_check(NULL, &t->head, r[i].seq, r[i].body, r[i].event_hash);
 		t->last = r[i].seq;
 		t->n++;
 	}
@@ -406,9 +408,12 @@ TEST(stateless_mode_refuses_rather_than_forget)
 	CHECK_INT(t.head.seq, t.last);
 }
 
-SUITE("ledger_sink", TEST_ROW(a_sink_gets_every_record_in_order), TEST_ROW(a_sink_goes_on_at_its_cursor),
-	TEST_ROW(a_new_sink_starts_at_the_head_or_at_the_start), TEST_ROW(a_sink_that_lags_reads_the_store),
-	TEST_ROW(a_sink_that_takes_a_part_is_offered_the_rest), TEST_ROW(done_waits_for_the_required_sink),
+SUITE("ledger_sink", TEST_ROW(a_sink_gets_every_record_in_order),
+	TEST_ROW(a_sink_goes_on_at_its_cursor),
+	TEST_ROW(a_new_sink_starts_at_the_head_or_at_the_start),
+	TEST_ROW(a_sink_that_lags_reads_the_store),
+	TEST_ROW(a_sink_that_takes_a_part_is_offered_the_rest),
+	TEST_ROW(done_waits_for_the_required_sink),
 	TEST_ROW(a_missed_deadline_gives_back_what_was_taken),
 	TEST_ROW(an_outcome_is_owed_to_the_sink_not_turned_back), TEST_ROW(any_one_sink_is_enough),
 	TEST_ROW(all_sinks_means_all), TEST_ROW(stateless_mode_has_a_chain_but_no_claims),

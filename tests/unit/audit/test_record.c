@@ -73,7 +73,8 @@ check_canonical(struct span body)
 TEST(table_is_in_canonical_order)
 {
 	for (size_t m = 1; m < RECORD__MAX; m++) {
-		if (strcmp(record_member_name((enum record_member)(m - 1)), record_member_name((enum record_member)m)) >= 0)
+		if (strcmp(record_member_name((enum record_member)(m - 1)),
+			    record_member_name((enum record_member)m)) >= 0)
 			FAIL("%s is out of order", record_member_name((enum record_member)m));
 	}
 }
@@ -94,9 +95,11 @@ TEST(members_appear_in_order_and_empty_ones_do_not)
 	record_set_text(r, RECORD_REASON, SPAN_LIT("x"));
 	record_set_text(r, RECORD_REASON, SPAN_NONE);
 	struct span body = body_of(r);
-	CHECK_SPAN(body, "{\"action_id\":\"a1\",\"chain_id\":\"" CHAIN "\",\"duration_ms\":12,"
-			 "\"event_type\":\"action.decision\",\"obligations\":{\"sandbox_mode\":\"local\"},"
-			 "\"retryable\":true,\"seq\":1,\"timestamp\":\"2026-01-01T00:00:00Z\",\"trace_id\":\"t1\"}");
+	CHECK_SPAN(body,
+		"{\"action_id\":\"a1\",\"chain_id\":\"" CHAIN "\",\"duration_ms\":12,"
+		"\"event_type\":\"action.decision\",\"obligations\":{\"sandbox_mode\":\"local\"},"
+		"\"retryable\":true,\"seq\":1,\"timestamp\":\"2026-01-01T00:00:00Z\",\"trace_id\":"
+		"\"t1\"}");
 	check_canonical(body);
 }
 
@@ -108,7 +111,8 @@ TEST(false_is_left_out)
 	CHECK(!holds(body_of(r), "retryable"));
 }
 
-/* A value that eats to the end of its line must not eat the record (the reference's records became unparseable). */
+/* A value that eats to the end of its line must not eat the record (the reference's records
+ * became unparseable). */
 TEST(a_secret_does_not_damage_the_record_around_it)
 {
 	static const char *const values[] = {
@@ -147,7 +151,8 @@ TEST(each_string_of_json_is_redacted_alone)
 	struct record *r = start();
 
 	record_set_json(r, RECORD_EXECUTOR_METADATA,
-		SPAN_LIT("{\"a\":\"authorization: x\",\"b\":[\"keep\",\"say bearer\\tabcdefghijklmnop\"],\"c\":12}"));
+		SPAN_LIT("{\"a\":\"authorization: x\",\"b\":[\"keep\",\"say "
+			 "bearer\\tabcdefghijklmnop\"],\"c\":12}"));
 	struct span body = body_of(r);
 	check_canonical(body);
 	CHECK(holds(body, "\"a\":\"[REDACTED]\""));
@@ -160,7 +165,8 @@ TEST(a_secret_as_member_name_takes_the_whole_value)
 {
 	struct record *r = start();
 
-	record_set_json(r, RECORD_EXECUTOR_METADATA, SPAN_LIT("{\"AKIAABCDEFGHIJKLMNOP\":1,\"b\":2}"));
+	record_set_json(
+		r, RECORD_EXECUTOR_METADATA, SPAN_LIT("{\"AKIAABCDEFGHIJKLMNOP\":1,\"b\":2}"));
 	struct span body = body_of(r);
 	check_canonical(body);
 	CHECK(holds(body, "\"executor_metadata\":\"[REDACTED]\""));
@@ -207,8 +213,10 @@ TEST(a_full_arena_is_an_error)
 	arena_free(&arena);
 }
 
-SUITE("record", TEST_ROW(table_is_in_canonical_order), TEST_ROW(members_appear_in_order_and_empty_ones_do_not),
-	TEST_ROW(false_is_left_out), TEST_ROW(a_secret_does_not_damage_the_record_around_it),
+SUITE("record", TEST_ROW(table_is_in_canonical_order),
+	TEST_ROW(members_appear_in_order_and_empty_ones_do_not), TEST_ROW(false_is_left_out),
+	TEST_ROW(a_secret_does_not_damage_the_record_around_it),
 	TEST_ROW(text_members_are_redacted), TEST_ROW(each_string_of_json_is_redacted_alone),
-	TEST_ROW(a_secret_as_member_name_takes_the_whole_value), TEST_ROW(json_that_is_cut_does_not_get_out),
-	TEST_ROW(a_record_has_a_size_limit), TEST_ROW(a_full_arena_is_an_error))
+	TEST_ROW(a_secret_as_member_name_takes_the_whole_value),
+	TEST_ROW(json_that_is_cut_does_not_get_out), TEST_ROW(a_record_has_a_size_limit),
+	TEST_ROW(a_full_arena_is_an_error))

@@ -1,0 +1,423 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* The engines behind store_ops, the same rows against both; then what only the file has: paging,
+ * readers, damaged rows. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include <sys/stat.h>
+
+#include "audit/store.h"
+#include "base/buf.h"
+#include "store_ops.h"
+#include "store_sqlite.h"
+#include "support/test.h"
+
+static char path[256];
+
+static struct store *
+new_store(enum ledger_store kind)
+{
+	struct ledger_options o;
+	struct store *s = NULL;
+	struct errinfo ei;
+
+	ledger_options_init(&o);
+	snprintf(path, sizeof(path), "%s/ledger.db", test_tmpdir());
+	o.path = path;
+	o.sync = LEDGER_SYNC_OFF;
+	enum err rc = kind == LEDGER_STORE_SQLITE
+			      ? store_sqlite_new(&o, &s, &ei)
+			      : store_memory_new(kind == LEDGER_STORE_MEMORY, &s, &ei);
+	if (rc != OK)
+		FAIL("%s", ei.msg);
+	return s;
+}
+
+static enum err
+append(struct store *s, uint64_t seq, int state)
+{
+	struct store_row row = {.seq = seq, .state = state, .body = SPAN_LIT("{}")};
+	struct errinfo ei;
+
+	snprintf(row.hash, sizeof(row.hash), "%064x", (unsigned)seq);
+	return s->ops->append(s, &row, &ei);
+}
+
+static uint64_t
+head_of(struct store *s)
+{
+	struct chain_head head;
+	struct errinfo ei;
+
+	CHECK_INT(s->ops->head(s, &head, &ei), OK);
+	return head.seq;
+}
+
+static struct ledger_claim
+claim_of(uint32_t kind, uint8_t first, int64_t expires)
+{
+	struct ledger_claim c = {.kind = kind, .seq = 5, .state = 1, .expires_wall_ns = expires};
+
+	c.key[0] = first;
+	c.binding_hash[31] = 9;
+	return c;
+}
+
+static void
+each_store(void (*fn)(struct store *s))
+{
+	static const enum ledger_store kinds[] = {LEDGER_STORE_SQLITE, LEDGER_STORE_MEMORY};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct store *s = new_store(kinds[i]);
+		if (s == NULL)
+			continue;
+		fn(s);
+		s->ops->free(s);
+	}
+}
+
+static void
+check_transactions(struct store *s)
+{
+	struct errinfo ei;
+	struct chain_head to = {.seq = 2};
+
+	CHECK_INT(head_of(s), 0);
+	CHECK_INT(s->ops->begin(s, &ei), OK);
+	CHECK_INT(append(s, 1, LEDGER_COMPLETE), OK);
+	CHECK_INT(append(s, 2, LEDGER_OPEN), OK);
+	CHECK_INT(s->ops->commit(s, &ei), OK);
+	CHECK_INT(head_of(s), 2);
+	s->ops->rollback(s); /* nothing is open */
+	CHECK_INT(head_of(s), 2);
+
+	CHECK_INT(s->ops->begin(s, &ei), OK);
+	CHECK_INT(append(s, 3, LEDGER_OPEN), OK);
+	CHECK_INT(s->ops->set_state(s, 2, LEDGER_OPEN, LEDGER_COMPLETE, &ei), OK);
+	s->ops->rollback(s);
+	CHECK_INT(head_of(s), 2);
+
+	CHECK_INT(s->ops->begin(s, &ei), OK);
+	CHECK_INT(s->ops->set_state(s, 3, LEDGER_OPEN, LEDGER_COMPLETE, &ei), ERR_NOT_FOUND);
+	CHECK_INT(append(s, 3, LEDGER_OPEN), OK);
+	to.hash[0] = '\0';
+	CHECK_INT(s->ops->truncate(s, &to, &ei), OK);
+	CHECK_INT(s->ops->set_state(s, 3, LEDGER_OPEN, LEDGER_COMPLETE, &ei), ERR_NOT_FOUND);
+	CHECK_INT(append(s, 3, LEDGER_AUTHORIZED), OK);
+	CHECK_INT(s->ops->set_state(s, 2, LEDGER_OPEN, LEDGER_COMPLETE, &ei), OK);
+	CHECK_INT(s->ops->set_state(s, 2, LEDGER_OPEN, LEDGER_COMPLETE, &ei), ERR_NOT_FOUND);
+	CHECK_INT(s->ops->commit(s, &ei), OK);
+	CHECK_INT(head_of(s), 3);
+}
+
+TEST(transactions)
+{
+	each_store(check_transactions);
+}
+
+static void
+check_marks(struct store *s)
+{
+	struct ledger_claim a = claim_of(1, 1, 0);
+	struct ledger_claim b = claim_of(1, 2, 0);
+	struct ledger_claim found;
+	struct errinfo ei;
+
+	CHECK_INT(s->ops->begin(s, &ei), OK);
+	CHECK_INT(s->ops->put_claim(s, &a, &ei), OK);
+	CHECK_INT(s->ops->mark(s, &ei), OK);
+	CHECK_INT(s->ops->put_claim(s, &b, &ei), OK);
+	CHECK_INT(s->ops->set_claim_state(s, 1, a.key, 7, &ei), OK);
+	CHECK_INT(s->ops->delete_claim(s, 1, a.key, &ei), OK);
+	CHECK_INT(s->ops->unmark(s, false, &ei), OK);
+	CHECK_INT(s->ops->find_claim(s, 1, a.key, &found, &ei), OK);
+	CHECK_INT(found.state, 1);
+	CHECK_INT(s->ops->find_claim(s, 1, b.key, &found, &ei), ERR_NOT_FOUND);
+	CHECK_INT(s->ops->mark(s, &ei), OK);
+	CHECK_INT(s->ops->put_claim(s, &b, &ei), OK);
+	CHECK_INT(s->ops->unmark(s, true, &ei), OK);
+	CHECK_INT(s->ops->commit(s, &ei), OK);
+	CHECK_INT(s->ops->find_claim(s, 1, b.key, &found, &ei), OK);
+}
+
+TEST(marks)
+{
+	each_store(check_marks);
+}
+
+static void
+check_claims(struct store *s)
+{
+	struct ledger_claim c = claim_of(3, 1, 1000);
+	struct ledger_claim found;
+	struct errinfo ei;
+
+	CHECK_INT(s->ops->begin(s, &ei), OK);
+	CHECK_INT(s->ops->find_claim(s, 3, c.key, &found, &ei), ERR_NOT_FOUND);
+	CHECK_INT(s->ops->put_claim(s, &c, &ei), OK);
+	CHECK_INT(s->ops->put_claim(s, &c, &ei), ERR_CONFLICT);
+	CHECK_INT(s->ops->find_claim(s, 3, c.key, &found, &ei), OK);
+	CHECK(memcmp(&found, &c, sizeof(c)) == 0);
+	CHECK_INT(s->ops->find_claim(s, 4, c.key, &found, &ei), ERR_NOT_FOUND);
+	CHECK_INT(s->ops->set_claim_state(s, 3, c.key, -2, &ei), OK);
+	CHECK_INT(s->ops->find_claim(s, 3, c.key, &found, &ei), OK);
+	CHECK_INT(found.state, -2);
+	CHECK_INT(s->ops->set_claim_state(s, 4, c.key, 1, &ei), ERR_NOT_FOUND);
+	CHECK_INT(s->ops->delete_claim(s, 3, c.key, &ei), OK);
+	CHECK_INT(s->ops->delete_claim(s, 3, c.key, &ei), OK);
+	CHECK_INT(s->ops->find_claim(s, 3, c.key, &found, &ei), ERR_NOT_FOUND);
+	CHECK_INT(s->ops->commit(s, &ei), OK);
+}
+
+TEST(claims)
+{
+	each_store(check_claims);
+}
+
+static size_t
+count_claims(struct store *s, size_t n)
+{
+	size_t count = 0;
+	struct ledger_claim found;
+	struct errinfo ei;
+
+	for (size_t i = 0; i < n; i++) {
+		struct ledger_claim c = claim_of(1, (uint8_t)i, 0);
+		count += s->ops->find_claim(s, 1, c.key, &found, &ei) == OK;
+	}
+	return count;
+}
+
+static void
+check_purge(struct store *s)
+{
+	struct errinfo ei;
+
+	CHECK_INT(s->ops->begin(s, &ei), OK);
+	for (uint8_t i = 0; i < 200; i++) {
+		struct ledger_claim c =
+			claim_of(1, i, i < 150 ? i : 0); /* 0: never expires, the first included */
+		CHECK_INT(s->ops->put_claim(s, &c, &ei), OK);
+	}
+	CHECK_INT(s->ops->purge_claims(s, 100, 30, &ei), OK);
+	CHECK_INT(count_claims(s, 200), 170);
+	CHECK_INT(s->ops->purge_claims(s, 100, 1000, &ei), OK);
+	CHECK_INT(count_claims(s, 200), 100);
+	CHECK_INT(s->ops->commit(s, &ei), OK);
+}
+
+TEST(purging_is_bounded_and_leaves_what_lives)
+{
+	each_store(check_purge);
+}
+
+TEST(stateless_has_no_claims)
+{
+	struct store *s = new_store(LEDGER_STORE_NONE);
+	struct ledger_claim c = claim_of(1, 1, 0);
+	struct errinfo ei;
+
+	CHECK_INT(s->ops->begin(s, &ei), OK);
+	CHECK_INT(s->ops->put_claim(s, &c, &ei), ERR_UNSUPPORTED);
+	CHECK_INT(s->ops->find_claim(s, 1, c.key, &c, &ei), ERR_UNSUPPORTED);
+	CHECK_INT(s->ops->commit(s, &ei), OK);
+	s->ops->free(s);
+}
+
+/* ---- the file ---- */
+
+struct seen {
+	size_t n;
+	uint64_t last;
+	size_t stop_after;
+};
+
+static bool
+see(const struct store_row *row, void *arg)
+{
+	struct seen *s = arg;
+
+	s->n++;
+	s->last = row->seq;
+	return s->stop_after == 0 || s->n < s->stop_after;
+}
+
+static void
+fill(struct store *s, uint64_t n)
+{
+	struct errinfo ei;
+
+	CHECK_INT(s->ops->begin(s, &ei), OK);
+	for (uint64_t i = 1; i <= n; i++)
+		CHECK_INT(append(s, i, i % 10 == 0 ? LEDGER_OPEN : LEDGER_COMPLETE), OK);
+	CHECK_INT(s->ops->commit(s, &ei), OK);
+}
+
+TEST(a_live_reader_pages_beside_the_writer)
+{
+	struct store *s = new_store(LEDGER_STORE_SQLITE);
+	struct store_reader *r = NULL;
+	struct chain_head head;
+	struct errinfo ei;
+	struct seen seen = {0};
+	size_t n = 0;
+
+	fill(s, 2500);
+	CHECK_INT(store_reader_open(path, STORE_READ_LIVE, &r, &ei), OK);
+	CHECK_INT(store_reader_head(r, &head, &ei), OK);
+	CHECK_INT(head.seq, 2500);
+	CHECK_INT(store_reader_page(r, 0, STORE_PAGE_MAX, see, &seen, &n, &ei), OK);
+	CHECK_INT(n, 1000);
+	CHECK_INT(seen.last, 1000);
+	CHECK_INT(s->ops->begin(s, &ei), OK); /* no snapshot stays open between pages */
+	CHECK_INT(append(s, 2501, LEDGER_COMPLETE), OK);
+	CHECK_INT(s->ops->commit(s, &ei), OK);
+	CHECK_INT(store_reader_page(r, 2000, STORE_PAGE_MAX, see, &seen, &n, &ei), OK);
+	CHECK_INT(n, 501);
+	seen = (struct seen){.stop_after = 3};
+	CHECK_INT(store_reader_page(r, 0, STORE_PAGE_MAX, see, &seen, &n, &ei), OK);
+	CHECK_INT(seen.n, 3);
+	seen = (struct seen){0};
+	CHECK_INT(
+		store_reader_page_state(r, LEDGER_OPEN, 2400, STORE_PAGE_MAX, see, &seen, &ei), OK);
+	CHECK_INT(seen.n, 10);
+	store_reader_free(&r);
+	s->ops->free(s);
+}
+
+TEST(a_reader_cannot_write)
+{
+	struct store *s = new_store(LEDGER_STORE_SQLITE);
+	struct db *db = NULL;
+	struct errinfo ei;
+
+	fill(s, 1);
+	CHECK_INT(db_open(path, DB_READ, 100, &db, &ei), OK);
+	CHECK_INT(db_exec(db, "DELETE FROM records", &ei), ERR_IO);
+	db_free(&db);
+	s->ops->free(s);
+}
+
+TEST(readers_refuse_what_is_no_ledger)
+{
+	struct store_reader *r = NULL;
+	struct db *db = NULL;
+	struct errinfo ei;
+
+	snprintf(path, sizeof(path), "%s/none.db", test_tmpdir());
+	CHECK(store_reader_open(path, STORE_READ_LIVE, &r, &ei) != OK);
+	CHECK(r == NULL);
+	CHECK(access(path, F_OK) != 0);
+	CHECK_INT(db_open(path, DB_CREATE, 100, &db, &ei), OK);
+	CHECK_INT(db_exec(db, "CREATE TABLE t(x)", &ei), OK);
+	db_free(&db);
+	CHECK_INT(store_reader_open(path, STORE_READ_LIVE, &r, &ei), ERR_INVALID);
+	CHECK(r == NULL);
+}
+
+TEST(meta_and_cursors)
+{
+	struct store *s = new_store(LEDGER_STORE_SQLITE);
+	struct store_reader *r = NULL;
+	struct errinfo ei;
+	uint64_t seq = 0;
+	struct buf b;
+
+	buf_init(&b, 256);
+	CHECK_INT(s->ops->begin(s, &ei), OK);
+	CHECK_INT(s->ops->get_meta(s, "k", &b, &ei), ERR_NOT_FOUND);
+	CHECK_INT(s->ops->put_meta(s, "k", SPAN_LIT("one"), &ei), OK);
+	CHECK_INT(s->ops->put_meta(s, "k", SPAN_LIT("two"), &ei), OK);
+	CHECK_INT(s->ops->get_cursor(s, "a", &seq, &ei), ERR_NOT_FOUND);
+	CHECK_INT(s->ops->put_cursor(s, "a", 7, &ei), OK);
+	CHECK_INT(s->ops->put_cursor(s, "a", 9, &ei), OK);
+	CHECK_INT(s->ops->put_cursor(s, "b", 8, &ei), OK);
+	CHECK_INT(s->ops->commit(s, &ei), OK);
+	CHECK_INT(s->ops->get_meta(s, "k", &b, &ei), OK);
+	CHECK_SPAN(buf_span(&b), "two");
+	CHECK_INT(s->ops->get_cursor(s, "a", &seq, &ei), OK);
+	CHECK_INT(seq, 9);
+	CHECK_INT(store_reader_open(path, STORE_READ_LIVE, &r, &ei), OK);
+	CHECK_INT(store_reader_min_cursor(r, &seq, &ei), OK);
+	CHECK_INT(seq, 8);
+	buf_reset(&b);
+	CHECK_INT(store_reader_meta(r, "k", &b, &ei), OK);
+	CHECK_SPAN(buf_span(&b), "two");
+	CHECK_INT(store_reader_meta(r, "none", &b, &ei), ERR_NOT_FOUND);
+	store_reader_free(&r);
+	buf_fini(&b);
+	s->ops->free(s);
+}
+
+TEST(a_damaged_row_is_an_error)
+{
+	struct store *s = new_store(LEDGER_STORE_SQLITE);
+	struct db *db = NULL;
+	struct errinfo ei;
+	struct seen seen = {0};
+
+	fill(s, 3);
+	s->ops->free(s);
+	CHECK_INT(db_open(path, DB_WRITE, 100, &db, &ei), OK);
+	CHECK_INT(db_exec(db, "UPDATE records SET hash = x'00' WHERE seq = 2", &ei), OK);
+	db_free(&db);
+	struct store_reader *r = NULL;
+	CHECK_INT(store_reader_open(path, STORE_READ_COPY, &r, &ei), OK);
+	CHECK_INT(store_reader_page(r, 0, 10, see, &seen, NULL, &ei), ERR_CORRUPT);
+	CHECK_INT(seen.n, 1);
+	store_reader_free(&r);
+}
+
+TEST(the_files_are_private)
+{
+	struct store *s = new_store(LEDGER_STORE_SQLITE);
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+
+	fill(s, 1);
+	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+		struct stat st;
+		char name[300];
+		snprintf(name, sizeof(name), "%s%s", path, suffixes[i]);
+		CHECK_INT(stat(name, &st), 0);
+		CHECK_INT(st.st_mode & 077, 0);
+	}
+	s->ops->free(s);
+}
+
+/* The open intents are found through the partial index, not by reading the ledger. */
+TEST(open_intents_have_an_index)
+{
+	struct store *s = new_store(LEDGER_STORE_SQLITE);
+	struct db *db = NULL;
+	struct errinfo ei;
+	int64_t n = 0;
+
+	CHECK_INT(db_open(path, DB_READ, 100, &db, &ei), OK);
+	struct db_stmt *st = NULL;
+	bool has_row = false;
+	CHECK_INT(db_prepare(db,
+			  "EXPLAIN QUERY PLAN SELECT seq, state, hash, body FROM records WHERE "
+			  "state = 1 AND state <> 0"
+			  " AND seq > 0 ORDER BY seq LIMIT 10",
+			  &st, &ei),
+		OK);
+	while (db_step(st, &has_row, &ei) == OK && has_row) {
+		char plan[256];
+		snprintf(plan, sizeof(plan), "%.*s", SPAN_ARG(db_column_bytes(st, 3)));
+		if (strstr(plan, "records_open") == NULL)
+			FAIL("plan: %s", plan);
+		n++;
+	}
+	CHECK_INT(n, 1);
+	db_stmt_free(&st);
+	db_free(&db);
+	s->ops->free(s);
+}
+
+SUITE("store", TEST_ROW(transactions), TEST_ROW(marks), TEST_ROW(claims),
+	TEST_ROW(purging_is_bounded_and_leaves_what_lives), TEST_ROW(stateless_has_no_claims),
+	TEST_ROW(a_live_reader_pages_beside_the_writer), TEST_ROW(a_reader_cannot_write),
+	TEST_ROW(readers_refuse_what_is_no_ledger), TEST_ROW(meta_and_cursors),
+	TEST_ROW(a_damaged_row_is_an_error), TEST_ROW(the_files_are_private),
+	TEST_ROW(open_intents_have_an_index))
