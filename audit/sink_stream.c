@@ -46,16 +46,20 @@ static enum err
 wait_writable(struct sink_stream *s, struct errinfo *ei)
 {
 	struct pollfd fds[2] = {{.fd = s->fd, .events = POLLOUT}, {.fd = s->stop_pipe[0], .events = POLLIN}};
-	int n = poll(fds, 2, WAIT_MS);
+	int n = -1;
 
-	if (n < 0 && errno != EINTR)
+	do {
+		n = poll(fds, 2, WAIT_MS);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
 		return ERR(ei, ERR_IO, "%s: %s", s->sink.name, strerror(errno));
-	if (fds[1].revents != 0)
-		return ERR(ei, ERR_STOPPED, "%s: stopped", s->sink.name);
-	if ((fds[0].revents & POLLOUT) != 0)
-		return OK;
 	if ((fds[0].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
 		return ERR(ei, ERR_IO, "%s: the reader is gone", s->sink.name);
+	/* A reader that keeps up gets what there is, also while the ledger closes. */
+	if ((fds[0].revents & POLLOUT) != 0)
+		return OK;
+	if (fds[1].revents != 0)
+		return ERR(ei, ERR_STOPPED, "%s: stopped", s->sink.name);
 	return ERR(ei, ERR_TIMEOUT, "%s: the reader does not take records", s->sink.name);
 }
 
