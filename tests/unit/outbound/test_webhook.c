@@ -1,0 +1,410 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The webhook sink against a small HTTP server on loopback, one thread that answers as it is told and remembers what
+ * came. What the ledger does with a failure (offering the record again) is played by the test.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "audit/chain.h"
+#include "audit/sink.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/must.h"
+#include "base/parse.h"
+#include "outbound/webhook.h"
+#include "support/test.h"
+
+#define CHAIN "00112233445566778899aabbccddeeff"
+#define HASH "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define SECRET "webhook-secret"
+#define REQUESTS_MAX 8
+#define REQUEST_BYTES 8192
+#define SILENT 0 /* an answer that never comes */
+
+struct server {
+	int listener;
+	int stop_pipe[2];
+	int got_pipe[2]; /* a byte per request that is whole */
+	pthread_t thread;
+	unsigned port;
+	unsigned status[REQUESTS_MAX]; /* of each answer in turn */
+	char request[REQUESTS_MAX][REQUEST_BYTES];
+	size_t n;
+};
+
+static bool
+wait_readable(struct server *s, int fd)
+{
+	struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = s->stop_pipe[0], .events = POLLIN}};
+
+	(void)poll(fds, 2, -1);
+	return fds[1].revents == 0;
+}
+
+static size_t
+body_length(const char *request)
+{
+	const char *p = strstr(request, "Content-Length: ");
+	uint64_t n = 0;
+
+	if (p == NULL)
+		return 0;
+	p += strlen("Content-Length: ");
+	return parse_uint(span_of(p, strcspn(p, "\r")), REQUEST_BYTES, &n) ? (size_t)n : 0;
+}
+
+/* True when a whole request is in out. */
+static bool
+read_request(struct server *s, int fd, char *out)
+{
+	size_t n = 0;
+
+	for (;;) {
+		const char *end = strstr(out, "\r\n\r\n");
+		if (end != NULL && n >= (size_t)(end + 4 - out) + body_length(out))
+			return true;
+		if (n + 1 >= REQUEST_BYTES || !wait_readable(s, fd))
+			return false;
+		ssize_t got = read(fd, out + n, REQUEST_BYTES - 1 - n);
+		if (got <= 0)
+			return false;
+		n += (size_t)got;
+	}
+}
+
+static void
+answer(struct server *s, int fd)
+{
+	char text[128];
+
+	while (s->n < REQUESTS_MAX && read_request(s, fd, s->request[s->n])) {
+		unsigned status = s->status[s->n++];
+		MUST(write(s->got_pipe[1], "g", 1) == 1);
+		if (status == SILENT) {
+			(void)wait_readable(s, fd);
+			return;
+		}
+		int n = snprintf(text, sizeof(text), "HTTP/1.1 %u x\r\nContent-Length: 0\r\n\r\n", status);
+		if (write(fd, text, (size_t)n) != n)
+			return;
+	}
+}
+
+static void *
+serve(void *arg)
+{
+	struct server *s = arg;
+
+	while (wait_readable(s, s->listener)) {
+		int fd = accept(s->listener, NULL, NULL);
+		if (fd >= 0) {
+			answer(s, fd);
+			close(fd);
+		}
+	}
+	return NULL;
+}
+
+static void
+server_start(struct server *s)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(addr);
+
+	s->listener = socket(AF_INET, SOCK_STREAM, 0);
+	CHECK(bind(s->listener, (struct sockaddr *)&addr, n) == 0 && listen(s->listener, 8) == 0);
+	CHECK(getsockname(s->listener, (struct sockaddr *)&addr, &n) == 0);
+	s->port = ntohs(addr.sin_port);
+	CHECK(pipe(s->stop_pipe) == 0 && pipe(s->got_pipe) == 0);
+	CHECK(pthread_create(&s->thread, NULL, serve, s) == 0);
+}
+
+static void
+server_stop(struct server *s)
+{
+	CHECK_INT(write(s->stop_pipe[1], "s", 1), 1);
+	CHECK(pthread_join(s->thread, NULL) == 0);
+	close(s->listener);
+	close(s->stop_pipe[0]);
+	close(s->stop_pipe[1]);
+	close(s->got_pipe[0]);
+	close(s->got_pipe[1]);
+}
+
+static struct sink *
+new_sink(const struct server *s, int64_t timeout_ns)
+{
+	char url[64];
+	struct sink *sink = NULL;
+	struct errinfo ei;
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook", s->port);
+	struct webhook_options o = {
+		.url = span_cstr(url), .secret = SPAN_LIT(SECRET), .timeout_ns = timeout_ns};
+	if (webhook_sink_new(&o, &sink, &ei) != OK)
+		FAIL("%s", ei.msg);
+	return sink;
+}
+
+static struct span
+record_body(uint64_t seq)
+{
+	static char text[256];
+	int n = snprintf(text, sizeof(text), "{\"chain_id\":\"" CHAIN "\",\"event_type\":\"e\",\"seq\":%llu}",
+		(unsigned long long)seq);
+
+	return span_of(text, (size_t)n);
+}
+
+static enum err
+deliver(struct sink *sink, uint64_t seq, size_t *n_taken)
+{
+	const struct sink_record r = {.seq = seq, .body = record_body(seq), .event_hash = SPAN_LIT(HASH)};
+	struct errinfo ei;
+
+	*n_taken = 0;
+	return sink->ops->deliver(sink, &r, 1, n_taken, &ei);
+}
+
+/* The value of a header, or the empty span. */
+static struct span
+header(const char *request, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = strstr(request, "\r\n"); p != NULL; p = strstr(p, "\r\n")) {
+		p += 2;
+		if (strncasecmp(p, name, n) == 0 && p[n] == ':') {
+			struct span rest = span_cstr(p + n + 1);
+			return span_trim(span_of(rest.p, span_find(rest, '\r')));
+		}
+	}
+	return SPAN_NONE;
+}
+
+static const char *
+body_of(const char *request)
+{
+	const char *p = strstr(request, "\r\n\r\n");
+
+	return p != NULL ? p + 4 : "";
+}
+
+/* As a receiver does it: HMAC over "t.body" with the secret. */
+static bool
+is_signed(const char *request)
+{
+	struct span value = header(request, "X-Nomos-Signature");
+	size_t comma = span_find(value, ',');
+	struct span time = span_of(value.p, comma);
+	struct buf text;
+	uint8_t mac[SHA256_BYTES];
+	char hex[SHA256_HEX + 1];
+	uint64_t seconds = 0;
+
+	if (comma == value.n || !span_starts(time, SPAN_LIT("t=")) ||
+		!parse_uint(span_from(time, 2), UINT32_MAX, &seconds))
+		return false;
+	buf_init(&text, BUF_CAP_RECORD);
+	buf_add_span(&text, span_from(time, 2));
+	buf_add_char(&text, '.');
+	buf_add_cstr(&text, body_of(request));
+	hash_hmac_sha256(SPAN_LIT(SECRET), buf_span(&text), mac);
+	hash_hex(mac, sizeof(mac), hex);
+	buf_fini(&text);
+	int64_t age = clock_wall_ns() / NS_PER_SEC - (int64_t)seconds;
+	return age >= 0 && age < 3600 && span_starts(span_from(value, comma), SPAN_LIT(",v1=")) &&
+		span_eq_cstr(span_from(value, comma + 4), hex);
+}
+
+TEST(each_record_is_posted_in_order_and_signed)
+{
+	static struct server s = {.status = {200, 204, 202}};
+	char seq[8];
+	size_t n = 0;
+
+	server_start(&s);
+	struct sink *sink = new_sink(&s, 10 * NS_PER_SEC);
+	for (uint64_t i = 1; i <= 3; i++) {
+		CHECK_INT(deliver(sink, i, &n), OK);
+		CHECK_INT(n, 1);
+	}
+	sink->ops->free(sink);
+	server_stop(&s);
+	CHECK_INT(s.n, 3);
+	for (size_t i = 0; i < 3; i++) {
+		struct buf line;
+		buf_init(&line, BUF_CAP_RECORD);
+		CHECK(chain_build_line(record_body(i + 1), SPAN_LIT(HASH), &line));
+		CHECK(strncmp(s.request[i], "POST /hook HTTP/1.1\r\n", 21) == 0);
+		CHECK_SPAN(buf_span(&line), body_of(s.request[i]));
+		snprintf(seq, sizeof(seq), "%zu", i + 1);
+		CHECK_SPAN(header(s.request[i], "X-Nomos-Seq"), seq);
+		CHECK_SPAN(header(s.request[i], "X-Nomos-Chain"), CHAIN);
+		CHECK_SPAN(header(s.request[i], "Content-Type"), "application/json");
+		CHECK(is_signed(s.request[i]));
+		buf_fini(&line);
+	}
+}
+
+/* Anything but 2xx takes nothing, so that the same record comes again, and the next one never before it. */
+TEST(a_refused_record_is_not_taken)
+{
+	static struct server s = {.status = {500, 429, 404, 301, 200}};
+	size_t n = 0;
+
+	server_start(&s);
+	struct sink *sink = new_sink(&s, 10 * NS_PER_SEC);
+	for (unsigned i = 0; i < 4; i++) {
+		CHECK_INT(deliver(sink, 1, &n), ERR_IO);
+		CHECK_INT(n, 0);
+	}
+	CHECK_INT(deliver(sink, 1, &n), OK);
+	CHECK_INT(n, 1);
+	sink->ops->free(sink);
+	server_stop(&s);
+	CHECK_INT(s.n, 5); /* a redirect is not followed */
+	for (size_t i = 0; i < s.n; i++)
+		CHECK_SPAN(header(s.request[i], "X-Nomos-Seq"), "1");
+}
+
+/* Of a batch the records before the refused one are taken, none behind it is posted. */
+TEST(a_batch_stops_at_the_first_refusal)
+{
+	static struct server s = {.status = {200, 503, 200}};
+	char bodies[3][128];
+	struct sink_record r[3];
+	struct errinfo ei;
+	size_t n = 0;
+
+	for (uint64_t i = 0; i < 3; i++) {
+		struct span body = record_body(i + 1);
+		memcpy(bodies[i], body.p, body.n);
+		r[i] = (struct sink_record){
+			.seq = i + 1, .body = span_of(bodies[i], body.n), .event_hash = SPAN_LIT(HASH)};
+	}
+	server_start(&s);
+	struct sink *sink = new_sink(&s, 10 * NS_PER_SEC);
+	CHECK_INT(sink->ops->deliver(sink, r, 3, &n, &ei), ERR_IO);
+	CHECK_INT(n, 1);
+	sink->ops->free(sink);
+	server_stop(&s);
+	CHECK_INT(s.n, 2);
+}
+
+TEST(a_receiver_that_is_silent_is_a_time_out_and_then_works)
+{
+	static struct server s = {.status = {SILENT, 200}};
+	size_t n = 0;
+
+	server_start(&s);
+	struct sink *sink = new_sink(&s, NS_PER_SEC / 5);
+	CHECK_INT(deliver(sink, 1, &n), ERR_TIMEOUT);
+	CHECK_INT(n, 0);
+	sink->ops->free(sink);
+	/* A time-out of its own length: the second answer may take a slow machine longer than the first was given. */
+	sink = new_sink(&s, 60 * NS_PER_SEC);
+	CHECK_INT(deliver(sink, 1, &n), OK);
+	CHECK_INT(n, 1);
+	sink->ops->free(sink);
+	server_stop(&s);
+}
+
+TEST(nobody_listening_is_an_error)
+{
+	static struct server s = {.status = {200}};
+	size_t n = 0;
+
+	server_start(&s);
+	struct sink *sink = new_sink(&s, 10 * NS_PER_SEC);
+	server_stop(&s);
+	CHECK_INT(deliver(sink, 1, &n), ERR_IO);
+	CHECK_INT(n, 0);
+	sink->ops->free(sink);
+}
+
+static enum err thread_rc;
+
+static void *
+deliver_on_a_thread(void *arg)
+{
+	size_t n = 0;
+
+	thread_rc = deliver(arg, 1, &n);
+	return NULL;
+}
+
+TEST(stop_ends_a_hang)
+{
+	static struct server s = {.status = {SILENT}};
+	pthread_t thread;
+	size_t n = 0;
+	char c = 0;
+
+	server_start(&s);
+	struct sink *sink = new_sink(&s, 600 * NS_PER_SEC);
+	CHECK(pthread_create(&thread, NULL, deliver_on_a_thread, sink) == 0);
+	CHECK_INT(read(s.got_pipe[0], &c, 1), 1);
+	sink->ops->stop(sink);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK_INT(thread_rc, ERR_STOPPED);
+	CHECK_INT(deliver(sink, 1, &n), ERR_STOPPED);
+	sink->ops->free(sink);
+	server_stop(&s);
+}
+
+TEST(forbidden_addresses_and_bad_urls)
+{
+	static const char *const invalid[] = {"", "ftp://127.0.0.1/", "http://", "http://user:pw@127.0.0.1/", "file:///etc/passwd"};
+	static const char *const forbidden[] = {"http://169.254.169.254/latest", "http://169.254.1.1/", "http://[fe80::1]/"};
+	struct webhook_options o = {.timeout_ns = 10 * NS_PER_SEC};
+	struct errinfo ei;
+
+	for (size_t i = 0; i < ARRAY_LEN(invalid); i++) {
+		struct sink *sink = NULL;
+		o.url = span_cstr(invalid[i]);
+		if (webhook_sink_new(&o, &sink, &ei) != ERR_INVALID || sink != NULL)
+			FAIL("%s", invalid[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(forbidden); i++) {
+		struct sink *sink = NULL;
+		size_t n = 0;
+		o.url = span_cstr(forbidden[i]);
+		CHECK_INT(webhook_sink_new(&o, &sink, &ei), OK);
+		enum err rc = deliver(sink, 1, &n);
+		if (rc != ERR_FORBIDDEN || n != 0)
+			FAIL("%s: %s", forbidden[i], err_name(rc));
+		sink->ops->free(sink);
+	}
+}
+
+/* The name keys the cursor and reaches logs and /readyz: a token in the URL must not be in it. */
+TEST(the_name_gives_no_part_of_the_url_away)
+{
+	struct webhook_options o = {.url = SPAN_LIT("https://hooks.example.com/T0KEN"), .timeout_ns = NS_PER_SEC};
+	struct webhook_options p = {.url = SPAN_LIT("https://hooks.example.com/T0KEN2"), .timeout_ns = NS_PER_SEC};
+	struct sink *a = NULL;
+	struct sink *b = NULL;
+
+	CHECK_INT(webhook_sink_new(&o, &a, NULL), OK);
+	CHECK_INT(webhook_sink_new(&p, &b, NULL), OK);
+	CHECK(strstr(a->name, "T0KEN") == NULL && strstr(a->name, "example") == NULL);
+	CHECK(strcmp(a->name, b->name) != 0);
+	a->ops->free(a);
+	b->ops->free(b);
+}
+
+SUITE("webhook", TEST_ROW(each_record_is_posted_in_order_and_signed), TEST_ROW(a_refused_record_is_not_taken),
+	TEST_ROW(a_batch_stops_at_the_first_refusal),
+	TEST_ROW(a_receiver_that_is_silent_is_a_time_out_and_then_works), TEST_ROW(nobody_listening_is_an_error),
+	TEST_ROW(stop_ends_a_hang), TEST_ROW(forbidden_addresses_and_bad_urls),
+	TEST_ROW(the_name_gives_no_part_of_the_url_away))
