@@ -156,6 +156,8 @@ judge_fields(const struct action *act, const struct json *context, struct proble
 		add_problem(p, "action_type has invalid format");
 	if (act->resource_raw.n == 0)
 		add_problem(p, "resource is required");
+	else if (act->resource_raw.n > ACTION_RESOURCE_BYTES_MAX)
+		add_problem(p, "resource exceeds 8192 bytes");
 	if (is_blank(act->trace_id))
 		add_problem(p, "trace_id is required");
 	else if (!id_is_valid(act->trace_id))

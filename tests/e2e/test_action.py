@@ -109,6 +109,17 @@ def test_body_limits():
         assert r.status == 413 and r.json["reason"].startswith("validation_error"), r
 
 
+def test_every_resource_within_the_limit_has_room_in_its_record():
+    # Three times in the record, six bytes for each of these.
+    with Gateway() as g:
+        start = "payment://shop.example.com/"
+        r = g.act(action(resource=start + "<" * (8192 - len(start))))
+        assert r.status == 200 and r.json["decision"] == "ALLOW", r
+        r = g.act(action("fs.read", "file://other/" + "<" * 8000))
+        assert r.status == 400 and r.json["reason"].startswith("normalization_error"), r
+        assert len([x for x in g.records() if x["event_type"] == "action.decision"]) == 2
+
+
 def test_media_type():
     with Gateway() as g:
         raw = json.dumps(action()).encode()

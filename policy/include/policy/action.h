@@ -23,6 +23,8 @@ struct arena;
 #define ACTION_BODY_BYTES_MAX 65536
 #define ACTION_PARAMS_BYTES_MAX 32768
 #define ACTION_CONTEXT_BYTES_MAX 8192
+/* No cap in the reference. A resource stands three times in a record, where a byte can take six, and is the key of rate limits. */
+#define ACTION_RESOURCE_BYTES_MAX 8192
 
 enum action_kind {
 	ACTION_CUSTOM = 0, /* decided here, carried out by the caller */

@@ -217,12 +217,14 @@ check_text_limit(const char *name, size_t max, const char *start, const char *me
 	CHECK_STR(ei.msg, message);
 }
 
-TEST(limits_ids_and_types)
+TEST(limits_ids_types_and_resources)
 {
 	check_text_limit("action_id", 128, "", "action_id has invalid format");
 	check_text_limit("trace_id", 128, "", "trace_id has invalid format");
-	/* The reference has no cap on types. */
+	/* The reference has no cap on types and resources. */
 	check_text_limit("action_type", 256, "a.", "action_type has invalid format");
+	check_text_limit("resource", ACTION_RESOURCE_BYTES_MAX, "pay://h/",
+		"resource exceeds 8192 bytes");
 }
 
 TEST(refuses_what_two_readers_would_read_differently)
@@ -348,7 +350,7 @@ TEST(gives_way_when_memory_is_out)
 
 SUITE("policy.action", TEST_ROW(says_what_the_corpus_says), TEST_ROW(keeps_what_was_sent),
 	TEST_ROW(limits_the_body_to_the_byte), TEST_ROW(limits_params_to_the_byte),
-	TEST_ROW(limits_context_to_the_byte), TEST_ROW(limits_ids_and_types),
+	TEST_ROW(limits_context_to_the_byte), TEST_ROW(limits_ids_types_and_resources),
 	TEST_ROW(refuses_what_two_readers_would_read_differently),
 	TEST_ROW(names_the_member_that_came_twice), TEST_ROW(reads_the_file_form),
 	TEST_ROW(knows_the_built_in_kinds), TEST_ROW(knows_the_risk_flags),
