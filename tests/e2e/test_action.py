@@ -118,6 +118,8 @@ def test_every_resource_within_the_limit_has_room_in_its_record():
         r = g.act(action("fs.read", "file://other/" + "<" * 8000))
         assert r.status == 400 and r.json["reason"].startswith("normalization_error"), r
         assert len([x for x in g.records() if x["event_type"] == "action.decision"]) == 2
+        r = g.act(action(resource=start + "<" * 60000))
+        assert r.status == 400 and "resource exceeds 8192 bytes" in r.json["reason"], r
 
 
 def test_media_type():
