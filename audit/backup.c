@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copies of a ledger. It must never write to the ledger, never over a file that is there, and never leave half a copy.
- * Blocking.
+ * Copies of a ledger. It must never write to the ledger, never over a file that is there, and never
+ * leave half a copy. Blocking.
  */
 #define _GNU_SOURCE /* O_DIRECTORY, O_NOFOLLOW */
 

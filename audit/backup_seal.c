@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Putting a ledger aside. The note for the next chain is written before anything moves and the head file moves last, so
- * that a start after a crash in between refuses rather than begins a chain that hides this one. Blocking.
+ * Putting a ledger aside. The note for the next chain is written before anything moves and the head
+ * file moves last, so that a start after a crash in between refuses rather than begins a chain that
+ * hides this one. Blocking.
  */
 #define _GNU_SOURCE /* renameat2 */
 
@@ -49,7 +50,8 @@ check_reason(const char *reason, struct errinfo *ei)
 	if (s.n == 0)
 		return ERR(ei, ERR_INVALID, "a reason is needed: the next chain begins with it");
 	if (span_cstr(reason).n > CHECKPOINT_REASON_MAX || !utf8_is_valid(s))
-		return ERR(ei, ERR_INVALID, "the reason is at most %d bytes of UTF-8", CHECKPOINT_REASON_MAX);
+		return ERR(ei, ERR_INVALID, "the reason is at most %d bytes of UTF-8",
+			CHECKPOINT_REASON_MAX);
 	return OK;
 }
 
@@ -57,14 +59,18 @@ check_reason(const char *reason, struct errinfo *ei)
 static enum err
 check_ledger(const char *path, struct errinfo *ei)
 {
-	bool has_company = is_there(path, ".head") || is_there(path, ".key") || is_there(path, ".lock");
+	bool has_company =
+		is_there(path, ".head") || is_there(path, ".key") || is_there(path, ".lock");
 
 	if (strlen(path) > BACKUP_NAME_MAX - 64)
 		return ERR(ei, ERR_INVALID, "the path is too long");
 	if (!is_there(path, "") && !is_there(path, ".head"))
-		return ERR(ei, ERR_NOT_FOUND, "%s: there is neither a ledger nor a head file", path);
+		return ERR(
+			ei, ERR_NOT_FOUND, "%s: there is neither a ledger nor a head file", path);
 	if (!has_company)
-		return ERR(ei, ERR_INVALID, "%s: no key, head or lock file lies beside it, so it is no ledger of a gateway",
+		return ERR(ei, ERR_INVALID,
+			"%s: no key, head or lock file lies beside it, so it is no ledger of a "
+			"gateway",
 			path);
 	return OK;
 }
@@ -80,17 +86,19 @@ keep_chain_id(const struct source_record *r, void *arg)
 	return false;
 }
 
-/* The most that can be known: a damaged ledger may say nothing, an older copy less than the head file. */
+/* The most that can be known: a damaged ledger may say nothing, an older copy less than the head
+ * file. */
 static void
 find_end(const char *path, const char *head_path, struct checkpoint_seal *seal)
 {
 	struct source *s = NULL;
 	struct checkpoint head;
 
-	if (source_open(path, SOURCE_LOCKED, &s, NULL) == OK && source_get_kind(s) == SOURCE_LEDGER &&
-		source_get_head(s).seq > 0) {
+	if (source_open(path, SOURCE_LOCKED, &s, NULL) == OK &&
+		source_get_kind(s) == SOURCE_LEDGER && source_get_head(s).seq > 0) {
 		seal->at = source_get_head(s);
-		if (source_each(s, seal->at.seq - 1, keep_chain_id, seal, NULL) != OK || seal->chain_id[0] == '\0')
+		if (source_each(s, seal->at.seq - 1, keep_chain_id, seal, NULL) != OK ||
+			seal->chain_id[0] == '\0')
 			seal->at = (struct chain_head){0};
 	}
 	source_free(&s);
@@ -123,7 +131,8 @@ move_all(const char *path, const char *to, struct errinfo *ei)
 	for (size_t i = 0; i < ARRAY_LEN(moved); i++) {
 		if (!join(from_name, path, moved[i]) || !join(to_name, to, moved[i]))
 			return ERR(ei, ERR_INVALID, "the path is too long");
-		if (renameat2(AT_FDCWD, from_name, AT_FDCWD, to_name, RENAME_NOREPLACE) == 0 || errno == ENOENT)
+		if (renameat2(AT_FDCWD, from_name, AT_FDCWD, to_name, RENAME_NOREPLACE) == 0 ||
+			errno == ENOENT)
 			continue;
 		return ERR_ERRNO(ei, errno == EEXIST ? ERR_CONFLICT : ERR_IO, errno, "%s", to_name);
 	}

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing an export. It must never sign what it has not seen to be one chain, and never end in a trailer when a line is
- * missing. Blocking.
+ * Writing an export. It must never sign what it has not seen to be one chain, and never end in a
+ * trailer when a line is missing. Blocking.
  */
 #include "audit/export.h"
 
@@ -49,7 +49,8 @@ take_first(struct export_run *x, const struct source_record *r)
 	memcpy(x->chain_id, f.chain_id.p, CHAIN_ID_HEX);
 	if (x->o->key != NULL && key_id.n == SIGN_KEY_ID_HEX + 2 &&
 		!span_eq_cstr(span_of(key_id.p + 1, SIGN_KEY_ID_HEX), sign_key_id(x->o->key)))
-		return ERR(x->ei, ERR_INVALID, "wrong key: %s does not sign this chain", sign_key_id(x->o->key));
+		return ERR(x->ei, ERR_INVALID, "wrong key: %s does not sign this chain",
+			sign_key_id(x->o->key));
 	return OK;
 }
 
@@ -61,7 +62,8 @@ write_record(struct export_run *x, const struct source_record *r)
 	if (rc != OK)
 		return rc;
 	if (r->is_malformed || !chain_build_line(r->body, r->hash, &x->lines))
-		return ERR(x->ei, ERR_CORRUPT, "record %" PRIu64 " is not a record; see `nomos audit verify`", r->seq);
+		return ERR(x->ei, ERR_CORRUPT,
+			"record %" PRIu64 " is not a record; see `nomos audit verify`", r->seq);
 	buf_add_char(&x->lines, '\n');
 	if (x->out->bad_seq == 0 &&
 		chain_check(x->chain_id, &x->head, r->seq, r->body, r->hash) != CHAIN_FAULT_NONE)

@@ -27,7 +27,8 @@ name_owner(int fd, const char *path, struct errinfo *ei)
 	ssize_t n = pread(fd, text, sizeof(text), 0);
 
 	if (n > 0 && parse_uint(span_trim(span_of(text, (size_t)n)), INT32_MAX, &pid))
-		return ERR(ei, ERR_BUSY, "%s is held by process %d; stop it, or give this one a ledger of its own",
+		return ERR(ei, ERR_BUSY,
+			"%s is held by process %d; stop it, or give this one a ledger of its own",
 			path, (int)pid);
 	return ERR(ei, ERR_BUSY, "%s is held by another process", path);
 }

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Filters over the stored bytes. A record is canonical, so a wanted text is brought into the same form once and compared
- * byte by byte; nothing is decoded for records that do not match. Pure.
+ * Filters over the stored bytes. A record is canonical, so a wanted text is brought into the same
+ * form once and compared byte by byte; nothing is decoded for records that do not match. Pure.
  */
 #include "audit/query.h"
 
@@ -111,7 +111,8 @@ is_in_time(const struct query_filter *f, struct span body)
 		return true;
 	if (!chain_read_fields(body, &fields) || clock_parse(fields.timestamp, &at, NULL) != OK)
 		return false;
-	return (!f->has_since || at >= f->since_wall_ns) && (!f->has_until || at < f->until_wall_ns);
+	return (!f->has_since || at >= f->since_wall_ns) &&
+	       (!f->has_until || at < f->until_wall_ns);
 }
 
 bool
@@ -121,7 +122,8 @@ query_matches(const struct query *q, struct span body)
 	for (size_t i = 0; i < q->n_wanted; i++) {
 		const struct wanted *w = &q->wanted[i];
 		struct span value = chain_find_member(body, w->member);
-		if (w->is_prefix ? !span_starts(value, buf_span(&w->value)) : !span_eq(value, buf_span(&w->value)))
+		if (w->is_prefix ? !span_starts(value, buf_span(&w->value))
+				 : !span_eq(value, buf_span(&w->value)))
 			return false;
 	}
 	return is_in_time(&q->times, body);
@@ -147,6 +149,8 @@ query_parse_time(struct span text, int64_t now_wall_ns, int64_t *out, struct err
 		return OK;
 	}
 	if (clock_parse(text, out, NULL) != OK)
-		return ERR(ei, ERR_PARSE, "\"%.*s\" is neither an RFC 3339 time nor like 10m, 2h, 1d", SPAN_ARG(text));
+		return ERR(ei, ERR_PARSE,
+			"\"%.*s\" is neither an RFC 3339 time nor like 10m, 2h, 1d",
+			SPAN_ARG(text));
 	return OK;
 }

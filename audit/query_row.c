@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * A record as a line for people. It must never let a byte of a record reach a terminal as anything but a visible
- * character of its own column. Pure.
+ * A record as a line for people. It must never let a byte of a record reach a terminal as anything
+ * but a visible character of its own column. Pure.
  */
 #include <string.h>
 
@@ -21,14 +21,31 @@ struct range {
 	uint32_t last;
 };
 
-/* What does not stand for itself on a terminal: controls, blanks that are no space, invisible and bidirectional marks,
- * variation selectors, tags, private use. Sorted. */
+/* What does not stand for itself on a terminal: controls, blanks that are no space, invisible and
+ * bidirectional marks, variation selectors, tags, private use. Sorted. */
 static const struct range hidden[] = {
-	{0x0000, 0x001f}, {0x007f, 0x00a0}, {0x00ad, 0x00ad}, {0x034f, 0x034f}, {0x061c, 0x061c},
-	{0x115f, 0x1160}, {0x1680, 0x1680}, {0x17b4, 0x17b5}, {0x180b, 0x180f}, {0x2000, 0x200f},
-	{0x2028, 0x202f}, {0x205f, 0x206f}, {0x2800, 0x2800}, {0x3000, 0x3000}, {0x3164, 0x3164},
-	{0xe000, 0xf8ff}, {0xfe00, 0xfe0f}, {0xfeff, 0xfeff}, {0xffa0, 0xffa0}, {0xfff0, 0xfffc},
-	{0xfffe, 0xffff}, {0xe0000, 0x10ffff},
+	{0x0000, 0x001f},
+	{0x007f, 0x00a0},
+	{0x00ad, 0x00ad},
+	{0x034f, 0x034f},
+	{0x061c, 0x061c},
+	{0x115f, 0x1160},
+	{0x1680, 0x1680},
+	{0x17b4, 0x17b5},
+	{0x180b, 0x180f},
+	{0x2000, 0x200f},
+	{0x2028, 0x202f},
+	{0x205f, 0x206f},
+	{0x2800, 0x2800},
+	{0x3000, 0x3000},
+	{0x3164, 0x3164},
+	{0xe000, 0xf8ff},
+	{0xfe00, 0xfe0f},
+	{0xfeff, 0xfeff},
+	{0xffa0, 0xffa0},
+	{0xfff0, 0xfffc},
+	{0xfffe, 0xffff},
+	{0xe0000, 0x10ffff},
 };
 
 static bool
@@ -41,7 +58,8 @@ is_hidden(uint32_t c)
 	return true;
 }
 
-/* Appends text so that it is one visible word, or in quotes; returns how many characters that are. */
+/* Appends text so that it is one visible word, or in quotes; returns how many characters that are.
+ */
 static size_t
 add_value(struct span text, struct buf *out)
 {

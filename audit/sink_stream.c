@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes export lines to a descriptor that may be a pipe nobody reads. The descriptor's flags are shared with other
- * processes, so it stays blocking: poll says when a pipe has room for PIPE_BUF bytes, and no more is written at once. A line
- * that was begun is finished by the next call, so that lines never mix. The sink's thread.
+ * Writes export lines to a descriptor that may be a pipe nobody reads. The descriptor's flags are
+ * shared with other processes, so it stays blocking: poll says when a pipe has room for PIPE_BUF
+ * bytes, and no more is written at once. A line that was begun is finished by the next call, so
+ * that lines never mix. The sink's thread.
  */
 #include "audit/sink_stream.h"
 
@@ -28,9 +29,9 @@ struct sink_stream {
 	unsigned magic;
 	int fd;
 	int stop_pipe[2];
-	struct buf line;       /* being written */
-	size_t n_written;      /* bytes of it that are out */
-	uint64_t line_seq;     /* whose line it is; 0: none */
+	struct buf line;   /* being written */
+	size_t n_written;  /* bytes of it that are out */
+	uint64_t line_seq; /* whose line it is; 0: none */
 };
 
 static struct sink_stream *
@@ -45,7 +46,8 @@ stream_of(struct sink *s)
 static enum err
 wait_writable(struct sink_stream *s, struct errinfo *ei)
 {
-	struct pollfd fds[2] = {{.fd = s->fd, .events = POLLOUT}, {.fd = s->stop_pipe[0], .events = POLLIN}};
+	struct pollfd fds[2] = {
+		{.fd = s->fd, .events = POLLOUT}, {.fd = s->stop_pipe[0], .events = POLLIN}};
 	int n = -1;
 
 	do {
@@ -99,7 +101,8 @@ begin_line(struct sink_stream *s, const struct sink_record *r, struct errinfo *e
 }
 
 static enum err
-deliver(struct sink *sink, const struct sink_record *r, size_t n, size_t *n_taken, struct errinfo *ei)
+deliver(struct sink *sink, const struct sink_record *r, size_t n, size_t *n_taken,
+	struct errinfo *ei)
 {
 	struct sink_stream *s = stream_of(sink);
 

@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where readers get records from. A ledger without a writer is copied; when it changed or a writer came meanwhile, the
- * copy is thrown away and the question asked again. It must never change the file it reads, and never hold
- * a transaction open while somebody else works. Blocking.
+ * Where readers get records from. A ledger without a writer is copied; when it changed or a writer
+ * came meanwhile, the copy is thrown away and the question asked again. It must never change the
+ * file it reads, and never hold a transaction open while somebody else works. Blocking.
  */
 #define _GNU_SOURCE /* flock */
 
@@ -59,8 +59,8 @@ struct source {
 	struct store_reader *reader; /* ledger */
 	struct page *page;           /* ledger */
 	struct chain_head head;
-	int fd;                      /* export; -1 otherwise */
-	struct buf line;             /* export: the line being read */
+	int fd;          /* export; -1 otherwise */
+	struct buf line; /* export: the line being read */
 	struct buf body;
 	struct buf trailer;
 };
@@ -79,9 +79,10 @@ source_find_writer(const char *path, bool *is_live, struct errinfo *ei)
 	int errnum = buf_failed(&name) ? ENAMETOOLONG : errno;
 	buf_fini(&name);
 	if (fd < 0)
-		return errnum == ENOENT ? OK
-					: ERR(ei, ERR_IO, "cannot tell whether a gateway writes %s: %s", path,
-						  strerror(errnum));
+		return errnum == ENOENT
+			       ? OK
+			       : ERR(ei, ERR_IO, "cannot tell whether a gateway writes %s: %s",
+					 path, strerror(errnum));
 	*is_live = flock(fd, LOCK_SH | LOCK_NB) != 0;
 	close(fd);
 	return OK;
@@ -105,12 +106,14 @@ open_copy(struct source *s, const char *path, struct errinfo *ei)
 		rc = store_reader_open(copy.path, STORE_READ_COPY, &s->reader, ei);
 	if (rc == OK)
 		rc = store_reader_head(s->reader, &s->head, ei);
-	/* Open files need no name, and without one nothing stays behind however this process ends. */
+	/* Open files need no name, and without one nothing stays behind however this process ends.
+	 */
 	source_copy_remove(&copy);
 	return rc;
 }
 
-/* Opens the ledger in the way that fits what is known now; *is_current says whether that was still so afterwards. */
+/* Opens the ledger in the way that fits what is known now; *is_current says whether that was still
+ * so afterwards. */
 static enum err
 open_once(struct source *s, const char *path, bool *is_current, struct errinfo *ei)
 {
@@ -135,7 +138,8 @@ open_shared(struct source *s, const char *path, struct errinfo *ei)
 	for (unsigned i = 0; i < OPEN_ATTEMPTS; i++) {
 		bool is_current = false;
 		enum err rc = open_once(s, path, &is_current, ei);
-		if (is_current || (rc != OK && rc != ERR_CORRUPT && rc != ERR_INVALID && rc != ERR_NOT_FOUND))
+		if (is_current ||
+			(rc != OK && rc != ERR_CORRUPT && rc != ERR_INVALID && rc != ERR_NOT_FOUND))
 			return rc;
 		store_reader_free(&s->reader);
 	}
@@ -175,8 +179,8 @@ find_kind(struct source *s, const char *path, struct errinfo *ei)
 
 	s->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (s->fd < 0)
-		return ERR(ei, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO, "%s: %s", path,
-			strerror(errno));
+		return ERR(ei, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO,
+			"%s: %s", path, strerror(errno));
 	if (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode))
 		return ERR(ei, ERR_INVALID, "%s: not a regular file", path);
 	ssize_t n = pread(s->fd, first, sizeof(first), 0);
@@ -328,10 +332,12 @@ each_row(struct source *s, uint64_t after, source_visit_fn visit, void *arg, str
 		size_t n = 0;
 		p->n = 0;
 		buf_reset(&p->bytes);
-		enum err rc = store_reader_page(s->reader, after, STORE_PAGE_MAX, collect_row, p, &n, ei);
+		enum err rc =
+			store_reader_page(s->reader, after, STORE_PAGE_MAX, collect_row, p, &n, ei);
 		if (rc == OK && buf_failed(&p->bytes))
 			rc = ERR(ei, ERR_NOMEM, "out of memory");
-		/* What was read before a damaged row is shown, so that its fault is found behind theirs. */
+		/* What was read before a damaged row is shown, so that its fault is found behind
+		 * theirs. */
 		if (!show_page(p, visit, arg))
 			return OK;
 		if (rc != OK || p->n == 0)
@@ -405,8 +411,8 @@ visit_line(struct source *s, uint64_t line, uint64_t after, source_visit_fn visi
 		return true;
 	}
 	buf_reset(&s->body);
-	r.is_malformed = !chain_parse_line(buf_span(&s->line), &s->body, &r.hash) || buf_failed(&s->body) ||
-		!chain_read_fields(buf_span(&s->body), &fields);
+	r.is_malformed = !chain_parse_line(buf_span(&s->line), &s->body, &r.hash) ||
+			 buf_failed(&s->body) || !chain_read_fields(buf_span(&s->body), &fields);
 	if (!r.is_malformed) {
 		r.body = buf_span(&s->body);
 		r.seq = fields.seq;
@@ -440,5 +446,6 @@ enum err
 source_each(struct source *s, uint64_t after, source_visit_fn visit, void *arg, struct errinfo *ei)
 {
 	OBJ_CHECK(s, SOURCE_MAGIC);
-	return s->kind == SOURCE_EXPORT ? each_line(s, after, visit, arg, ei) : each_row(s, after, visit, arg, ei);
+	return s->kind == SOURCE_EXPORT ? each_line(s, after, visit, arg, ei)
+					: each_row(s, after, visit, arg, ei);
 }

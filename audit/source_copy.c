@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copying a ledger's files to a folder that only this user may enter. It must never leave the copy behind: what it holds is
- * evidence about people. Blocking.
+ * Copying a ledger's files to a folder that only this user may enter. It must never leave the copy
+ * behind: what it holds is evidence about people. Blocking.
  */
 #include "source_copy.h"
 
@@ -57,7 +57,8 @@ source_stamp_is_same(const struct source_stamp *stamp, const char *path)
 		const struct stat *a = &stamp->files[i];
 		const struct stat *b = &now.files[i];
 		if (a->st_dev != b->st_dev || a->st_ino != b->st_ino || a->st_size != b->st_size ||
-			(a->st_nlink == 0) != (b->st_nlink == 0) || !is_same_time(&a->st_mtim, &b->st_mtim))
+			(a->st_nlink == 0) != (b->st_nlink == 0) ||
+			!is_same_time(&a->st_mtim, &b->st_mtim))
 			return false;
 	}
 	return true;
@@ -87,7 +88,8 @@ copy_file(const char *from, const char *to, bool is_optional, struct errinfo *ei
 {
 	int in = open(from, O_RDONLY | O_CLOEXEC);
 	if (in < 0)
-		return is_optional && errno == ENOENT ? OK : ERR_ERRNO(ei, ERR_IO, errno, "%s", from);
+		return is_optional && errno == ENOENT ? OK
+						      : ERR_ERRNO(ei, ERR_IO, errno, "%s", from);
 	int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	enum err rc = out >= 0 ? copy_bytes(in, out, ei) : ERR_ERRNO(ei, ERR_IO, errno, "%s", to);
 	close(in);
@@ -104,7 +106,8 @@ make_folder(struct source_copy *c, struct errinfo *ei)
 
 	snprintf(c->folder, sizeof(c->folder), "%s/nomos-read-XXXXXX", is_usable ? tmp : "/tmp");
 	if (mkdtemp(c->folder) == NULL) {
-		enum err rc = ERR_ERRNO(ei, ERR_IO, errno, "cannot make a private folder for a copy");
+		enum err rc =
+			ERR_ERRNO(ei, ERR_IO, errno, "cannot make a private folder for a copy");
 		c->folder[0] = '\0';
 		return rc;
 	}

@@ -26,7 +26,8 @@ struct source_copy {
 	char path[SOURCE_PATH_MAX];   /* of the database in it */
 };
 
-/* Copies the files into a new folder, mode 0700, in TMPDIR. source_copy_remove is needed on failure too. ERR_IO, ERR_NOMEM. */
+/* Copies the files into a new folder, mode 0700, in TMPDIR. source_copy_remove is needed on failure
+ * too. ERR_IO, ERR_NOMEM. */
 MUSTCHECK enum err source_copy_make(struct source_copy *c, const char *path, struct errinfo *ei);
 void source_copy_remove(struct source_copy *c);
 

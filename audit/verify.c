@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The verifier. It trusts nothing but the bytes and the public key: it recomputes every link from the first record on. It
- * must never write, and never report good on a chain it has not read to the end.
+ * The verifier. It trusts nothing but the bytes and the public key: it recomputes every link from
+ * the first record on. It must never write, and never report good on a chain it has not read to the
+ * end.
  */
 #include "audit/verify.h"
 
@@ -26,12 +27,13 @@ struct verification {
 	bool witness_seen;
 	bool head_file_seen;
 	/* After the first fault the lines that follow may say more about it. */
-	uint64_t wanted_seq;  /* the record that was not in its place; 0: none */
-	bool is_last_line;    /* the fault is a line that is no record, and no line follows yet */
+	uint64_t wanted_seq; /* the record that was not in its place; 0: none */
+	bool is_last_line;   /* the fault is a line that is no record, and no line follows yet */
 };
 
 /* r: the bad record, NULL when it is not about one. Returns false. */
-PRINTF_LIKE(3, 4) static bool
+PRINTF_LIKE(3, 4)
+static bool
 fail(struct verification *v, const struct source_record *r, const char *fmt, ...)
 {
 	va_list ap;
@@ -63,7 +65,8 @@ fail_seq(struct verification *v, const struct source_record *r)
 	uint64_t wanted = v->out->head.seq + 1;
 
 	if (r->seq < wanted)
-		return fail(v, r, "reordered: record %" PRIu64 " comes again behind record %" PRIu64, r->seq,
+		return fail(v, r,
+			"reordered: record %" PRIu64 " comes again behind record %" PRIu64, r->seq,
 			v->out->head.seq);
 	(void)fail(v, NULL, "missing: record %" PRIu64, wanted);
 	v->out->bad_seq = wanted;
@@ -80,11 +83,14 @@ fail_hash(struct verification *v, const struct source_record *r, const struct ch
 	char own[SHA256_HEX + 1];
 
 	if (f->seq != r->seq)
-		return fail(v, r, "reordered: the place of record %" PRIu64 " holds record %" PRIu64, r->seq,
+		return fail(v, r,
+			"reordered: the place of record %" PRIu64 " holds record %" PRIu64, r->seq,
 			f->seq);
 	chain_hash(r->body, f->prev_event_hash, own);
 	if (span_eq_cstr(r->hash, own))
-		return fail(v, r, "edited: it does not continue record %" PRIu64 "; one of the two was replaced",
+		return fail(v, r,
+			"edited: it does not continue record %" PRIu64
+			"; one of the two was replaced",
 			v->out->head.seq);
 	return fail(v, r, "edited: its bytes are not those that were hashed");
 }
@@ -133,7 +139,8 @@ take_first(struct verification *v, const struct source_record *r)
 	if (v->o->key != NULL && span_eq_cstr(f.event_type, CHAIN_START_EVENT) && key_id.n >= 2 &&
 		!span_eq_cstr(span_of(key_id.p + 1, key_id.n - 2), want))
 		return fail(v, r, "wrong key: the chain is signed with key %.*s, not %s",
-			key_id.n <= SIGN_KEY_ID_HEX + 2 ? (int)key_id.n - 2 : 0, key_id.p + 1, want);
+			key_id.n <= SIGN_KEY_ID_HEX + 2 ? (int)key_id.n - 2 : 0, key_id.p + 1,
+			want);
 	memcpy(v->out->chain_id, f.chain_id.p, f.chain_id.n);
 	v->has_chain_id = true;
 	return true;
@@ -141,7 +148,8 @@ take_first(struct verification *v, const struct source_record *r)
 
 /* before: where the chain stood when the record was written. */
 static bool
-check_checkpoint(struct verification *v, const struct source_record *r, const struct chain_head *before)
+check_checkpoint(
+	struct verification *v, const struct source_record *r, const struct chain_head *before)
 {
 	struct checkpoint cp;
 	struct chain_fields f;
@@ -199,7 +207,8 @@ visit(const struct source_record *r, void *arg)
 		return fail_malformed(v, r);
 	if (!v->has_chain_id && !take_first(v, r))
 		return false;
-	enum chain_fault fault = chain_check(v->out->chain_id, &v->out->head, r->seq, r->body, r->hash);
+	enum chain_fault fault =
+		chain_check(v->out->chain_id, &v->out->head, r->seq, r->body, r->hash);
 	if (fault != CHAIN_FAULT_NONE)
 		return fail_link(v, r, fault);
 	v->out->n_records++;
@@ -227,14 +236,16 @@ check_trailer(struct verification *v, const struct source *s)
 	v->out->has_trailer = true;
 	if (strcmp(t.chain_id, v->out->chain_id) != 0 || t.count != v->out->n_records ||
 		t.head.seq != v->out->head.seq || strcmp(t.head.hash, v->out->head.hash) != 0) {
-		(void)fail(v, NULL, "cut off: the trailer speaks of %" PRIu64 " records up to %" PRIu64, t.count,
-			t.head.seq);
+		(void)fail(v, NULL,
+			"cut off: the trailer speaks of %" PRIu64 " records up to %" PRIu64,
+			t.count, t.head.seq);
 		return;
 	}
 	if (t.is_signed && v->o->key != NULL && !trailer_is_signed_by(&t, v->o->key)) {
-		(void)fail(v, NULL, "%s", strcmp(t.key_id, sign_key_id(v->o->key)) != 0
-			? "wrong key: the trailer is signed with another one"
-			: "edited: the trailer's signature does not verify");
+		(void)fail(v, NULL, "%s",
+			strcmp(t.key_id, sign_key_id(v->o->key)) != 0
+				? "wrong key: the trailer is signed with another one"
+				: "edited: the trailer's signature does not verify");
 		return;
 	}
 	v->out->is_trailer_signed = t.is_signed;
@@ -245,8 +256,8 @@ check_reached(struct verification *v, const char *who, uint64_t seq, bool is_see
 {
 	if (is_seen)
 		return true;
-	return fail(v, NULL, "cut off: %s record %" PRIu64 ", the last one here is %" PRIu64, who, seq,
-		v->out->head.seq);
+	return fail(v, NULL, "cut off: %s record %" PRIu64 ", the last one here is %" PRIu64, who,
+		seq, v->out->head.seq);
 }
 
 static void
@@ -258,12 +269,14 @@ check_end(struct verification *v, const struct source *s)
 		(void)fail(v, NULL, "cut off: there is no record");
 		return;
 	}
-	if (o->expected != NULL && !check_reached(v, "expected", o->expected->seq, v->expected_seen))
+	if (o->expected != NULL &&
+		!check_reached(v, "expected", o->expected->seq, v->expected_seen))
 		return;
-	if (o->witness != NULL && !check_reached(v, "the witness remembers", o->witness->seq, v->witness_seen))
+	if (o->witness != NULL &&
+		!check_reached(v, "the witness remembers", o->witness->seq, v->witness_seen))
 		return;
-	if (o->head_file != NULL &&
-		!check_reached(v, "the head file remembers", o->head_file->at.seq, v->head_file_seen))
+	if (o->head_file != NULL && !check_reached(v, "the head file remembers",
+					    o->head_file->at.seq, v->head_file_seen))
 		return;
 	if (v->kind == SOURCE_EXPORT)
 		check_trailer(v, s);
@@ -278,9 +291,10 @@ check_head_file(struct verification *v)
 
 	if (head == NULL || v->o->key == NULL || checkpoint_is_signed_by(head, v->o->key))
 		return;
-	(void)fail(v, NULL, "%s", strcmp(head->key_id, sign_key_id(v->o->key)) != 0
-		? "wrong key: the head file is signed with another one"
-		: "edited: the head file's signature does not verify");
+	(void)fail(v, NULL, "%s",
+		strcmp(head->key_id, sign_key_id(v->o->key)) != 0
+			? "wrong key: the head file is signed with another one"
+			: "edited: the head file's signature does not verify");
 }
 
 enum err
@@ -297,7 +311,8 @@ verify_source(struct source *s, const struct verify_options *o, struct verify_re
 	if (rc == OK && out->is_good)
 		check_end(&v, s);
 	if (v.is_last_line && source_get_trailer(s).n == 0)
-		snprintf(out->reason, sizeof(out->reason), "cut off: the last line is not whole, and no trailer follows");
+		snprintf(out->reason, sizeof(out->reason),
+			"cut off: the last line is not whole, and no trailer follows");
 	/* A fault that was found stands, also when what lies behind it cannot be read. */
 	if (rc != OK && out->is_good) {
 		out->is_good = false;
@@ -320,8 +335,8 @@ remember(const struct source_record *r, void *arg)
 	struct chain_fields f;
 
 	/* Lines of other programs may stand between those of the sink. */
-	if (r->is_malformed || r->hash.n != SHA256_HEX || r->seq == 0 || !chain_read_fields(r->body, &f) ||
-		f.chain_id.n != CHAIN_ID_HEX)
+	if (r->is_malformed || r->hash.n != SHA256_HEX || r->seq == 0 ||
+		!chain_read_fields(r->body, &f) || f.chain_id.n != CHAIN_ID_HEX)
 		return true;
 	bool is_new_chain = !span_eq_cstr(f.chain_id, m->chain_id);
 	/* A sink tells some records again after a crash. */

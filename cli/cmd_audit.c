@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * nomos audit: reading, checking and keeping the ledger. Only seal changes anything, and only under the ledger's lock.
- * One thread.
+ * nomos audit: reading, checking and keeping the ledger. Only seal changes anything, and only under
+ * the ledger's lock. One thread.
  */
 #include "cmd_audit.h"
 

@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* What the commands of `nomos audit` share: arguments, the ledger they are about, rows and progress. One thread. */
+/* What the commands of `nomos audit` share: arguments, the ledger they are about, rows and
+ * progress. One thread. */
 #ifndef CLI_CMD_AUDIT_H
 #define CLI_CMD_AUDIT_H
 
@@ -33,12 +34,13 @@ struct audit_file {
 	}
 
 /*
- * Reads flags before, between and behind the arguments. At most max_args into args; the first max_args - 1 missing ones are
- * NULL. False: *status is what to exit with.
+ * Reads flags before, between and behind the arguments. At most max_args into args; the first
+ * max_args - 1 missing ones are NULL. False: *status is what to exit with.
  */
 bool audit_parse(const struct command *self, const struct flag *flags, size_t n_flags, int argc,
 	char **argv, const char **args, size_t max_args, int *status);
-/* Settles path and key_path; given is the argument or NULL. False: *status is EXIT_USAGE, and the reason was said. */
+/* Settles path and key_path; given is the argument or NULL. False: *status is EXIT_USAGE, and the
+ * reason was said. */
 bool audit_file_find(
 	struct audit_file *f, const struct command *self, const char *given, int *status);
 void audit_file_fini(struct audit_file *f);

@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* nomos audit backup and seal. Neither changes a record; seal only moves files, under the ledger's lock. One thread. */
+/* nomos audit backup and seal. Neither changes a record; seal only moves files, under the ledger's
+ * lock. One thread. */
 #include <stdio.h>
 
 #include "audit/backup.h"

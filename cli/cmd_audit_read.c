@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* nomos audit export and query. They change nothing and show what is stored; verify says whether it is whole. One thread. */
+/* nomos audit export and query. They change nothing and show what is stored; verify says whether it
+ * is whole. One thread. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

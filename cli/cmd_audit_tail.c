@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * nomos audit tail: the last records, then new ones as a gateway writes them. Between two looks nothing is held that a
- * gateway could wait for; while none runs, the files are only looked at. Ends on a signal or when stdout closes. One thread.
+ * nomos audit tail: the last records, then new ones as a gateway writes them. Between two looks
+ * nothing is held that a gateway could wait for; while none runs, the files are only looked at.
+ * Ends on a signal or when stdout closes. One thread.
  */
 #include <errno.h>
 #include <poll.h>
@@ -98,7 +99,8 @@ is_known(const struct source_record *r, void *arg)
 	return false;
 }
 
-/* Opens what is at path now; when it does not hold what was shown last, it is another chain, shown from its start. */
+/* Opens what is at path now; when it does not hold what was shown last, it is another chain, shown
+ * from its start. */
 static enum err
 reopen(struct tail *t, struct errinfo *ei)
 {

@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* nomos audit verify. It changes nothing. Exit 0: whole, 1: not, 2: it cannot be said. One thread. */
+/* nomos audit verify. It changes nothing. Exit 0: whole, 1: not, 2: it cannot be said. One thread.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -62,7 +63,8 @@ read_witness(const char *path, struct chain_head *out, struct errinfo *ei)
 	return rc == OK ? OK : ERR_WRAP(ei, ERR_INVALID, "witness %s", path);
 }
 
-/* The gateway writes a record before the head file that names it, so the head file is read first. */
+/* The gateway writes a record before the head file that names it, so the head file is read first.
+ */
 static enum err
 read_head_file(struct verify_run *v, const char *path, struct errinfo *ei)
 {

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Delivery of records to a webhook. Blocking, on the sink's own thread; a client that hangs is ended by stop. The body is the
- * export line, so that a receiver can verify the chain by itself.
+ * Delivery of records to a webhook. Blocking, on the sink's own thread; a client that hangs is
+ * ended by stop. The body is the export line, so that a receiver can verify the chain by itself.
  */
 #include "outbound/webhook.h"
 
@@ -29,7 +29,8 @@ struct webhook {
 	struct secret *secret; /* NULL: unsigned */
 	char *url;
 	char *ca_file;
-	char name[32];         /* "webhook:" and 16 digits of the URL's hash: keys the cursor, gives nothing away */
+	char name[32]; /* "webhook:" and 16 digits of the URL's hash: keys the cursor, gives nothing
+			  away */
 	struct buf line;
 	struct buf signed_text;
 };
@@ -74,7 +75,8 @@ post(struct webhook *w, const struct sink_record *r, struct errinfo *ei)
 	unsigned status = 0;
 
 	buf_reset(&w->line);
-	if (!chain_read_fields(r->body, &fields) || !chain_build_line(r->body, r->event_hash, &w->line))
+	if (!chain_read_fields(r->body, &fields) ||
+		!chain_build_line(r->body, r->event_hash, &w->line))
 		return ERR(ei, ERR_CORRUPT, "record %" PRIu64 " is malformed", r->seq);
 	snprintf(seq, sizeof(seq), "%" PRIu64, r->seq);
 	headers[n++] = (struct http_header){SPAN_LIT("Content-Type"), SPAN_LIT("application/json")};
@@ -83,21 +85,24 @@ post(struct webhook *w, const struct sink_record *r, struct errinfo *ei)
 	if (w->secret != NULL) {
 		if (!sign(w, signature))
 			return ERR(ei, ERR_NOMEM, "out of memory");
-		headers[n++] = (struct http_header){SPAN_LIT("X-Nomos-Signature"), span_cstr(signature)};
+		headers[n++] =
+			(struct http_header){SPAN_LIT("X-Nomos-Signature"), span_cstr(signature)};
 	}
 	if (buf_failed(&w->line))
 		return ERR(ei, ERR_NOMEM, "out of memory");
-	enum err rc = http_client_post(w->client, span_cstr(w->url), headers, n, buf_span(&w->line),
-		&status, ei);
+	enum err rc = http_client_post(
+		w->client, span_cstr(w->url), headers, n, buf_span(&w->line), &status, ei);
 	if (rc != OK)
 		return rc;
 	if (status < 200 || status > 299)
-		return ERR(ei, ERR_IO, "the receiver answered %u to record %" PRIu64, status, r->seq);
+		return ERR(
+			ei, ERR_IO, "the receiver answered %u to record %" PRIu64, status, r->seq);
 	return OK;
 }
 
 static enum err
-deliver(struct sink *sink, const struct sink_record *r, size_t n, size_t *n_taken, struct errinfo *ei)
+deliver(struct sink *sink, const struct sink_record *r, size_t n, size_t *n_taken,
+	struct errinfo *ei)
 {
 	struct webhook *w = webhook_of(sink);
 
@@ -145,7 +150,7 @@ fill(struct webhook *w, const struct webhook_options *o, struct errinfo *ei)
 	if (o->ca_file != NULL)
 		w->ca_file = mem_dup_cstr(o->ca_file);
 	is_whole = w->url != NULL && (o->secret.n == 0 || w->secret != NULL) &&
-		(o->ca_file == NULL || w->ca_file != NULL);
+		   (o->ca_file == NULL || w->ca_file != NULL);
 	if (!is_whole)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	http_client_options_init(&client);

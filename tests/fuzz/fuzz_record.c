@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as a record, an export line and a trailer: never a crash; a line that is taken apart and put together again is the
- * same bytes when event_hash stood in its place; a trailer that is read has one form; and the row for people holds
- * nothing a terminal would act on.
+ * Any bytes as a record, an export line and a trailer: never a crash; a line that is taken apart
+ * and put together again is the same bytes when event_hash stood in its place; a trailer that is
+ * read has one form; and the row for people holds nothing a terminal would act on.
  */
 #include <stdint.h>
 #include <stdlib.h>

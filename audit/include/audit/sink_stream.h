@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sinks `stdout` and `stderr`: one export line per record on a descriptor. A reader that is slow or stuck blocks only
- * the sink's thread, and stop ends that wait.
+ * The sinks `stdout` and `stderr`: one export line per record on a descriptor. A reader that is
+ * slow or stuck blocks only the sink's thread, and stop ends that wait.
  */
 #ifndef AUDIT_SINK_STREAM_H
 #define AUDIT_SINK_STREAM_H

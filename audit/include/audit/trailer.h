@@ -1,8 +1,10 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The last line of an export (decisions 13): how many records there are and where the chain stood, signed with the ledger's
- * key where it can be read, so that a cut export is told from a whole one. Canonical JSON:
- * {"chain_id","count","head","key_id"?,"seq","signature"?,"trailer":"nomos.export.v1"}. Pure; any thread.
+ * The last line of an export (decisions 13): how many records there are and where the chain stood,
+ * signed with the ledger's key where it can be read, so that a cut export is told from a whole one.
+ * Canonical JSON:
+ * {"chain_id","count","head","key_id"?,"seq","signature"?,"trailer":"nomos.export.v1"}. Pure; any
+ * thread.
  */
 #ifndef AUDIT_TRAILER_H
 #define AUDIT_TRAILER_H
@@ -23,8 +25,8 @@ struct buf;
 
 struct trailer {
 	char chain_id[CHAIN_ID_HEX + 1];
-	uint64_t count;                    /* records before it */
-	struct chain_head head;            /* the last of them */
+	uint64_t count;         /* records before it */
+	struct chain_head head; /* the last of them */
 	bool is_signed;
 	char key_id[SIGN_KEY_ID_HEX + 1];
 	uint8_t signature[SIGN_ED25519_BYTES];

@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether a ledger or an export is whole (decisions 13): every link of the chain, every checkpoint's signature, the head file
- * or the trailer, and what a witness outside of this host remembers. Names the first bad record and why. Blocking; the
- * command line's thread, doctor's.
+ * Whether a ledger or an export is whole (decisions 13): every link of the chain, every
+ * checkpoint's signature, the head file or the trailer, and what a witness outside of this host
+ * remembers. Names the first bad record and why. Blocking; the command line's thread, doctor's.
  */
 #ifndef AUDIT_VERIFY_H
 #define AUDIT_VERIFY_H
@@ -20,10 +20,12 @@ struct source;
 struct sign_key;
 
 struct verify_options {
-	const struct sign_key *key;          /* checkpoints must verify with it; NULL: signatures are not judged */
-	const struct chain_head *expected;   /* this link must be in the chain; NULL: none */
-	const struct chain_head *witness;    /* likewise, as a witness remembers it */
-	/* What `<ledger>.head` holds, read before the source was opened: a gateway writes record first, head file second. */
+	const struct sign_key
+		*key; /* checkpoints must verify with it; NULL: signatures are not judged */
+	const struct chain_head *expected; /* this link must be in the chain; NULL: none */
+	const struct chain_head *witness;  /* likewise, as a witness remembers it */
+	/* What `<ledger>.head` holds, read before the source was opened: a gateway writes record
+	 * first, head file second. */
 	const struct checkpoint *head_file;
 	/* Called every few thousand records; may be NULL. */
 	void (*progress)(void *arg, uint64_t n_records);
@@ -33,23 +35,25 @@ struct verify_options {
 struct verify_result {
 	bool is_good;
 	uint64_t n_records;
-	struct chain_head head;              /* the last good record */
+	struct chain_head head; /* the last good record */
 	char chain_id[CHAIN_ID_HEX + 1];
 	uint64_t n_checkpoints;
-	uint64_t last_checkpoint;            /* seq of the newest good checkpoint record; 0: none */
+	uint64_t last_checkpoint; /* seq of the newest good checkpoint record; 0: none */
 	bool has_trailer;
-	bool is_trailer_signed;              /* it carries a signature, which verifies when there is a key */
-	uint64_t bad_seq;                    /* of the first bad record; 0 when it is not about one */
-	uint64_t bad_line;                   /* of an export */
-	char reason[256];                    /* why not, when !is_good: begins with edited, missing, reordered, cut off, ... */
+	bool is_trailer_signed; /* it carries a signature, which verifies when there is a key */
+	uint64_t bad_seq;       /* of the first bad record; 0 when it is not about one */
+	uint64_t bad_line;      /* of an export */
+	char reason[256]; /* why not, when !is_good: begins with edited, missing, reordered, cut
+			     off, ... */
 };
 
-/* OK whatever the verdict is; ERR_IO, ERR_CORRUPT and the like when the source cannot be read to its end: the result then
- * says how far it was good. */
+/* OK whatever the verdict is; ERR_IO, ERR_CORRUPT and the like when the source cannot be read to
+ * its end: the result then says how far it was good. */
 MUSTCHECK enum err verify_source(struct source *s, const struct verify_options *o,
 	struct verify_result *out, struct errinfo *ei);
-/* The last link that a witness (an export, or lines of a sink) remembers of its newest chain. ERR_INVALID when it holds no
- * record, and the errors of source_each. */
-MUSTCHECK enum err verify_read_witness(struct source *s, struct chain_head *out, struct errinfo *ei);
+/* The last link that a witness (an export, or lines of a sink) remembers of its newest chain.
+ * ERR_INVALID when it holds no record, and the errors of source_each. */
+MUSTCHECK enum err verify_read_witness(
+	struct source *s, struct chain_head *out, struct errinfo *ei);
 
 #endif

@@ -72,7 +72,8 @@ TEST(nothing_is_overwritten_and_no_half_copy_stays)
 	CHECK(unlink(dest) == 0 && symlink("elsewhere", dest) == 0);
 	CHECK_INT(backup_make(path, dest, &no_options, &r, &ei), ERR_CONFLICT);
 	CHECK(unlink(dest) == 0);
-	CHECK_INT(backup_make(export_ledger(path, NULL, OK), dest, &no_options, &r, &ei), ERR_INVALID);
+	CHECK_INT(backup_make(export_ledger(path, NULL, OK), dest, &no_options, &r, &ei),
+		ERR_INVALID);
 	CHECK(access(dest, F_OK) != 0);
 	CHECK_INT(backup_make(path, path, &no_options, &r, &ei), ERR_CONFLICT);
 	CHECK_INT(backup_make(beside(path, ".none"), dest, &no_options, &r, &ei), ERR_NOT_FOUND);
@@ -109,7 +110,8 @@ start_again(const char *path, struct checkpoint_seal *want)
 	CHECK_INT(verify_path(path, NULL, &r), OK);
 	CHECK(r.is_good);
 	read_text(export_ledger(path, NULL, OK), &text);
-	snprintf(member, sizeof(member), "\"previous_chain\":{\"chain_id\":\"%s\",\"hash\":\"%s\",\"seq\":%llu}",
+	snprintf(member, sizeof(member),
+		"\"previous_chain\":{\"chain_id\":\"%s\",\"hash\":\"%s\",\"seq\":%llu}",
 		want->chain_id, want->at.hash, (unsigned long long)want->at.seq);
 	CHECK(strstr(text.p, member) != NULL);
 	CHECK(strstr(text.p, "\"reason\":\"the disk was bad\"") != NULL);
@@ -217,8 +219,11 @@ TEST(a_ledger_in_use_a_stranger_and_no_reason_are_refused)
 	close(ready[1]);
 }
 
-SUITE("backup", TEST_ROW(a_copy_is_whole_private_and_alone), TEST_ROW(a_copy_can_take_the_ledgers_place),
+SUITE("backup", TEST_ROW(a_copy_is_whole_private_and_alone),
+	TEST_ROW(a_copy_can_take_the_ledgers_place),
 	TEST_ROW(nothing_is_overwritten_and_no_half_copy_stays),
-	TEST_ROW(a_broken_ledger_is_copied_and_said_to_be_broken), TEST_ROW(the_next_chain_names_the_sealed_one),
-	TEST_ROW(the_head_file_speaks_for_an_older_copy), TEST_ROW(a_lost_ledger_and_a_ruined_one_can_be_sealed),
+	TEST_ROW(a_broken_ledger_is_copied_and_said_to_be_broken),
+	TEST_ROW(the_next_chain_names_the_sealed_one),
+	TEST_ROW(the_head_file_speaks_for_an_older_copy),
+	TEST_ROW(a_lost_ledger_and_a_ruined_one_can_be_sealed),
 	TEST_ROW(a_ledger_in_use_a_stranger_and_no_reason_are_refused))

@@ -44,7 +44,8 @@ TEST(lines_are_the_bytes_that_were_hashed)
 		buf_init(&body, BUF_CAP_RECORD);
 		buf_init(&again, BUF_CAP_RECORD);
 		CHECK(chain_parse_line(line, &body, &hash));
-		CHECK_INT(chain_check(NULL, &head, head.seq + 1, buf_span(&body), hash), CHAIN_FAULT_NONE);
+		CHECK_INT(chain_check(NULL, &head, head.seq + 1, buf_span(&body), hash),
+			CHAIN_FAULT_NONE);
 		CHECK(chain_build_line(buf_span(&body), hash, &again));
 		CHECK(span_eq(buf_span(&again), line));
 		buf_fini(&body);
@@ -143,6 +144,6 @@ TEST(a_reader_that_went_away_and_a_full_disk_are_errors)
 
 SUITE("export", TEST_ROW(lines_are_the_bytes_that_were_hashed),
 	TEST_ROW(a_broken_chain_is_written_but_never_signed),
-	TEST_ROW(a_record_that_is_no_line_ends_it_without_a_trailer), TEST_ROW(another_chains_key_is_refused),
-	TEST_ROW(an_export_or_an_empty_ledger_is_refused),
+	TEST_ROW(a_record_that_is_no_line_ends_it_without_a_trailer),
+	TEST_ROW(another_chains_key_is_refused), TEST_ROW(an_export_or_an_empty_ledger_is_refused),
 	TEST_ROW(a_reader_that_went_away_and_a_full_disk_are_errors))

@@ -10,8 +10,10 @@
 #include "support/test.h"
 
 static const char body[] =
-	"{\"action_id\":\"a\\\"1\",\"action_type\":\"fs.read\",\"chain_id\":\"00112233445566778899aabbccddeeff\","
-	"\"decision\":\"DENY\",\"event_type\":\"action.decision\",\"principal\":\"ali ce\",\"reason\":\"deny_by_rule\","
+	"{\"action_id\":\"a\\\"1\",\"action_type\":\"fs.read\",\"chain_id\":"
+	"\"00112233445566778899aabbccddeeff\","
+	"\"decision\":\"DENY\",\"event_type\":\"action.decision\",\"principal\":\"ali "
+	"ce\",\"reason\":\"deny_by_rule\","
 	"\"resource\":\"file://workspace/a\",\"result_classification\":\"DENIED_POLICY\",\"seq\":7,"
 	"\"timestamp\":\"2026-11-21T10:00:00.5Z\",\"trace_id\":\"4bf9\\\\2f\"}";
 
@@ -59,8 +61,8 @@ TEST(filters_compare_what_was_meant)
 
 TEST(hostile_records_do_not_match_a_time)
 {
-	static const char *const bodies[] = {
-		"", "{", "{}", "{\"timestamp\":5}", "{\"timestamp\":\"\"}", "{\"timestamp\":\"yesterday\"}",
+	static const char *const bodies[] = {"", "{", "{}", "{\"timestamp\":5}",
+		"{\"timestamp\":\"\"}", "{\"timestamp\":\"yesterday\"}",
 		"{\"timestamp\":\"2026-11-21T10:00:00Z\""};
 	struct query_filter f = {.has_until = true, .until_wall_ns = INT64_MAX};
 	struct query *q = NULL;
@@ -140,9 +142,9 @@ TEST(a_row_shows_what_is_there)
 /* Each code point in turn as a resource: the row is printable, on one line, and hides nothing. */
 TEST(no_code_point_acts_on_a_terminal)
 {
-	static const uint32_t dangerous[] = {0x00, 0x07, 0x08, 0x09, 0x0a, 0x0d, 0x1b, 0x7f, 0x80, 0x85, 0x9b, 0xa0, 0xad,
-		0x61c, 0x200b, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202e, 0x2060, 0x2066, 0x2069, 0xfeff, 0xfe0f,
-		0xe000, 0xe0041, 0x10ffff};
+	static const uint32_t dangerous[] = {0x00, 0x07, 0x08, 0x09, 0x0a, 0x0d, 0x1b, 0x7f, 0x80,
+		0x85, 0x9b, 0xa0, 0xad, 0x61c, 0x200b, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a,
+		0x202e, 0x2060, 0x2066, 0x2069, 0xfeff, 0xfe0f, 0xe000, 0xe0041, 0x10ffff};
 	struct buf b;
 	struct buf record;
 
@@ -165,9 +167,12 @@ TEST(no_code_point_acts_on_a_terminal)
 		if (!contains(buf_span(&b), want))
 			FAIL("U+%04X: %.*s", (unsigned)dangerous[i], SPAN_ARG(buf_span(&b)));
 	}
-	/* Raw bytes that are no UTF-8, and a value that would pass for an escape or another column. */
-	static const char *const bodies[] = {"{\"resource\":\"a\x9b" "1mb\"}", "{\"resource\":\"a\xff\xfe\"}",
-		"{\"resource\":\"a\x1b[31m\"}", "\x1b[2J", "{\"decision\":\"\\u001b[2J\"}"};
+	/* Raw bytes that are no UTF-8, and a value that would pass for an escape or another column.
+	 */
+	static const char *const bodies[] = {("{\"resource\":\"a\x9b"
+					      "1mb\"}"),
+		"{\"resource\":\"a\xff\xfe\"}", "{\"resource\":\"a\x1b[31m\"}", "\x1b[2J",
+		"{\"decision\":\"\\u001b[2J\"}"};
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
 		buf_reset(&b);
 		query_build_row(1, span_cstr(bodies[i]), false, &b);
@@ -200,6 +205,7 @@ TEST(a_long_value_is_cut)
 	buf_fini(&record);
 }
 
-SUITE("query", TEST_ROW(filters_compare_what_was_meant), TEST_ROW(hostile_records_do_not_match_a_time),
-	TEST_ROW(absolute_and_relative_times), TEST_ROW(a_row_shows_what_is_there), TEST_ROW(no_code_point_acts_on_a_terminal),
+SUITE("query", TEST_ROW(filters_compare_what_was_meant),
+	TEST_ROW(hostile_records_do_not_match_a_time), TEST_ROW(absolute_and_relative_times),
+	TEST_ROW(a_row_shows_what_is_there), TEST_ROW(no_code_point_acts_on_a_terminal),
 	TEST_ROW(a_long_value_is_cut))

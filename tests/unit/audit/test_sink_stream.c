@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The stream sink on pipes: readers that are slow, stuck, or gone, and lines that stay whole through all of it. */
+/* The stream sink on pipes: readers that are slow, stuck, or gone, and lines that stay whole
+ * through all of it. */
 #define _GNU_SOURCE /* F_SETPIPE_SZ */
 
 #include <fcntl.h>
@@ -88,9 +89,12 @@ TEST(records_become_lines_in_order)
 {
 	struct pipe_rig r;
 	struct buf got;
-	const struct sink_record two[] = {
-		{.seq = 1, .body = SPAN_LIT("{\"event_type\":\"a\"}"), .event_hash = SPAN_LIT(HASH)},
-		{.seq = 2, .body = SPAN_LIT("{\"action_id\":\"x\",\"event_type\":\"b\"}"), .event_hash = SPAN_LIT(HASH)}};
+	const struct sink_record two[] = {{.seq = 1,
+						  .body = SPAN_LIT("{\"event_type\":\"a\"}"),
+						  .event_hash = SPAN_LIT(HASH)},
+		{.seq = 2,
+			.body = SPAN_LIT("{\"action_id\":\"x\",\"event_type\":\"b\"}"),
+			.event_hash = SPAN_LIT(HASH)}};
 	size_t n = 0;
 
 	rig_start(&r);
@@ -98,13 +102,15 @@ TEST(records_become_lines_in_order)
 	CHECK_INT(n, 2);
 	buf_init(&got, BUF_CAP_RECORD);
 	drain(&r, &got);
-	CHECK_SPAN(buf_span(&got), "{\"event_hash\":\"" HASH "\",\"event_type\":\"a\"}\n"
-				   "{\"action_id\":\"x\",\"event_hash\":\"" HASH "\",\"event_type\":\"b\"}\n");
+	CHECK_SPAN(buf_span(&got),
+		"{\"event_hash\":\"" HASH "\",\"event_type\":\"a\"}\n"
+		"{\"action_id\":\"x\",\"event_hash\":\"" HASH "\",\"event_type\":\"b\"}\n");
 	buf_fini(&got);
 	rig_stop(&r);
 }
 
-/* The pipe takes a part of the line; the next deliveries go on where it ended, and nothing comes in between. */
+/* The pipe takes a part of the line; the next deliveries go on where it ended, and nothing comes in
+ * between. */
 TEST(a_full_pipe_is_gone_on_with_later)
 {
 	struct pipe_rig r;
@@ -225,7 +231,11 @@ TEST(no_memory_leaves_nothing_behind)
 	CHECK_INT(mem_live(), live);
 }
 
-SUITE("sink_stream", TEST_ROW(records_become_lines_in_order), TEST_ROW(a_full_pipe_is_gone_on_with_later),
-	TEST_ROW(a_reader_that_does_not_read_is_a_time_out), TEST_ROW(stop_ends_the_wait_for_a_stuck_reader),
-	TEST_ROW(a_closed_pipe_is_an_error_that_stays), TEST_ROW(a_record_that_is_no_object_is_never_written),
-	TEST_ROW(the_flags_of_the_descriptor_are_left_alone), TEST_ROW(no_memory_leaves_nothing_behind))
+SUITE("sink_stream", TEST_ROW(records_become_lines_in_order),
+	TEST_ROW(a_full_pipe_is_gone_on_with_later),
+	TEST_ROW(a_reader_that_does_not_read_is_a_time_out),
+	TEST_ROW(stop_ends_the_wait_for_a_stuck_reader),
+	TEST_ROW(a_closed_pipe_is_an_error_that_stays),
+	TEST_ROW(a_record_that_is_no_object_is_never_written),
+	TEST_ROW(the_flags_of_the_descriptor_are_left_alone),
+	TEST_ROW(no_memory_leaves_nothing_behind))

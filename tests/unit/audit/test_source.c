@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Readers leave no trace: not in the ledger, not beside it, not in the folder for copies; and they read beside a
- * writer, which runs in a process of its own, as in life.
+ * Readers leave no trace: not in the ledger, not beside it, not in the folder for copies; and they
+ * read beside a writer, which runs in a process of its own, as in life.
  */
 #define _GNU_SOURCE /* setenv, flock */
 
@@ -245,7 +245,8 @@ TEST(beside_a_writer_new_records_show_after_a_refresh)
 	CHECK(r.is_good);
 }
 
-/* A reader that asks whether somebody writes has the lock for an instant; a start must outlast that. */
+/* A reader that asks whether somebody writes has the lock for an instant; a start must outlast
+ * that. */
 TEST(a_question_about_the_lock_keeps_nobody_from_starting)
 {
 	const char *path = beside(test_tmpdir(), "/lock");
@@ -302,9 +303,11 @@ TEST(pages_join_without_a_seam)
 	struct errinfo ei;
 	uint64_t n = 0;
 
-	run_sql(path, "WITH RECURSIVE c(i) AS (VALUES(100) UNION ALL SELECT i + 1 FROM c WHERE i < 3000)"
-		      " INSERT INTO records SELECT i, 0, zeroblob(32), zeroblob(iif(i % 100 = 0, 200000, 10)) FROM c;"
-		      "DELETE FROM records WHERE seq < 100; UPDATE records SET seq = seq - 99");
+	run_sql(path,
+		"WITH RECURSIVE c(i) AS (VALUES(100) UNION ALL SELECT i + 1 FROM c WHERE i < 3000)"
+		" INSERT INTO records SELECT i, 0, zeroblob(32), zeroblob(iif(i % 100 = 0, 200000, "
+		"10)) FROM c;"
+		"DELETE FROM records WHERE seq < 100; UPDATE records SET seq = seq - 99");
 	CHECK_INT(source_open(path, SOURCE_SHARED, &s, &ei), OK);
 	CHECK_INT(source_each(s, 0, count_record, &n, &ei), OK);
 	CHECK_INT(n, 2901);
@@ -342,5 +345,5 @@ SUITE("source", TEST_ROW(a_ledger_at_rest_is_read_without_a_trace),
 	TEST_ROW(a_killed_writer_leaves_a_log_that_is_read_and_left_alone),
 	TEST_ROW(beside_a_writer_new_records_show_after_a_refresh),
 	TEST_ROW(a_question_about_the_lock_keeps_nobody_from_starting),
-	TEST_ROW(a_visit_can_start_behind_a_record_and_stop_early), TEST_ROW(pages_join_without_a_seam),
-	TEST_ROW(what_is_no_ledger_is_refused))
+	TEST_ROW(a_visit_can_start_behind_a_record_and_stop_early),
+	TEST_ROW(pages_join_without_a_seam), TEST_ROW(what_is_no_ledger_is_refused))

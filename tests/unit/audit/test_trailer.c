@@ -29,7 +29,8 @@ TEST(an_unsigned_one_has_the_documented_form)
 	CHECK_INT(trailer_sign(&t, NULL, NULL), OK);
 	buf_init(&b, TRAILER_BYTES_MAX);
 	trailer_build(&t, &b);
-	CHECK_SPAN(buf_span(&b), "{\"chain_id\":\"" CHAIN "\",\"count\":7,\"head\":\"" HASH "\",\"seq\":7," MARK);
+	CHECK_SPAN(buf_span(&b),
+		"{\"chain_id\":\"" CHAIN "\",\"count\":7,\"head\":\"" HASH "\",\"seq\":7," MARK);
 	CHECK(trailer_is_line(buf_span(&b)));
 	CHECK_INT(trailer_parse(buf_span(&b), &back, NULL), OK);
 	CHECK(!back.is_signed);
@@ -91,8 +92,10 @@ static const char *const malformed[] = {
 	"{\"chain_id\":\"" CHAIN "\",\"count\":-7,\"head\":\"" HASH "\",\"seq\":7," MARK,
 	"{\"chain_id\":\"" CHAIN "\",\"count\":7.0,\"head\":\"" HASH "\",\"seq\":7," MARK,
 	"{\"chain_id\":\"" CHAIN "\",\"count\":\"7\",\"head\":\"" HASH "\",\"seq\":7," MARK,
-	"{\"chain_id\":\"" CHAIN "\",\"count\":7,\"head\":\"" HASH "\",\"key_id\":\"0011223344556677\",\"seq\":7," MARK,
-	"{\"chain_id\":\"" CHAIN "\",\"count\":7,\"head\":\"" HASH "\",\"seq\":7,\"signature\":\"AAAA\"," MARK,
+	"{\"chain_id\":\"" CHAIN "\",\"count\":7,\"head\":\"" HASH
+	"\",\"key_id\":\"0011223344556677\",\"seq\":7," MARK,
+	"{\"chain_id\":\"" CHAIN "\",\"count\":7,\"head\":\"" HASH
+	"\",\"seq\":7,\"signature\":\"AAAA\"," MARK,
 };
 
 TEST(any_other_form_is_refused)
@@ -101,10 +104,11 @@ TEST(any_other_form_is_refused)
 	struct errinfo ei;
 
 	for (size_t i = 0; i < ARRAY_LEN(malformed); i++) {
-		if (trailer_parse(span_cstr(malformed[i]), &t, &ei) != ERR_PARSE || t.head.seq != 0 || t.is_signed)
+		if (trailer_parse(span_cstr(malformed[i]), &t, &ei) != ERR_PARSE ||
+			t.head.seq != 0 || t.is_signed)
 			FAIL("taken: %s", malformed[i]);
 	}
 }
 
-SUITE("trailer", TEST_ROW(an_unsigned_one_has_the_documented_form), TEST_ROW(a_signature_covers_each_member),
-	TEST_ROW(any_other_form_is_refused))
+SUITE("trailer", TEST_ROW(an_unsigned_one_has_the_documented_form),
+	TEST_ROW(a_signature_covers_each_member), TEST_ROW(any_other_form_is_refused))

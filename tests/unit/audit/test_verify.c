@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* What the verifier finds in ledgers and exports that somebody has changed, and that it names it rightly. */
+/* What the verifier finds in ledgers and exports that somebody has changed, and that it names it
+ * rightly. */
 #include "reader_fixture.h"
 
 #include <stdlib.h>
@@ -19,23 +20,28 @@ struct damage {
 
 static const struct damage damages[] = {
 	{"edited byte",
-		"UPDATE records SET body = CAST(replace(CAST(body AS TEXT), 'alice', 'mallo') AS BLOB) WHERE seq = 6",
+		"UPDATE records SET body = CAST(replace(CAST(body AS TEXT), 'alice', 'mallo') AS "
+		"BLOB) WHERE seq = 6",
 		6, "edited"},
-	{"edited frame", "UPDATE records SET body = CAST(replace(CAST(body AS TEXT), '}', ']') AS BLOB) WHERE seq = 6",
+	{"edited frame",
+		"UPDATE records SET body = CAST(replace(CAST(body AS TEXT), '}', ']') AS BLOB) "
+		"WHERE seq = 6",
 		6, "edited"},
 	{"emptied body", "UPDATE records SET body = x'' WHERE seq = 6", 6, "edited"},
 	{"edited hash", "UPDATE records SET hash = zeroblob(32) WHERE seq = 6", 6, "edited"},
 	{"deleted row", "DELETE FROM records WHERE seq = 6", 6, "missing: record 6"},
 	{"deleted first row", "DELETE FROM records WHERE seq = 1", 1, "missing: record 1"},
 	{"swapped rows",
-		"UPDATE records SET seq = 1000 WHERE seq = 6; UPDATE records SET seq = 6 WHERE seq = 7;"
+		"UPDATE records SET seq = 1000 WHERE seq = 6; UPDATE records SET seq = 6 WHERE seq "
+		"= 7;"
 		"UPDATE records SET seq = 7 WHERE seq = 1000",
 		6, "reordered: the place of record 6 holds record 7"},
 	{"moved behind a deleted row",
 		"DELETE FROM records WHERE seq = 6; UPDATE records SET seq = seq - 1 WHERE seq > 6",
 		6, "reordered"},
 	{"another chain's id",
-		"UPDATE records SET body = CAST(replace(CAST(body AS TEXT), '\"chain_id\":\"', '\"chain_id\":\"0') AS BLOB)"
+		"UPDATE records SET body = CAST(replace(CAST(body AS TEXT), '\"chain_id\":\"', "
+		"'\"chain_id\":\"0') AS BLOB)"
 		" WHERE seq = 6",
 		6, "edited: it belongs to another chain"},
 };
@@ -65,7 +71,8 @@ TEST(damage_to_a_ledger_is_found_and_named)
 		struct verify_result r;
 		run_sql(path, damages[i].sql);
 		CHECK_INT(verify_path(path, NULL, &r), OK);
-		if (r.is_good || r.bad_seq != damages[i].bad_seq || !begins(r.reason, damages[i].reason))
+		if (r.is_good || r.bad_seq != damages[i].bad_seq ||
+			!begins(r.reason, damages[i].reason))
 			FAIL("%s: good %d, record %llu: %s", damages[i].name, r.is_good,
 				(unsigned long long)r.bad_seq, r.reason);
 	}
@@ -114,7 +121,8 @@ TEST(a_cut_is_found_by_whatever_remembers)
 	CHECK_INT(witness.seq, expected.seq);
 	CHECK_STR(witness.hash, expected.hash);
 
-	struct verify_options all = {.head_file = &head, .witness = &witness, .expected = &expected};
+	struct verify_options all = {
+		.head_file = &head, .witness = &witness, .expected = &expected};
 	CHECK_INT(verify_path(path, &all, &r), OK);
 	CHECK(r.is_good);
 	run_sql(path, "DELETE FROM records WHERE seq > 6");
@@ -124,10 +132,12 @@ TEST(a_cut_is_found_by_whatever_remembers)
 	check_cut(path, &(struct verify_options){.witness = &witness}, "cut off: the witness");
 	check_cut(path, &(struct verify_options){.expected = &expected}, "cut off: expected");
 	expected.seq = 3;
-	check_cut(path, &(struct verify_options){.expected = &expected}, "edited: it is not the record");
+	check_cut(path, &(struct verify_options){.expected = &expected},
+		"edited: it is not the record");
 }
 
-/* A whole chain that another key made does not pass for ours, with and without a checkpoint in it. */
+/* A whole chain that another key made does not pass for ours, with and without a checkpoint in it.
+ */
 TEST(a_wrong_key_is_named)
 {
 	const char *path = make_ledger(N_RECORDS, EVERY);
@@ -209,9 +219,11 @@ static const struct {
 	{"trailer alone", {6}, 0, 0, "cut off: there is no record"},
 	{"missing line", {1, 2, 4, 5, 6}, 3, 3, "missing: record 3"},
 	{"missing first line", {2, 3, 4, 5, 6}, 1, 1, "missing: record 1"},
-	{"swapped lines", {1, 3, 2, 4, 5, 6}, 2, 2, "reordered: another record is in its place, it comes in line 3"},
+	{"swapped lines", {1, 3, 2, 4, 5, 6}, 2, 2,
+		"reordered: another record is in its place, it comes in line 3"},
 	{"doubled line", {1, 2, 3, 3, 4, 5, 6}, 3, 4, "reordered: record 3 comes again"},
-	{"record behind the trailer", {1, 2, 3, 4, 5, 6, 5}, 0, 7, "edited: lines follow the trailer"},
+	{"record behind the trailer", {1, 2, 3, 4, 5, 6, 5}, 0, 7,
+		"edited: lines follow the trailer"},
 	{"trailer twice", {1, 2, 3, 4, 5, 6, 6}, 0, 7, "edited: lines follow the trailer"},
 	{"trailer in the middle", {1, 2, 3, 6, 4, 5}, 0, 5, "edited: lines follow the trailer"},
 };
@@ -233,9 +245,11 @@ TEST(rearranged_exports_are_found_and_named)
 		CHECK_INT(verify_path(export, &o, &r), OK);
 		bool want = arrangements[i].reason == NULL;
 		if (r.is_good != want || r.bad_seq != arrangements[i].bad_seq ||
-			r.bad_line != arrangements[i].bad_line || (!want && !begins(r.reason, arrangements[i].reason)))
-			FAIL("%s: good %d, record %llu, line %llu: %s", arrangements[i].name, r.is_good,
-				(unsigned long long)r.bad_seq, (unsigned long long)r.bad_line, r.reason);
+			r.bad_line != arrangements[i].bad_line ||
+			(!want && !begins(r.reason, arrangements[i].reason)))
+			FAIL("%s: good %d, record %llu, line %llu: %s", arrangements[i].name,
+				r.is_good, (unsigned long long)r.bad_seq,
+				(unsigned long long)r.bad_line, r.reason);
 		CHECK(!r.is_good || r.is_trailer_signed);
 	}
 	buf_fini(&l.text);
@@ -256,8 +270,9 @@ TEST(an_export_that_ends_inside_a_line_is_cut_off)
 		write_text(export, span_of(text.p, n));
 		CHECK_INT(verify_path(export, NULL, &r), OK);
 		/* Only the last newline may be missing. */
-		if (r.is_good != (n == text.n - 1) || (!r.is_good && !begins(r.reason, "cut off") &&
-			!begins(r.reason, "edited: the trailer")))
+		if (r.is_good != (n == text.n - 1) ||
+			(!r.is_good && !begins(r.reason, "cut off") &&
+				!begins(r.reason, "edited: the trailer")))
 			n_bad++;
 	}
 	CHECK_INT(n_bad, 0);
@@ -357,7 +372,8 @@ TEST(hostile_files_are_never_good)
 	buf_fini(&b);
 }
 
-/* A witness may hold other lines, records told twice, and an older chain before the one that counts. */
+/* A witness may hold other lines, records told twice, and an older chain before the one that
+ * counts. */
 TEST(a_witness_speaks_for_its_newest_chain)
 {
 	const char *old = make_ledger(9, 100);
@@ -400,8 +416,9 @@ TEST(a_witness_speaks_for_its_newest_chain)
 }
 
 SUITE("verify", TEST_ROW(a_good_ledger_is_whole), TEST_ROW(damage_to_a_ledger_is_found_and_named),
-	TEST_ROW(a_damaged_row_is_no_verdict_of_good), TEST_ROW(a_cut_is_found_by_whatever_remembers),
-	TEST_ROW(a_wrong_key_is_named), TEST_ROW(a_head_file_of_another_key_is_named),
+	TEST_ROW(a_damaged_row_is_no_verdict_of_good),
+	TEST_ROW(a_cut_is_found_by_whatever_remembers), TEST_ROW(a_wrong_key_is_named),
+	TEST_ROW(a_head_file_of_another_key_is_named),
 	TEST_ROW(rearranged_exports_are_found_and_named),
 	TEST_ROW(an_export_that_ends_inside_a_line_is_cut_off),
 	TEST_ROW(a_signed_trailer_without_a_key_and_an_unsigned_one_with_it),

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The webhook sink against a small HTTP server on loopback, one thread that answers as it is told and remembers what
- * came. What the ledger does with a failure (offering the record again) is played by the test.
+ * The webhook sink against a small HTTP server on loopback, one thread that answers as it is told
+ * and remembers what came. What the ledger does with a failure (offering the record again) is
+ * played by the test.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -44,7 +45,8 @@ struct server {
 static bool
 wait_readable(struct server *s, int fd)
 {
-	struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = s->stop_pipe[0], .events = POLLIN}};
+	struct pollfd fds[2] = {
+		{.fd = fd, .events = POLLIN}, {.fd = s->stop_pipe[0], .events = POLLIN}};
 
 	(void)poll(fds, 2, -1);
 	return fds[1].revents == 0;
@@ -93,7 +95,8 @@ answer(struct server *s, int fd)
 			(void)wait_readable(s, fd);
 			return;
 		}
-		int n = snprintf(text, sizeof(text), "HTTP/1.1 %u x\r\nContent-Length: 0\r\n\r\n", status);
+		int n = snprintf(
+			text, sizeof(text), "HTTP/1.1 %u x\r\nContent-Length: 0\r\n\r\n", status);
 		if (write(fd, text, (size_t)n) != n)
 			return;
 	}
@@ -117,7 +120,8 @@ serve(void *arg)
 static void
 server_start(struct server *s)
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof(addr);
 
 	s->listener = socket(AF_INET, SOCK_STREAM, 0);
@@ -159,7 +163,8 @@ static struct span
 record_body(uint64_t seq)
 {
 	static char text[256];
-	int n = snprintf(text, sizeof(text), "{\"chain_id\":\"" CHAIN "\",\"event_type\":\"e\",\"seq\":%llu}",
+	int n = snprintf(text, sizeof(text),
+		"{\"chain_id\":\"" CHAIN "\",\"event_type\":\"e\",\"seq\":%llu}",
 		(unsigned long long)seq);
 
 	return span_of(text, (size_t)n);
@@ -168,7 +173,8 @@ record_body(uint64_t seq)
 static enum err
 deliver(struct sink *sink, uint64_t seq, size_t *n_taken)
 {
-	const struct sink_record r = {.seq = seq, .body = record_body(seq), .event_hash = SPAN_LIT(HASH)};
+	const struct sink_record r = {
+		.seq = seq, .body = record_body(seq), .event_hash = SPAN_LIT(HASH)};
 	struct errinfo ei;
 
 	*n_taken = 0;
@@ -223,7 +229,7 @@ is_signed(const char *request)
 	buf_fini(&text);
 	int64_t age = clock_wall_ns() / NS_PER_SEC - (int64_t)seconds;
 	return age >= 0 && age < 3600 && span_starts(span_from(value, comma), SPAN_LIT(",v1=")) &&
-		span_eq_cstr(span_from(value, comma + 4), hex);
+	       span_eq_cstr(span_from(value, comma + 4), hex);
 }
 
 TEST(each_record_is_posted_in_order_and_signed)
@@ -256,7 +262,8 @@ TEST(each_record_is_posted_in_order_and_signed)
 	}
 }
 
-/* Anything but 2xx takes nothing, so that the same record comes again, and the next one never before it. */
+/* Anything but 2xx takes nothing, so that the same record comes again, and the next one never
+ * before it. */
 TEST(a_refused_record_is_not_taken)
 {
 	static struct server s = {.status = {500, 429, 404, 301, 200}};
@@ -289,8 +296,9 @@ TEST(a_batch_stops_at_the_first_refusal)
 	for (uint64_t i = 0; i < 3; i++) {
 		struct span body = record_body(i + 1);
 		memcpy(bodies[i], body.p, body.n);
-		r[i] = (struct sink_record){
-			.seq = i + 1, .body = span_of(bodies[i], body.n), .event_hash = SPAN_LIT(HASH)};
+		r[i] = (struct sink_record){.seq = i + 1,
+			.body = span_of(bodies[i], body.n),
+			.event_hash = SPAN_LIT(HASH)};
 	}
 	server_start(&s);
 	struct sink *sink = new_sink(&s, 10 * NS_PER_SEC);
@@ -311,7 +319,8 @@ TEST(a_receiver_that_is_silent_is_a_time_out_and_then_works)
 	CHECK_INT(deliver(sink, 1, &n), ERR_TIMEOUT);
 	CHECK_INT(n, 0);
 	sink->ops->free(sink);
-	/* A time-out of its own length: the second answer may take a slow machine longer than the first was given. */
+	/* A time-out of its own length: the second answer may take a slow machine longer than the
+	 * first was given. */
 	sink = new_sink(&s, 60 * NS_PER_SEC);
 	CHECK_INT(deliver(sink, 1, &n), OK);
 	CHECK_INT(n, 1);
@@ -364,8 +373,10 @@ TEST(stop_ends_a_hang)
 
 TEST(forbidden_addresses_and_bad_urls)
 {
-	static const char *const invalid[] = {"", "ftp://127.0.0.1/", "http://", "http://user:pw@127.0.0.1/", "file:///etc/passwd"};
-	static const char *const forbidden[] = {"http://169.254.169.254/latest", "http://169.254.1.1/", "http://[fe80::1]/"};
+	static const char *const invalid[] = {"", "ftp://127.0.0.1/", "http://",
+		"http://user:pw@127.0.0.1/", "file:///etc/passwd"};
+	static const char *const forbidden[] = {
+		"http://169.254.169.254/latest", "http://169.254.1.1/", "http://[fe80::1]/"};
 	struct webhook_options o = {.timeout_ns = 10 * NS_PER_SEC};
 	struct errinfo ei;
 
@@ -390,8 +401,10 @@ TEST(forbidden_addresses_and_bad_urls)
 /* The name keys the cursor and reaches logs and /readyz: a token in the URL must not be in it. */
 TEST(the_name_gives_no_part_of_the_url_away)
 {
-	struct webhook_options o = {.url = SPAN_LIT("https://hooks.example.com/T0KEN"), .timeout_ns = NS_PER_SEC};
-	struct webhook_options p = {.url = SPAN_LIT("https://hooks.example.com/T0KEN2"), .timeout_ns = NS_PER_SEC};
+	struct webhook_options o = {
+		.url = SPAN_LIT("https://hooks.example.com/T0KEN"), .timeout_ns = NS_PER_SEC};
+	struct webhook_options p = {
+		.url = SPAN_LIT("https://hooks.example.com/T0KEN2"), .timeout_ns = NS_PER_SEC};
 	struct sink *a = NULL;
 	struct sink *b = NULL;
 
@@ -403,8 +416,9 @@ TEST(the_name_gives_no_part_of_the_url_away)
 	b->ops->free(b);
 }
 
-SUITE("webhook", TEST_ROW(each_record_is_posted_in_order_and_signed), TEST_ROW(a_refused_record_is_not_taken),
-	TEST_ROW(a_batch_stops_at_the_first_refusal),
-	TEST_ROW(a_receiver_that_is_silent_is_a_time_out_and_then_works), TEST_ROW(nobody_listening_is_an_error),
-	TEST_ROW(stop_ends_a_hang), TEST_ROW(forbidden_addresses_and_bad_urls),
+SUITE("webhook", TEST_ROW(each_record_is_posted_in_order_and_signed),
+	TEST_ROW(a_refused_record_is_not_taken), TEST_ROW(a_batch_stops_at_the_first_refusal),
+	TEST_ROW(a_receiver_that_is_silent_is_a_time_out_and_then_works),
+	TEST_ROW(nobody_listening_is_an_error), TEST_ROW(stop_ends_a_hang),
+	TEST_ROW(forbidden_addresses_and_bad_urls),
 	TEST_ROW(the_name_gives_no_part_of_the_url_away))
