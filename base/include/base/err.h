@@ -43,8 +43,10 @@ enum err err_wrap(struct errinfo *ei, enum err code, const char *fmt, ...) PRINT
 enum err err_set_errno(struct errinfo *ei, enum err code, int errnum, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);
 
-#define ERR(ei, code, ...) err_set((ei), (code), __VA_ARGS__)
-#define ERR_WRAP(ei, code, ...) err_wrap((ei), (code), __VA_ARGS__)
-#define ERR_ERRNO(ei, code, errnum, ...) err_set_errno((ei), (code), (errnum), __VA_ARGS__)
+/* The value is the code itself, which tells a reader and an analyser that an error never becomes OK. */
+#define ERR(ei, code, ...) (err_set((ei), (code), __VA_ARGS__), (enum err)(code))
+#define ERR_WRAP(ei, code, ...) (err_wrap((ei), (code), __VA_ARGS__), (enum err)(code))
+#define ERR_ERRNO(ei, code, errnum, ...)                                                           \
+	(err_set_errno((ei), (code), (errnum), __VA_ARGS__), (enum err)(code))
 
 #endif
