@@ -263,10 +263,12 @@ ledger_group_run(struct ledger *l)
 		is_doubtful = rc != OK;
 	}
 	if (rc == OK) {
+		ledger_set_proven(l);
 		release_group(l, &group);
 		return;
 	}
 	ledger_tx_abort(&tx);
+	l->has_given_up = l->close_by_mono_ns != 0;
 	metric_add(METRIC_LEDGER_FAILURES, 1);
 	if (is_doubtful) {
 		l->doubt_head = tx.head;
@@ -275,6 +277,6 @@ ledger_group_run(struct ledger *l)
 	ledger_set_failing(l, tx.has_failed ? ledger_tx_reason(&tx) : ei.msg);
 	fail_group(l, &group, is_doubtful);
 	/* A failed COMMIT is settled at once if it can be. */
-	if (is_doubtful)
+	if (is_doubtful && !l->has_given_up)
 		(void)ledger_group_recover(l);
 }

@@ -144,6 +144,10 @@ struct ledger {
 	bool is_dead; /* the file's chain is not what was written: no recovery */
 	int64_t probe_at_mono_ns;
 	int64_t probe_delay_ns;
+	/* A probe is small: only a group that went through says that the store takes what has to be
+	 * written. Until then pauses go on growing and nothing more is said. */
+	bool is_unproven;
+	bool has_given_up;          /* closing, and a group failed: what is held is refused */
 	int64_t cursors_at_mono_ns; /* when cursors were last written */
 	int64_t close_by_mono_ns;   /* 0 until stopping */
 };
@@ -191,6 +195,8 @@ void ledger_refuse(struct ledger *l, struct ledger_entry *e);
 
 /* ledger_recover.c: writer. */
 void ledger_set_failing(struct ledger *l, const char *why);
+/* What had to be written went through: the store works again, and a next fault is a new one. */
+void ledger_set_proven(struct ledger *l);
 /* While failing: reopens when needed, settles doubts, makes a small real write. True when the
  * store works. */
 bool ledger_group_recover(struct ledger *l);

@@ -20,17 +20,25 @@ void
 ledger_set_failing(struct ledger *l, const char *why)
 {
 	MUST(pthread_mutex_lock(&l->mutex) == 0);
-	bool is_new = !l->is_failing;
 	l->is_failing = true;
 	snprintf(l->why, sizeof(l->why), "%s", why);
 	MUST(pthread_mutex_unlock(&l->mutex) == 0);
-	l->probe_delay_ns = is_new ? PROBE_FIRST_NS : l->probe_delay_ns * 2;
+	l->probe_delay_ns = l->is_unproven ? l->probe_delay_ns * 2 : PROBE_FIRST_NS;
 	if (l->probe_delay_ns > PROBE_MAX_NS)
 		l->probe_delay_ns = PROBE_MAX_NS;
 	l->probe_at_mono_ns = clock_mono_ns() + l->probe_delay_ns;
-	if (is_new)
+	if (!l->is_unproven)
 		log_error(NULL, "ledger: cannot write, refusing decisions until it works again: %s",
 			why);
+	l->is_unproven = true;
+}
+
+void
+ledger_set_proven(struct ledger *l)
+{
+	if (l->is_unproven)
+		log_info(NULL, "ledger: writing again");
+	l->is_unproven = false;
 }
 
 static void
@@ -43,7 +51,8 @@ set_working(struct ledger *l)
 	/* What the store has of the cursors is uncertain; written once more they are not. */
 	for (size_t i = 0; i < l->n_sinks; i++)
 		l->sinks[i].cursor = 0;
-	log_info(NULL, "ledger: writing again");
+	if (l->held.first == NULL)
+		ledger_set_proven(l);
 }
 
 static void

@@ -165,7 +165,8 @@ take_turn(struct ledger *l)
 	bool is_closing = l->close_by_mono_ns != 0;
 
 	ledger_wait_check(l);
-	if (l->is_failing && (is_closing || clock_mono_ns() >= l->probe_at_mono_ns))
+	if (l->is_failing && !l->has_given_up &&
+		(is_closing || clock_mono_ns() >= l->probe_at_mono_ns))
 		(void)ledger_group_recover(l);
 	if (l->is_failing || l->is_behind)
 		ledger_group_refuse(l);
