@@ -248,6 +248,7 @@ db_reset(struct db_stmt *st)
 enum err
 db_step(struct db_stmt *st, bool *has_row, struct errinfo *ei)
 {
+	MUST(st != NULL);
 	*has_row = false;
 	int rc = st->bind_rc != SQLITE_OK ? st->bind_rc : sqlite3_step(st->handle);
 	if (rc == SQLITE_ROW) {

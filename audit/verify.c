@@ -336,7 +336,8 @@ remember(const struct source_record *r, void *arg)
 
 	/* Lines of other programs may stand between those of the sink. */
 	if (r->is_malformed || r->hash.n != SHA256_HEX || r->seq == 0 ||
-		!chain_read_fields(r->body, &f) || f.chain_id.n != CHAIN_ID_HEX)
+		!chain_read_fields(r->body, &f) || f.chain_id.p == NULL ||
+		f.chain_id.n != CHAIN_ID_HEX)
 		return true;
 	bool is_new_chain = !span_eq_cstr(f.chain_id, m->chain_id);
 	/* A sink tells some records again after a crash. */

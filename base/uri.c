@@ -295,7 +295,7 @@ uri_decode(struct buf *b, struct span s)
 		buf_add(b, s.p, run);
 		s = span_from(s, run);
 		if (is_escape(s)) {
-			buf_add_char(b, (char)(hex_value(s.p[1]) << 4 | hex_value(s.p[2])));
+			buf_add_char(b, (char)(hex_value(s.p[1]) * 16 + hex_value(s.p[2])));
 			s = span_from(s, 3);
 		} else if (s.n > 0) {
 			buf_add_char(b, '%');

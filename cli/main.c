@@ -21,6 +21,8 @@ main(int argc, char **argv)
 
 	/* A reader that went away is an error of write(2), not the end of the process. */
 	sigaction(SIGPIPE, &ignore, NULL);
+	/* A limit on file sizes is an error of write(2) too, which the ledger recovers from. */
+	sigaction(SIGXFSZ, &ignore, NULL);
 	log_set_format(LOG_TEXT);
 	if (hash_init(&ei) != OK)
 		return command_fail("%s", ei.msg);

@@ -12,7 +12,7 @@ on_done(struct req *r, const struct req_result *result, void *arg)
 {
 	struct http_request *http = arg;
 
-	reply_result(http, result);
+	reply_result(http, req_get_arena(r), result);
 	req_free(&r);
 }
 

@@ -37,7 +37,8 @@ on_done(struct reload_request *q)
 	BUF_ADD_LIT(&b, ",\"registry_version\":0");
 	/* The reason names files and is for the log; the operator is told where to look. */
 	if (q->result != OK)
-		BUF_ADD_LIT(&b, ",\"error\":\"the running configuration stays; the log has the reason\"");
+		BUF_ADD_LIT(&b,
+			",\"error\":\"the running configuration stays; the log has the reason\"");
 	BUF_ADD_LIT(&b, "}\n");
 	reply_json(p->http, q->result == OK ? 200 : 400, buf_span(&b));
 	buf_fini(&b);

@@ -36,7 +36,8 @@ api_readyz(const struct exchange *x)
 			BUF_ADD_LIT(&b, ",\n");
 		BUF_ADD_LIT(&b, "{\"name\":");
 		json_quote(&b, span_cstr(checks[i].name));
-		buf_add_cstr(&b, checks[i].is_ok ? ",\"ok\":true,\"message\":" : ",\"ok\":false,\"message\":");
+		buf_add_cstr(&b, checks[i].is_ok ? ",\"ok\":true,\"message\":"
+						 : ",\"ok\":false,\"message\":");
 		json_quote(&b, span_cstr(checks[i].message));
 		buf_add_char(&b, '}');
 	}

@@ -16,8 +16,8 @@
 #define QUOTED_GROWTH 6
 
 static void
-send_error(struct http_request *http, unsigned status, const struct http_header *extra, size_t n_extra,
-	const char *code, struct span message, uint32_t retry_after_s)
+send_error(struct http_request *http, unsigned status, const struct http_header *extra,
+	size_t n_extra, const char *code, struct span message, uint32_t retry_after_s)
 {
 	struct http_header headers[TRACE_HEADERS_MAX + 2];
 	size_t n = 0;
@@ -28,19 +28,23 @@ send_error(struct http_request *http, unsigned status, const struct http_header 
 		headers[n] = extra[n];
 	if (retry_after_s > 0) {
 		int len = snprintf(retry, sizeof(retry), "%u", retry_after_s);
-		headers[n++] = (struct http_header){SPAN_LIT("Retry-After"), span_of(retry, (size_t)len)};
+		headers[n++] =
+			(struct http_header){SPAN_LIT("Retry-After"), span_of(retry, (size_t)len)};
 	}
 	if (status == 401)
-		headers[n++] = (struct http_header){SPAN_LIT("WWW-Authenticate"), SPAN_LIT("Bearer")};
+		headers[n++] =
+			(struct http_header){SPAN_LIT("WWW-Authenticate"), SPAN_LIT("Bearer")};
 	char reason[ERROR_BYTES_MAX / 2];
 	int len = snprintf(reason, sizeof(reason), "%s: %.*s", code, SPAN_ARG(message));
 	buf_init(&b, ERROR_BYTES_MAX * 4);
 	BUF_ADD_LIT(&b, "{\"decision\":\"DENY\",\"reason\":");
-	json_quote(&b, span_of(reason, len < (int)sizeof(reason) ? (size_t)len : sizeof(reason) - 1));
+	json_quote(
+		&b, span_of(reason, len < (int)sizeof(reason) ? (size_t)len : sizeof(reason) - 1));
 	buf_add_char(&b, '}');
 	if (buf_failed(&b))
 		http_request_reply(http, 503, NULL, 0,
-			SPAN_LIT("{\"decision\":\"DENY\",\"reason\":\"overloaded: out of memory\"}"));
+			SPAN_LIT("{\"decision\":\"DENY\",\"reason\":\"overloaded: out of "
+				 "memory\"}"));
 	else
 		http_request_reply(http, status, headers, n, buf_span(&b));
 	buf_fini(&b);
@@ -102,7 +106,7 @@ build_decision(struct buf *b, const struct req_result *result)
 }
 
 void
-reply_result(struct http_request *http, const struct req_result *result)
+reply_result(struct http_request *http, struct arena *a, const struct req_result *result)
 {
 	struct http_header headers[TRACE_HEADERS_MAX];
 	size_t n = trace_context_echo(http, headers);
@@ -117,9 +121,13 @@ reply_result(struct http_request *http, const struct req_result *result)
 		http_request_reply(http, 200, headers, n, result->explain);
 		return;
 	}
-	/* Not in the request's arena, which the effect may have filled. */
-	buf_init(&b, BUF_CAP_REPLY + QUOTED_GROWTH * result->output.n);
+	/* The request's arena costs nothing, but an effect may have filled it. */
+	buf_init_arena(&b, a, BUF_CAP_REPLY + QUOTED_GROWTH * result->output.n);
 	build_decision(&b, result);
+	if (buf_failed(&b)) {
+		buf_init(&b, BUF_CAP_REPLY + QUOTED_GROWTH * result->output.n);
+		build_decision(&b, result);
+	}
 	if (buf_failed(&b))
 		/* What was decided and done is recorded, so nobody is invited to try again. */
 		send_error(http, req_error_status(REQ_ERROR_INTERNAL), headers, n,

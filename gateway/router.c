@@ -21,8 +21,7 @@ struct route {
 };
 
 static const struct route routes[] = {
-#define X(m, p, a, b, h)                                                                           \
-	{HTTP_METHOD_##m, {p, sizeof(p) - 1}, ACCESS_##a, b, h},
+#define X(m, p, a, b, h) {HTTP_METHOD_##m, {p, sizeof(p) - 1}, ACCESS_##a, b, h},
 #include "route_tbl.h"
 #undef X
 };
@@ -30,8 +29,7 @@ static const struct route routes[] = {
 static bool
 is_method_of(const struct route *r, enum http_method method)
 {
-	return r->method == method ||
-		(r->method == HTTP_METHOD_GET && method == HTTP_METHOD_HEAD);
+	return r->method == method || (r->method == HTTP_METHOD_GET && method == HTTP_METHOD_HEAD);
 }
 
 /* Appends "GET, HEAD, OPTIONS"; false when no route has the path. */
@@ -81,7 +79,8 @@ exchange_get_credentials(const struct http_request *http)
 		.service_signature =
 			http_request_find_header(http, SPAN_LIT("X-Nomos-Service-Signature")),
 		.agent_id = http_request_find_header(http, SPAN_LIT("X-Nomos-Agent-Id")),
-		.agent_signature = http_request_find_header(http, SPAN_LIT("X-Nomos-Agent-Signature")),
+		.agent_signature =
+			http_request_find_header(http, SPAN_LIT("X-Nomos-Agent-Signature")),
 	};
 }
 
@@ -115,7 +114,8 @@ admit(const struct route *route, struct exchange *x)
 	if (rc == OK)
 		return true;
 	if (rc == ERR_FORBIDDEN) {
-		reply_error(x->http, 403, "forbidden", SPAN_LIT("the principal has not the role"), 0);
+		reply_error(
+			x->http, 403, "forbidden", SPAN_LIT("the principal has not the role"), 0);
 		return false;
 	}
 	metric_add(METRIC_AUTH_FAILED, 1);

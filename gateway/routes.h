@@ -12,13 +12,21 @@ struct arena;
 struct buf;
 
 /* Zero is nobody; AGENT leaves authentication of principal and agent to the pipeline. */
-enum access { ACCESS_NOBODY = 0, ACCESS_PUBLIC, ACCESS_AGENT, ACCESS_VIEWER, ACCESS_APPROVER, ACCESS_OPERATOR };
+enum access {
+	ACCESS_NOBODY = 0,
+	ACCESS_PUBLIC,
+	ACCESS_AGENT,
+	ACCESS_VIEWER,
+	ACCESS_APPROVER,
+	ACCESS_OPERATOR
+};
 
 /* What a handler gets; lives for the call. */
 struct exchange {
 	struct http_request *http;
 	struct worker *worker;
-	struct span principal; /* of an operator route; borrowed from the snapshot, this turn only */
+	struct span
+		principal; /* of an operator route; borrowed from the snapshot, this turn only */
 };
 
 void api_action(const struct exchange *x);
@@ -38,10 +46,11 @@ void reply_error(struct http_request *http, unsigned status, const char *code, s
 /* 200, application/json. */
 void reply_json(struct http_request *http, unsigned status, struct span body);
 /* The result of /action, /run and /explain, with the trace context echoed. */
-void reply_result(struct http_request *http, const struct req_result *result);
+void reply_result(struct http_request *http, struct arena *a, const struct req_result *result);
 
 /* trace_context.c: the headers to send back (nomos-http.md 8); 0 to 2 of them, spans borrowed from the request. */
 #define TRACE_HEADERS_MAX 2
-size_t trace_context_echo(const struct http_request *http, struct http_header out[TRACE_HEADERS_MAX]);
+size_t trace_context_echo(
+	const struct http_request *http, struct http_header out[TRACE_HEADERS_MAX]);
 
 #endif

@@ -82,7 +82,7 @@ parse_host(struct span host, bool is_bracketed, struct listener_addr *a)
 	}
 	if (span_eq_nocase(host, SPAN_LIT("localhost")) && !is_bracketed)
 		host = SPAN_LIT("127.0.0.1");
-	if (host.n >= sizeof(text) || memchr(host.p, '\0', host.n) != NULL)
+	if (host.n == 0 || host.n >= sizeof(text) || memchr(host.p, '\0', host.n) != NULL)
 		return false;
 	memcpy(text, host.p, host.n);
 	text[host.n] = '\0';
@@ -204,7 +204,7 @@ bind_socket(const struct listener_addr *a, bool is_shared)
 enum err
 listener_probe(struct listener_addr *a, struct errinfo *ei)
 {
-	union any_sockaddr sa;
+	union any_sockaddr sa = {0};
 	socklen_t n = sizeof(sa);
 	int fd = bind_socket(a, false);
 

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/must.h"
 #include "index_priv.h"
 
 /* A rule whose lists multiply to more keys than this drops its longest list from its shape. */
@@ -255,6 +256,7 @@ finish_group(struct builder *b, struct span action_type)
 	struct index_shape *shapes = ARENA_ARRAY(b->arena, struct index_shape, b->n_shapes);
 	uint32_t size = index_table_size(b->n_entries);
 
+	MUST(b->n_entries > 0 && b->entries != NULL);
 	if (g == NULL || shapes == NULL)
 		return NULL;
 	*g = (struct index_group){.action_type = action_type,

@@ -140,7 +140,7 @@ enum err
 policy_load(const struct policy_source *sources, size_t n, const struct policy_options *options,
 	struct policy **out, struct errinfo *ei)
 {
-	struct errinfo own;
+	struct errinfo own = {0};
 	struct load l = {
 		.sources = sources, .n = n, .options = options, .ei = ei != NULL ? ei : &own};
 

@@ -41,8 +41,8 @@ read_sqlite(struct span word, struct span *path)
 }
 
 void
-runtime_check_options(struct ledger_section *ledger, struct audit_section *audit,
-	bool is_stateless, struct config_scope *scope)
+runtime_check_options(struct ledger_section *ledger, struct audit_section *audit, bool is_stateless,
+	struct config_scope *scope)
 {
 	struct audit_plan plan;
 	struct errinfo ei;
@@ -54,10 +54,12 @@ runtime_check_options(struct ledger_section *ledger, struct audit_section *audit
 		if (!read_sqlite(word, &path) || path.n == 0)
 			continue;
 		if (is_stateless)
-			config_fail(scope, "audit.sink", "sqlite audit sink is not allowed in runtime.stateless_mode");
+			config_fail(scope, "audit.sink",
+				"sqlite audit sink is not allowed in runtime.stateless_mode");
 		path = config_resolve(scope, path);
 		if (ledger->path.n > 0 && !span_eq(ledger->path, path))
-			config_fail(scope, "audit.sink", "names another ledger than ledger.path; there is one ledger");
+			config_fail(scope, "audit.sink",
+				"names another ledger than ledger.path; there is one ledger");
 		ledger->path = path;
 	}
 	if (ledger->path.n == 0 && !is_stateless)
@@ -98,7 +100,8 @@ read_sink(struct audit_plan *plan, struct span word, struct errinfo *ei)
 	if (span_starts(word, SPAN_LIT("webhook:"))) {
 		struct span url = span_from(word, 8);
 		enum err rc = http_client_check_url(url, ei);
-		return rc == OK ? add_sink(plan, AUDIT_SINK_WEBHOOK, url, ei) : ERR_WRAP(ei, rc, "webhook");
+		return rc == OK ? add_sink(plan, AUDIT_SINK_WEBHOOK, url, ei)
+				: ERR_WRAP(ei, rc, "webhook");
 	}
 	return ERR(ei, ERR_INVALID,
 		"unsupported audit sink \"%.*s\" (stdout, stderr, sqlite:PATH, webhook:URL)",
@@ -134,7 +137,8 @@ require_sink(struct audit_plan *plan, struct span word, struct errinfo *ei)
 		is_found = true;
 	}
 	if (!is_found)
-		return ERR(ei, ERR_INVALID, "audit.required: there is no sink \"%.*s\"", SPAN_ARG(word));
+		return ERR(ei, ERR_INVALID, "audit.required: there is no sink \"%.*s\"",
+			SPAN_ARG(word));
 	return OK;
 }
 

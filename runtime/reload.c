@@ -23,9 +23,9 @@ struct reload {
 	unsigned magic;
 	struct runtime *runtime;
 	bool is_running;
-	bool is_closing;                 /* the process ends: no further run */
-	struct reload_request *running;  /* answered when this run ends */
-	struct reload_request *waiting;  /* for the next run */
+	bool is_closing;                /* the process ends: no further run */
+	struct reload_request *running; /* answered when this run ends */
+	struct reload_request *waiting; /* for the next run */
 	struct workq_item item;
 	struct snapshot *built;
 	enum err result;
@@ -33,7 +33,7 @@ struct reload {
 	size_t n_to_swap;
 	struct reload_request by_signal;
 	bool signal_is_queued;
-	bool signal_again;               /* another signal came while one was being served */
+	bool signal_again; /* another signal came while one was being served */
 };
 
 static void start_run(struct reload *rl);
@@ -192,8 +192,8 @@ start_run(struct reload *rl)
 		answer_all(rl);
 		return;
 	}
-	rl->item = (struct workq_item){
-		.loop = rl->runtime->loop, .process = build, .done = on_built};
+	rl->item =
+		(struct workq_item){.loop = rl->runtime->loop, .process = build, .done = on_built};
 	/* Once it is submitted the item is the pool's: the result must not be written here any more. */
 	enum err rc = workq_submit(rl->runtime->pool, &rl->item);
 	if (rc != OK) {

@@ -36,7 +36,9 @@ open_ledger(struct runtime *r, struct errinfo *ei)
 	if (rc == OK)
 		rc = ledger_settle_unknown(r->ledger, &n_unknown, ei);
 	if (rc == OK && n_unknown > 0)
-		log_warn(NULL, "%zu actions of the last run have an unknown outcome; see `nomos audit query --class UNKNOWN`",
+		log_warn(NULL,
+			"%zu actions of the last run have an unknown outcome; see `nomos audit "
+			"query --class UNKNOWN`",
 			n_unknown);
 	if (rc == OK)
 		rc = ledger_start(r->ledger, ei);
@@ -53,7 +55,8 @@ find_address(struct runtime *r, struct errinfo *ei)
 	if (rc != OK)
 		return ERR_WRAP(ei, rc, "gateway.listen");
 	if (!listener_is_loopback(&r->addr))
-		log_warn(NULL, "gateway.listen is open to other hosts without TLS: credentials cross the network in clear");
+		log_warn(NULL, "gateway.listen is open to other hosts without TLS: credentials "
+			       "cross the network in clear");
 	return OK;
 }
 
@@ -184,6 +187,17 @@ join_workers(struct runtime *r)
 		worker_join(&r->workers[i]);
 }
 
+static void
+restore_signals(void)
+{
+	struct sigaction end = {.sa_handler = SIG_DFL};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	sigaction(SIGTERM, &end, NULL);
+	sigaction(SIGINT, &end, NULL);
+	sigaction(SIGHUP, &ignore, NULL);
+}
+
 bool
 runtime_run(struct runtime *r)
 {
@@ -202,6 +216,8 @@ runtime_run(struct runtime *r)
 	if (r->options.on_ready != NULL)
 		r->options.on_ready(r->options.on_ready_arg, address);
 	loop_run(r->loop);
+	/* Nobody reads signals from here on; the next one must not wait for what closing waits for. */
+	restore_signals();
 	if (r->is_forced)
 		return false;
 	if (!r->grace_ran_out)

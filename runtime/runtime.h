@@ -19,40 +19,41 @@ struct worker {
 	struct runtime *runtime;
 	struct loop *loop;
 	struct http_server *server;
-	struct snapshot *snapshot;      /* own thread; replaced by a posted message */
+	struct snapshot *snapshot; /* own thread; replaced by a posted message */
 	struct loop_timer *drain_timer;
 	pthread_t thread;
 	bool has_thread;
-	struct loop_msg announce_msg;   /* main thread posts each once */
+	struct loop_msg announce_msg; /* main thread posts each once */
 	struct loop_msg close_msg;
-	struct loop_msg drained_msg;    /* back to the main loop, once */
-	struct loop_msg swap_msg;       /* main thread posts it; free when the swap was acknowledged */
+	struct loop_msg drained_msg; /* back to the main loop, once */
+	struct loop_msg swap_msg;    /* main thread posts it; free when the swap was acknowledged */
 	struct loop_msg swapped_msg;
 	struct snapshot *next_snapshot; /* travels with swap_msg */
 };
 
 enum drain_stage {
-	DRAIN_NONE = 0,     /* serving */
-	DRAIN_ANNOUNCED,    /* replies say close, readiness fails, still accepting */
-	DRAIN_CLOSING,      /* listeners closing, idle connections closed, what is left finishes */
+	DRAIN_NONE = 0,  /* serving */
+	DRAIN_ANNOUNCED, /* replies say close, readiness fails, still accepting */
+	DRAIN_CLOSING,   /* listeners closing, idle connections closed, what is left finishes */
 	DRAIN_DONE,
 };
 
 struct runtime {
 	unsigned magic;
-	struct loop *loop;              /* main thread: signals, drain, reload */
+	struct loop *loop; /* main thread: signals, drain, reload */
 	struct ledger *ledger;
 	struct workq *pool;
 	struct pipeline *pipeline;
-	struct snapshot *snapshot;      /* main thread: the one that new workers and reloads start from */
+	struct snapshot
+		*snapshot; /* main thread: the one that new workers and reloads start from */
 	struct worker *workers;
 	size_t n_workers;
 	struct listener_addr addr;
 	struct runtime_options options;
-	_Atomic int stage;              /* enum drain_stage; written by the main thread */
+	_Atomic int stage; /* enum drain_stage; written by the main thread */
 	size_t n_drained;
 	bool grace_ran_out;
-	bool is_forced;                 /* second signal: end without a word */
+	bool is_forced; /* second signal: end without a word */
 	struct loop_timer *stage_timer;
 	struct loop_msg stop_msg;
 	atomic_flag stop_posted;
@@ -87,9 +88,9 @@ void reload_worker_swapped(struct runtime *r);
 
 /* process_record.c, main thread: a record of the process itself. Text members are borrowed until done. */
 struct process_record {
-	const char *event_type;     /* "runtime.start", "runtime.reload" */
-	const char *trigger;        /* NULL: none */
-	const char *outcome;        /* "success", "failure" */
+	const char *event_type; /* "runtime.start", "runtime.reload" */
+	const char *trigger;    /* NULL: none */
+	const char *outcome;    /* "success", "failure" */
 	struct span principal;
 	struct span reason;
 	const struct snapshot *snapshot; /* whose policy it is about; NULL: none */
@@ -98,7 +99,7 @@ struct process_record {
 	void *arg;
 };
 /* Copies *p. An error here means that done is not called. */
-MUSTCHECK enum err process_record_submit(struct runtime *r, const struct process_record *p,
-	struct errinfo *ei);
+MUSTCHECK enum err process_record_submit(
+	struct runtime *r, const struct process_record *p, struct errinfo *ei);
 
 #endif

@@ -15,7 +15,8 @@
 #define DRAIN_POLL_NS (5 * NS_PER_MS)
 
 /* The worker that an embedded message belongs to. */
-#define WORKER_OF(msg, member) ((struct worker *)(void *)((char *)(msg) - offsetof(struct worker, member)))
+#define WORKER_OF(msg, member)                                                                     \
+	((struct worker *)(void *)((char *)(msg)-offsetof(struct worker, member)))
 
 static void
 say_drained(struct worker *w)

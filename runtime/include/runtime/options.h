@@ -52,11 +52,11 @@ enum audit_sink_kind { AUDIT_SINK_STDOUT = 0, AUDIT_SINK_STDERR, AUDIT_SINK_WEBH
 /* What the sections `ledger` and `audit` come to. Spans borrow from the options' arena and are NUL-terminated. */
 struct audit_plan {
 	bool is_stateless;
-	struct span ledger_path;  /* empty when stateless */
-	struct span key_path;     /* empty: beside the ledger */
+	struct span ledger_path; /* empty when stateless */
+	struct span key_path;    /* empty: beside the ledger */
 	struct {
 		enum audit_sink_kind kind;
-		struct span url;      /* webhook */
+		struct span url; /* webhook */
 		bool is_required;
 	} sinks[AUDIT_SINKS_MAX];
 	size_t n_sinks;
@@ -70,20 +70,22 @@ void runtime_check_options(struct ledger_section *ledger, struct audit_section *
 /* Reads audit.sink and audit.required. "unsupported audit sink", "no valid audit sinks configured",
  * "sqlite sink path is required", two ledgers, unknown names: ERR_INVALID. */
 MUSTCHECK enum err audit_plan_parse(const struct ledger_section *ledger,
-	const struct audit_section *audit, bool is_stateless, struct audit_plan *out, struct errinfo *ei);
+	const struct audit_section *audit, bool is_stateless, struct audit_plan *out,
+	struct errinfo *ei);
 /*
  * Makes the sinks and fills *out for ledger_open, which takes the sinks over. The arena holds the array and outlives the
  * ledger. On failure no sink is left.
  */
-MUSTCHECK enum err audit_plan_build(const struct audit_plan *plan, const struct ledger_section *ledger,
-	const struct audit_section *audit, struct arena *a, struct ledger_options *out, struct errinfo *ei);
+MUSTCHECK enum err audit_plan_build(const struct audit_plan *plan,
+	const struct ledger_section *ledger, const struct audit_section *audit, struct arena *a,
+	struct ledger_options *out, struct errinfo *ei);
 
 /* The server's limits out of the section. */
 void gateway_section_build(const struct gateway_section *gateway, struct http_server_options *out);
 
 #define GATEWAY_URL_MAX 96 /* "http://[...]:65535" with its NUL, without a path */
 /* The URL of path ("/action") as a client on this host reaches it, with a NUL. ERR_INVALID (port 0), ERR_TOO_LARGE. */
-MUSTCHECK enum err gateway_section_build_url(const struct gateway_section *gateway, const char *path,
-	char *out, size_t size, struct errinfo *ei);
+MUSTCHECK enum err gateway_section_build_url(const struct gateway_section *gateway,
+	const char *path, char *out, size_t size, struct errinfo *ei);
 
 #endif

@@ -24,12 +24,13 @@ struct snapshot;
 struct worker;
 
 struct runtime_options {
-	struct span listen;             /* as net/listener.h reads it */
-	size_t n_workers;               /* 0: one per processor */
+	struct span listen; /* as net/listener.h reads it */
+	size_t n_workers;   /* 0: one per processor */
 	struct http_server_options http;
-	int64_t shutdown_delay_ns;      /* between "draining" and closing the listeners */
-	int64_t shutdown_grace_ns;      /* for what was accepted */
-	struct ledger_options ledger;   /* the strings in it outlive the runtime; its sinks are taken over by runtime_new */
+	int64_t shutdown_delay_ns; /* between "draining" and closing the listeners */
+	int64_t shutdown_grace_ns; /* for what was accepted */
+	struct ledger_options
+		ledger; /* the strings in it outlive the runtime; its sinks are taken over by runtime_new */
 	/* Answers each request of every worker; arg is the struct worker. */
 	http_handler_fn handler;
 	/* Reads configuration and policy anew and checks that only what may change did. Blocking; on a pool thread. */
@@ -59,9 +60,9 @@ size_t runtime_count_workers(const struct runtime *r);
 
 /* One line of /readyz. */
 struct readiness_check {
-	const char *name;    /* "policy", "ledger", "draining" */
+	const char *name; /* "policy", "ledger", "draining" */
 	bool is_ok;
-	char message[160];   /* never a path of the host or a secret */
+	char message[160]; /* never a path of the host or a secret */
 };
 #define READINESS_CHECKS 3
 /* Fills the checks; true when all are fine. Worker's thread. */
@@ -79,16 +80,16 @@ struct pipeline *worker_get_pipeline(const struct worker *w);
  * failed reload keeps the old one. Any thread.
  */
 struct reload_request {
-	struct loop_msg msg;             /* the runtime's until done */
+	struct loop_msg msg; /* the runtime's until done */
 	struct loop *loop;
-	struct span principal;           /* who asked; empty for a signal */
-	const char *trigger;             /* "signal", "admin" */
+	struct span principal;                  /* who asked; empty for a signal */
+	const char *trigger;                    /* "signal", "admin" */
 	void (*done)(struct reload_request *q); /* loop's thread */
 	enum err result;
 	struct errinfo ei;
-	char policy_hash[65];            /* of the snapshot in use afterwards */
-	struct reload_request *next;     /* the runtime's */
-	struct runtime *runtime;         /* the runtime's */
+	char policy_hash[65];        /* of the snapshot in use afterwards */
+	struct reload_request *next; /* the runtime's */
+	struct runtime *runtime;     /* the runtime's */
 };
 void runtime_reload(struct runtime *r, struct reload_request *q);
 /* Any thread: as SIGTERM. */

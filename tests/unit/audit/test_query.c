@@ -169,8 +169,7 @@ TEST(no_code_point_acts_on_a_terminal)
 	}
 	/* Raw bytes that are no UTF-8, and a value that would pass for an escape or another column.
 	 */
-	static const char *const bodies[] = {("{\"resource\":\"a\x9b"
-					      "1mb\"}"),
+	static const char *const bodies[] = {"{\"resource\":\"a\x9b\x31mb\"}",
 		"{\"resource\":\"a\xff\xfe\"}", "{\"resource\":\"a\x1b[31m\"}", "\x1b[2J",
 		"{\"decision\":\"\\u001b[2J\"}"};
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {

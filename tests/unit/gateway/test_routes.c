@@ -69,11 +69,14 @@ TEST(each_path_of_the_document_is_a_route)
 			bool is_found = false;
 			for (size_t i = 0; i < n; i++) {
 				char method[16];
-				is_found = is_found || (span_eq_cstr(path->name, routes[i].path) &&
-					span_eq(op->name, lower_method(routes[i].method, method)));
+				is_found = is_found ||
+					   (span_eq_cstr(path->name, routes[i].path) &&
+						   span_eq(op->name,
+							   lower_method(routes[i].method, method)));
 			}
 			if (!is_found)
-				FAIL("%.*s %.*s is no route", SPAN_ARG(op->name), SPAN_ARG(path->name));
+				FAIL("%.*s %.*s is no route", SPAN_ARG(op->name),
+					SPAN_ARG(path->name));
 			n_operations++;
 		}
 	}

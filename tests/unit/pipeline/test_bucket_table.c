@@ -26,6 +26,31 @@ take(struct bucket_table *t, const char *owner, const char *key, size_t max, siz
 	return bucket_table_take(t, &q, &refusal);
 }
 
+/* What a key costs is bounded, and the short form of a long one is no other key. */
+TEST(keys_are_bounded)
+{
+	static char text[2000];
+	char room[BUCKET_KEY_BYTES_MAX];
+	char other[BUCKET_KEY_BYTES_MAX];
+	struct span key;
+
+	memset(text, 'k', sizeof(text));
+	for (size_t n = 0; n < sizeof(text); n++) {
+		struct span halves[] = {span_of(text, n / 2), span_of(text + n / 2, n - n / 2)};
+
+		key = bucket_key_join(halves, 2, room);
+		CHECK_INT(key.n, n <= BUCKET_KEY_PLAIN_MAX ? n : BUCKET_KEY_BYTES_MAX);
+		CHECK(n > BUCKET_KEY_PLAIN_MAX || span_eq(key, span_of(text, n)));
+		if (n == BUCKET_KEY_BYTES_MAX) {
+			struct span forged = bucket_key_join(&key, 1, other);
+
+			CHECK(!span_eq(forged, key));
+		}
+	}
+	text[sizeof(text) - 1] = 'K';
+	CHECK(!span_eq(bucket_key_join(&(struct span){text, sizeof(text)}, 1, other), key));
+}
+
 TEST(takes_all_or_nothing)
 {
 	struct bucket_table *t = bucket_table_new();
@@ -223,8 +248,8 @@ TEST(no_token_is_lost_or_given_twice_between_threads)
 	bucket_table_free(&t);
 }
 
-SUITE("bucket_table", TEST_ROW(takes_all_or_nothing), TEST_ROW(is_bounded_in_all_and_per_owner),
-	TEST_ROW(evicts_only_what_is_full_and_idle),
+SUITE("bucket_table", TEST_ROW(keys_are_bounded), TEST_ROW(takes_all_or_nothing),
+	TEST_ROW(is_bounded_in_all_and_per_owner), TEST_ROW(evicts_only_what_is_full_and_idle),
 	TEST_ROW(an_owner_at_its_cap_gets_room_when_buckets_are_idle),
 	TEST_ROW(memory_that_runs_out_refuses),
 	TEST_ROW(no_token_is_lost_or_given_twice_between_threads))

@@ -222,6 +222,40 @@ TEST(an_arena_that_is_full_lets_nothing_through)
 	stage_fini(&s);
 }
 
-SUITE("rate_limits", TEST_ROW(corpus), TEST_ROW(a_changed_rate_is_another_bucket),
+/* The table keeps a few hundred bytes of a key, whatever the length of the resource; the record still shows it whole. */
+TEST(a_long_resource_makes_a_short_key)
+{
+	static char resource[8192];
+	static char want[8300];
+	struct stage s;
+	struct rate_refusal r;
+	struct span alice = SPAN_LIT("alice");
+	struct span type = SPAN_LIT("pay.list");
+
+	stage_init(&s);
+	clock_fake_set(NS_PER_SEC, 0);
+	memset(resource, 'x', sizeof(resource));
+	s.rules[1][0] = (struct rate_rule_section){.id = SPAN_LIT("r"),
+		.resource = SPAN_LIT("**"),
+		.burst = 1,
+		.refill_per_minute = 1};
+	s.n_rules[1] = 1;
+	/* A byte at the far end is another resource. */
+	for (char last = 'a'; last <= 'e'; last++) {
+		resource[sizeof(resource) - 1] = last;
+		CHECK_INT(act(&s, alice, type, span_of(resource, sizeof(resource)), &r), OK);
+		CHECK(arena_used(s.scratch) < 2048);
+	}
+	CHECK_INT(bucket_table_count(s.buckets), 5);
+	CHECK_INT(act(&s, alice, type, span_of(resource, sizeof(resource)), &r), ERR_RATE);
+	snprintf(want, sizeof(want), "principal_resource|r|alice|%.*s", (int)sizeof(resource),
+		resource);
+	CHECK_SPAN(r.bucket_key, want);
+	clock_fake_off();
+	stage_fini(&s);
+}
+
+SUITE("rate_limits", TEST_ROW(a_long_resource_makes_a_short_key), TEST_ROW(corpus),
+	TEST_ROW(a_changed_rate_is_another_bucket),
 	TEST_ROW(a_rule_that_can_never_match_is_refused),
 	TEST_ROW(an_arena_that_is_full_lets_nothing_through))

@@ -23,7 +23,8 @@ static const struct row rows[] = {
 	{"sqlite:/x/ledger.db", "", false, NULL, 0, LEDGER_REQUIRED_LEDGER},
 	{"sqlite:///x/ledger.db,stdout", "all", false, NULL, 1, LEDGER_REQUIRED_ALL},
 	{"stdout,webhook:http://127.0.0.1:1/x", "webhook", false, NULL, 2, LEDGER_REQUIRED_NAMED},
-	{"webhook:http://a.example/x,webhook:http://b.example/x", "any", false, NULL, 2, LEDGER_REQUIRED_ANY},
+	{"webhook:http://a.example/x,webhook:http://b.example/x", "any", false, NULL, 2,
+		LEDGER_REQUIRED_ANY},
 	{"stdout", "ledger", false, NULL, 1, LEDGER_REQUIRED_LEDGER},
 	{"stdout", "", true, NULL, 1, LEDGER_REQUIRED_ANY},
 	{"sqlite:", "", false, "sqlite sink path is required", 0, LEDGER_REQUIRED_LEDGER},
@@ -49,7 +50,8 @@ TEST(each_row)
 
 		if (r->error != NULL) {
 			if (rc == OK || strstr(ei.msg, r->error) == NULL)
-				FAIL("row %zu: \"%s\" is not refused for \"%s\"", i, ei.msg, r->error);
+				FAIL("row %zu: \"%s\" is not refused for \"%s\"", i, ei.msg,
+					r->error);
 			continue;
 		}
 		if (rc != OK || plan.n_sinks != r->n_sinks || plan.required != r->want)

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Doctor over a folder that is fine, and over the same folder with one thing wrong at a time: only the checks that are about it
- * may change. The reference believes what the configuration says; here each fault is a real one.
+ * Doctor over a folder that is fine, and over the same folder with one thing wrong at a time: only
+ * the checks that are about it may change. The reference believes what the configuration says;
+ * here each fault is a real one.
  */
 #define _GNU_SOURCE /* RLIMIT_NOFILE and sockets under strict C11 */
 
