@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -53,6 +54,32 @@ struct bucket_table {
 	struct shard shards[SHARDS];
 	atomic_size_t n_buckets;
 };
+
+struct span
+bucket_key_join(const struct span *parts, size_t n_parts, char room[BUCKET_KEY_BYTES_MAX])
+{
+	const size_t prefix = BUCKET_KEY_BYTES_MAX - SHA256_HEX;
+	size_t n = 0;
+	size_t n_all = 0;
+	uint8_t hash[SHA256_BYTES];
+	char hex[SHA256_HEX + 1];
+
+	for (size_t i = 0; i < n_parts; i++) {
+		size_t room_left = BUCKET_KEY_PLAIN_MAX - n;
+		size_t take = parts[i].n < room_left ? parts[i].n : room_left;
+
+		if (take > 0)
+			memcpy(room + n, parts[i].p, take);
+		n += take;
+		n_all += parts[i].n;
+	}
+	if (n_all <= BUCKET_KEY_PLAIN_MAX)
+		return span_of(room, n);
+	hash_sha256_parts(parts, n_parts, hash);
+	hash_hex(hash, sizeof(hash), hex);
+	memcpy(room + prefix, hex, SHA256_HEX);
+	return span_of(room, BUCKET_KEY_BYTES_MAX);
+}
 
 struct bucket_table *
 bucket_table_new(void)
@@ -252,6 +279,7 @@ bucket_table_take(
 	for (size_t i = 0; i < request->n_demands; i++) {
 		struct bucket_demand *d = &request->demands[i];
 
+		MUST(d->key.n <= BUCKET_KEY_BYTES_MAX);
 		d->shard = d->is_shared ? shard_of(d->key) : home;
 		wanted |= 1u << d->shard;
 	}

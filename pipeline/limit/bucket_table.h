@@ -18,9 +18,13 @@
 struct bucket;
 struct bucket_table;
 
+/* A longer key is stored as its beginning and the hex of its SHA-256; the lengths keep the two kinds apart. */
+#define BUCKET_KEY_PLAIN_MAX 256
+#define BUCKET_KEY_BYTES_MAX 264
+
 /* One bucket that an action takes a token from. Limits are part of the key: another rate is another bucket. */
 struct bucket_demand {
-	struct span key;
+	struct span key; /* of bucket_key_join */
 	int64_t burst;
 	int64_t refill_per_minute;
 	bool is_shared;        /* by all owners */
@@ -45,10 +49,14 @@ struct bucket_refusal {
 	int64_t wait_ns;   /* until there is a token */
 };
 
+/* The key that these parts make one behind the other, at most BUCKET_KEY_BYTES_MAX bytes, in room. No two keys share one. */
+struct span bucket_key_join(
+	const struct span *parts, size_t n_parts, char room[BUCKET_KEY_BYTES_MAX]);
+
 /* NULL when memory is out. */
 MUSTCHECK struct bucket_table *bucket_table_new(void);
 void bucket_table_free(struct bucket_table **t);
-/* Takes one token from each demanded bucket, or none and false with *refusal. */
+/* Takes one token from each demanded bucket, or none and false with *refusal. A key over the limit aborts. */
 MUSTCHECK bool bucket_table_take(
 	struct bucket_table *t, struct bucket_request *request, struct bucket_refusal *refusal);
 size_t bucket_table_count(const struct bucket_table *t);

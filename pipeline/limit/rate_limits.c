@@ -1,13 +1,15 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rules to bucket keys. The part of a key that people see comes first and is what the reference prints; behind a NUL byte
- * stand the principal and the rate, so that no name can imitate another bucket and a changed rate starts afresh. Any thread.
+ * stand the principal and the rate, so that no name can imitate another bucket and a changed rate starts afresh. The table
+ * gets the short form of a long key. Any thread.
  */
 #include "limit/rate_limits.h"
 
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/glob.h"
 #include "limit/bucket_table.h"
@@ -19,6 +21,7 @@ static const char *const scope_names[] = {"principal_action", "principal_resourc
 enum {
 	COARSE_IDLE_SECONDS = 300, /* a bucket per minute is full long before */
 	COARSE_BUCKETS_MAX = 1000000,
+	KEY_PARTS_MAX = 10, /* four with a bar between each two, and the three that are not shown */
 };
 
 struct rate_rule {
@@ -29,6 +32,7 @@ struct rate_rule {
 	struct glob *resource;   /* NULL: any */
 	int64_t burst;
 	int64_t refill_per_minute;
+	struct span rate; /* both, for the key */
 };
 
 struct rate_limits {
@@ -58,6 +62,8 @@ compile_rule(const struct rate_rule_section *from, enum rate_scope scope, struct
 		.action_type = exact_or_any(a, from->action_type),
 		.burst = from->burst,
 		.refill_per_minute = from->refill_per_minute,
+		.rate = arena_printf(a, "|%lld|%lld", (long long)from->burst,
+			(long long)from->refill_per_minute),
 	};
 	if (from->resource.n == 0)
 		return OK;
@@ -117,52 +123,54 @@ rule_matches(const struct rate_rule *rule, const struct action *action)
 	return rule->resource == NULL || glob_match(rule->resource, action->resource.text);
 }
 
-static struct span
-bucket_key(const struct rate_rule *rule, const struct action *action, struct arena *a)
+/* What people see of a bucket's key; the number of parts. */
+static size_t
+shown_parts(
+	const struct rate_rule *rule, const struct action *action, struct span parts[KEY_PARTS_MAX])
 {
-	struct span principal = action->identity.principal;
-	struct span last = rule->scope == SCOPE_PRINCIPAL_RESOURCE ? action->resource.text
-								   : action->action_type;
-	struct span parts[] = {span_cstr(scope_names[rule->scope]), rule->id, principal, last};
-	size_t n = 2; /* separators behind the scope and the id */
-	char *p;
-	size_t at = 0;
+	struct span bar = SPAN_LIT("|");
+	size_t n = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		n += parts[i].n + 1;
-	p = arena_alloc(a, n);
-	if (p == NULL)
-		return SPAN_NONE;
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		if (i == 2 && rule->scope == SCOPE_GLOBAL_TOOL)
-			continue;
-		if (at > 0)
-			p[at++] = '|';
-		memcpy(p + at, parts[i].p, parts[i].n);
-		at += parts[i].n;
+	parts[n++] = span_cstr(scope_names[rule->scope]);
+	parts[n++] = bar;
+	parts[n++] = rule->id;
+	parts[n++] = bar;
+	if (rule->scope != SCOPE_GLOBAL_TOOL) {
+		parts[n++] = action->identity.principal;
+		parts[n++] = bar;
 	}
-	return span_of(p, at);
+	parts[n++] = rule->scope == SCOPE_PRINCIPAL_RESOURCE ? action->resource.text
+							     : action->action_type;
+	return n;
 }
 
-/* The key in the table: what people see, the principal, the rate. */
+/* {NULL, 0} when the arena is full. */
+static struct span
+shown_key(const struct rate_rule *rule, const struct action *action, struct arena *a)
+{
+	struct span parts[KEY_PARTS_MAX];
+	size_t n_parts = shown_parts(rule, action, parts);
+	struct buf b;
+
+	buf_init_arena(&b, a, BUF_CAP_RECORD);
+	for (size_t i = 0; i < n_parts; i++)
+		buf_add_span(&b, parts[i]);
+	return buf_failed(&b) ? SPAN_NONE : buf_span(&b);
+}
+
+/* The key in the table: what people see, the principal, the rate. {NULL, 0} when the arena is full. */
 static struct span
 table_key(const struct rate_rule *rule, const struct action *action, struct arena *a)
 {
-	struct span shown = bucket_key(rule, action, a);
-	struct span principal =
-		rule->scope == SCOPE_GLOBAL_TOOL ? SPAN_NONE : action->identity.principal;
-	struct span rate = arena_printf(
-		a, "|%lld|%lld", (long long)rule->burst, (long long)rule->refill_per_minute);
-	char *p = arena_alloc(a, shown.n + 1 + principal.n + rate.n);
+	struct span parts[KEY_PARTS_MAX];
+	size_t n = shown_parts(rule, action, parts);
+	char room[BUCKET_KEY_BYTES_MAX];
 
-	if (p == NULL || arena_failed(a))
-		return SPAN_NONE;
-	memcpy(p, shown.p, shown.n);
-	p[shown.n] = '\0';
-	if (principal.n > 0)
-		memcpy(p + shown.n + 1, principal.p, principal.n);
-	memcpy(p + shown.n + 1 + principal.n, rate.p, rate.n);
-	return span_of(p, shown.n + 1 + principal.n + rate.n);
+	parts[n++] = span_of("", 1);
+	if (rule->scope != SCOPE_GLOBAL_TOOL)
+		parts[n++] = action->identity.principal;
+	parts[n++] = rule->rate;
+	return arena_dup(a, bucket_key_join(parts, n, room));
 }
 
 struct match {
@@ -232,20 +240,21 @@ rate_limits_take(const struct rate_limits *rules, struct bucket_table *t,
 	*refusal = (struct rate_refusal){
 		.rule_id = matches[refused.i].rule->id,
 		.scope = scope_names[matches[refused.i].rule->scope],
-		.bucket_key =
-			span_of(matches[refused.i].key.p, span_find(matches[refused.i].key, '\0')),
+		.bucket_key = shown_key(matches[refused.i].rule, action, a),
 		.remaining_tokens = refused.remaining,
 		.refill_per_minute = matches[refused.i].rule->refill_per_minute,
 	};
-	return ERR_RATE;
+	return arena_failed(a) ? ERR_TOO_LARGE : ERR_RATE;
 }
 
 enum err
 rate_limits_take_coarse(struct bucket_table *t, struct span principal, struct span key,
 	int64_t per_minute, int64_t *wait_ns)
 {
-	struct bucket_demand demand = {
-		.key = key, .burst = per_minute, .refill_per_minute = per_minute};
+	char room[BUCKET_KEY_BYTES_MAX];
+	struct bucket_demand demand = {.key = bucket_key_join(&key, 1, room),
+		.burst = per_minute,
+		.refill_per_minute = per_minute};
 	struct bucket_request request = {
 		.owner = principal,
 		.demands = &demand,
