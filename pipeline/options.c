@@ -68,7 +68,8 @@ check_profile(void *options, struct config_scope *scope)
 
 	if (o->sandbox_profile == PROFILE_CONTAINER)
 		config_note(scope, CONFIG_WARN, "sandbox_profile",
-			"container sandboxes are not built yet; actions that need one are denied");
+			"container sandboxes are not built yet; every action that nomos would "
+			"carry out is denied");
 }
 
 static void

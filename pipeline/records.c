@@ -88,11 +88,10 @@ network_mode(const struct action *action, const struct obligations *o)
 	return action->kind == ACTION_NET_HTTP_REQUEST ? "open" : "deny";
 }
 
-/* What the policy asks for, else the configured profile. */
 static const char *
-sandbox_mode_name(const struct req *r)
+sandbox_mode_name(enum sandbox_mode mode)
 {
-	switch (r->decision.obligations.sandbox_mode) {
+	switch (mode) {
 	case SANDBOX_LOCAL:
 		return "local";
 	case SANDBOX_CONTAINER:
@@ -100,7 +99,7 @@ sandbox_mode_name(const struct req *r)
 	case SANDBOX_NONE:
 		break;
 	}
-	return r->snapshot->sandbox_profile;
+	return "none";
 }
 
 /* Sets a member from what was built in b; a failed buffer has failed the arena, which the renderer notices. */
@@ -214,7 +213,8 @@ set_action(struct record *rec, const struct req *r, struct arena *a)
 	record_set_text(rec, RECORD_ACTION_FINGERPRINT, span_cstr(action->fingerprint));
 	record_set_text(rec, RECORD_BINDING_HASH, span_cstr(action->binding_hash));
 	set_risk(rec, action->risk, a);
-	record_set_text(rec, RECORD_SANDBOX_MODE, span_cstr(sandbox_mode_name(r)));
+	record_set_text(
+		rec, RECORD_SANDBOX_MODE, span_cstr(sandbox_mode_name(req_sandbox_mode(r))));
 	record_set_text(rec, RECORD_NETWORK_MODE,
 		span_cstr(network_mode(action, &r->decision.obligations)));
 }

@@ -114,6 +114,9 @@ enum req_step step_commit(struct req *r);
 enum req_step step_effect(struct req *r);
 enum req_step step_settle(struct req *r);
 
+/* The stronger of what the policy asks for and the configured profile. */
+enum sandbox_mode req_sandbox_mode(const struct req *r);
+
 /* REQ_OP_EXPLAIN: the whole answer, or an error. */
 enum req_step explain(struct req *r);
 

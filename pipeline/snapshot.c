@@ -19,19 +19,19 @@
 /* What a request may use: multiples of what comes in and of what may go out. */
 enum { REQUEST_BODIES = 16, REQUEST_OUTPUTS = 16 };
 
-static const char *
-profile_name(enum executor_profile profile)
+static enum sandbox_mode
+profile_mode(enum executor_profile profile)
 {
 	switch (profile) {
 	case PROFILE_LOCAL:
-		return "local";
+		return SANDBOX_LOCAL;
 	case PROFILE_CONTAINER:
-		return "container";
+		return SANDBOX_CONTAINER;
 	case PROFILE_DEFAULT:
 	case PROFILE_NONE:
-		return "none";
+		break;
 	}
-	return "none";
+	return SANDBOX_NONE;
 }
 
 static enum err
@@ -42,7 +42,7 @@ fill_values(struct snapshot *s, const struct pipeline_options *o, struct errinfo
 	s->gateway = o->gateway;
 	s->engine_version = arena_dup(s->arena, version);
 	s->assurance = assurance_level(o);
-	s->sandbox_profile = profile_name(executor_profile_of(&o->executor));
+	s->sandbox_profile = profile_mode(executor_profile_of(&o->executor));
 	s->explain_suggestions = o->policy.explain_suggestions;
 	s->exec.max_output_bytes = o->executor.max_output_bytes;
 	s->exec.max_output_lines = o->executor.max_output_lines;

@@ -11,6 +11,7 @@
 #include "limit/rate_limits.h"
 #include "pipeline/options.h"
 #include "pipeline/snapshot.h"
+#include "policy/decision.h"
 
 struct arena;
 struct policy;
@@ -28,7 +29,8 @@ struct snapshot {
 	struct gateway_limits gateway;
 	struct span engine_version;
 	const char *assurance;
-	const char *sandbox_profile; /* "none", "local", "container": the label of records */
+	enum sandbox_mode
+		sandbox_profile; /* of every action; a policy may ask for a stronger one */
 	bool explain_suggestions;
 	size_t request_bytes_max; /* cap of a request's arena */
 };

@@ -208,10 +208,21 @@ step_limit(struct req *r)
 	return STEP_COMMIT;
 }
 
-/* What the policy allows and this program cannot do, or not so, is denied (decisions 2). */
-static enum reason
-find_obstacle(const struct action *action, const struct decision *d)
+enum sandbox_mode
+req_sandbox_mode(const struct req *r)
 {
+	enum sandbox_mode asked = r->decision.obligations.sandbox_mode;
+	enum sandbox_mode configured = r->snapshot->sandbox_profile;
+
+	return asked > configured ? asked : configured;
+}
+
+/* What the policy allows and this program cannot do, or not so, is denied (decisions 2, 34). */
+static enum reason
+find_obstacle(const struct req *r)
+{
+	const struct action *action = r->action;
+
 	if (action->params_err != OK)
 		return REASON_INVALID_PARAMS;
 	if (action->kind == ACTION_CUSTOM)
@@ -221,7 +232,7 @@ find_obstacle(const struct action *action, const struct decision *d)
 	if (action->resource.scheme != RESOURCE_FILE)
 		return REASON_INVALID_RESOURCE;
 	/* The kernel's rules on names below the workspace are a sandbox of the local kind. */
-	if (d->obligations.sandbox_mode == SANDBOX_CONTAINER)
+	if (req_sandbox_mode(r) == SANDBOX_CONTAINER)
 		return REASON_SANDBOX_REQUIRED;
 	return REASON_ALLOW_BY_RULE;
 }
@@ -235,7 +246,7 @@ settle_verdict(struct req *r)
 	r->result.reason = d->reason;
 	switch (d->verdict) {
 	case VERDICT_ALLOW:
-		r->result.reason = find_obstacle(r->action, d);
+		r->result.reason = find_obstacle(r);
 		if (r->result.reason != REASON_ALLOW_BY_RULE)
 			return;
 		r->result.verdict = VERDICT_ALLOW;

@@ -119,6 +119,37 @@ TEST(denies_what_it_cannot_do)
 	fixture_fini(&f);
 }
 
+/* A profile that is not built denies whatever would run in it; what the caller carries out needs none. */
+TEST(a_container_profile_denies_what_it_cannot_contain)
+{
+	struct fixture f;
+	const struct answer *a;
+
+	fixture_init(&f);
+	f.options.executor.sandbox_profile = PROFILE_CONTAINER;
+	fixture_reload(&f);
+	fixture_write(&f, "a", "text", 4);
+	a = fixture_act(&f, "fs.read", "file://workspace/a", "{}");
+	CHECK_INT(a->error, REQ_DECIDED);
+	CHECK_INT(a->verdict, VERDICT_DENY);
+	CHECK_INT(a->reason, REASON_SANDBOX_REQUIRED);
+	CHECK(!a->has_output);
+	CHECK(strstr(f.ledger.records[0].text, "\"sandbox_mode\":\"container\"") != NULL);
+	/* A rule that asks for less does not weaken the profile. */
+	a = fixture_act(&f, "fs.write", "file://workspace/b", "{\"content\":\"abc\"}");
+	CHECK_INT(a->reason, REASON_SANDBOX_REQUIRED);
+	CHECK(strstr(f.ledger.records[1].text, "\"sandbox_mode\":\"container\"") != NULL);
+	CHECK_INT(f.ledger.n_records, 2);
+	a = fixture_act(&f, "payments.list", "pay://shop/all", "{}");
+	CHECK_INT(a->verdict, VERDICT_ALLOW);
+	/* The local one is what the kernel's path rules are. */
+	f.options.executor.sandbox_profile = PROFILE_LOCAL;
+	fixture_reload(&f);
+	CHECK_STR(fixture_act(&f, "fs.read", "file://workspace/a", "{}")->output, "text");
+	CHECK(strstr(f.ledger.records[3].text, "\"sandbox_mode\":\"local\"") != NULL);
+	fixture_fini(&f);
+}
+
 TEST(refusals_before_the_decision)
 {
 	struct fixture f;
@@ -353,6 +384,7 @@ TEST(names_and_codes_of_the_tables)
 SUITE("req", TEST_ROW(reads_a_file), TEST_ROW(writes_a_file),
 	TEST_ROW(custom_types_are_the_callers),
 	TEST_ROW(approval_rules_deny_while_approvals_are_off), TEST_ROW(denies_what_it_cannot_do),
+	TEST_ROW(a_container_profile_denies_what_it_cannot_contain),
 	TEST_ROW(refusals_before_the_decision), TEST_ROW(a_body_over_the_limit_is_too_large),
 	TEST_ROW(a_resource_without_normal_form_is_recorded), TEST_ROW(explains_without_a_trace),
 	TEST_ROW(explanations_have_a_rate_of_their_own),
