@@ -16,8 +16,11 @@
 #define SNAPSHOT_MAGIC 0x59a95407u
 #define SNAPSHOT_ARENA_BYTES ((size_t)256 * 1024 * 1024)
 
-/* What a request may use: multiples of what comes in and of what may go out. */
-enum { REQUEST_BODIES = 16, REQUEST_OUTPUTS = 16 };
+/*
+ * What a request may use: multiples of what comes in and of what may go out. A tree takes up to about 50 bytes per byte of
+ * its text (base/json.h); the rest is for canonical forms and the record. Only what is needed is taken.
+ */
+enum { REQUEST_BODIES = 64, REQUEST_OUTPUTS = 16 };
 
 static enum sandbox_mode
 profile_mode(enum executor_profile profile)

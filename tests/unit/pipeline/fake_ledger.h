@@ -11,9 +11,13 @@
 #include <string.h>
 
 #include "audit/ledger.h"
+#include "base/buf.h"
 #include "base/must.h"
 
-enum { FAKE_RECORDS_MAX = 64 };
+enum { FAKE_RECORDS_MAX = 64, FAKE_RECORD_BYTES = BUF_CAP_RECORD + 256 };
+
+/* Of the one ledger that a test has at a time; too much for its stack. */
+static char fake_texts[FAKE_RECORDS_MAX][FAKE_RECORD_BYTES];
 
 enum fake_fault {
 	FAKE_OK = 0,
@@ -23,7 +27,7 @@ enum fake_fault {
 };
 
 struct fake_record {
-	char text[32768];
+	const char *text;
 	enum ledger_state state;
 };
 
@@ -118,6 +122,7 @@ ledger_tx_append(struct ledger_tx *tx, const struct record_text *text, enum ledg
 	static const char *const gaps[RECORD_PARTS - 1] = {
 		"\"chain_id\":C,", "\"prev_event_hash\":P,", "\"seq\":S,", "\"timestamp\":T"};
 	struct fake_record *r = &tx->l->records[tx->l->n_records];
+	char *to = fake_texts[tx->l->n_records];
 	size_t n = 0;
 
 	(void)ei;
@@ -125,14 +130,15 @@ ledger_tx_append(struct ledger_tx *tx, const struct record_text *text, enum ledg
 	for (size_t i = 0; i < RECORD_PARTS; i++) {
 		struct span gap = span_cstr(i + 1 < RECORD_PARTS ? gaps[i] : NULL);
 
-		MUST(n + text->parts[i].n + gap.n < sizeof(r->text));
-		memcpy(r->text + n, text->parts[i].p, text->parts[i].n);
+		MUST(n + text->parts[i].n + gap.n < FAKE_RECORD_BYTES);
+		memcpy(to + n, text->parts[i].p, text->parts[i].n);
 		n += text->parts[i].n;
 		if (gap.n > 0)
-			memcpy(r->text + n, gap.p, gap.n);
+			memcpy(to + n, gap.p, gap.n);
 		n += gap.n;
 	}
-	r->text[n] = '\0';
+	to[n] = '\0';
+	r->text = to;
 	r->state = state;
 	*seq = ++tx->l->n_records;
 	return OK;

@@ -347,27 +347,6 @@ TEST(after_warm_up_a_request_allocates_nothing)
 	fixture_fini(&f);
 }
 
-TEST(an_action_too_big_for_its_arena_is_overload)
-{
-	static char params[33000];
-	struct fixture f;
-	size_t n = 0;
-
-	fixture_init(&f);
-	/* As many tiny values as fit make the biggest tree. */
-	params[n++] = '{';
-	n += (size_t)snprintf(params + n, sizeof(params) - n, "\"a\":[0");
-	while (n < 32760) {
-		params[n++] = ',';
-		params[n++] = '0';
-	}
-	memcpy(params + n, "]}", 3);
-	fixture_act(&f, "payments.list", "pay://shop/a", params);
-	CHECK(f.answer.error == REQ_ERROR_OVERLOADED || f.answer.error == REQ_DECIDED);
-	CHECK_INT(fixture_act(&f, "payments.list", "pay://shop/a", "{}")->error, REQ_DECIDED);
-	fixture_fini(&f);
-}
-
 SUITE("req_faults", TEST_ROW(a_ledger_that_refuses_means_no_effect),
 	TEST_ROW(an_intent_that_is_not_released_is_given_back),
 	TEST_ROW(an_authorisation_that_is_not_released_is_given_back),
@@ -379,5 +358,4 @@ SUITE("req_faults", TEST_ROW(a_ledger_that_refuses_means_no_effect),
 	TEST_ROW(the_callers_mistakes_do_not_open_the_circuit),
 	TEST_ROW(faults_of_the_disk_open_the_circuit),
 	TEST_ROW(memory_that_runs_out_is_overload_and_leaks_nothing),
-	TEST_ROW(each_allocation_may_fail), TEST_ROW(after_warm_up_a_request_allocates_nothing),
-	TEST_ROW(an_action_too_big_for_its_arena_is_overload))
+	TEST_ROW(each_allocation_may_fail), TEST_ROW(after_warm_up_a_request_allocates_nothing))
