@@ -67,6 +67,10 @@ undo_decision(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 static enum req_step
 fail_unrecorded_decision(struct req *r, enum err rc)
 {
+	/* The same request would meet the same end, so nobody is invited to try again. */
+	if (rc == ERR_TOO_LARGE && !arena_failed(r->arena))
+		return req_fail(r, REQ_ERROR_INTERNAL,
+			SPAN_LIT("the record of this action would be too large; nothing was done"));
 	if (rc == ERR_OVERLOAD || rc == ERR_TOO_LARGE || rc == ERR_NOMEM)
 		return req_fail(r, REQ_ERROR_OVERLOADED,
 			SPAN_LIT("no room for the record; nothing was done"));

@@ -10,12 +10,18 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/utf8.h"
 #include "exec/output.h"
 #include "policy/policy.h"
 #include "req_state.h"
 
-enum { RISK_BITS = 6 };
+enum {
+	RISK_BITS = 6,
+	/* Of rule ids; a policy in which thousands of rules match must not make a record that never fits. */
+	RULE_IDS_MAX = 256,
+	RULE_IDS_BYTES_MAX = 32768,
+};
 
 struct result_class {
 	const char *name;
@@ -110,21 +116,49 @@ set_json(struct record *rec, enum record_member m, const struct buf *b)
 }
 
 static void
-set_rule_ids(struct record *rec, const struct decision *d, struct arena *a)
+log_rule_ids_cut(const struct req *r, size_t n)
 {
+	static struct log_limiter limiter;
+	struct log_subject about = {
+		.request_id = r->input->request_id,
+		.principal = r->identity.principal,
+		.trace_id = r->action->trace_id,
+		.step = "commit",
+	};
+	uint64_t dropped;
+
+	if (log_limit(&limiter, &dropped))
+		log_warn(&about, "the record names %zu of %zu matching rules", n,
+			r->decision.n_rule_ids);
+}
+
+/* The first ones by their bytes, as many as have room. */
+static void
+set_rule_ids(struct record *rec, const struct req *r, struct arena *a)
+{
+	const struct decision *d = &r->decision;
+	size_t n = 0;
 	struct buf b;
 
 	if (d->n_rule_ids == 0)
 		return;
 	buf_init_arena(&b, a, BUF_CAP_RECORD);
 	buf_add_char(&b, '[');
-	for (size_t i = 0; i < d->n_rule_ids; i++) {
-		if (i > 0)
+	for (; n < d->n_rule_ids && n < RULE_IDS_MAX; n++) {
+		size_t before = b.n;
+
+		if (n > 0)
 			buf_add_char(&b, ',');
-		json_quote(&b, d->rule_ids[i]);
+		json_quote(&b, d->rule_ids[n]);
+		if (b.n > RULE_IDS_BYTES_MAX) {
+			buf_truncate(&b, before);
+			break;
+		}
 	}
 	buf_add_char(&b, ']');
 	set_json(rec, RECORD_MATCHED_RULE_IDS, &b);
+	if (n < d->n_rule_ids)
+		log_rule_ids_cut(r, n);
 }
 
 static void
@@ -299,7 +333,7 @@ record_build_decision(struct req *r, struct arena *a, struct record_text *out, s
 	set_action(rec, r, a);
 	record_set_text(rec, RECORD_DECISION, span_cstr(verdict_name(r->result.verdict)));
 	record_set_text(rec, RECORD_REASON, span_cstr(reason));
-	set_rule_ids(rec, &r->decision, a);
+	set_rule_ids(rec, r, a);
 	set_obligations(rec, &r->decision.obligations, a);
 	/* Nothing will be carried out: the decision is all there is to tell. */
 	if (r->record_state != LEDGER_OPEN) {

@@ -213,7 +213,7 @@ fixture_done(struct req *r, const struct req_result *x, void *arg)
 	copy_text(a->message, sizeof(a->message), x->message);
 	copy_text(a->output, sizeof(a->output), x->output);
 	copy_text(a->explain, sizeof(a->explain), x->explain);
-	if (x->obligations != NULL)
+	if (x->error == REQ_DECIDED && x->obligations != NULL)
 		copy_text(a->obligations, sizeof(a->obligations), x->obligations->canonical);
 	if (f->keeps)
 		f->held = r;

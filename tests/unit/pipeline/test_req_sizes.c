@@ -134,5 +134,90 @@ TEST(the_biggest_malformed_bodies_are_the_callers_mistake)
 	fixture_fini(&f);
 }
 
-SUITE("req_sizes", TEST_ROW(the_biggest_bodies_are_decided),
+/* A policy of that many rules which all match, their ids that long. */
+static void
+load_rules(struct fixture *f, int n_rules, int n_id, const char *obligations)
+{
+	FILE *file = fopen(f->bundle, "wb");
+
+	MUST(file != NULL);
+	fprintf(file, "{\"version\":\"v1\",\"rules\":[");
+	for (int i = 0; i < n_rules; i++)
+		fprintf(file,
+			"%s{\"id\":\"%0*d\",\"action_type\":\"fs.write\",\"resource\":"
+			"\"file://workspace/**\",\"decision\":\"ALLOW\",\"obligations\":{%s}}",
+			i > 0 ? "," : "", n_id, i, obligations);
+	fprintf(file, "]}");
+	MUST(fclose(file) == 0);
+	fixture_reload(f);
+}
+
+static size_t
+count_rule_ids(const char *record)
+{
+	static char text[FAKE_RECORD_BYTES];
+	struct arena *arena = arena_new((size_t)64 << 20);
+	const struct json *tree;
+	const struct json *ids;
+	const char *at = strstr(record, "\"matched_rule_ids\":");
+	const char *end = at != NULL ? strchr(at, ']') : NULL;
+	size_t n;
+
+	MUST(end != NULL);
+	snprintf(text, sizeof(text), "{%.*s}", (int)(end + 1 - at), at);
+	MUST(json_parse(span_cstr(text), arena, &tree, NULL, NULL) == OK);
+	ids = json_find_cstr(tree, "matched_rule_ids");
+	n = ids->n;
+	arena_free(&arena);
+	return n;
+}
+
+TEST(however_many_rules_match_there_is_a_record)
+{
+	static const struct {
+		int n_rules;
+		int n_id;
+		size_t want;
+	} rows[] = {
+		{256, 10, 256}, {257, 10, 256}, {3000, 100, 256}, {300, 1000, 32}, {2, 40000, 0}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct fixture f;
+
+		fixture_init(&f);
+		load_rules(&f, rows[i].n_rules, rows[i].n_id, "");
+		fixture_act(&f, "fs.write", "file://workspace/x", "{\"content\":\"abc\"}");
+		CHECK_INT(f.answer.error, REQ_DECIDED);
+		CHECK_INT(f.answer.verdict, VERDICT_ALLOW);
+		MUST(f.ledger.n_records == 2);
+		if (rows[i].want > 0) {
+			CHECK_INT(count_rule_ids(f.ledger.records[0].text), rows[i].want);
+			CHECK(strstr(f.ledger.records[0].text, "\"matched_rule_ids\":[\"0000") !=
+				NULL);
+		} else {
+			CHECK(strstr(f.ledger.records[0].text, "matched_rule_ids") == NULL);
+		}
+		fixture_fini(&f);
+	}
+}
+
+/* Nothing can be left out of obligations. Such a policy is not served, and no retry is asked for. */
+TEST(a_record_that_can_never_fit_is_no_overload)
+{
+	static char obligations[300000];
+	struct fixture f;
+
+	fixture_init(&f);
+	fill(obligations, sizeof(obligations) - 1, "\"reason\":\"", "x", "\"");
+	load_rules(&f, 1, 10, obligations);
+	fixture_act(&f, "fs.write", "file://workspace/x", "{\"content\":\"abc\"}");
+	CHECK_INT(f.answer.error, REQ_ERROR_INTERNAL);
+	CHECK_INT(f.answer.retry_after_s, 0);
+	CHECK_INT(f.ledger.n_records, 0);
+	fixture_fini(&f);
+}
+
+SUITE("req_sizes", TEST_ROW(however_many_rules_match_there_is_a_record),
+	TEST_ROW(a_record_that_can_never_fit_is_no_overload),
+	TEST_ROW(the_biggest_bodies_are_decided),
 	TEST_ROW(the_biggest_malformed_bodies_are_the_callers_mistake))
