@@ -169,6 +169,7 @@ answer_outcome(struct req *r)
 	case EXEC_ESCAPE:
 		return req_fail(r, REQ_ERROR_RESOURCE, job->message);
 	case EXEC_FAULT:
+	case EXEC_UNCERTAIN:
 		r->breaker_outcome = BREAKER_FAULT;
 		return req_fail(r, REQ_ERROR_EXECUTION, job->message);
 	case EXEC_NOT_RUN:

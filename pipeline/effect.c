@@ -27,7 +27,7 @@ carried_out(struct workq_item *item)
 		.step = "effect",
 	};
 
-	if (r->job.status == EXEC_FAULT)
+	if (r->job.status == EXEC_FAULT || r->job.status == EXEC_UNCERTAIN)
 		log_error(&about, "%.*s: %s", SPAN_ARG(r->action->action_type), r->job.ei.msg);
 	req_resume(r, STEP_SETTLE);
 }

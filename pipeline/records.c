@@ -60,6 +60,8 @@ classify_outcome(const struct exec_job *job)
 		return (struct result_class){"VALIDATION_ERROR", false};
 	case EXEC_ESCAPE:
 		return (struct result_class){"SANDBOX_VIOLATION", false};
+	case EXEC_UNCERTAIN:
+		return (struct result_class){"UNKNOWN", false};
 	case EXEC_NOT_RUN:
 	case EXEC_FAULT:
 	case EXEC_NO_MEMORY:
@@ -81,9 +83,28 @@ outcome_reason(const struct req *r)
 	case EXEC_ESCAPE:
 	case EXEC_FAULT:
 	case EXEC_NO_MEMORY:
+	case EXEC_UNCERTAIN:
 		break;
 	}
 	return "execution_error";
+}
+
+static const char *
+outcome_name(enum exec_status status)
+{
+	switch (status) {
+	case EXEC_DONE:
+		return "succeeded";
+	case EXEC_UNCERTAIN:
+		return "unknown";
+	case EXEC_NOT_RUN:
+	case EXEC_BAD_RESOURCE:
+	case EXEC_ESCAPE:
+	case EXEC_FAULT:
+	case EXEC_NO_MEMORY:
+		break;
+	}
+	return "failed";
 }
 
 static const char *
@@ -349,7 +370,6 @@ record_build_outcome(struct req *r, struct arena *a, struct record_text *out, st
 {
 	struct record *rec = record_new(a, "action.completed");
 	const char *reason = outcome_reason(r);
-	bool has_succeeded = r->job.status == EXEC_DONE;
 	struct buf metadata;
 
 	if (rec == NULL)
@@ -358,11 +378,10 @@ record_build_outcome(struct req *r, struct arena *a, struct record_text *out, st
 	record_set_int(rec, RECORD_INTENT_SEQ, (int64_t)r->intent_seq);
 	record_set_text(rec, RECORD_DECISION, span_cstr(verdict_name(r->result.verdict)));
 	record_set_text(rec, RECORD_REASON, span_cstr(reason));
-	record_set_text(
-		rec, RECORD_OUTCOME, has_succeeded ? SPAN_LIT("succeeded") : SPAN_LIT("failed"));
+	record_set_text(rec, RECORD_OUTCOME, span_cstr(outcome_name(r->job.status)));
 	set_result(rec, r, classify_outcome(&r->job));
 	set_result_summary(rec, r, r->job.message, reason, a);
-	if (has_succeeded) {
+	if (r->job.status == EXEC_DONE) {
 		buf_init_arena(&metadata, a, BUF_CAP_RECORD);
 		r->executor->describe(&r->job, &metadata);
 		set_json(rec, RECORD_EXECUTOR_METADATA, &metadata);

@@ -29,6 +29,7 @@ enum exec_status {
 	EXEC_ESCAPE,       /* a symbolic link, or a way out of the workspace */
 	EXEC_FAULT,        /* ours, or the disk's */
 	EXEC_NO_MEMORY,    /* the request's arena is full */
+	EXEC_UNCERTAIN,    /* it happened; nobody knows whether it lasts */
 };
 
 /* Of a snapshot; immutable. */
@@ -47,7 +48,7 @@ struct exec_job {
 	/* Filled by the executor. */
 	enum exec_status status;
 	struct span message; /* for the client: the resource and what is wrong with it */
-	struct errinfo ei;   /* EXEC_FAULT: for the log */
+	struct errinfo ei;   /* EXEC_FAULT, EXEC_UNCERTAIN: for the log */
 	bool has_output;
 	bool truncated;
 	bool has_bytes_written;

@@ -110,14 +110,15 @@ replace(struct exec_job *job, struct target *t)
 		(void)unlinkat(t->dir, t->temporary, 0);
 		return;
 	}
-	if (fsync(t->dir) != 0) {
-		exec_fail(job, EXEC_FAULT, "input or output failed");
-		(void)ERR_ERRNO(&job->ei, ERR_IO, errno, "fs.write: fsync of the folder");
-		return;
-	}
-	job->status = EXEC_DONE;
 	job->has_bytes_written = true;
 	job->bytes_written = (int64_t)job->action->params.content.n;
+	job->status = EXEC_DONE;
+	/* The new content is there for everybody to see. That is no failure which one may repeat. */
+	if (fsync(t->dir) != 0) {
+		(void)ERR_ERRNO(&job->ei, ERR_IO, errno, "fs.write: fsync of the folder");
+		exec_fail(job, EXEC_UNCERTAIN,
+			"the file was replaced but may not survive a power cut");
+	}
 }
 
 static void

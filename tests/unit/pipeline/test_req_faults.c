@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /* Requests when the ledger, the pool, the disk or memory fails: no effect without an intent, no answer without an outcome. */
+#define _GNU_SOURCE /* syscall(2), in the disk that fails */
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "fsync_fault.h"
 
 static bool
 file_exists(const struct fixture *f, const char *name)
@@ -263,6 +265,36 @@ TEST(faults_of_the_disk_open_the_circuit)
 	fixture_fini(&f);
 }
 
+/* The file was replaced: "failed, try again" would be a lie. */
+TEST(an_effect_that_may_not_last_is_recorded_as_unknown)
+{
+	struct fixture f;
+	const char *outcome;
+
+	fixture_init(&f);
+	atomic_store(&folders_fail, true);
+	CHECK_INT(write_x(&f)->error, REQ_ERROR_EXECUTION);
+	atomic_store(&folders_fail, false);
+	CHECK_STR(f.answer.message,
+		"file://workspace/x: the file was replaced but may not survive a power cut");
+	CHECK_INT(f.answer.retry_after_s, 0);
+	CHECK(file_exists(&f, "x"));
+	CHECK_INT(f.ledger.n_records, 2);
+	CHECK_INT(f.ledger.closed[0], 1);
+	outcome = f.ledger.records[1].text;
+	CHECK(strstr(outcome, "\"outcome\":\"unknown\",") != NULL);
+	CHECK(strstr(outcome, "\"result_classification\":\"UNKNOWN\",") != NULL);
+	CHECK(strstr(outcome, "\"retryable\":true") == NULL);
+	CHECK(strstr(outcome, "\\\"bytes_written\\\":3,") != NULL);
+	CHECK(strstr(outcome, f.folder) == NULL);
+	/* It counts as a fault of the disk. */
+	atomic_store(&folders_fail, true);
+	CHECK_INT(write_x(&f)->error, REQ_ERROR_EXECUTION);
+	atomic_store(&folders_fail, false);
+	CHECK_INT(write_x(&f)->error, REQ_ERROR_CIRCUIT);
+	fixture_fini(&f);
+}
+
 TEST(memory_that_runs_out_is_overload_and_leaks_nothing)
 {
 	struct fixture f;
@@ -357,5 +389,6 @@ SUITE("req_faults", TEST_ROW(a_ledger_that_refuses_means_no_effect),
 	TEST_ROW(missing_files_name_the_resource_and_no_path),
 	TEST_ROW(the_callers_mistakes_do_not_open_the_circuit),
 	TEST_ROW(faults_of_the_disk_open_the_circuit),
+	TEST_ROW(an_effect_that_may_not_last_is_recorded_as_unknown),
 	TEST_ROW(memory_that_runs_out_is_overload_and_leaks_nothing),
 	TEST_ROW(each_allocation_may_fail), TEST_ROW(after_warm_up_a_request_allocates_nothing))
