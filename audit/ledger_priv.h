@@ -89,8 +89,11 @@ struct ledger_sink {
 	pthread_t thread;
 	bool is_running;        /* const after start */
 	_Atomic uint64_t taken; /* the sink's thread writes, all read */
-	uint64_t cursor;        /* writer: what the store has */
+	uint64_t cursor;        /* writer: what the store has, or LEDGER_NO_CURSOR */
 };
+
+/* The store has none, or it is uncertain which. */
+#define LEDGER_NO_CURSOR UINT64_MAX
 
 struct ledger {
 	unsigned magic;

@@ -50,7 +50,7 @@ set_working(struct ledger *l)
 	MUST(pthread_mutex_unlock(&l->mutex) == 0);
 	/* What the store has of the cursors is uncertain; written once more they are not. */
 	for (size_t i = 0; i < l->n_sinks; i++)
-		l->sinks[i].cursor = 0;
+		l->sinks[i].cursor = LEDGER_NO_CURSOR;
 	if (l->held.first == NULL)
 		ledger_set_proven(l);
 }

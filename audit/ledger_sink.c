@@ -164,8 +164,8 @@ bool
 ledger_sinks_moved(const struct ledger *l, uint64_t by)
 {
 	for (size_t i = 0; i < l->n_sinks; i++) {
-		uint64_t taken = taken_of(&l->sinks[i]);
-		if (taken >= l->sinks[i].cursor + by)
+		const struct ledger_sink *s = &l->sinks[i];
+		if (s->cursor == LEDGER_NO_CURSOR || taken_of(s) >= s->cursor + by)
 			return true;
 	}
 	return false;
@@ -180,8 +180,8 @@ load_cursor(struct ledger *l, struct ledger_sink *s, struct errinfo *ei)
 	if (rc != OK && rc != ERR_NOT_FOUND)
 		return rc;
 	/* A chain that was just made is new to every sink, its first record included. */
-	bool starts_at_head = rc == ERR_NOT_FOUND && !s->sink->from_start && l->head.seq > 1;
-	if (starts_at_head)
+	bool is_new = rc == ERR_NOT_FOUND;
+	if (is_new && !s->sink->from_start && l->head.seq > 1)
 		seq = l->head.seq;
 	if (seq > l->head.seq)
 		return ERR(ei, ERR_CORRUPT,
@@ -190,7 +190,9 @@ load_cursor(struct ledger *l, struct ledger_sink *s, struct errinfo *ei)
 			": it is an older copy, or was cut; see `nomos audit verify`",
 			s->sink->name, seq, l->head.seq);
 	atomic_store_explicit(&s->taken, seq, memory_order_release);
-	s->cursor = starts_at_head ? 0 : seq;
+	/* Where a new sink began is written before it takes anything: the next start would take it
+	 * for a new one again, and skip what it has not taken by then. */
+	s->cursor = is_new ? LEDGER_NO_CURSOR : seq;
 	return OK;
 }
 

@@ -169,6 +169,33 @@ TEST(a_new_sink_starts_at_the_head_or_at_the_start)
 	CHECK_INT(start.head.seq, 5);
 }
 
+/* A sink that was down from the first record on is not new at the next start. */
+TEST(a_sink_that_took_nothing_yet_misses_nothing)
+{
+	const char *dir = test_tmpdir();
+	struct tally none = {0};
+	struct sink *s = new_sink("a", &none);
+	struct ledger_options o = options_in(dir, &s, 1);
+
+	none.is_shut = true;
+	o.sink_deadline_ms = 1;
+	struct ledger *l = start_ledger(&o);
+	CHECK_INT(append_one(l, "missed"), OK);
+	ledger_close(&l);
+	CHECK_INT(none.n, 0);
+
+	struct tally all = {0};
+	s = new_sink("a", &all);
+	o.sinks = &s;
+	o.sink_deadline_ms = 2000;
+	l = start_ledger(&o);
+	CHECK_INT(append_one(l, "b"), OK);
+	ledger_close(&l);
+	CHECK_INT(all.n, 5); /* chain.start, missed, checkpoint, b, checkpoint */
+	CHECK_INT(all.fault, CHAIN_FAULT_NONE);
+	CHECK_INT(all.head.seq, 5);
+}
+
 /* More than the ring holds while the sink is shut: it catches up from the store. */
 TEST(a_sink_that_lags_reads_the_store)
 {
@@ -411,6 +438,7 @@ TEST(stateless_mode_refuses_rather_than_forget)
 SUITE("ledger_sink", TEST_ROW(a_sink_gets_every_record_in_order),
 	TEST_ROW(a_sink_goes_on_at_its_cursor),
 	TEST_ROW(a_new_sink_starts_at_the_head_or_at_the_start),
+	TEST_ROW(a_sink_that_took_nothing_yet_misses_nothing),
 	TEST_ROW(a_sink_that_lags_reads_the_store),
 	TEST_ROW(a_sink_that_takes_a_part_is_offered_the_rest),
 	TEST_ROW(done_waits_for_the_required_sink),
