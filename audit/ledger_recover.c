@@ -145,8 +145,11 @@ ledger_group_recover(struct ledger *l)
 		l->needs_reopen = true;
 		rc = s->ops->reopen(s, &ei);
 	}
-	if (rc == OK)
+	if (rc == OK) {
 		rc = s->ops->head(s, &found, &ei);
+		/* A rollback that failed has closed the database. */
+		l->needs_reopen = l->needs_reopen || rc != OK;
+	}
 	if (rc == OK && !settle_doubts(l, &found)) {
 		l->is_dead = true;
 		ledger_set_failing(l, "the file's chain is not the one that was written; verify it "

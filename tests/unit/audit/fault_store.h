@@ -21,6 +21,7 @@ enum fault {
 	FAULT_TRUNCATE,
 	FAULT_CLAIM,
 	FAULT_PROBE,
+	FAULT_CLOSED, /* as a rollback that failed: nothing works until the store is reopened */
 };
 
 struct fault_store {
@@ -60,7 +61,9 @@ strikes(struct store *s, enum fault fault, struct errinfo *ei)
 static inline enum err
 fault_begin(struct store *s, struct errinfo *ei)
 {
-	return strikes(s, FAULT_BEGIN, ei) ? ERR_IO : REAL(s)->ops->begin(REAL(s), ei);
+	if (strikes(s, FAULT_BEGIN, ei) || strikes(s, FAULT_CLOSED, ei))
+		return ERR_IO;
+	return REAL(s)->ops->begin(REAL(s), ei);
 }
 
 static inline enum err
@@ -177,7 +180,7 @@ fault_put_meta(struct store *s, const char *key, struct span value, struct errin
 static inline enum err
 fault_head(struct store *s, struct chain_head *out, struct errinfo *ei)
 {
-	return REAL(s)->ops->head(REAL(s), out, ei);
+	return strikes(s, FAULT_CLOSED, ei) ? ERR_IO : REAL(s)->ops->head(REAL(s), out, ei);
 }
 
 static inline enum err
@@ -203,6 +206,9 @@ fault_check_file(struct store *s, struct errinfo *ei)
 static inline enum err
 fault_reopen(struct store *s, struct errinfo *ei)
 {
+	int closed = FAULT_CLOSED;
+
+	(void)atomic_compare_exchange_strong(&fault_of(s)->fault, &closed, FAULT_NONE);
 	return REAL(s)->ops->reopen(REAL(s), ei);
 }
 

@@ -4,6 +4,7 @@
 #define _XOPEN_SOURCE 700
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -50,6 +51,24 @@ append_when_ready(struct ledger *l)
 		sched_yield();
 	rc = append_one(l, "after");
 	return rc;
+}
+
+/* Nothing but a reopen helps a database that a failed rollback has closed. */
+TEST(a_closed_database_is_reopened)
+{
+	struct ledger_options o = options_in(test_tmpdir());
+	struct fault_store f;
+	struct ledger *l = start_faulty(&o, &f);
+
+	fault_set(&f, FAULT_CLOSED, 0, INT_MAX);
+	CHECK_INT(append_one(l, "a"), ERR_AUDIT);
+	int64_t until = clock_mono_ns() + 5 * NS_PER_SEC;
+	while (f.fault != FAULT_NONE && clock_mono_ns() < until)
+		sched_yield();
+	CHECK_INT(f.fault, FAULT_NONE);
+	if (f.fault == FAULT_NONE)
+		CHECK_INT(append_when_ready(l), OK);
+	ledger_close(&l);
 }
 
 struct counts {
@@ -464,4 +483,5 @@ SUITE("ledger_fault", TEST_ROW(a_store_error_fails_the_whole_group),
 	TEST_ROW(closing_does_not_wait_for_a_broken_disk),
 	TEST_ROW(a_file_that_is_gone_fails_until_it_is_back),
 	TEST_ROW(a_second_link_to_the_file_is_noticed), TEST_ROW(a_log_that_was_removed_is_noticed),
-	TEST_ROW(another_chain_in_the_file_is_final), TEST_ROW(a_full_disk_is_survived))
+	TEST_ROW(another_chain_in_the_file_is_final),
+	TEST_ROW(a_closed_database_is_reopened), TEST_ROW(a_full_disk_is_survived))
