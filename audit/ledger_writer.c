@@ -101,9 +101,9 @@ next_look(const struct ledger *l)
 {
 	int64_t at = INT64_MAX;
 
-	if (l->is_failing)
+	if (l->is_failing && !l->is_dead)
 		at = earlier(at, l->probe_at_mono_ns);
-	else if (ledger_sinks_moved(l, 1))
+	if (!l->is_failing && ledger_sinks_moved(l, 1))
 		at = earlier(at, l->cursors_at_mono_ns + LEDGER_CURSOR_NS);
 	if (l->waiting.first != NULL)
 		at = earlier(at, l->waiting.first->deadline_mono_ns);
