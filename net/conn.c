@@ -36,6 +36,23 @@ static const char continue_reply[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *change, void *arg);
 
+/* The end of the server must not wait for a client that is slow on purpose. */
+static int64_t
+bound_deadline(const struct http_server *s, enum conn_state state, int64_t deadline_ns)
+{
+	int64_t bound = NO_DEADLINE;
+
+	if (s->whole_by_ns == 0)
+		return deadline_ns;
+	if (state == CONN_HEAD || state == CONN_BODY)
+		bound = s->whole_by_ns;
+	else if (state == CONN_WRITING)
+		bound = loop_now_ns(s->loop) + s->options.drain_ns;
+	else if (state == CONN_LINGER)
+		bound = loop_now_ns(s->loop) + s->options.drain_ns / 2;
+	return deadline_ns < bound ? deadline_ns : bound;
+}
+
 void
 conn_set_state(struct conn *c, enum conn_state state, int64_t deadline_ns)
 {
@@ -44,7 +61,7 @@ conn_set_state(struct conn *c, enum conn_state state, int64_t deadline_ns)
 	if (state == CONN_WRITING)
 		c->server->n_writing++;
 	c->state = state;
-	c->deadline_ns = deadline_ns;
+	c->deadline_ns = bound_deadline(c->server, state, deadline_ns);
 }
 
 static int64_t
@@ -391,7 +408,16 @@ check_writing(struct conn *c)
 		return;
 	}
 	c->written_left = left;
-	c->deadline_ns = deadline_in(c, c->server->options.write_stall_ns);
+	conn_set_state(c, CONN_WRITING, deadline_in(c, c->server->options.write_stall_ns));
+}
+
+void
+conn_hurry(struct conn *c)
+{
+	OBJ_CHECK(c, CONN_MAGIC);
+	if (c->state == CONN_WRITING)
+		c->written_left = evbuffer_get_length(bufferevent_get_output(c->bev));
+	conn_set_state(c, c->state, c->deadline_ns);
 }
 
 void

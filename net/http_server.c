@@ -37,6 +37,7 @@ http_server_options_init(struct http_server_options *o)
 		.body_deadline_ns = 30 * NS_PER_SEC,
 		.idle_ns = 75 * NS_PER_SEC,
 		.write_stall_ns = 30 * NS_PER_SEC,
+		.drain_ns = 5 * NS_PER_SEC,
 	};
 }
 
@@ -50,7 +51,7 @@ check_options(const struct http_server_options *o, struct errinfo *ei)
 	if (o->max_body_bytes > BODY_BYTES_MAX)
 		return ERR(ei, ERR_INVALID, "body bytes are over %d", BODY_BYTES_MAX);
 	if (o->header_deadline_ns <= 0 || o->body_deadline_ns <= 0 || o->idle_ns <= 0 ||
-		o->write_stall_ns <= 0)
+		o->write_stall_ns <= 0 || o->drain_ns <= 0)
 		return ERR(ei, ERR_INVALID, "a deadline is not positive");
 	return OK;
 }
@@ -67,6 +68,7 @@ choose_sweep(const struct http_server_options *o)
 	int64_t shortest = min_ns(min_ns(o->header_deadline_ns, o->body_deadline_ns),
 		min_ns(o->idle_ns, o->write_stall_ns));
 
+	shortest = min_ns(shortest, o->drain_ns);
 	shortest /= 4;
 	return shortest < SWEEP_MIN_NS ? SWEEP_MIN_NS : min_ns(shortest, SWEEP_MAX_NS);
 }
@@ -285,6 +287,9 @@ http_server_stop_accepting(struct http_server *s)
 	if (s->stop_deadline_ns != 0)
 		return;
 	s->stop_deadline_ns = clock_mono_ns() + STOP_NS;
+	s->whole_by_ns = loop_now_ns(s->loop) + s->options.drain_ns;
+	for (struct conn *c = s->conns; c != NULL; c = c->next)
+		conn_hurry(c);
 	try_stop(s);
 }
 

@@ -105,6 +105,7 @@ struct http_server {
 	size_t n_listeners;
 	struct loop_timer *stop_timer;
 	int64_t stop_deadline_ns; /* of taking what is queued; 0: not stopping */
+	int64_t whole_by_ns;      /* when a request has to be whole; 0: not stopping */
 
 	struct conn *conns;
 	size_t n_conns;
@@ -145,6 +146,8 @@ void conn_on_request(struct conn *c, struct evhttp_request *engine);
 /* The engine has written out the reply. */
 void conn_on_written(struct conn *c);
 void conn_resume(struct conn *c);
+/* The server ends: the shorter deadlines count for what goes on already. */
+void conn_hurry(struct conn *c);
 /* Its deadline has passed. */
 void conn_on_deadline(struct conn *c);
 /* Whether the client has closed its side, or all. */

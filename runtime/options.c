@@ -25,6 +25,9 @@ CONFIG_OBJECT(ledger_section, LEDGER_ROWS, .prose = "Where the evidence is kept.
 CONFIG_OBJECT(audit_webhook_section, AUDIT_WEBHOOK_ROWS, .prose = "Delivery of the webhook sink.");
 CONFIG_OBJECT(audit_section, AUDIT_ROWS, .prose = "Who receives the evidence.");
 
+/* What a client may hold up the end with: half of the grace, but time enough for a short request. */
+#define DRAIN_NS_MIN (2 * NS_PER_SEC)
+
 void
 gateway_section_build(const struct gateway_section *gateway, struct http_server_options *out)
 {
@@ -36,4 +39,7 @@ gateway_section_build(const struct gateway_section *gateway, struct http_server_
 	out->body_deadline_ns = gateway->body_timeout_seconds * NS_PER_SEC;
 	out->idle_ns = gateway->idle_timeout_seconds * NS_PER_SEC;
 	out->write_stall_ns = gateway->write_timeout_seconds * NS_PER_SEC;
+	out->drain_ns = gateway->shutdown_grace_seconds * NS_PER_SEC / 2;
+	if (out->drain_ns < DRAIN_NS_MIN)
+		out->drain_ns = DRAIN_NS_MIN;
 }

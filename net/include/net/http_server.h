@@ -45,6 +45,9 @@ struct http_server_options {
 	int64_t idle_ns;
 	/* A reply of which the client takes nothing for so long is cut; 30 s. */
 	int64_t write_stall_ns;
+	/* After http_server_stop_accepting: a request that is not whole after so long is refused,
+	 * and a reply of which the client takes nothing for so long is cut; 5 s. */
+	int64_t drain_ns;
 	/* The last reply says close; 0 (default): no limit. */
 	size_t max_requests_per_connection;
 	/* Accepting pauses at it; 0 (default): only the descriptors limit it. */
@@ -68,7 +71,7 @@ MUSTCHECK enum err http_server_listen(struct http_server *s, int own_fd, struct 
 /* From now on every reply carries "Connection: close"; accepting goes on. */
 void http_server_start_draining(struct http_server *s);
 /* Takes what is queued on the listening sockets (at most for a second), then closes them; in
- * later turns if need be. */
+ * later turns if need be. From now on options.drain_ns bounds what a client can hold up. */
 void http_server_stop_accepting(struct http_server *s);
 /* Whether a listening socket is still open. */
 bool http_server_is_accepting(const struct http_server *s);

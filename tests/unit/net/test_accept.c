@@ -95,6 +95,26 @@ TEST(descriptors_run_out_and_come_back)
 	rig_stop(&rig);
 }
 
+/* More than the sockets between server and client hold. */
+static void
+answer_much(struct http_request *req, void *arg)
+{
+	static char much[8 * 1024 * 1024];
+
+	(void)arg;
+	http_request_reply(req, 200, NULL, 0, span_of(much, sizeof(much)));
+}
+
+static int
+count_in(enum conn_state state)
+{
+	int n = 0;
+
+	for (const struct conn *c = rig.server->conns; c != NULL; c = c->next)
+		n += c->state == state ? 1 : 0;
+	return n;
+}
+
 TEST(draining)
 {
 	struct rig_client idle;
@@ -134,6 +154,50 @@ TEST(draining)
 	rig_close(&idle);
 	rig_close(&busy);
 	rig_close(&queued);
+	rig_stop(&rig);
+}
+
+/* Half a head, half a body, a reply that nobody reads: none holds up the end. */
+TEST(a_slow_client_does_not_hold_up_the_end)
+{
+	struct rig_client head;
+	struct rig_client body;
+	struct rig_client deaf;
+	struct rig_reply reply;
+	int size = 4096;
+
+	rig_options(&rig);
+	rig.options.drain_ns = 100 * NS_PER_MS;
+	rig.options.header_deadline_ns = 3600 * NS_PER_SEC;
+	rig.options.body_deadline_ns = 3600 * NS_PER_SEC;
+	rig.options.write_stall_ns = 3600 * NS_PER_SEC;
+	rig.handler = answer_much;
+	rig_start(&rig);
+	rig_connect(&rig, &head);
+	rig_connect(&rig, &body);
+	rig_connect(&rig, &deaf);
+	CHECK(setsockopt(deaf.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) == 0);
+	CHECK(rig_wait_connections(&rig, 3));
+	rig_send_text(&rig, &head, "GET /a HTTP/1.1\r\n");
+	rig_send_text(&rig, &body, "GET /b HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx");
+	rig_send_text(&rig, &deaf, GET);
+	int64_t end = clock_mono_ns() + RIG_WAIT_NS;
+	while ((count_in(CONN_HEAD) != 1 || count_in(CONN_BODY) != 1 ||
+		       count_in(CONN_WRITING) != 1) &&
+		clock_mono_ns() < end)
+		rig_turn(&rig, NULL);
+	CHECK_INT(count_in(CONN_WRITING), 1);
+	http_server_start_draining(rig.server);
+	http_server_stop_accepting(rig.server);
+	CHECK(rig_wait_reply(&rig, &head, false, &reply));
+	CHECK_INT(reply.status, 408);
+	CHECK(rig_wait_reply(&rig, &body, false, &reply));
+	CHECK_INT(reply.status, 408);
+	CHECK(rig_wait_connections(&rig, 0));
+	CHECK_INT(http_server_count_requests(rig.server), 0);
+	rig_close(&head);
+	rig_close(&body);
+	rig_close(&deaf);
 	rig_stop(&rig);
 }
 
@@ -240,5 +304,6 @@ TEST(loops_share_an_address)
 
 SUITE("net/accept", TEST_ROW(last_request_of_a_connection), TEST_ROW(cap_of_connections),
 	TEST_ROW(descriptors_run_out_and_come_back), TEST_ROW(draining),
+	TEST_ROW(a_slow_client_does_not_hold_up_the_end),
 	TEST_ROW(free_with_open_connections), TEST_ROW(options_are_checked),
 	TEST_ROW(loops_share_an_address))
