@@ -136,7 +136,8 @@ log_remark(int severity, const char *text)
 	else if (severity == EVENT_LOG_WARN)
 		log_warn(NULL, "libevent: %s", text);
 	else
-		log_error(NULL, "libevent: %s", text);
+		/* It ends the process behind this; the log might not get there any more. */
+		must_failed("libevent", 0, text);
 }
 
 /* Without this libevent would call exit. */

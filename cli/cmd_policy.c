@@ -178,7 +178,9 @@ run_hash(const struct command *self, int argc, char **argv)
 	int status = EXIT_DONE;
 	if (rc == OK) {
 		print_policy_warnings(c.policy);
-		printf("%s\n", policy_get_hash(c.policy));
+		buf_reset(&list);
+		buf_add_cstr(&list, policy_get_hash(c.policy));
+		status = print_line(&list);
 	} else {
 		status = fail_case(rc, &ei);
 	}

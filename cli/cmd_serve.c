@@ -3,6 +3,7 @@
  * nomos serve: the gateway in the foreground (nomos-mcp-cli.md 1.4). The configuration it started with stays in memory for as
  * long as it runs; a reload reads the file anew, compares, and hands only a new snapshot to the runtime.
  */
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -80,6 +81,17 @@ say_ready(void *arg, const char *address)
 							  : s->config->options.ledger.path.p);
 }
 
+/* Until somebody listens to it, a reload waits: as it is, SIGHUP ends a process. */
+static void
+hold_hangup(bool is_held)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(is_held ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
 static int
 serve_with(struct serve *s, struct arena *a)
 {
@@ -112,6 +124,7 @@ serve_with(struct serve *s, struct arena *a)
 		snapshot_unref(&snapshot);
 	if (rc != OK)
 		return command_fail("init gateway: %s", ei.msg);
+	hold_hangup(false);
 	if (!runtime_run(runtime)) {
 		/* Threads may still run: what is acknowledged is durable, so the process just ends. */
 		log_stop();
@@ -178,6 +191,7 @@ run(const struct command *self, int argc, char **argv)
 				    "makes one to start with");
 	if (!set_log(&s.flags))
 		return EXIT_USAGE;
+	hold_hangup(true);
 	log_start();
 	struct arena *a = arena_new(64 * 1024);
 	enum err rc = loaded_config_read(s.flags.config, s.flags.bundle, &s.config, &ei);

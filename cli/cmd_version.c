@@ -1,10 +1,13 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /* nomos version: one line of build data (nomos-mcp-cli.md 1.3). */
-#include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/version.h"
 #include "command.h"
+#include "stream.h"
+
+#define LINE_BYTES_MAX 1024
 
 static int
 run(const struct command *self, int argc, char **argv)
@@ -15,15 +18,19 @@ run(const struct command *self, int argc, char **argv)
 	if (f != FLAGS_OK)
 		return flags_exit(f);
 	const struct version *v = version_get();
-	printf("version=%s", v->version);
+	struct buf b;
+	buf_init(&b, LINE_BYTES_MAX);
+	buf_printf(&b, "version=%s", v->version);
 	if (strcmp(v->commit, "unknown") != 0)
-		printf(" commit=%.12s", v->commit);
+		buf_printf(&b, " commit=%.12s", v->commit);
 	if (strcmp(v->build_date, "unknown") != 0)
-		printf(" build_date=%s", v->build_date);
+		buf_printf(&b, " build_date=%s", v->build_date);
 	if (v->modified)
-		printf(" dirty=true");
-	printf(" cc=%s\n", v->compiler);
-	return EXIT_DONE;
+		buf_printf(&b, " dirty=true");
+	buf_printf(&b, " cc=%s\n", v->compiler);
+	int status = stream_print_buf(&b);
+	buf_fini(&b);
+	return status;
 }
 
 const struct command cmd_version = {
