@@ -107,20 +107,88 @@ check_hashed_keys(void *options, struct config_scope *scope)
 	}
 }
 
+static bool
+is_blank(struct span s)
+{
+	return span_trim(s).n == 0;
+}
+
+/* What is presented is trimmed and what a policy names is not, so neither would ever be equal to it. */
+static bool
+has_blank_end(struct span s)
+{
+	return span_trim(s).n != s.n;
+}
+
+/* missing says what each pair consists of. */
 static void
-check_empty_secrets(void *options, struct config_scope *scope)
+check_pairs(const struct config_map *pairs, const char *key, const char *missing,
+	struct config_scope *scope)
+{
+	for (size_t i = 0; i < pairs->n; i++) {
+		const struct config_pair *pair = &pairs->v[i];
+
+		if (is_blank(pair->key) || is_blank(pair->value))
+			config_fail(scope, key, "%s", missing);
+		else if (has_blank_end(pair->key) || has_blank_end(pair->value))
+			config_fail(scope, key, "%s, without white space at either end (entry %zu)",
+				missing, i + 1);
+	}
+}
+
+static void
+check_secrets(void *options, struct config_scope *scope)
 {
 	const struct identity_section *o = options;
 
-	for (size_t i = 0; i < o->service_secrets.n; i++)
-		if (o->service_secrets.v[i].key.n == 0 || o->service_secrets.v[i].value.n == 0)
-			config_fail(scope, "service_secrets", "a service needs an id and a secret");
-	for (size_t i = 0; i < o->agent_secrets.n; i++)
-		if (o->agent_secrets.v[i].key.n == 0 || o->agent_secrets.v[i].value.n == 0)
-			config_fail(scope, "agent_secrets", "an agent needs an id and a secret");
-	for (size_t i = 0; i < o->api_keys.n; i++)
-		if (o->api_keys.v[i].key.n == 0 || o->api_keys.v[i].value.n == 0)
-			config_fail(scope, "api_keys", "an API key needs a key and a principal");
+	check_pairs(&o->service_secrets, "service_secrets", "a service needs an id and a secret",
+		scope);
+	check_pairs(&o->agent_secrets, "agent_secrets", "an agent needs an id and a secret", scope);
+	check_pairs(&o->api_keys, "api_keys", "an API key needs a key and a principal", scope);
+}
+
+/* An absent one is reported by its row. */
+static void
+check_names(void *options, struct config_scope *scope)
+{
+	const struct identity_section *o = options;
+	const struct {
+		const char *key;
+		struct span name;
+	} names[] = {
+		{"principal", o->principal},
+		{"agent", o->agent},
+		{"environment", o->environment},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (!has_blank_end(names[i].name))
+			continue;
+		config_fail(scope, names[i].key, "identity.%s %s", names[i].key,
+			is_blank(names[i].name) ? "is blank" : "begins or ends with white space");
+	}
+	for (size_t i = 0; i < o->hashed_keys.n; i++)
+		if (is_blank(o->hashed_keys.v[i].principal) ||
+			has_blank_end(o->hashed_keys.v[i].principal))
+			config_fail(scope, "hashed_keys",
+				"the principal of key %.*s is blank, or begins or ends with white "
+				"space",
+				SPAN_ARG(o->hashed_keys.v[i].id));
+}
+
+/* A principal that is spelled another way here would go without its list. */
+static void
+check_principal_agents(void *options, struct config_scope *scope)
+{
+	const struct identity_section *o = options;
+
+	for (size_t i = 0; i < o->principal_agents.n; i++)
+		if (is_blank(o->principal_agents.v[i].key) ||
+			has_blank_end(o->principal_agents.v[i].key))
+			config_fail(scope, "principal_agents",
+				"the principal of entry %zu is blank, or begins or ends with white "
+				"space",
+				i + 1);
 }
 
 static void
@@ -222,8 +290,8 @@ pipeline_check_options(const struct pipeline_options *options, struct config_sco
 static const config_check_fn policy_checks[] = {
 	check_bundle_paths, check_bundle_roles, check_signatures, NULL};
 static const config_check_fn executor_checks[] = {check_profile, NULL};
-static const config_check_fn identity_checks[] = {
-	check_identity_keys, check_hashed_keys, check_empty_secrets, check_roles, NULL};
+static const config_check_fn identity_checks[] = {check_identity_keys, check_hashed_keys,
+	check_secrets, check_names, check_principal_agents, check_roles, NULL};
 static const config_check_fn rate_limits_checks[] = {check_rate_rules, NULL};
 
 CONFIG_OBJECT(runtime_evidence_section, RUNTIME_EVIDENCE_ROWS,

@@ -163,6 +163,76 @@ TEST(rules_over_several_keys)
 		"\"admin\" is no role; there are viewer, approver and operator");
 }
 
+#define IDENTITY_OF(principal, agent, environment, more)                                           \
+	"{" GOOD_POLICY ",\"identity\":{\"principal\":\"" principal "\",\"agent\":\"" agent        \
+	"\",\"environment\":\"" environment "\"," more "}}"
+#define KEYS_OF(key, principal) "\"api_keys\":{\"" key "\":\"" principal "\"}"
+#define AGENTS_OF(agent, secret) "\"agent_secrets\":{\"" agent "\":\"" secret "\"}"
+#define KEYS KEYS_OF("0123456789", "p")
+#define AGENTS AGENTS_OF("a", "0123456789")
+#define HASH "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+/* Blank credentials let everybody in or nobody; blanks at an end never match what is presented, which is trimmed. */
+TEST(blanks_are_no_identity)
+{
+	static const char *const rows[][2] = {
+		{IDENTITY_OF("p", "a", "dev", KEYS "," AGENTS), ""},
+		{IDENTITY_OF("p p", "a\\ta", "d e v", KEYS "," AGENTS), ""},
+		{IDENTITY_OF(" ", "a", "dev", KEYS "," AGENTS), "identity.principal is blank"},
+		{IDENTITY_OF("p", "\\t\\n", "dev", KEYS "," AGENTS), "identity.agent is blank"},
+		{IDENTITY_OF("p", "a", "\\u00a0", KEYS "," AGENTS),
+			"identity.environment is blank"},
+		{IDENTITY_OF("p", "a", "", KEYS "," AGENTS), "identity.environment"},
+		{IDENTITY_OF("p", "a", "dev ", KEYS "," AGENTS),
+			"identity.environment begins or ends with white space"},
+		{IDENTITY_OF("p", "a", "dev", KEYS "," AGENTS_OF("a", "  ")),
+			"an agent needs an id and a secret"},
+		{IDENTITY_OF("p", "a", "dev", KEYS "," AGENTS_OF(" ", "s")),
+			"an agent needs an id and a secret"},
+		{IDENTITY_OF("p", "a", "dev", KEYS "," AGENTS_OF("a", "s\\n")),
+			"an agent needs an id and a secret, without white space at either end "
+			"(entry 1)"},
+		{IDENTITY_OF("p", "a", "dev", KEYS "," AGENTS_OF(" a", "s")),
+			"an agent needs an id and a secret, without white space at either end "
+			"(entry 1)"},
+		{IDENTITY_OF("p", "a", "dev", AGENTS "," KEYS_OF("  ", "p")),
+			"an API key needs a key and a principal"},
+		{IDENTITY_OF("p", "a", "dev", AGENTS "," KEYS_OF("k ", "p")),
+			"an API key needs a key and a principal, without white space at either end "
+			"(entry 1)"},
+		{IDENTITY_OF("p", "a", "dev", AGENTS "," KEYS_OF("k", " ")),
+			"an API key needs a key and a principal"},
+		{IDENTITY_OF("p", "a", "dev", AGENTS ",\"service_secrets\":{\"s\":\" \"}"),
+			"a service needs an id and a secret"},
+		{IDENTITY_OF("p", "a", "dev", AGENTS ",\"service_secrets\":{\"s \":\"s\"}"),
+			"a service needs an id and a secret, without white space at either end "
+			"(entry 1)"},
+		{IDENTITY_OF("p", "a", "dev",
+			 AGENTS ",\"hashed_keys\":[{\"id\":\"k\",\"principal\":\" \",\"hash\":"
+				"\"" HASH "\"}]"),
+			"the principal of key k is blank"},
+		{IDENTITY_OF(
+			 "p", "a", "dev", AGENTS "," KEYS ",\"principal_agents\":{\"p \":[\"a\"]}"),
+			"the principal of entry 1 is blank, or begins or ends with white space"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		check_load(rows[i][0], rows[i][1]);
+}
+
+/* No message holds a key or a secret. */
+TEST(what_is_wrong_with_a_secret_is_said_without_it)
+{
+	struct loaded l;
+
+	load(&l, IDENTITY_OF(
+			 "p", "a", "dev", KEYS_OF("hunter1 ", "p") "," AGENTS_OF("a", " hunter2")));
+	CHECK_INT(l.report.n_issues, 2);
+	for (size_t i = 0; i < l.report.n_issues; i++)
+		CHECK(strstr(l.report.issues[i].text.p, "hunter") == NULL);
+	arena_free(&l.arena);
+}
+
 TEST(local_override_is_for_development)
 {
 	check_load("{\"policy\":{\"policy_bundle_path\":\"a\",\"policy_bundle_roles\":"
@@ -304,6 +374,7 @@ TEST(assurance_levels)
 }
 
 SUITE("options", TEST_ROW(tables_are_sound), TEST_ROW(defaults), TEST_ROW(rules_over_several_keys),
+	TEST_ROW(blanks_are_no_identity), TEST_ROW(what_is_wrong_with_a_secret_is_said_without_it),
 	TEST_ROW(local_override_is_for_development), TEST_ROW(rate_rules),
 	TEST_ROW(the_environment_wins_and_keys_follow_the_principal),
 	TEST_ROW(parts_that_are_not_built), TEST_ROW(assurance_levels))
