@@ -502,5 +502,5 @@ SUITE("ledger_fault", TEST_ROW(a_store_error_fails_the_whole_group),
 	TEST_ROW(closing_does_not_wait_for_a_broken_disk),
 	TEST_ROW(a_file_that_is_gone_fails_until_it_is_back),
 	TEST_ROW(a_second_link_to_the_file_is_noticed), TEST_ROW(a_log_that_was_removed_is_noticed),
-	TEST_ROW(another_chain_in_the_file_is_final),
-	TEST_ROW(a_closed_database_is_reopened), TEST_ROW(a_full_disk_is_survived))
+	TEST_ROW(another_chain_in_the_file_is_final), TEST_ROW(a_closed_database_is_reopened),
+	TEST_ROW(a_full_disk_is_survived))
