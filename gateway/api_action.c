@@ -18,7 +18,7 @@ on_done(struct req *r, const struct req_result *result, void *arg)
 
 /*
  * The governed request may live longer than the HTTP one: an outcome that waits for the ledger is written after the answer.
- * So what its records need is copied; the credentials are only read before the first wait.
+ * So what its records need is copied; credentials and other headers are only read before the first wait.
  */
 static const struct req_input *
 copy_input(const struct http_request *http, enum req_operation operation, struct arena *a)
@@ -33,6 +33,7 @@ copy_input(const struct http_request *http, enum req_operation operation, struct
 		.body = arena_dup(a, http_request_get_body(http)),
 		.request_id = arena_dup(a, span_cstr(http_request_get_id(http))),
 		.media_type = http_request_find_header(http, SPAN_LIT("Content-Type")),
+		.idempotency_key = http_request_find_header(http, SPAN_LIT("Idempotency-Key")),
 	};
 	return arena_failed(a) ? NULL : input;
 }

@@ -274,6 +274,7 @@ count_answer(const struct req *r)
 		break;
 	case REQ_ERROR_VALIDATION:
 	case REQ_ERROR_TOO_LARGE:
+	case REQ_ERROR_NOT_ENABLED:
 	case REQ_ERROR_NORMALIZATION:
 	case REQ_ERROR_RESOURCE:
 	case REQ_ERROR_EXECUTION:

@@ -156,6 +156,11 @@ step_parse(struct req *r)
 	struct errinfo ei;
 	enum err rc;
 
+	/* A caller who sends one will retry and trust that nothing happens twice (decisions 21). */
+	if (r->input->operation == REQ_OP_ACTION && r->input->idempotency_key.p != NULL)
+		return req_fail(r, REQ_ERROR_NOT_ENABLED,
+			SPAN_LIT("Idempotency-Key is not supported yet, and ignoring it could let "
+				 "a retry act twice; nothing was done"));
 	if (!is_json(r->input->media_type))
 		return req_fail(r, REQ_ERROR_MEDIA_TYPE,
 			SPAN_LIT("the body must be JSON; with curl, add -H 'Content-Type: "

@@ -56,6 +56,8 @@ struct req_input {
 	struct span body; /* exact bytes: what signatures cover */
 	struct span request_id;
 	struct span media_type; /* Content-Type value or empty */
+	/* Idempotency-Key value; p is NULL when absent. An action that has one is refused: nothing here honours it yet. */
+	struct span idempotency_key;
 };
 
 struct req_result {

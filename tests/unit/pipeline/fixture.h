@@ -68,6 +68,7 @@ struct fixture {
 	const char *agent_id;
 	const char *agent_signature;
 	const char *media_type;
+	const char *idempotency_key;
 	enum req_operation operation;
 };
 
@@ -252,6 +253,7 @@ fixture_start(struct fixture *f, struct req_input *in, const char *body, char he
 		.body = span_cstr(body),
 		.request_id = SPAN_LIT("req_1"),
 		.media_type = span_cstr(f->media_type),
+		.idempotency_key = span_cstr(f->idempotency_key),
 	};
 	req_start(r, in);
 	return true;
