@@ -13,6 +13,7 @@
 
 #include "audit/checkpoint.h"
 #include "audit/source.h"
+#include "base/hash.h"
 #include "base/sign.h"
 
 #define PROGRESS_EVERY 4096
@@ -135,12 +136,17 @@ take_first(struct verification *v, const struct source_record *r)
 
 	if (!chain_read_fields(r->body, &f) || f.chain_id.n != CHAIN_ID_HEX)
 		return fail(v, r, "edited: the first record names no chain");
-	/* The first record names the one key that signs its chain. */
+	/* The first record names the one key that signs its chain. Whoever wrote it wrote the name
+	 * too: what is no key id is not shown. */
 	if (v->o->key != NULL && span_eq_cstr(f.event_type, CHAIN_START_EVENT) && key_id.n >= 2 &&
-		!span_eq_cstr(span_of(key_id.p + 1, key_id.n - 2), want))
+		!span_eq_cstr(span_of(key_id.p + 1, key_id.n - 2), want)) {
+		struct span id = span_of(key_id.p + 1, key_id.n - 2);
+		uint8_t raw[SIGN_KEY_ID_HEX / 2];
+		if (!hash_unhex(id, raw, sizeof(raw)))
+			id = SPAN_LIT("of no known form");
 		return fail(v, r, "wrong key: the chain is signed with key %.*s, not %s",
-			key_id.n <= SIGN_KEY_ID_HEX + 2 ? (int)key_id.n - 2 : 0, key_id.p + 1,
-			want);
+			SPAN_ARG(id), want);
+	}
 	memcpy(v->out->chain_id, f.chain_id.p, f.chain_id.n);
 	v->has_chain_id = true;
 	return true;
@@ -277,6 +283,11 @@ check_end(struct verification *v, const struct source *s)
 		return;
 	if (o->head_file != NULL && !check_reached(v, "the head file remembers",
 					    o->head_file->at.seq, v->head_file_seen))
+		return;
+	/* It was written after the checkpoint record itself, the next one. */
+	if (o->head_file != NULL &&
+		!check_reached(v, "the head file remembers", o->head_file->at.seq + 1,
+			v->out->head.seq > o->head_file->at.seq))
 		return;
 	if (v->kind == SOURCE_EXPORT)
 		check_trailer(v, s);

@@ -136,6 +136,35 @@ TEST(a_cut_is_found_by_whatever_remembers)
 		"edited: it is not the record");
 }
 
+/* The head file is written after the checkpoint record that it repeats. */
+TEST(a_cut_of_the_last_checkpoint_alone_is_found)
+{
+	const char *path = make_ledger(3, EVERY);
+	struct checkpoint head;
+
+	CHECK_INT(checkpoint_read_head(beside(path, ".head"), &head, NULL), OK);
+	run_sql(path, "DELETE FROM records WHERE seq = (SELECT max(seq) FROM records)");
+	check_cut(path, &(struct verify_options){.head_file = &head}, "cut off: the head file");
+}
+
+/* What a stranger wrote in place of a key id does not come out of a terminal. */
+TEST(a_key_id_of_no_form_is_not_shown)
+{
+	const char *path = make_ledger(1, EVERY);
+	struct sign_key *key = load_public(make_ledger(1, EVERY));
+	struct verify_options o = {.key = key};
+	struct verify_result r;
+
+	run_sql(path, "UPDATE records SET body = CAST(replace(CAST(body AS TEXT),"
+		      " '\"key_id\":\"', '\"key_id\":\"' || char(27) || '[2J\",\"x\":\"') AS BLOB)"
+		      " WHERE seq = 1");
+	CHECK_INT(verify_path(path, &o, &r), OK);
+	CHECK(!r.is_good);
+	CHECK(begins(r.reason, "wrong key: the chain"));
+	CHECK(strchr(r.reason, '\033') == NULL);
+	sign_key_free(&key);
+}
+
 /* A whole chain that another key made does not pass for ours, with and without a checkpoint in it.
  */
 TEST(a_wrong_key_is_named)
@@ -418,7 +447,8 @@ TEST(a_witness_speaks_for_its_newest_chain)
 SUITE("verify", TEST_ROW(a_good_ledger_is_whole), TEST_ROW(damage_to_a_ledger_is_found_and_named),
 	TEST_ROW(a_damaged_row_is_no_verdict_of_good),
 	TEST_ROW(a_cut_is_found_by_whatever_remembers), TEST_ROW(a_wrong_key_is_named),
-	TEST_ROW(a_head_file_of_another_key_is_named),
+	TEST_ROW(a_cut_of_the_last_checkpoint_alone_is_found),
+	TEST_ROW(a_key_id_of_no_form_is_not_shown), TEST_ROW(a_head_file_of_another_key_is_named),
 	TEST_ROW(rearranged_exports_are_found_and_named),
 	TEST_ROW(an_export_that_ends_inside_a_line_is_cut_off),
 	TEST_ROW(a_signed_trailer_without_a_key_and_an_unsigned_one_with_it),
