@@ -157,3 +157,30 @@ query_build_row(uint64_t seq, struct span body, bool has_colour, struct buf *out
 		BUF_ADD_LIT(out, "  out of memory");
 	arena_free(&a);
 }
+
+static void
+add_escape(uint32_t c, struct buf *out)
+{
+	if (c > 0xffff) {
+		uint32_t rest = c - 0x10000;
+		buf_printf(out, "\\u%04x", (unsigned)(0xd800 | rest >> 10));
+		c = 0xdc00 | (rest & 0x3ff);
+	}
+	buf_printf(out, "\\u%04x", (unsigned)c);
+}
+
+void
+query_build_json(struct span line, struct buf *out)
+{
+	size_t at = 0;
+
+	while (at < line.n) {
+		size_t from = at;
+		uint32_t c = utf8_next(line, &at);
+		bool is_invalid = c == 0xfffd && at - from == 1;
+		if (is_hidden(c) || is_invalid)
+			add_escape(c, out);
+		else
+			buf_add(out, line.p + from, at - from);
+	}
+}

@@ -115,22 +115,31 @@ bool
 audit_print_record(const struct source_record *r, bool is_json, bool has_colour)
 {
 	struct buf line;
+	struct buf shown;
 	bool is_whole = true;
 
-	buf_init(&line, 8 * (size_t)BUF_CAP_RECORD);
+	buf_init(&line, 16 * (size_t)BUF_CAP_RECORD);
+	buf_init(&shown, 16 * (size_t)BUF_CAP_RECORD);
 	if (is_json)
 		is_whole = chain_build_line(r->body, r->hash, &line);
 	else
 		query_build_row(r->seq, r->body, has_colour, &line);
+	/* A program gets the bytes that were hashed; a terminal must not obey them. */
+	if (is_json && isatty(STDOUT_FILENO) != 0) {
+		query_build_json(buf_span(&line), &shown);
+		buf_reset(&line);
+		buf_add_span(&line, buf_span(&shown));
+	}
 	buf_add_char(&line, '\n');
 	if (!is_whole)
 		log_warn(NULL, "record %llu is not a record; see `nomos audit verify`",
 			(unsigned long long)r->seq);
-	else if (buf_failed(&line))
+	else if (buf_failed(&line) || buf_failed(&shown))
 		log_error(NULL, "record %llu: out of memory", (unsigned long long)r->seq);
 	else
 		(void)fwrite(line.p, 1, line.n, stdout);
 	buf_fini(&line);
+	buf_fini(&shown);
 	return ferror(stdout) == 0;
 }
 
