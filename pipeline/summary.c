@@ -39,7 +39,9 @@ is_secret_name(struct span name)
 
 		if (c == '_' || c == '-' || c == '\0')
 			continue;
-		folded[n++] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
+		folded[n++] = c;
 	}
 	folded[n] = '\0';
 	for (size_t i = 0; i < ARRAY_LEN(secret_parts); i++)

@@ -69,6 +69,17 @@ name_temporary(struct exec_job *job, struct target *t)
 	return true;
 }
 
+/* Content and mode on disk; OK or job->ei. */
+static enum err
+fill_temporary(struct exec_job *job, const struct target *t, int fd)
+{
+	enum err rc = fdio_write_all(fd, job->action->params.content, &job->ei);
+
+	if (rc == OK && (fchmod(fd, t->mode) != 0 || fsync(fd) != 0))
+		rc = ERR_ERRNO(&job->ei, ERR_IO, errno, "fs.write: fsync");
+	return rc;
+}
+
 /* Content on disk under the temporary name; false with the job failed. */
 static bool
 write_temporary(struct exec_job *job, const struct target *t)
@@ -81,12 +92,8 @@ write_temporary(struct exec_job *job, const struct target *t)
 		exec_fail_errno(job, errno, "fs.write: temporary file");
 		return false;
 	}
-	if (fdio_write_all(fd, job->action->params.content, &job->ei) != OK) {
+	if (fill_temporary(job, t, fd) != OK) {
 		exec_fail(job, EXEC_FAULT, "input or output failed");
-		is_ok = false;
-	} else if (fchmod(fd, t->mode) != 0 || fsync(fd) != 0) {
-		exec_fail(job, EXEC_FAULT, "input or output failed");
-		(void)ERR_ERRNO(&job->ei, ERR_IO, errno, "fs.write: fsync");
 		is_ok = false;
 	}
 	if (close(fd) != 0 && is_ok) {

@@ -120,9 +120,9 @@ step_into(int dir, const char *name, int *fd)
 
 	*fd = open_beneath(dir, name, O_RDONLY | O_DIRECTORY);
 	if (*fd < 0 && errno == ENOENT) {
-		if (mkdirat(dir, name, FOLDER_MODE) != 0 && errno != EEXIST)
-			rc = errno;
-		else if (fsync(dir) != 0)
+		bool is_there = mkdirat(dir, name, FOLDER_MODE) == 0 || errno == EEXIST;
+
+		if (!is_there || fsync(dir) != 0)
 			rc = errno;
 		else
 			*fd = open_beneath(dir, name, O_RDONLY | O_DIRECTORY);

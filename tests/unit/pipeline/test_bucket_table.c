@@ -179,7 +179,7 @@ enum { THREADS = 4, TRIES = 4000, SHARED_BURST = 5000 };
 struct contender {
 	pthread_t thread;
 	struct bucket_table *table;
-	char owner[8];
+	char owner[16];
 	int granted;
 };
 
