@@ -90,7 +90,7 @@
 		.prose = "Makes local the default sandbox profile.") \
 	ROW(T, ENUM(executor_profile), sandbox_profile, .words = "default|none|local|container", \
 		.env = CONFIG_ENV, .flags = CONFIG_RELOAD | CONFIG_FOLD, \
-		.prose = "Sandbox of actions whose policy asks for none; default: local if enabled, else none.") \
+		.prose = "Least sandbox of every action, a policy may ask for more; default: local if enabled, else none.") \
 	ROW(T, PATH, workspace_root, .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "Folder behind file://workspace/; the working directory when not set.") \
 	ROW(T, INT, max_output_bytes, .def = "65536", .min = 1, .max = 1048576, .unit = "bytes", \
