@@ -3,7 +3,7 @@
  * The key that signs checkpoints, as PEM files. It must never use a private key that others on
  * the machine can read, and never overwrite one. Blocking; at start-up and on the command line.
  */
-#define _GNU_SOURCE /* O_NOFOLLOW, O_CLOEXEC under strict C11 */
+#define _GNU_SOURCE /* O_NOFOLLOW, O_CLOEXEC, O_DIRECTORY under strict C11 */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +35,27 @@ check_rights(const char *path, struct errinfo *ei)
 	return OK;
 }
 
+/* The chain that names the key is durable at once; a power cut must not leave it without. */
+static enum err
+sync_folder(const char *path, struct errinfo *ei)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = slash == NULL ? 0 : (size_t)(slash - path);
+	char *folder =
+		slash == NULL ? mem_dup_cstr(".") : mem_dup_span(span_of(path, n > 0 ? n : 1));
+
+	if (folder == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	enum err rc = fd >= 0 && fsync(fd) == 0
+			      ? OK
+			      : ERR(ei, ERR_IO, "%s: its folder: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	mem_free(folder);
+	return rc;
+}
+
 /* O_EXCL: two processes that start at once never share half a key, and nothing is overwritten. */
 static enum err
 write_new_file(const char *path, struct span data, struct errinfo *ei)
@@ -48,6 +69,8 @@ write_new_file(const char *path, struct span data, struct errinfo *ei)
 		rc = ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
 	if (close(fd) != 0 && rc == OK)
 		rc = ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
+	if (rc == OK)
+		rc = sync_folder(path, ei);
 	if (rc != OK)
 		(void)unlink(path); /* half a key is worse than none */
 	return rc;

@@ -150,6 +150,39 @@ TEST(malformed_heads_are_refused)
 	}
 }
 
+/* In place of the C library's: counts the folders that are made durable while `watched` exists. */
+static const char *watched;
+static int n_folder_syncs;
+
+int
+fsync(int fd)
+{
+	struct stat st;
+
+	if (watched != NULL && access(watched, F_OK) == 0 && fstat(fd, &st) == 0 &&
+		S_ISDIR(st.st_mode))
+		n_folder_syncs++;
+	return fdatasync(fd);
+}
+
+/* A durable chain whose key was lost to a power cut could not go on. */
+TEST(a_new_key_is_durable_with_its_name)
+{
+	struct sign_key *key = NULL;
+	struct errinfo ei;
+	const char *dir = test_tmpdir();
+	char path[256];
+	char pub_path[256];
+
+	snprintf(path, sizeof(path), "%s/key", dir);
+	snprintf(pub_path, sizeof(pub_path), "%s/pub", dir);
+	watched = path;
+	CHECK_INT(checkpoint_load_key(path, pub_path, true, &key, &ei), OK);
+	watched = NULL;
+	CHECK_INT(n_folder_syncs, 1);
+	sign_key_free(&key);
+}
+
 TEST(a_key_is_made_once_and_kept)
 {
 	struct sign_key *key = NULL;
@@ -226,5 +259,6 @@ TEST(seals_are_read_back)
 
 SUITE("checkpoint", TEST_ROW(the_signed_text_is_fixed), TEST_ROW(any_change_breaks_the_signature),
 	TEST_ROW(records_are_read_back), TEST_ROW(head_files_are_read_back),
-	TEST_ROW(malformed_heads_are_refused), TEST_ROW(a_key_is_made_once_and_kept),
-	TEST_ROW(a_key_that_others_can_use_is_refused), TEST_ROW(seals_are_read_back))
+	TEST_ROW(malformed_heads_are_refused), TEST_ROW(a_new_key_is_durable_with_its_name),
+	TEST_ROW(a_key_is_made_once_and_kept), TEST_ROW(a_key_that_others_can_use_is_refused),
+	TEST_ROW(seals_are_read_back))
