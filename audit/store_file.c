@@ -169,6 +169,18 @@ open_database(struct store_file *f, enum db_mode mode, struct errinfo *ei)
 	return rc;
 }
 
+/* A sync that failed may have left the log's last pages unwritten and marked clean: a power cut
+ * would then end the log there, whatever is committed behind it. All it shows goes into the
+ * database, and the log begins anew. */
+static enum err
+settle_log(struct store_file *f, struct errinfo *ei)
+{
+	int64_t is_busy = 0;
+	enum err rc = db_query_int(f->db, "PRAGMA wal_checkpoint(TRUNCATE)", &is_busy, ei);
+
+	return rc == OK && is_busy != 0 ? ERR(ei, ERR_BUSY, "a reader holds the log") : rc;
+}
+
 static enum err
 reopen(struct store *s, struct errinfo *ei)
 {
@@ -179,7 +191,12 @@ reopen(struct store *s, struct errinfo *ei)
 	now = identify(f->path);
 	if (!is_same_file(&f->file, &now))
 		return ERR(ei, ERR_IO, "the ledger's file is missing or is another one");
-	return open_database(f, DB_WRITE, ei);
+	enum err rc = open_database(f, DB_WRITE, ei);
+	if (rc == OK)
+		rc = settle_log(f, ei);
+	if (rc != OK)
+		close_database(f);
+	return rc;
 }
 
 static void

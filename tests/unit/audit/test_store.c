@@ -286,6 +286,31 @@ TEST(a_live_reader_pages_beside_the_writer)
 	s->ops->free(s);
 }
 
+/* What a reader keeps from being tidied away at close must not stay in a log whose last sync may
+ * have failed. */
+TEST(a_reopened_store_begins_a_new_log)
+{
+	struct store *s = new_store(LEDGER_STORE_SQLITE);
+	struct store_reader *r = NULL;
+	struct chain_head head;
+	struct errinfo ei;
+	struct stat st;
+	char wal[300];
+
+	snprintf(wal, sizeof(wal), "%s-wal", path);
+	CHECK_INT(s->ops->begin(s, &ei), OK);
+	CHECK_INT(append(s, 1, 0), OK);
+	CHECK_INT(s->ops->commit(s, &ei), OK);
+	CHECK_INT(store_reader_open(path, STORE_READ_LIVE, &r, &ei), OK);
+	CHECK_INT(store_reader_head(r, &head, &ei), OK);
+	CHECK(stat(wal, &st) == 0 && st.st_size > 0);
+	CHECK_INT(s->ops->reopen(s, &ei), OK);
+	CHECK(stat(wal, &st) == 0 && st.st_size == 0);
+	CHECK_INT(head_of(s), 1);
+	store_reader_free(&r);
+	s->ops->free(s);
+}
+
 TEST(a_reader_cannot_write)
 {
 	struct store *s = new_store(LEDGER_STORE_SQLITE);
@@ -417,7 +442,8 @@ TEST(open_intents_have_an_index)
 
 SUITE("store", TEST_ROW(transactions), TEST_ROW(marks), TEST_ROW(claims),
 	TEST_ROW(purging_is_bounded_and_leaves_what_lives), TEST_ROW(stateless_has_no_claims),
-	TEST_ROW(a_live_reader_pages_beside_the_writer), TEST_ROW(a_reader_cannot_write),
+	TEST_ROW(a_live_reader_pages_beside_the_writer),
+	TEST_ROW(a_reopened_store_begins_a_new_log), TEST_ROW(a_reader_cannot_write),
 	TEST_ROW(readers_refuse_what_is_no_ledger), TEST_ROW(meta_and_cursors),
 	TEST_ROW(a_damaged_row_is_an_error), TEST_ROW(the_files_are_private),
 	TEST_ROW(open_intents_have_an_index))
