@@ -161,7 +161,8 @@ check_head_file(struct ledger *l, struct errinfo *ei)
 	if (strcmp(cp.chain_id, l->chain_id) != 0)
 		return ERR(ei, ERR_CORRUPT, "%s belongs to another chain" REMEDY, l->names.head);
 	rc = find_row(l, cp.at.seq, &row, ei);
-	if (rc == OK && row.seq == 0)
+	/* The checkpoint record itself is the next one. */
+	if (rc == OK && (row.seq == 0 || l->head.seq == cp.at.seq))
 		return ERR(ei, ERR_CORRUPT,
 			"the ledger ends at record %" PRIu64 ", its head file knows record %" PRIu64
 			": it is an older copy, or was cut" REMEDY,

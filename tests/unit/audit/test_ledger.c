@@ -421,6 +421,8 @@ TEST(tampering_is_found_at_open)
 			"checkpoint at record 12"},
 		{"UPDATE meta SET value = 'x' WHERE key = 'checkpoint'", "damaged"},
 		{"DELETE FROM records WHERE seq > 8", "older copy"},
+		{"DELETE FROM records WHERE seq > 10; DELETE FROM meta WHERE key = 'checkpoint'",
+			"older copy"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
