@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "base/hash.h"
 #include "base/utf8.h"
 #include "lock.h"
 
@@ -80,8 +81,11 @@ keep_chain_id(const struct source_record *r, void *arg)
 {
 	struct checkpoint_seal *seal = arg;
 	struct chain_fields f;
+	uint8_t id[CHAIN_ID_HEX / 2];
 
-	if (!r->is_malformed && chain_read_fields(r->body, &f) && f.chain_id.n == CHAIN_ID_HEX)
+	/* A damaged record may name anything; the note must stay one that the next start reads. */
+	if (!r->is_malformed && chain_read_fields(r->body, &f) &&
+		hash_unhex(f.chain_id, id, sizeof(id)))
 		memcpy(seal->chain_id, f.chain_id.p, CHAIN_ID_HEX);
 	return false;
 }

@@ -179,6 +179,23 @@ TEST(a_lost_ledger_and_a_ruined_one_can_be_sealed)
 	(void)start_again(ruined, &sealed.seal);
 }
 
+/* What the last record says must not make a note that keeps the next chain from starting. */
+TEST(a_ledger_whose_last_record_is_ruined_can_be_sealed)
+{
+	const char *path = make_ledger(5, 100);
+	struct backup_sealed sealed;
+	struct checkpoint head;
+	struct errinfo ei;
+
+	CHECK_INT(checkpoint_read_head(beside(path, ".head"), &head, NULL), OK);
+	run_sql(path, "UPDATE records SET body = '{\"chain_id\":\"' || replace(hex(zeroblob(16)), "
+		      "'0', 'Z') || '\"}' WHERE seq = (SELECT max(seq) FROM records)");
+	CHECK_INT(backup_seal(path, "the disk was bad", &sealed, &ei), OK);
+	CHECK_INT(sealed.seal.at.seq, head.at.seq);
+	CHECK_STR(sealed.seal.chain_id, head.chain_id);
+	(void)start_again(path, &sealed.seal);
+}
+
 TEST(a_ledger_in_use_a_stranger_and_no_reason_are_refused)
 {
 	const char *path = make_ledger(1, 100);
@@ -226,4 +243,5 @@ SUITE("backup", TEST_ROW(a_copy_is_whole_private_and_alone),
 	TEST_ROW(the_next_chain_names_the_sealed_one),
 	TEST_ROW(the_head_file_speaks_for_an_older_copy),
 	TEST_ROW(a_lost_ledger_and_a_ruined_one_can_be_sealed),
+	TEST_ROW(a_ledger_whose_last_record_is_ruined_can_be_sealed),
 	TEST_ROW(a_ledger_in_use_a_stranger_and_no_reason_are_refused))
