@@ -304,6 +304,5 @@ TEST(loops_share_an_address)
 
 SUITE("net/accept", TEST_ROW(last_request_of_a_connection), TEST_ROW(cap_of_connections),
 	TEST_ROW(descriptors_run_out_and_come_back), TEST_ROW(draining),
-	TEST_ROW(a_slow_client_does_not_hold_up_the_end),
-	TEST_ROW(free_with_open_connections), TEST_ROW(options_are_checked),
-	TEST_ROW(loops_share_an_address))
+	TEST_ROW(a_slow_client_does_not_hold_up_the_end), TEST_ROW(free_with_open_connections),
+	TEST_ROW(options_are_checked), TEST_ROW(loops_share_an_address))
