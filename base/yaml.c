@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/must.h"
 #include "json_tree.h"
+#include "yaml_directive.h"
 #include "yaml_merge.h"
 #include "yaml_scalar.h"
 
@@ -478,9 +479,16 @@ yaml_parse_detailed(struct span text, const char *file, struct arena *a, const s
 	struct json_error *je, struct errinfo *ei)
 {
 	struct reader r = {.arena = a, .text = text};
+	yaml_mark_t at = {0};
+	uint32_t line = 0;
 	bool ok;
 
 	*out = NULL;
+	if (yaml_find_tag_directive(text, &line)) {
+		at.line = line;
+		fail(&r, JSON_FAULT_SYNTAX, at, "tag directive");
+		return report(&r, file, je, ei);
+	}
 	if (text.n >= UINT32_MAX || yaml_parser_initialize(&r.parser) == 0) {
 		fail_memory(&r, (yaml_mark_t){0});
 		return report(&r, file, je, ei);

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * YAML 1.1 (libyaml events) into the JSON tree, strictly: duplicate keys, second documents, nulls
- * in lists, tags, merge of anything but mappings, unknown anchors and too many aliases are refused.
+ * in lists, tags and their directives, merge of anything but mappings, unknown anchors and too many aliases are refused.
  * Pure; any thread.
  */
 #ifndef BASE_YAML_H
