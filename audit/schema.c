@@ -29,6 +29,7 @@ read_version(struct db *db, int64_t *version, struct errinfo *ei)
 {
 	int64_t application = 0;
 	int64_t n_tables = 0;
+	int64_t n_strange = 0;
 	enum err rc = db_query_int(db, "PRAGMA application_id", &application, ei);
 
 	*version = 0;
@@ -36,6 +37,10 @@ read_version(struct db *db, int64_t *version, struct errinfo *ei)
 		rc = db_query_int(db, "PRAGMA user_version", version, ei);
 	if (rc == OK)
 		rc = db_query_int(db, "SELECT count(*) FROM sqlite_schema", &n_tables, ei);
+	if (rc == OK)
+		rc = db_query_int(db,
+			"SELECT count(*) FROM sqlite_schema WHERE type NOT IN ('table', 'index')",
+			&n_strange, ei);
 	if (rc != OK)
 		return rc;
 	/* Another program's file is never touched; a file without anything in it is ours to
@@ -44,6 +49,10 @@ read_version(struct db *db, int64_t *version, struct errinfo *ei)
 		(application != 0 || *version != 0 || n_tables != 0))
 		return ERR(
 			ei, ERR_INVALID, "the file is a database of another program, not a ledger");
+	/* A view in a table's place may have rows without end. */
+	if (application == STORE_APPLICATION_ID && n_strange != 0)
+		return ERR(
+			ei, ERR_INVALID, "the file holds views or triggers, which no ledger has");
 	if (*version > STORE_SCHEMA_VERSION)
 		return ERR(ei, ERR_UNSUPPORTED,
 			"the ledger has schema version %" PRId64

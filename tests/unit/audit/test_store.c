@@ -341,6 +341,31 @@ TEST(readers_refuse_what_is_no_ledger)
 	CHECK(r == NULL);
 }
 
+/* A view could have rows without end; nothing of it may be read. */
+TEST(a_ledger_with_a_view_is_refused)
+{
+	struct store *s = new_store(LEDGER_STORE_SQLITE);
+	struct store_reader *r = NULL;
+	struct ledger_options o;
+	struct db *db = NULL;
+	struct errinfo ei;
+
+	s->ops->free(s);
+	CHECK_INT(db_open(path, DB_WRITE, 100, &db, &ei), OK);
+	CHECK_INT(db_exec(db,
+			  "DROP TABLE records; CREATE VIEW records AS SELECT 1 AS seq, 0 AS state,"
+			  " zeroblob(32) AS hash, x'7b7d' AS body",
+			  &ei),
+		OK);
+	db_free(&db);
+	CHECK_INT(store_reader_open(path, STORE_READ_LIVE, &r, &ei), ERR_INVALID);
+	CHECK(r == NULL);
+	ledger_options_init(&o);
+	o.path = path;
+	CHECK_INT(store_sqlite_new(&o, &s, &ei), ERR_INVALID);
+	CHECK(s == NULL);
+}
+
 TEST(meta_and_cursors)
 {
 	struct store *s = new_store(LEDGER_STORE_SQLITE);
@@ -444,6 +469,6 @@ SUITE("store", TEST_ROW(transactions), TEST_ROW(marks), TEST_ROW(claims),
 	TEST_ROW(purging_is_bounded_and_leaves_what_lives), TEST_ROW(stateless_has_no_claims),
 	TEST_ROW(a_live_reader_pages_beside_the_writer),
 	TEST_ROW(a_reopened_store_begins_a_new_log), TEST_ROW(a_reader_cannot_write),
-	TEST_ROW(readers_refuse_what_is_no_ledger), TEST_ROW(meta_and_cursors),
-	TEST_ROW(a_damaged_row_is_an_error), TEST_ROW(the_files_are_private),
-	TEST_ROW(open_intents_have_an_index))
+	TEST_ROW(readers_refuse_what_is_no_ledger), TEST_ROW(a_ledger_with_a_view_is_refused),
+	TEST_ROW(meta_and_cursors), TEST_ROW(a_damaged_row_is_an_error),
+	TEST_ROW(the_files_are_private), TEST_ROW(open_intents_have_an_index))
