@@ -124,8 +124,10 @@ struct ledger {
 	bool has_acks;   /* a sink has taken something since the writer looked */
 	bool is_started;
 	bool is_stopping;
-	bool is_failing;          /* the store */
-	bool is_behind;           /* a required sink */
+	/* Only the writer changes these two, and reads them without the mutex: atomic, so that no
+	 * wider load touches their neighbours. */
+	_Atomic bool is_failing;  /* the store */
+	_Atomic bool is_behind;   /* a required sink */
 	char why[LEDGER_WHY_MAX]; /* why is_failing; no path in it */
 
 	/* writer */
