@@ -59,12 +59,27 @@ answer_all(struct reload *rl)
 		start_run(rl);
 }
 
-void
+static void
+on_patience_over(void *arg)
+{
+	bool *is_over = arg;
+
+	*is_over = true;
+}
+
+bool
 reload_finish(struct runtime *r)
 {
+	bool is_over = false;
+	struct loop_timer *patience = loop_timer_new(r->loop, on_patience_over, &is_over);
+
 	r->reload->is_closing = true;
-	while (r->reload->is_running)
+	if (patience != NULL)
+		loop_timer_arm(patience, r->options.shutdown_grace_ns);
+	while (r->reload->is_running && patience != NULL && !is_over)
 		loop_turn(r->loop, true);
+	loop_timer_free(&patience);
+	return !r->reload->is_running;
 }
 
 static void

@@ -220,8 +220,10 @@ runtime_run(struct runtime *r)
 	restore_signals();
 	if (r->is_forced)
 		return false;
-	if (!r->grace_ran_out)
-		reload_finish(r);
+	if (!r->grace_ran_out && !reload_finish(r)) {
+		log_warn(NULL, "a reload does not end; leaving without it");
+		r->grace_ran_out = true;
+	}
 	/* Before the ledger goes: a worker that still runs would hand a late request to it. */
 	join_workers(r);
 	ledger_close(&r->ledger);

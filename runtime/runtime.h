@@ -81,8 +81,9 @@ void drain_worker_done(struct runtime *r);
 /* reload.c, main thread */
 MUSTCHECK enum err reload_init(struct runtime *r, struct errinfo *ei);
 void reload_fini(struct runtime *r);
-/* After the main loop has stopped and before the workers do: lets a reload that is under way end. */
-void reload_finish(struct runtime *r);
+/* After the main loop has stopped and before the workers do: lets a reload that is under way
+ * end, for the shutdown grace at most; false when it has not. */
+MUSTCHECK bool reload_finish(struct runtime *r);
 /* A worker uses the new snapshot. */
 void reload_worker_swapped(struct runtime *r);
 

@@ -141,8 +141,10 @@ def test_sigterm_under_load_fails_no_accepted_request():
 def test_shutdown_delay_announces_and_still_accepts():
     with Gateway(config(gateway={"shutdown_delay_seconds": 2})) as g:
         g.signal(signal.SIGTERM)
-        r = until(lambda: (lambda r: r if r.status == 503 else None)(g.get("/readyz")), "readyz fails")
-        assert r.json["status"] == "not_ready" and r.headers["Connection"] == "close"
+        def announced():
+            r = g.get("/readyz")
+            return r if r.status == 503 and r.headers["Connection"] == "close" else None
+        assert until(announced, "readyz fails and replies say close").json["status"] == "not_ready"
         assert g.get("/healthz").body == b"draining"
         r = g.act()
         assert r.status == 200 and r.headers["Connection"] == "close"
