@@ -26,8 +26,7 @@ struct serve_flags {
 
 struct serve {
 	struct serve_flags flags;
-	struct loaded_config
-		*config; /* what runs; replaced by a reload, on the pool thread that loads */
+	struct loaded_config *config; /* of the start: what may not change is compared with it */
 };
 
 static enum err
