@@ -144,6 +144,21 @@ has_no_bytes(const char *path)
 	return stat(path, &st) != 0 ? errno == ENOENT : st.st_size == 0;
 }
 
+/* A second name would have a lock and a write-ahead log of its own: two gateways on one chain. */
+static enum err
+check_single_name(const char *path, struct errinfo *ei)
+{
+	struct stat st;
+
+	if (lstat(path, &st) != 0)
+		return errno == ENOENT ? OK : ERR_ERRNO(ei, ERR_IO, errno, "%s", path);
+	if (S_ISLNK(st.st_mode))
+		return ERR(ei, ERR_INVALID, "%s is a symbolic link; name the ledger itself", path);
+	if (st.st_nlink > 1)
+		return ERR(ei, ERR_INVALID, "%s has a second name (a hard link); remove it", path);
+	return OK;
+}
+
 static enum err
 open_file(struct ledger *l, struct errinfo *ei)
 {
@@ -152,6 +167,8 @@ open_file(struct ledger *l, struct errinfo *ei)
 
 	if (rc == OK)
 		rc = lock_take(l->names.lock, &l->lock_fd, ei);
+	if (rc == OK)
+		rc = check_single_name(l->path, ei);
 	if (rc == OK)
 		rc = check_head_without_ledger(l, has_no_bytes(l->path), ei);
 	if (rc == OK)

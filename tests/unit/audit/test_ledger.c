@@ -369,6 +369,22 @@ TEST(a_newer_schema_is_left_alone)
 	check_refused(&o, ERR_UNSUPPORTED, "schema version 99");
 }
 
+TEST(a_ledger_with_a_second_name_is_refused)
+{
+	struct ledger_options o = options_in(test_tmpdir());
+	char other[256];
+
+	fill(&o, 1);
+	snprintf(other, sizeof(other), "%s.hard", o.path);
+	CHECK_INT(link(o.path, other), 0);
+	check_refused(&o, ERR_INVALID, "second name");
+	CHECK_INT(unlink(other), 0);
+	snprintf(other, sizeof(other), "%s.soft", o.path);
+	CHECK_INT(symlink(o.path, other), 0);
+	o.path = other;
+	check_refused(&o, ERR_INVALID, "symbolic link");
+}
+
 TEST(another_programs_database_is_left_alone)
 {
 	struct ledger_options o = options_in(test_tmpdir());
@@ -722,6 +738,7 @@ SUITE("ledger", TEST_ROW(a_new_ledger_begins_with_chain_start),
 	TEST_ROW(a_run_without_records_adds_no_checkpoint),
 	TEST_ROW(checkpoints_come_every_n_records_and_fill_the_head_file),
 	TEST_ROW(a_second_process_is_named_the_first), TEST_ROW(a_newer_schema_is_left_alone),
+	TEST_ROW(a_ledger_with_a_second_name_is_refused),
 	TEST_ROW(another_programs_database_is_left_alone),
 	TEST_ROW(a_file_that_is_no_database_is_left_alone), TEST_ROW(tampering_is_found_at_open),
 	TEST_ROW(a_record_before_the_checkpoint_is_for_the_full_check),
