@@ -1,6 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /* The program: a table of commands. */
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -11,6 +14,24 @@ static const struct command *const rows[] = {
 #include "command_tbl.h"
 #undef X
 };
+
+/*
+ * Whoever started us may have closed the standard descriptors; the next files opened would get their numbers, and the log or
+ * the stdout sink would write into them. Opened for reading only, so that such a write still fails.
+ */
+static bool
+hold_standard_descriptors(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
 
 int
 main(int argc, char **argv)
@@ -23,6 +44,8 @@ main(int argc, char **argv)
 	sigaction(SIGPIPE, &ignore, NULL);
 	/* A limit on file sizes is an error of write(2) too, which the ledger recovers from. */
 	sigaction(SIGXFSZ, &ignore, NULL);
+	if (!hold_standard_descriptors())
+		return EXIT_FAILED;
 	log_set_format(LOG_TEXT);
 	if (hash_init(&ei) != OK)
 		return command_fail("%s", ei.msg);

@@ -125,7 +125,8 @@ set_up(struct http_client *c)
 {
 	CURL *e = c->easy;
 
-	return set_long(e, CURLOPT_NOSIGNAL, 1L) &&
+	/* QUICK_EXIT: a name that does not resolve must not hold up stop and free. */
+	return set_long(e, CURLOPT_NOSIGNAL, 1L) && set_long(e, CURLOPT_QUICK_EXIT, 1L) &&
 	       set_text(e, CURLOPT_PROTOCOLS_STR, "http,https") &&
 	       set_long(e, CURLOPT_FOLLOWLOCATION, 0L) && set_text(e, CURLOPT_PROXY, "") &&
 	       set_text(e, CURLOPT_NOPROXY, "*") && set_long(e, CURLOPT_SSL_VERIFYPEER, 1L) &&

@@ -105,7 +105,8 @@ read_sink(struct audit_plan *plan, struct span word, struct errinfo *ei)
 	}
 	return ERR(ei, ERR_INVALID,
 		"unsupported audit sink \"%.*s\" (stdout, stderr, sqlite:PATH, webhook:URL)",
-		SPAN_ARG(word));
+		SPAN_ARG(span_of(
+			word.p, span_find(word, ':')))); /* what follows may hold a secret */
 }
 
 static const char *

@@ -97,6 +97,7 @@ process_record_submit(struct runtime *r, const struct process_record *p, struct 
 		s->entry.loop = r->loop;
 		s->entry.apply = append;
 		s->entry.done = finish;
+		s->entry.must_write = p->must_write;
 		rc = ledger_submit(r->ledger, &s->entry, ei);
 	}
 	if (rc != OK)

@@ -131,43 +131,31 @@ runtime_new(const struct runtime_options *o, struct snapshot *own_snapshot, stru
 	return OK;
 }
 
-struct start_record {
-	bool is_done;
-	enum err result;
-	struct errinfo ei;
-};
-
 static void
 on_start_recorded(void *arg, enum err result, const struct errinfo *ei)
 {
-	struct start_record *s = arg;
-
-	s->is_done = true;
-	s->result = result;
-	s->ei = *ei;
+	(void)arg;
+	if (result != OK)
+		log_error(NULL, "the record of the start: %s", ei->msg);
 }
 
-/* No decision may be in the ledger before the record that names its policy. */
+/*
+ * No decision may be in the ledger before the record that names its policy. Entries are applied in order and this one is kept
+ * until it is written, so there is nothing to wait for: a required sink that is down must not keep the gateway from
+ * starting and saying so.
+ */
 static enum err
 record_start(struct runtime *r, struct errinfo *ei)
 {
-	struct start_record s = {0};
 	struct process_record p = {
 		.event_type = "runtime.start",
 		.outcome = "success",
 		.snapshot = r->snapshot,
+		.must_write = true,
 		.done = on_start_recorded,
-		.arg = &s,
 	};
-	enum err rc = process_record_submit(r, &p, ei);
 
-	if (rc != OK)
-		return rc;
-	while (!s.is_done)
-		loop_turn(r->loop, true);
-	if (s.result != OK && ei != NULL)
-		*ei = s.ei;
-	return s.result;
+	return process_record_submit(r, &p, ei);
 }
 
 static enum err

@@ -95,6 +95,7 @@ struct process_record {
 	struct span principal;
 	struct span reason;
 	const struct snapshot *snapshot; /* whose policy it is about; NULL: none */
+	bool must_write; /* tried until it is written, before anything that comes later */
 	/* Called once on the main loop with what became of it: durable (OK) or not. */
 	void (*done)(void *arg, enum err result, const struct errinfo *ei);
 	void *arg;

@@ -307,3 +307,19 @@ def test_files_of_the_ledger_are_private():
                 assert mode & 0o077 == 0 or path.suffix == ".pub", (path.name, oct(mode))
     finally:
         os.umask(old)
+
+
+def test_closed_standard_descriptors_are_not_taken_by_files():
+    place = Workplace()
+    process = subprocess.Popen(["sh", "-c", 'exec "$0" serve -c nomos.json 0<&- 1>&- 2>&-', BIN], cwd=place.dir)
+    try:
+        def names():
+            return [os.readlink(f"/proc/{process.pid}/fd/{n}") for n in (0, 1, 2)]
+        until(lambda: place.ledger.exists(), "the gateway starts")
+        assert names() == ["/dev/null"] * 3, names()
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+        place.remove()

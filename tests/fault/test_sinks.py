@@ -204,3 +204,21 @@ def test_optional_stdout_that_nobody_reads():
             verify(place)
         finally:
             place.remove()
+
+
+def test_required_webhook_down_at_the_start():
+    """The gateway starts, says that it is not ready, denies, and recovers when the receiver works."""
+    receiver = Receiver()
+    receiver.works.clear()
+    try:
+        options = config(audit={"sink": f"webhook:{receiver.url}", "required": "webhook", "required_deadline_ms": 200,
+                                "from": "start"})
+        with Gateway(options) as g:
+            until(lambda: g.get("/readyz").status == 503, "readyz fails")
+            assert g.act().status == 503
+            receiver.works.set()
+            until(lambda: g.get("/readyz").status == 200, "readyz recovers")
+            assert g.act().status == 200
+            assert g.records()[1]["event_type"] == "runtime.start"
+    finally:
+        receiver.close()

@@ -23,7 +23,10 @@ struct test_case {
 };
 
 #define TEST(name) static void name(void)
-#define TEST_ROW(fn) {#fn, fn}
+#define TEST_ROW(fn)                                                                               \
+	{                                                                                          \
+#fn, fn                                                                            \
+	}
 #define SUITE(name, ...)                                                                           \
 	static const struct test_case test_cases[] = {__VA_ARGS__};                                \
 	int main(int argc, char **argv)                                                            \
@@ -35,7 +38,8 @@ int test_run(const char *suite, const struct test_case *cases, size_t n, int arg
 
 /* Checks go on after a failure and print what differed. */
 #define CHECK(x) test_check((x), #x, __FILE__, __LINE__)
-#define CHECK_INT(got, want) test_check_int((int64_t)(got), (int64_t)(want), #got, __FILE__, __LINE__)
+#define CHECK_INT(got, want)                                                                       \
+	test_check_int((int64_t)(got), (int64_t)(want), #got, __FILE__, __LINE__)
 #define CHECK_STR(got, want) test_check_str((got), (want), #got, __FILE__, __LINE__)
 #define CHECK_SPAN(got, want) test_check_span((got), span_cstr(want), #got, __FILE__, __LINE__)
 /* Fails the test with a text, e.g. naming the row of a corpus. */
@@ -43,8 +47,10 @@ int test_run(const char *suite, const struct test_case *cases, size_t n, int arg
 
 bool test_check(bool ok, const char *what, const char *file, int line);
 bool test_check_int(int64_t got, int64_t want, const char *what, const char *file, int line);
-bool test_check_str(const char *got, const char *want, const char *what, const char *file, int line);
-bool test_check_span(struct span got, struct span want, const char *what, const char *file, int line);
+bool test_check_str(
+	const char *got, const char *want, const char *what, const char *file, int line);
+bool test_check_span(
+	struct span got, struct span want, const char *what, const char *file, int line);
 void test_fail(const char *file, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* A fresh private directory, removed with all it holds when the program ends. NUL-terminated, static per call count. */

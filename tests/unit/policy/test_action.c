@@ -223,8 +223,8 @@ TEST(limits_ids_types_and_resources)
 	check_text_limit("trace_id", 128, "", "trace_id has invalid format");
 	/* The reference has no cap on types and resources. */
 	check_text_limit("action_type", 256, "a.", "action_type has invalid format");
-	check_text_limit("resource", ACTION_RESOURCE_BYTES_MAX, "pay://h/",
-		"resource exceeds 8192 bytes");
+	check_text_limit(
+		"resource", ACTION_RESOURCE_BYTES_MAX, "pay://h/", "resource exceeds 8192 bytes");
 }
 
 TEST(refuses_what_two_readers_would_read_differently)
