@@ -174,9 +174,3 @@ config_resolve(struct config_scope *scope, struct span path)
 		return span_of("", 0);
 	return span_cstr(fdio_join(l->arena, l->directory, path));
 }
-
-struct arena *
-config_scope_arena(struct config_scope *scope)
-{
-	return scope->loader->arena;
-}

@@ -38,7 +38,7 @@ on_stage_timer(void *arg)
 	loop_timer_arm(r->stage_timer, r->options.shutdown_grace_ns);
 }
 
-void
+static void
 drain_start(struct runtime *r)
 {
 	if (atomic_load(&r->stage) != DRAIN_NONE)
@@ -73,27 +73,9 @@ on_signal(int signo, void *arg)
 	drain_start(r);
 }
 
-static void
-on_stop(struct loop_msg *msg)
-{
-	struct runtime *r =
-		(struct runtime *)(void *)((char *)msg - offsetof(struct runtime, stop_msg));
-
-	OBJ_CHECK(r, RUNTIME_MAGIC);
-	drain_start(r);
-}
-
-void
-runtime_stop(struct runtime *r)
-{
-	if (!atomic_flag_test_and_set(&r->stop_posted))
-		loop_post(r->loop, &r->stop_msg);
-}
-
 enum err
 drain_init(struct runtime *r, struct errinfo *ei)
 {
-	r->stop_msg.run = on_stop;
 	r->stage_timer = loop_timer_new(r->loop, on_stage_timer, r);
 	if (r->stage_timer == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");

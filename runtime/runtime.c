@@ -121,7 +121,6 @@ runtime_new(const struct runtime_options *o, struct snapshot *own_snapshot, stru
 	r->options = *o;
 	r->snapshot = own_snapshot;
 	r->n_workers = choose_n_workers(o->n_workers);
-	atomic_flag_clear(&r->stop_posted);
 	enum err rc = build(r, ei);
 	if (rc != OK) {
 		runtime_free(&r);
@@ -249,18 +248,6 @@ bool
 runtime_is_draining(const struct runtime *r)
 {
 	return atomic_load(&r->stage) != DRAIN_NONE;
-}
-
-struct ledger *
-runtime_get_ledger(const struct runtime *r)
-{
-	return r->ledger;
-}
-
-size_t
-runtime_count_workers(const struct runtime *r)
-{
-	return r->n_workers;
 }
 
 bool

@@ -55,8 +55,6 @@ struct runtime {
 	bool grace_ran_out;
 	bool is_forced; /* second signal: end without a word */
 	struct loop_timer *stage_timer;
-	struct loop_msg stop_msg;
-	atomic_flag stop_posted;
 	/* reload.c, main thread */
 	struct reload *reload;
 };
@@ -73,7 +71,6 @@ void worker_fini(struct worker *w);
 
 /* drain.c, main thread */
 MUSTCHECK enum err drain_init(struct runtime *r, struct errinfo *ei);
-void drain_start(struct runtime *r);
 void drain_fini(struct runtime *r);
 /* A worker has nothing left. */
 void drain_worker_done(struct runtime *r);

@@ -103,6 +103,5 @@ void config_note(struct config_scope *scope, enum config_level level, const char
 /* The path as a PATH row would hold it, in the arena; empty stays empty; {NULL, 0} when memory is
  * out (sticky). */
 struct span config_resolve(struct config_scope *scope, struct span path);
-struct arena *config_scope_arena(struct config_scope *scope);
 
 #endif

@@ -47,7 +47,7 @@ struct runtime_options {
  */
 MUSTCHECK enum err runtime_new(const struct runtime_options *o, struct snapshot *own_snapshot,
 	struct runtime **out, struct errinfo *ei);
-/* Serves until SIGTERM, SIGINT or runtime_stop. True: everything accepted was answered; false: the grace ran out. The ledger is closed
+/* Serves until SIGTERM or SIGINT. True: everything accepted was answered; false: the grace ran out. The ledger is closed
  * when it returns. On a second signal the process ends at once with status 1. */
 bool runtime_run(struct runtime *r);
 /* Only after runtime_run returned true. */
@@ -55,8 +55,6 @@ void runtime_free(struct runtime **r);
 
 /* Any thread. */
 bool runtime_is_draining(const struct runtime *r);
-struct ledger *runtime_get_ledger(const struct runtime *r);
-size_t runtime_count_workers(const struct runtime *r);
 
 /* One line of /readyz. */
 struct readiness_check {
@@ -92,7 +90,5 @@ struct reload_request {
 	struct runtime *runtime;     /* the runtime's */
 };
 void runtime_reload(struct runtime *r, struct reload_request *q);
-/* Any thread: as SIGTERM. */
-void runtime_stop(struct runtime *r);
 
 #endif
