@@ -84,6 +84,7 @@ take_base(struct span *s)
 	unsigned base = 10;
 	size_t prefix = 2;
 
+	/* The analyser loses sight of what the span borrows. NOLINTNEXTLINE */
 	if (s->n < 2 || s->p[0] != '0')
 		return base;
 	switch (s->p[1]) {

@@ -113,9 +113,8 @@ conn_release(struct conn *c)
 void
 conn_on_gone(struct conn *c)
 {
-	struct http_server *s = c->server;
-
 	OBJ_CHECK(c, CONN_MAGIC);
+	struct http_server *s = c->server;
 	MUST(c->state != CONN_GONE);
 	evbuffer_remove_cb_entry(bufferevent_get_input(c->bev), c->tap);
 	c->tap = NULL;

@@ -82,7 +82,7 @@ print_plain(struct arena *a, const struct decimal *d)
 static struct span
 print_float(struct arena *a, double x)
 {
-	struct decimal d;
+	struct decimal d = {.n = 0};
 	double size = fabs(x);
 
 	if (size == 0.0)

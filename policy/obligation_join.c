@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/must.h"
 #include "obligation_value.h"
 
 /* One stated member. */
@@ -38,8 +39,10 @@ count_members(const struct rule *const *rules, size_t n)
 {
 	size_t sum = 0;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		MUST(rules[i] != NULL);
 		sum += rules[i]->map != NULL ? rules[i]->map->n : 0;
+	}
 	return sum;
 }
 
