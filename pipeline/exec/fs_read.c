@@ -81,7 +81,7 @@ run(struct exec_job *job)
 		return;
 	}
 	rc = read_source(job, fd, &source, &is_cut);
-	close(fd);
+	(void)workspace_close_fd(fd);
 	if (rc != 0) {
 		fail_to_read(job, rc);
 		return;

@@ -96,7 +96,7 @@ write_temporary(struct exec_job *job, const struct target *t)
 		exec_fail(job, EXEC_FAULT, "input or output failed");
 		is_ok = false;
 	}
-	if (close(fd) != 0 && is_ok) {
+	if (workspace_close_fd(fd) != 0 && is_ok) {
 		exec_fail_errno(job, errno, "fs.write: close");
 		is_ok = false;
 	}
@@ -150,7 +150,7 @@ run(struct exec_job *job)
 		return;
 	}
 	replace(job, &t);
-	close(t.dir);
+	(void)workspace_close_fd(t.dir);
 }
 
 /* The kernel's path rules are the sandbox of this kind; it has no network and one folder. */

@@ -69,6 +69,12 @@ workspace_open(struct span path, struct workspace *out, struct errinfo *ei)
 	return OK;
 }
 
+int
+workspace_close_fd(int fd)
+{
+	return close(fd);
+}
+
 void
 workspace_close(struct workspace *w)
 {

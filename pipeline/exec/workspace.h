@@ -21,6 +21,8 @@ struct workspace {
  * openat2), ERR_IO. */
 MUSTCHECK enum err workspace_open(struct span path, struct workspace *out, struct errinfo *ei);
 void workspace_close(struct workspace *w);
+/* close(2) for a descriptor that came from here; named so that sanitizers can tell (tests/tsan.supp). */
+int workspace_close_fd(int fd);
 
 /* The path of a resource is its normal form with the leading "/". Return 0 or an error number. */
 
