@@ -164,15 +164,15 @@ chain_read_fields(struct span body, struct chain_fields *out)
 
 	*out = (struct chain_fields){0};
 	while (is_good && next_member(body, &at, &m, &whole)) {
-		if (span_eq_cstr(m.name, "chain_id"))
+		if (span_eq(m.name, SPAN_LIT("chain_id")))
 			is_good = unquote(m.value, &out->chain_id);
-		else if (span_eq_cstr(m.name, "event_type"))
+		else if (span_eq(m.name, SPAN_LIT("event_type")))
 			is_good = unquote(m.value, &out->event_type);
-		else if (span_eq_cstr(m.name, "prev_event_hash"))
+		else if (span_eq(m.name, SPAN_LIT("prev_event_hash")))
 			is_good = unquote(m.value, &out->prev_event_hash);
-		else if (span_eq_cstr(m.name, "seq"))
+		else if (span_eq(m.name, SPAN_LIT("seq")))
 			is_good = parse_uint(m.value, INT64_MAX, &out->seq);
-		else if (span_eq_cstr(m.name, "timestamp"))
+		else if (span_eq(m.name, SPAN_LIT("timestamp")))
 			is_good = unquote(m.value, &out->timestamp);
 	}
 	return is_good && whole;
@@ -197,20 +197,28 @@ chain_check(const char *chain_id, struct chain_head *head, uint64_t seq, struct 
 	struct span hash)
 {
 	struct chain_fields f;
-	char computed[SHA256_HEX + 1];
 
 	if (!chain_read_fields(body, &f))
 		return CHAIN_FAULT_MALFORMED;
+	return chain_check_fields(chain_id, head, seq, body, &f, hash);
+}
+
+enum chain_fault
+chain_check_fields(const char *chain_id, struct chain_head *head, uint64_t seq, struct span body,
+	const struct chain_fields *f, struct span hash)
+{
+	char computed[SHA256_HEX + 1];
+
 	chain_hash(body, span_of(head->hash, head->seq > 0 ? SHA256_HEX : 0), computed);
 	/* The order gives the most useful name: a record out of place is also one whose hash does
 	 * not fit. */
-	if (chain_id != NULL && !span_eq_cstr(f.chain_id, chain_id))
+	if (chain_id != NULL && !span_eq_cstr(f->chain_id, chain_id))
 		return CHAIN_FAULT_CHAIN_ID;
 	if (seq != head->seq + 1)
 		return CHAIN_FAULT_SEQ;
-	if (!span_eq_cstr(f.prev_event_hash, head->seq > 0 ? head->hash : ""))
+	if (!span_eq_cstr(f->prev_event_hash, head->seq > 0 ? head->hash : ""))
 		return CHAIN_FAULT_PREVIOUS;
-	if (f.seq != seq || !span_eq_cstr(hash, computed))
+	if (f->seq != seq || !span_eq_cstr(hash, computed))
 		return CHAIN_FAULT_HASH;
 	head->seq = seq;
 	memcpy(head->hash, computed, sizeof(head->hash));

@@ -97,17 +97,14 @@ fail_hash(struct verification *v, const struct source_record *r, const struct ch
 }
 
 static bool
-fail_link(struct verification *v, const struct source_record *r, enum chain_fault fault)
+fail_link(struct verification *v, const struct source_record *r, const struct chain_fields *f,
+	enum chain_fault fault)
 {
-	struct chain_fields f;
-
-	if (fault == CHAIN_FAULT_MALFORMED || !chain_read_fields(r->body, &f))
-		return fail_malformed(v, r);
 	if (fault == CHAIN_FAULT_CHAIN_ID)
 		return fail(v, r, "edited: it belongs to another chain");
 	if (fault == CHAIN_FAULT_SEQ)
 		return fail_seq(v, r);
-	return fail_hash(v, r, &f);
+	return fail_hash(v, r, f);
 }
 
 /* Behind the first fault. */
@@ -128,17 +125,16 @@ look_further(struct verification *v, const struct source_record *r)
 /* ---- one record ---- */
 
 static bool
-take_first(struct verification *v, const struct source_record *r)
+take_first(struct verification *v, const struct source_record *r, const struct chain_fields *f)
 {
-	struct chain_fields f;
 	struct span key_id = chain_find_member(r->body, SPAN_LIT("key_id"));
 	const char *want = v->o->key != NULL ? sign_key_id(v->o->key) : "";
 
-	if (!chain_read_fields(r->body, &f) || f.chain_id.n != CHAIN_ID_HEX)
+	if (f->chain_id.n != CHAIN_ID_HEX)
 		return fail(v, r, "edited: the first record names no chain");
 	/* The first record names the one key that signs its chain. Whoever wrote it wrote the name
 	 * too: what is no key id is not shown. */
-	if (v->o->key != NULL && span_eq_cstr(f.event_type, CHAIN_START_EVENT) && key_id.n >= 2 &&
+	if (v->o->key != NULL && span_eq_cstr(f->event_type, CHAIN_START_EVENT) && key_id.n >= 2 &&
 		!span_eq_cstr(span_of(key_id.p + 1, key_id.n - 2), want)) {
 		struct span id = span_of(key_id.p + 1, key_id.n - 2);
 		uint8_t raw[SIGN_KEY_ID_HEX / 2];
@@ -147,20 +143,19 @@ take_first(struct verification *v, const struct source_record *r)
 		return fail(v, r, "wrong key: the chain is signed with key %.*s, not %s",
 			SPAN_ARG(id), want);
 	}
-	memcpy(v->out->chain_id, f.chain_id.p, f.chain_id.n);
+	memcpy(v->out->chain_id, f->chain_id.p, f->chain_id.n);
 	v->has_chain_id = true;
 	return true;
 }
 
 /* before: where the chain stood when the record was written. */
 static bool
-check_checkpoint(
-	struct verification *v, const struct source_record *r, const struct chain_head *before)
+check_checkpoint(struct verification *v, const struct source_record *r,
+	const struct chain_fields *f, const struct chain_head *before)
 {
 	struct checkpoint cp;
-	struct chain_fields f;
 
-	if (!chain_read_fields(r->body, &f) || !span_eq_cstr(f.event_type, CHECKPOINT_EVENT))
+	if (!span_eq_cstr(f->event_type, CHECKPOINT_EVENT))
 		return true;
 	if (!checkpoint_parse_record(r->body, &cp))
 		return fail(v, r, "edited: the checkpoint is malformed");
@@ -206,21 +201,22 @@ visit(const struct source_record *r, void *arg)
 {
 	struct verification *v = arg;
 	struct chain_head before = v->out->head;
+	struct chain_fields f;
 
 	if (!v->out->is_good)
 		return look_further(v, r);
-	if (r->is_malformed)
+	if (r->is_malformed || !chain_read_fields(r->body, &f))
 		return fail_malformed(v, r);
-	if (!v->has_chain_id && !take_first(v, r))
+	if (!v->has_chain_id && !take_first(v, r, &f))
 		return false;
 	enum chain_fault fault =
-		chain_check(v->out->chain_id, &v->out->head, r->seq, r->body, r->hash);
+		chain_check_fields(v->out->chain_id, &v->out->head, r->seq, r->body, &f, r->hash);
 	if (fault != CHAIN_FAULT_NONE)
-		return fail_link(v, r, fault);
+		return fail_link(v, r, &f, fault);
 	v->out->n_records++;
 	if (v->o->progress != NULL && v->out->n_records % PROGRESS_EVERY == 0)
 		v->o->progress(v->o->progress_arg, v->out->n_records);
-	return check_checkpoint(v, r, &before) && check_remembered(v, r);
+	return check_checkpoint(v, r, &f, &before) && check_remembered(v, r);
 }
 
 /* ---- the end ---- */

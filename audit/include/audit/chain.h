@@ -68,6 +68,9 @@ struct span chain_find_member(struct span body, struct span name);
  */
 MUSTCHECK enum chain_fault chain_check(const char *chain_id, struct chain_head *head, uint64_t seq,
 	struct span body, struct span hash);
+/* The same, of a body whose members chain_read_fields has read already. */
+MUSTCHECK enum chain_fault chain_check_fields(const char *chain_id, struct chain_head *head,
+	uint64_t seq, struct span body, const struct chain_fields *f, struct span hash);
 /* A clause such as "the record was changed". Static. */
 const char *chain_fault_text(enum chain_fault fault);
 
