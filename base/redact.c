@@ -50,8 +50,9 @@ struct scan {
 	size_t n;
 	size_t room;
 	struct redact_range first[RANGES_FIRST];
-	size_t pem_from; /* the first BEGIN since the last END, or NOT_OPEN */
-	size_t pem_cut;  /* the first of those that a block follows */
+	size_t pem_from;    /* the first BEGIN since the last END, or NOT_OPEN */
+	size_t pem_cut;     /* the first of those that a block follows */
+	size_t jwt_checked; /* no token that was not found begins before it */
 	bool only_test;
 	bool failed;
 };
@@ -196,6 +197,9 @@ on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned f
 	} else if (redact_rules[id].shape == SHAPE_PEM_BEGIN ||
 		   redact_rules[id].shape == SHAPE_PEM_END) {
 		on_pem(s, redact_rules[id].shape, match);
+	} else if (redact_rules[id].shape == SHAPE_JWT) {
+		if (match.from >= s->jwt_checked)
+			add_range(s, redact_rule_jwt(s->text, match, &s->jwt_checked));
 	} else {
 		add_range(s, redact_rule_extend(
 				     &redact_rules[id], s->text, match, seen_until(s, match.to)));

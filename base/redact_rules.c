@@ -21,9 +21,9 @@ const struct redact_rule redact_rules[] = {
 	{"x-(api-key|auth-token):", true, SHAPE_LINE, 0},
 	{"bearer\\s", true, SHAPE_CREDENTIAL, 12},
 	{"basic\\s", true, SHAPE_BASIC, 12},
-	{"AKIA[0-9A-Z]{16}", false, SHAPE_TOKEN, 0},
+	{"AKIA", false, SHAPE_ACCESS_KEY, 16},
 	{"\\bASIA[0-9A-Z]{16}\\b", false, SHAPE_MATCH, 0},
-	{"eyJ[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]", false, SHAPE_TOKEN, 0},
+	{"eyJ", false, SHAPE_JWT, 0},
 	{"-----BEGIN [A-Z0-9 ]+-----", false, SHAPE_PEM_BEGIN, 0},
 	{"-----END [A-Z0-9 ]+-----", false, SHAPE_PEM_END, 0},
 	{"sk-", false, SHAPE_WORD, 20},
@@ -35,7 +35,7 @@ const struct redact_rule redact_rules[] = {
 	{"(password|passwd|passphrase|secret|token|(api|access|account|private)[_-]?key|"
 	 "authorization|cookie)\\\\?[\"']?[ \\t]*[:=]",
 		true, SHAPE_ASSIGNED, 0},
-	{"://[^\\s/@\"']+@", false, SHAPE_USERINFO, 16},
+	{"://", false, SHAPE_USERINFO, 16},
 };
 const size_t redact_n_rules = ARRAY_LEN(redact_rules);
 
@@ -247,17 +247,51 @@ assigned_value(struct span text, struct redact_range match, size_t seen)
 
 /*
  * The bytes between "://" and "@" with a password among them, or too long for the name of a user.
+ * No two of these runs overlap, since none holds a slash.
  */
 static struct redact_range
 user_info(const struct redact_rule *rule, struct span text, struct redact_range match)
 {
-	size_t from = match.from + strlen("://");
-	size_t to = match.to - 1;
-	struct span info = span_of(text.p + from, to - from);
+	size_t to = match.to;
 
-	if (info.n < rule->min && span_find(info, ':') == info.n)
-		to = from;
-	return (struct redact_range){from, to};
+	while (to < text.n && !is_one_of(text.p[to], " \t\r\n\v\f/@\"'"))
+		to++;
+	struct span info = span_of(text.p + match.to, to - match.to);
+	if (to == text.n || text.p[to] != '@' ||
+		(info.n < rule->min && span_find(info, ':') == info.n))
+		to = match.to;
+	return (struct redact_range){match.to, to};
+}
+
+/* The match, at least min upper-case letters and digits, and the rest of the run. */
+static struct redact_range
+access_key(const struct redact_rule *rule, struct span text, struct redact_range match, size_t seen)
+{
+	size_t at = match.to;
+
+	while (at < text.n && at - match.to < rule->min &&
+		(is_digit(text.p[at]) || is_upper(text.p[at])))
+		at++;
+	if (at - match.to < rule->min)
+		return (struct redact_range){match.from, match.from};
+	at = skip_class(text, seen > at ? seen : at, "+/=._~-");
+	return (struct redact_range){match.from, at};
+}
+
+struct redact_range
+redact_rule_jwt(struct span text, struct redact_range match, size_t *checked)
+{
+	size_t header = skip_class(text, match.to, "_-");
+	size_t payload = header < text.n ? skip_class(text, header + 1, "_-") : header;
+
+	/* Another start within the header would meet the same dots. */
+	*checked = header;
+	if (header == match.to || header == text.n || text.p[header] != '.' ||
+		payload == header + 1 || payload == text.n || text.p[payload] != '.' ||
+		skip_class(text, payload + 1, "_-") == payload + 1)
+		return (struct redact_range){match.from, match.from};
+	*checked = skip_class(text, payload + 1, "+/=._~-");
+	return (struct redact_range){match.from, *checked};
 }
 
 struct redact_range
@@ -269,14 +303,16 @@ redact_rule_extend(
 		return whole_line(text, match, seen);
 	case SHAPE_CREDENTIAL:
 	case SHAPE_BASIC:
-	case SHAPE_TOKEN:
 	case SHAPE_WORD:
 		return with_run(rule, text, match, seen);
+	case SHAPE_ACCESS_KEY:
+		return access_key(rule, text, match, seen);
 	case SHAPE_ASSIGNED:
 		return assigned_value(text, match, seen);
 	case SHAPE_USERINFO:
 		return user_info(rule, text, match);
 	case SHAPE_MATCH:
+	case SHAPE_JWT:
 	case SHAPE_PEM_BEGIN:
 	case SHAPE_PEM_END:
 		break;
