@@ -27,6 +27,7 @@ struct hasher {
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool is_ready;
+static bool is_memory_hooked; /* by a test, before anything else */
 static pthread_key_t thread_end;
 static EVP_MD *sha256;
 static EVP_MAC *hmac;
@@ -43,9 +44,43 @@ free_hasher(void *arg)
 	own = NULL;
 }
 
+static void *
+alloc_held(size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return mem_alloc_held(n);
+}
+
+static void *
+realloc_held(void *p, size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return mem_realloc_held(p, n);
+}
+
+static void
+free_held(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	mem_free_held(p);
+}
+
+/* Without memory a digest cannot be made, and nobody here could go on without it: so OpenSSL's memory is held too. */
+static void
+hold_memory(void)
+{
+	/* False when something has allocated before us; then such a failure ends the process by MUST. */
+	if (!is_memory_hooked)
+		(void)CRYPTO_set_mem_functions(alloc_held, realloc_held, free_held);
+}
+
 static void
 fetch_algorithms(void)
 {
+	hold_memory();
 	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 	is_ready =
@@ -197,5 +232,6 @@ hooked_free(void *p, const char *file, int line)
 bool
 hash_hook_memory(void)
 {
-	return CRYPTO_set_mem_functions(hooked_alloc, hooked_realloc, hooked_free) == 1;
+	is_memory_hooked = CRYPTO_set_mem_functions(hooked_alloc, hooked_realloc, hooked_free) == 1;
+	return is_memory_hooked;
 }

@@ -29,6 +29,7 @@
 #define TIMER_DELAY_MAX_NS (INT64_C(1000000000) * NS_PER_SEC)
 
 static pthread_once_t callbacks_once = PTHREAD_ONCE_INIT;
+static bool is_memory_hooked; /* by a test, before the first loop */
 
 struct signal_watch {
 	struct signal_watch *next;
@@ -152,6 +153,12 @@ set_callbacks(void)
 {
 	event_set_log_callback(log_remark);
 	event_set_fatal_callback(die);
+	/*
+	 * Without memory libevent 2.1 loses header lines, accepts connections past the gate and reads null pointers, so it is
+	 * never told that there is none.
+	 */
+	if (!is_memory_hooked)
+		event_set_mem_functions(mem_alloc_held, mem_realloc_held, mem_free_held);
 }
 
 static struct event_base *
@@ -402,5 +409,6 @@ loop_on_signal(
 void
 loop_hook_memory(void)
 {
+	is_memory_hooked = true;
 	event_set_mem_functions(mem_alloc, mem_realloc, mem_free);
 }

@@ -15,10 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Above malloc's threshold for mmap, so that giving it up gives address space back. */
+#define RESERVE_BYTES ((size_t)256 * 1024)
+
 static atomic_long live;
 static atomic_ulong count;
 static atomic_ulong
 	fail_in; /* allocations left until the one that fails, itself included; 0: off */
+static _Atomic(void *) reserve;
 
 /* Counts one allocation; true when it is the one that has to fail. */
 static bool
@@ -97,14 +101,20 @@ mem_dup_cstr(const char *s)
 	return mem_dup_span(span_cstr(s));
 }
 
-static NORETURN void
-exit_without_memory(void)
+static void
+say_out_of_memory(void)
 {
 	static const char text[] = "nomos: out of memory\n";
 	/* The exit status says it too when the write fails. */
 	ssize_t written = write(STDERR_FILENO, text, sizeof(text) - 1);
 
 	(void)written;
+}
+
+static NORETURN void
+exit_without_memory(void)
+{
+	say_out_of_memory();
 	exit(1);
 }
 
@@ -126,6 +136,65 @@ mem_need_cstr(const char *s)
 	if (p == NULL)
 		exit_without_memory();
 	return p;
+}
+
+/* Threads are running, so nothing but the message comes before the end: as for a kill, the next start finds a whole ledger. */
+static NORETURN void
+end_without_memory(void)
+{
+	say_out_of_memory();
+	_exit(1);
+}
+
+/* One thread gives the reserve back to the heap, where all find it; the rest exists or the process ends. */
+static void *
+take_from_reserve(void *old, size_t n)
+{
+	free(atomic_exchange(&reserve, NULL));
+	void *p = realloc(old, n);
+
+	if (p == NULL)
+		end_without_memory();
+	return p;
+}
+
+static void
+fill_reserve(void)
+{
+	void *none = NULL;
+	void *p = malloc(RESERVE_BYTES);
+
+	if (p != NULL && !atomic_compare_exchange_strong(&reserve, &none, p))
+		free(p);
+}
+
+static inline void *
+hold(void *old, size_t n)
+{
+	size_t wanted = n > 0 ? n : 1;
+
+	if (atomic_load_explicit(&reserve, memory_order_relaxed) == NULL)
+		fill_reserve();
+	void *p = realloc(old, wanted);
+	return p != NULL ? p : take_from_reserve(old, wanted);
+}
+
+void *
+mem_realloc_held(void *p, size_t n)
+{
+	return hold(p, n);
+}
+
+void *
+mem_alloc_held(size_t n)
+{
+	return hold(NULL, n);
+}
+
+void
+mem_free_held(void *p)
+{
+	free(p);
 }
 
 void

@@ -22,7 +22,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MODULES_MAX = 96, FRAMES_MAX = 24, TRACE_MAX = 1 << 18, TEXT_BYTES = 7168, BLOCK_MAGIC = 0x6e6f6d68 };
+enum {
+	MODULES_MAX = 96,
+	FRAMES_MAX = 24,
+	TRACE_MAX = 1 << 18,
+	TEXT_BYTES = 7168,
+	BLOCK_MAGIC = 0x6e6f6d68
+};
 
 /* Who asked: by the module that the call came from. */
 enum owner { OTHER, OWN, EVENT, CRYPTO, SQLITE, LIBC, YAML, CURL, PATTERNS, CJSON, OWNER__MAX };
@@ -50,7 +56,8 @@ struct count {
 
 struct control {
 	_Atomic uint64_t attached;
-	_Atomic uint64_t fail_in; /* allocations left until the one that fails, itself included; 0: off */
+	_Atomic uint64_t
+		fail_in; /* allocations left until the one that fails, itself included; 0: off */
 	_Atomic uint64_t fail_all;
 	_Atomic uint64_t owners; /* bit per owner whose allocations may fail; 0: all */
 	_Atomic uint64_t failed;
@@ -125,6 +132,31 @@ owner_of(const void *caller)
 	return i < n_modules ? modules[i].owner : OTHER;
 }
 
+/*
+ * The program hands memory to libraries too (mem_alloc_held); then it is theirs. Only the program is known to keep frame pointers, so
+ * its caller is looked at only there. A macro: the frames are counted from the function that it stands in.
+ */
+#define OWNER()                                                                                    \
+	(owner_of(__builtin_return_address(0)) != OWN ? owner_of(__builtin_return_address(0))      \
+		: owner_of(__builtin_return_address(1)) != OWN                                     \
+			? owner_above(__builtin_return_address(1))                                 \
+			: owner_two_above(__builtin_return_address(2)))
+
+static enum owner
+owner_above(const void *caller)
+{
+	enum owner above = owner_of(caller);
+
+	return above == EVENT || above == CRYPTO ? above : OWN;
+}
+
+/* OpenSSL goes through a function of ours that drops file and line; it calls nothing else of ours. */
+static enum owner
+owner_two_above(const void *caller)
+{
+	return owner_of(caller) == CRYPTO ? CRYPTO : OWN;
+}
+
 static int
 add_module(struct dl_phdr_info *info, size_t size, void *arg)
 {
@@ -163,7 +195,8 @@ attach(void)
 	is_inside = true;
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	void *map = fd < 0 ? MAP_FAILED
-			   : mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+			   : mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED,
+				     fd, 0);
 	if (map == MAP_FAILED)
 		abort();
 	close(fd);
@@ -199,7 +232,8 @@ trace(void)
 	for (int i = 0; i < n; i++) {
 		size_t m = module_of(frames[i]);
 
-		hash = (hash ^ (m < n_modules ? frames[i] - modules[m].base + m : 0)) * 1099511628211u;
+		hash = (hash ^ (m < n_modules ? frames[i] - modules[m].base + m : 0)) *
+		       1099511628211u;
 	}
 	uint64_t at = atomic_fetch_add(&control->traced, 1);
 	if (at < TRACE_MAX)
@@ -217,8 +251,9 @@ say_where(void)
 		size_t m = module_of(frames[i]);
 
 		if (m < n_modules && used < TEXT_BYTES - 96)
-			used += (size_t)snprintf(control->where + used, TEXT_BYTES - used, "%s+0x%lx\n",
-				modules[m].name, (unsigned long)(frames[i] - modules[m].base));
+			used += (size_t)snprintf(control->where + used, TEXT_BYTES - used,
+				"%s+0x%lx\n", modules[m].name,
+				(unsigned long)(frames[i] - modules[m].base));
 	}
 	control->where[used] = '\0';
 }
@@ -318,7 +353,7 @@ take_early(size_t n)
 void *
 malloc(size_t n)
 {
-	enum owner who = owner_of(__builtin_return_address(0));
+	enum owner who = OWNER();
 
 	if (real_malloc == NULL) {
 		if (is_inside)
@@ -335,7 +370,7 @@ malloc(size_t n)
 void *
 calloc(size_t n, size_t size)
 {
-	enum owner who = owner_of(__builtin_return_address(0));
+	enum owner who = OWNER();
 
 	if (real_malloc == NULL) {
 		if (is_inside)
@@ -346,7 +381,8 @@ calloc(size_t n, size_t size)
 	}
 	if ((size > 0 && n > (SIZE_MAX - sizeof(struct mark)) / size) || fails(who))
 		return NULL;
-	return enter(real_calloc(1, n * size + sizeof(struct mark)), sizeof(struct mark), n * size, who);
+	return enter(
+		real_calloc(1, n * size + sizeof(struct mark)), sizeof(struct mark), n * size, who);
 }
 
 void
@@ -370,7 +406,7 @@ free(void *p)
 void *
 realloc(void *p, size_t n)
 {
-	enum owner who = owner_of(__builtin_return_address(0));
+	enum owner who = OWNER();
 	struct mark *m = p != NULL && n > 0 ? mark_of(p) : NULL;
 	void *bigger;
 
@@ -393,9 +429,8 @@ realloc(void *p, size_t n)
 }
 
 static void *
-aligned(size_t align, size_t n, const void *caller)
+aligned(size_t align, size_t n, enum owner who)
 {
-	enum owner who = owner_of(caller);
 	size_t offset = align > sizeof(struct mark) ? align : sizeof(struct mark);
 
 	if (real_malloc == NULL)
@@ -408,19 +443,19 @@ aligned(size_t align, size_t n, const void *caller)
 void *
 memalign(size_t align, size_t n)
 {
-	return aligned(align, n, __builtin_return_address(0));
+	return aligned(align, n, OWNER());
 }
 
 void *
 aligned_alloc(size_t align, size_t n)
 {
-	return aligned(align, n, __builtin_return_address(0));
+	return aligned(align, n, OWNER());
 }
 
 int
 posix_memalign(void **p, size_t align, size_t n)
 {
-	void *block = aligned(align, n, __builtin_return_address(0));
+	void *block = aligned(align, n, OWNER());
 
 	if (block == NULL)
 		return ENOMEM;

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "support/test.h"
 
@@ -145,9 +147,38 @@ TEST(need_returns_memory)
 	mem_free(s);
 }
 
+TEST(held_memory_is_not_counted)
+{
+	long before = mem_live();
+
+	mem_fail_at(1);
+	char *p = mem_alloc_held(4);
+	memcpy(p, "abc", 4);
+	p = mem_realloc_held(p, 100000);
+	CHECK_STR(p, "abc");
+	CHECK_INT(mem_live(), before);
+	mem_free_held(p);
+	mem_free_held(NULL);
+	mem_fail_at(0);
+	CHECK_INT(mem_live(), before);
+}
+
+/* More than there is address space for: the reserve is of no use, and the end is clear. */
+TEST(held_memory_or_the_end)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(mem_alloc_held(SIZE_MAX / 4) != NULL ? 3 : 4);
+	int status = 0;
+	CHECK(child > 0 && waitpid(child, &status, 0) == child);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+
 SUITE("mem", TEST_ROW(live_counts_blocks), TEST_ROW(no_bytes_give_unique_blocks),
 	TEST_ROW(zalloc_refuses_overflow), TEST_ROW(zalloc_gives_zeros),
 	TEST_ROW(chosen_allocation_fails_once), TEST_ROW(zero_turns_failing_off),
 	TEST_ROW(failed_realloc_leaves_the_block), TEST_ROW(realloc_of_nothing_allocates),
 	TEST_ROW(count_grows_by_every_try), TEST_ROW(dup_span_keeps_nul_bytes),
-	TEST_ROW(wipe_clears), TEST_ROW(need_returns_memory))
+	TEST_ROW(wipe_clears), TEST_ROW(need_returns_memory), TEST_ROW(held_memory_is_not_counted),
+	TEST_ROW(held_memory_or_the_end))
