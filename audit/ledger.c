@@ -209,6 +209,7 @@ open_memory(struct ledger *l, struct errinfo *ei)
 static void
 free_ledger(struct ledger *l)
 {
+	ledger_index_free(&l->index);
 	ledger_head_free(&l->head_file);
 	ledger_sinks_free(l);
 	ledger_ring_free(&l->ring);
@@ -326,6 +327,8 @@ ledger_start(struct ledger *l, struct errinfo *ei)
 	enum err rc = ledger_writer_start(l, ei);
 	if (rc == OK)
 		rc = ledger_sinks_start(l, ei);
+	if (rc == OK && l->o.has_index && l->o.store == LEDGER_STORE_SQLITE)
+		rc = ledger_index_new(l->path, &l->index, ei);
 	MUST(pthread_mutex_lock(&l->mutex) == 0);
 	l->is_started = rc == OK;
 	MUST(pthread_mutex_unlock(&l->mutex) == 0);

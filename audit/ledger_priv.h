@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "ledger_head.h"
+#include "ledger_index.h"
 #include "ledger_ring.h"
 #include "store_ops.h"
 
@@ -106,6 +107,7 @@ struct ledger {
 	struct store *store;           /* writer */
 	struct ledger_ring *ring;      /* locks itself; NULL without sinks */
 	struct ledger_head *head_file; /* locks itself; NULL without a file */
+	struct ledger_index *index;    /* locks itself; NULL: none is kept */
 	struct ledger_sink *sinks;     /* n_sinks of them */
 	size_t n_sinks;                /* const */
 

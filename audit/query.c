@@ -3,6 +3,8 @@
  * Filters over the stored bytes. A record is canonical, so a wanted text is brought into the same
  * form once and compared byte by byte; nothing is decoded for records that do not match. Pure.
  */
+#define _GNU_SOURCE /* memmem */
+
 #include "audit/query.h"
 
 #include <string.h>
@@ -14,12 +16,14 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/parse.h"
+#include "query_terms.h"
 
 #define QUERY_MAGIC 0x51554552u
-#define WANTED_MAX 6
+#define WANTED_MAX INDEX_N_FIELDS
 #define WANTED_BYTES_MAX ((size_t)64 * 1024)
 
 struct wanted {
+	enum index_field field;
 	struct span member;
 	struct buf value; /* in quotes, or, of a prefix, without the closing one */
 	bool is_prefix;
@@ -29,17 +33,19 @@ struct query {
 	unsigned magic;
 	struct wanted wanted[WANTED_MAX];
 	size_t n_wanted;
+	struct buf contained;      /* as it stands in a record; empty: anything */
 	struct query_filter times; /* only the times are used */
 };
 
 static void
-want(struct query *q, const char *member, struct span text, bool is_prefix)
+want(struct query *q, enum index_field field, struct span text, bool is_prefix)
 {
 	if (text.n == 0)
 		return;
 	MUST(q->n_wanted < WANTED_MAX);
 	struct wanted *w = &q->wanted[q->n_wanted++];
-	w->member = span_cstr(member);
+	w->field = field;
+	w->member = span_cstr(index_field_member((int)field));
 	w->is_prefix = is_prefix;
 	buf_init(&w->value, WANTED_BYTES_MAX);
 	json_quote(&w->value, text);
@@ -49,7 +55,7 @@ want(struct query *q, const char *member, struct span text, bool is_prefix)
 
 /* Decisions and classes are upper-case words. */
 static void
-want_word(struct query *q, const char *member, struct span text)
+want_word(struct query *q, enum index_field field, struct span text)
 {
 	char word[64];
 
@@ -60,24 +66,40 @@ want_word(struct query *q, const char *member, struct span text)
 		char c = text.p[i];
 		word[i] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
 	}
-	want(q, member, span_of(word, n), false);
+	want(q, field, span_of(word, n), false);
 }
 
 enum err
 query_new(const struct query_filter *filter, struct query **out, struct errinfo *ei)
 {
 	*out = NULL;
+	/* Nothing leads to a part of a text, so every record of the time has to be read. */
+	if (filter->contained.n > 0 && !filter->has_since && !filter->has_until)
+		return ERR(
+			ei, ERR_INVALID, "to look for a part of a text, say since or until when");
 	struct query *q = mem_zalloc(1, sizeof(*q));
 	if (q == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	q->magic = QUERY_MAGIC;
-	q->times = *filter;
-	want(q, "action_id", filter->action_id, false);
-	want(q, "trace_id", filter->trace_prefix, true);
-	want(q, "principal", filter->principal, false);
-	want(q, "event_type", filter->event_type, false);
-	want_word(q, "decision", filter->decision);
-	want_word(q, "result_classification", filter->class_name);
+	q->times = (struct query_filter){.has_since = filter->has_since,
+		.has_until = filter->has_until,
+		.since_wall_ns = filter->since_wall_ns,
+		.until_wall_ns = filter->until_wall_ns};
+	want(q, INDEX_ACTION_ID, filter->action_id, false);
+	want(q, INDEX_TRACE_ID, filter->trace_prefix, true);
+	want(q, INDEX_PRINCIPAL, filter->principal, false);
+	want(q, INDEX_AGENT, filter->agent, false);
+	want(q, INDEX_ACTION_TYPE, filter->action_type, false);
+	want(q, INDEX_EVENT_TYPE, filter->event_type, false);
+	want_word(q, INDEX_DECISION, filter->decision);
+	want_word(q, INDEX_CLASS, filter->class_name);
+	buf_init(&q->contained, WANTED_BYTES_MAX);
+	if (filter->contained.n > 0)
+		json_quote(&q->contained, filter->contained);
+	if (buf_failed(&q->contained)) {
+		query_free(&q);
+		return ERR(ei, ERR_TOO_LARGE, "a filter is too long, or out of memory");
+	}
 	for (size_t i = 0; i < q->n_wanted; i++) {
 		if (buf_failed(&q->wanted[i].value)) {
 			query_free(&q);
@@ -96,6 +118,7 @@ query_free(struct query **q)
 	OBJ_CHECK(*q, QUERY_MAGIC);
 	for (size_t i = 0; i < (*q)->n_wanted; i++)
 		buf_fini(&(*q)->wanted[i].value);
+	buf_fini(&(*q)->contained);
 	(*q)->magic = 0;
 	mem_free(*q);
 	*q = NULL;
@@ -115,6 +138,13 @@ is_in_time(const struct query_filter *f, struct span body)
 	       (!f->has_until || at < f->until_wall_ns);
 }
 
+static bool
+holds_text(const struct query *q, struct span body)
+{
+	return q->contained.n == 0 ||
+	       memmem(body.p, body.n, q->contained.p + 1, q->contained.n - 2) != NULL;
+}
+
 bool
 query_matches(const struct query *q, struct span body)
 {
@@ -126,7 +156,30 @@ query_matches(const struct query *q, struct span body)
 				 : !span_eq(value, buf_span(&w->value)))
 			return false;
 	}
-	return is_in_time(&q->times, body);
+	return is_in_time(&q->times, body) && holds_text(q, body);
+}
+
+size_t
+query_get_terms(const struct query *q, struct query_term out[INDEX_N_FIELDS])
+{
+	OBJ_CHECK(q, QUERY_MAGIC);
+	for (size_t i = 0; i < q->n_wanted; i++) {
+		const struct wanted *w = &q->wanted[i];
+		struct span inner = span_of(
+			w->value.p + 1, w->value.n - (w->is_prefix ? 1 : 2)); /* without quotes */
+		/* Of longer texts the index only has the beginning. */
+		bool is_cut = inner.n >= INDEX_VALUE_MAX;
+		out[i] = (struct query_term){.field = w->field,
+			.value = is_cut ? span_of(inner.p, INDEX_VALUE_MAX) : inner,
+			.is_prefix = w->is_prefix && !is_cut};
+	}
+	return q->n_wanted;
+}
+
+const struct query_filter *
+query_get_times(const struct query *q)
+{
+	return &q->times;
 }
 
 enum err

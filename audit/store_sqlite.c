@@ -15,8 +15,11 @@
 
 #include <sqlite3.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/must.h"
+
+#define FROZEN_NAME_MAX 16384
 
 struct db {
 	sqlite3 *handle;
@@ -69,6 +72,8 @@ open_flags(enum db_mode mode)
 		return SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
 	case DB_CREATE:
 		return SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+	case DB_FROZEN:
+		return SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
 	}
 	UNREACHABLE("db_mode");
 }
@@ -86,6 +91,28 @@ make_private(const char *path, struct errinfo *ei)
 	return OK;
 }
 
+/* SQLite takes "immutable" only in a name that is a URI. */
+static int
+open_frozen(const char *path, sqlite3 **handle)
+{
+	struct buf name;
+
+	buf_init(&name, FROZEN_NAME_MAX);
+	BUF_ADD_LIT(&name, "file:");
+	for (const char *p = path; *p != '\0'; p++) {
+		if (strchr("%?#", *p) != NULL)
+			buf_printf(&name, "%%%02x", (unsigned)*p);
+		else
+			buf_add_char(&name, *p);
+	}
+	BUF_ADD_LIT(&name, "?immutable=1");
+	buf_add_char(&name, '\0');
+	int rc = buf_failed(&name) ? SQLITE_NOMEM
+				   : sqlite3_open_v2(name.p, handle, open_flags(DB_FROZEN), NULL);
+	buf_fini(&name);
+	return rc;
+}
+
 enum err
 db_open(const char *path, enum db_mode mode, uint32_t busy_timeout_ms, struct db **out,
 	struct errinfo *ei)
@@ -99,7 +126,8 @@ db_open(const char *path, enum db_mode mode, uint32_t busy_timeout_ms, struct db
 		mem_free(db);
 		return made;
 	}
-	int rc = sqlite3_open_v2(path, &db->handle, open_flags(mode), NULL);
+	int rc = mode == DB_FROZEN ? open_frozen(path, &db->handle)
+				   : sqlite3_open_v2(path, &db->handle, open_flags(mode), NULL);
 	if (rc != SQLITE_OK) {
 		enum err e = fail(rc, ei);
 		db_free(&db);

@@ -21,6 +21,7 @@ enum db_mode {
 	DB_READ = 0, /* of a database that another connection may be writing */
 	DB_WRITE,    /* of one that exists */
 	DB_CREATE,   /* made when missing, mode 0600 */
+	DB_FROZEN,   /* of one that nobody writes: nothing is locked, made or recovered */
 };
 
 /*

@@ -8,6 +8,7 @@
 #include "audit/checkpoint.h"
 #include "audit/export.h"
 #include "audit/query.h"
+#include "audit/search.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -94,13 +95,19 @@ struct query_flags {
 	const char *trace;
 	const char *action;
 	const char *principal;
+	const char *agent;
+	const char *action_type;
 	const char *decision;
 	const char *class_name;
 	const char *type;
 	const char *since;
 	const char *until;
+	const char *contains;
 	const char *limit;
+	const char *from;
 	const char *format;
+	bool is_newest_first;
+	bool is_scan;
 };
 
 struct query_run {
@@ -109,6 +116,7 @@ struct query_run {
 	uint64_t n_shown;
 	uint64_t n_seen;
 	uint64_t n_malformed;
+	uint64_t from; /* 0: from the beginning, or the newest */
 	bool is_json;
 	bool has_colour;
 	struct audit_progress progress;
@@ -133,6 +141,28 @@ show_match(const struct source_record *r, void *arg)
 }
 
 static bool
+show_row(const struct store_row *row, void *arg)
+{
+	struct query_run *q = arg;
+	const struct source_record r = {.seq = row->seq,
+		.body = row->body,
+		.hash = span_of(row->hash, SHA256_HEX),
+		.state = row->state};
+
+	q->n_shown++;
+	return audit_print_record(&r, q->is_json, q->has_colour) && q->n_shown != q->limit;
+}
+
+static bool
+parse_count(const char *flag, const char *text, uint64_t *out)
+{
+	if (text == NULL || (parse_uint(span_cstr(text), INT64_MAX, out) && *out != 0))
+		return true;
+	log_error(NULL, "%s is a number from 1", flag);
+	return false;
+}
+
+static bool
 fill_filter(const struct query_flags *f, struct query_filter *filter, struct query_run *q)
 {
 	struct errinfo ei;
@@ -143,6 +173,9 @@ fill_filter(const struct query_flags *f, struct query_filter *filter, struct que
 		.trace_prefix = span_cstr(f->trace),
 		.action_id = span_cstr(f->action),
 		.principal = span_cstr(f->principal),
+		.agent = span_cstr(f->agent),
+		.action_type = span_cstr(f->action_type),
+		.contained = span_cstr(f->contains),
 		.decision = span_cstr(f->decision),
 		.class_name = span_cstr(f->class_name),
 		.event_type = span_cstr(f->type),
@@ -157,12 +190,39 @@ fill_filter(const struct query_flags *f, struct query_filter *filter, struct que
 		log_error(NULL, "%s", ei.msg);
 		return false;
 	}
-	if (f->limit != NULL &&
-		(!parse_uint(span_cstr(f->limit), INT64_MAX, &q->limit) || q->limit == 0)) {
-		log_error(NULL, "--limit is a number from 1");
-		return false;
-	}
-	return audit_parse_format(f->format, &q->is_json);
+	return parse_count("--limit", f->limit, &q->limit) &&
+	       parse_count("--from", f->from, &q->from) &&
+	       audit_parse_format(f->format, &q->is_json);
+}
+
+static enum err
+search_ledger(
+	const struct query_flags *f, struct query_run *q, struct source *s, struct errinfo *ei)
+{
+	struct search_result result;
+	const struct search_options o = {.query = q->query,
+		.path = f->is_scan ? NULL : f->file.path,
+		.is_live = source_is_live(s),
+		.is_newest_first = f->is_newest_first,
+		.from = q->from,
+		.head = source_get_head(s).seq,
+		.progress = isatty(STDOUT_FILENO) == 0 ? audit_progress_show : NULL,
+		.progress_arg = &q->progress};
+	enum err rc = search_run(source_get_reader(s), &o, show_row, q, &result, ei);
+
+	q->n_malformed = result.n_malformed;
+	return rc;
+}
+
+static enum err
+search_file(const struct query_flags *f, struct query_run *q, struct source *s, struct errinfo *ei)
+{
+	if (source_get_kind(s) == SOURCE_LEDGER)
+		return search_ledger(f, q, s, ei);
+	if (f->is_newest_first)
+		return ERR(
+			ei, ERR_INVALID, "an export is read from its first line: without --newest");
+	return source_each(s, q->from > 0 ? q->from - 1 : 0, show_match, q, ei);
 }
 
 static int
@@ -178,7 +238,7 @@ query_file(const struct query_flags *f, struct query_run *q, const struct query_
 		q->has_colour = command_has_colour(STDOUT_FILENO);
 		q->progress = (struct audit_progress){
 			.what = "searched", .total = source_get_head(s).seq};
-		rc = source_each(s, 0, show_match, q, &ei);
+		rc = search_file(f, q, s, &ei);
 		audit_progress_end(&q->progress);
 	}
 	source_free(&s);
@@ -200,6 +260,9 @@ audit_run_query(const struct command *self, int argc, char **argv)
 		{"trace", NULL, FLAG_TEXT, &f.trace, "PREFIX", NULL, "trace_id begins with this"},
 		{"action", NULL, FLAG_TEXT, &f.action, "ID", NULL, "action_id"},
 		{"principal", NULL, FLAG_TEXT, &f.principal, "P", NULL, "principal"},
+		{"agent", NULL, FLAG_TEXT, &f.agent, "A", NULL, "agent"},
+		{"action-type", NULL, FLAG_TEXT, &f.action_type, "TYPE", NULL,
+			"type of the action, e.g. fs.read"},
 		{"decision", NULL, FLAG_TEXT, &f.decision, "D", NULL,
 			"allow, deny or require_approval"},
 		{"class", NULL, FLAG_TEXT, &f.class_name, "C", NULL, "result classification"},
@@ -208,8 +271,16 @@ audit_run_query(const struct command *self, int argc, char **argv)
 		{"since", NULL, FLAG_TEXT, &f.since, "T", NULL,
 			"at or after; RFC 3339, or 10m, 2h, 1d ago"},
 		{"until", NULL, FLAG_TEXT, &f.until, "T", NULL, "before"},
+		{"contains", NULL, FLAG_TEXT, &f.contains, "TEXT", NULL,
+			"anywhere in the record; needs --since or --until"},
+		{"newest", NULL, FLAG_SWITCH, &f.is_newest_first, NULL, NULL,
+			"the newest first, of a ledger"},
+		{"from", NULL, FLAG_TEXT, &f.from, "SEQ", NULL,
+			"begin with this record: the next page"},
 		{"limit", NULL, FLAG_TEXT, &f.limit, "N", NULL,
-			"at most N records, the oldest first"},
+			"at most N records, the oldest first without --newest"},
+		{"scan", NULL, FLAG_SWITCH, &f.is_scan, NULL, NULL,
+			"read every record, without the search index"},
 		{"format", NULL, FLAG_TEXT, &f.format, "FORMAT", NULL, "text or json"},
 		AUDIT_CONFIG_FLAG(&f.file),
 	};

@@ -229,6 +229,7 @@ audit_plan_build(const struct audit_plan *plan, const struct ledger_section *led
 	out->queue_max = (uint32_t)ledger->queue_max;
 	out->checkpoint_every = (uint32_t)audit->checkpoint_every;
 	out->sink_deadline_ms = (uint32_t)audit->required_deadline_ms;
+	out->has_index = audit->index;
 	out->required = plan->required;
 	out->sinks = sinks;
 	while (rc == OK && out->n_sinks < plan->n_sinks) {

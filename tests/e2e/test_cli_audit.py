@@ -222,3 +222,31 @@ def test_seal_refuses_beside_a_gateway_and_says_what_is_next():
         first = json.loads(place.run("audit", "query", place.ledger, "--limit", "1", "--format", "json",
                                      check=0).stdout)
         assert first["reason"] == "moved to a new disk" and first["previous_chain"]["seq"] > 0
+
+
+def test_query_pages_with_and_without_the_search_index():
+    with Gateway() as g:
+        for _ in range(9):
+            assert g.act().status == 200
+
+        def seqs(*args):
+            lines = g.place.run("audit", "query", g.place.ledger, "--format", "json", *args, check=0).stdout
+            return [json.loads(line)["seq"] for line in lines.splitlines()]
+
+        def indexed():
+            try:
+                db = sqlite3.connect(f"file:{g.place.ledger}.idx?mode=ro", uri=True)
+                return int(db.execute("SELECT value FROM meta WHERE key = 'seq'").fetchone()[0])
+            except sqlite3.Error:
+                return 0
+
+        until(lambda: indexed() >= 10, "the index knows all records")
+        assert g.act().status == 200
+        everything = seqs("--decision", "allow", "--scan")
+        assert len(everything) == 10
+        assert seqs("--decision", "allow") == everything
+        first = seqs("--decision", "allow", "--newest", "--limit", "4")
+        second = seqs("--decision", "allow", "--newest", "--limit", "4", "--from", first[-1] - 1)
+        assert first + second == everything[::-1][:8]
+        assert seqs("--contains", "payments", "--since", "1h") and not seqs("--contains", "no such text", "--since", "1h")
+        assert b"since or until" in g.place.run("audit", "query", g.place.ledger, "--contains", "x", check=1).stderr

@@ -48,14 +48,15 @@ struct ledger_options {
 	uint32_t busy_timeout_ms;  /* how long a foreign lock on the file is waited for */
 	uint32_t sink_deadline_ms; /* within which required sinks take a committed record */
 	uint32_t ring_bytes; /* memory for records that sinks have not read yet, 1 MiB to 1 GiB */
+	bool has_index;      /* SQLITE: keeps the search index `<path>.idx` up to date */
 	enum ledger_required required;
 	struct sink *const
 		*sinks; /* taken over by ledger_open, also when it fails; the array is copied */
 	size_t n_sinks;
 };
 
-/* The defaults: SQLite, FULL, 1,024, 8,192, 256, 2,000 ms, 2,000 ms, 4 MiB, the ledger alone, no
- * sinks. */
+/* The defaults: SQLite, FULL, 1,024, 8,192, 256, 2,000 ms, 2,000 ms, 4 MiB, no index, the ledger
+ * alone, no sinks. */
 void ledger_options_init(struct ledger_options *o);
 
 /*

@@ -22,6 +22,8 @@ struct query_filter {
 	struct span trace_prefix;
 	struct span action_id;
 	struct span principal;
+	struct span agent;
+	struct span action_type;
 	struct span decision;   /* ASCII case does not count */
 	struct span class_name; /* result_classification; likewise */
 	struct span event_type;
@@ -29,9 +31,11 @@ struct query_filter {
 	bool has_until;
 	int64_t since_wall_ns; /* at or after */
 	int64_t until_wall_ns; /* before */
+	struct span contained; /* anywhere in the record's JSON; needs a time */
 };
 
-/* Prepares the filter; its texts are copied. ERR_NOMEM, ERR_TOO_LARGE. */
+/* Prepares the filter; its texts are copied. ERR_NOMEM, ERR_TOO_LARGE,
+ * ERR_INVALID (contained without a time). */
 MUSTCHECK enum err query_new(
 	const struct query_filter *filter, struct query **out, struct errinfo *ei);
 void query_free(struct query **q);

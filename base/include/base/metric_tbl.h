@@ -22,6 +22,9 @@ X(METRIC_LEDGER_RECORDS, "nomos_ledger_records_total", COUNTER, "records committ
 X(METRIC_LEDGER_COMMITS, "nomos_ledger_commits_total", COUNTER, "group commits")
 X(METRIC_LEDGER_FAILURES, "nomos_ledger_failures_total", COUNTER, "group commits that failed")
 X(METRIC_LEDGER_QUEUE, "nomos_ledger_queue", GAUGE, "entries waiting for the ledger")
+X(METRIC_INDEX_LAG, "nomos_search_index_lag", GAUGE, "records the search index does not know yet")
+X(METRIC_INDEX_REBUILDS, "nomos_search_index_rebuilds_total", COUNTER,
+	"times the search index was made anew")
 X(METRIC_SINK_FAILURES, "nomos_sink_failures_total", COUNTER, "deliveries to a sink that failed")
 X(METRIC_UNKNOWN_OUTCOMES, "nomos_unknown_outcomes_total", COUNTER,
 	"intents marked unknown after a crash")

@@ -63,6 +63,8 @@
 		.prose = "Ed25519 key that signs checkpoints, made at first start; LEDGER.key when not set.") \
 	ROW(T, INT, checkpoint_every, .def = "1024", .min = 1, .max = 1000000, .unit = "records",      \
 		.env = CONFIG_ENV, .prose = "Records between two signed checkpoints.")                     \
+	ROW(T, BOOL, index, .def = "true", .env = CONFIG_ENV,                                          \
+		.prose = "Keep a search index beside the ledger (LEDGER.idx); it is derived and may be removed.") \
 	ROW(T, OBJECT(audit_webhook_section), webhook, .prose = "Delivery of the webhook sink.")
 
 /* The sections, for the program's root table. */
