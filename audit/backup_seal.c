@@ -18,6 +18,7 @@
 #include "audit/source.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fdio.h"
 #include "base/hash.h"
 #include "base/utf8.h"
@@ -135,8 +136,10 @@ move_all(const char *path, const char *to, struct errinfo *ei)
 	for (size_t i = 0; i < ARRAY_LEN(moved); i++) {
 		if (!join(from_name, path, moved[i]) || !join(to_name, to, moved[i]))
 			return ERR(ei, ERR_INVALID, "the path is too long");
-		if (renameat2(AT_FDCWD, from_name, AT_FDCWD, to_name, RENAME_NOREPLACE) == 0 ||
-			errno == ENOENT)
+		if (!FAULT_BEFORE(SEAL_MOVE) &&
+			(renameat2(AT_FDCWD, from_name, AT_FDCWD, to_name, RENAME_NOREPLACE) == 0 ||
+				errno == ENOENT) &&
+			!FAULT_AFTER(SEAL_MOVE))
 			continue;
 		return ERR_ERRNO(ei, errno == EEXIST ? ERR_CONFLICT : ERR_IO, errno, "%s", to_name);
 	}
@@ -180,6 +183,9 @@ seal_locked(const char *path, struct backup_sealed *out, struct errinfo *ei)
 	rc = checkpoint_write_seal(name, &out->seal, ei);
 	if (rc == OK)
 		rc = move_all(path, out->name, ei);
+	/* Before anybody is told that it is sealed. */
+	if (rc == OK)
+		rc = FAULT_AROUND(SEAL_SYNC_FOLDER, ei, fdio_sync_folder(path, ei));
 	if (rc == OK)
 		copy_public_key(path, out->name);
 	return rc;

@@ -3,10 +3,7 @@
  * The key that signs checkpoints, as PEM files. It must never use a private key that others on
  * the machine can read, and never overwrite one. Blocking; at start-up and on the command line.
  */
-#define _GNU_SOURCE /* O_NOFOLLOW, O_CLOEXEC, O_DIRECTORY under strict C11 */
-
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,47 +32,6 @@ check_rights(const char *path, struct errinfo *ei)
 	return OK;
 }
 
-/* The chain that names the key is durable at once; a power cut must not leave it without. */
-static enum err
-sync_folder(const char *path, struct errinfo *ei)
-{
-	const char *slash = strrchr(path, '/');
-	size_t n = slash == NULL ? 0 : (size_t)(slash - path);
-	char *folder =
-		slash == NULL ? mem_dup_cstr(".") : mem_dup_span(span_of(path, n > 0 ? n : 1));
-
-	if (folder == NULL)
-		return ERR(ei, ERR_NOMEM, "out of memory");
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	enum err rc = fd >= 0 && fsync(fd) == 0
-			      ? OK
-			      : ERR(ei, ERR_IO, "%s: its folder: %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	mem_free(folder);
-	return rc;
-}
-
-/* O_EXCL: two processes that start at once never share half a key, and nothing is overwritten. */
-static enum err
-write_new_file(const char *path, struct span data, struct errinfo *ei)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
-	enum err rc = fdio_write_all(fd, data, ei);
-	if (rc == OK && fsync(fd) != 0)
-		rc = ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
-	if (close(fd) != 0 && rc == OK)
-		rc = ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
-	if (rc == OK)
-		rc = sync_folder(path, ei);
-	if (rc != OK)
-		(void)unlink(path); /* half a key is worse than none */
-	return rc;
-}
-
 static enum err
 make_key(const char *key_path, const char *pub_path, struct sign_key **out, struct errinfo *ei)
 {
@@ -96,8 +52,10 @@ make_key(const char *key_path, const char *pub_path, struct sign_key **out, stru
 	/* The public half first: a private key without it would never be looked at again. */
 	if (rc == OK)
 		rc = fdio_write_file(pub_path, buf_span(&public_pem), 0644, ei);
+	/* Whole or not at all: a start that was killed must not leave half a key behind, and two that
+	 * begin at once never overwrite each other's. */
 	if (rc == OK)
-		rc = write_new_file(key_path, buf_span(&private_pem), ei);
+		rc = fdio_write_new_file(key_path, buf_span(&private_pem), 0600, ei);
 	if (private_pem.p != NULL)
 		mem_wipe(private_pem.p, private_pem.size);
 	buf_fini(&private_pem);

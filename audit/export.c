@@ -11,6 +11,7 @@
 #include "audit/source.h"
 #include "audit/trailer.h"
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/fdio.h"
 #include "base/sign.h"
 
@@ -33,7 +34,8 @@ flush(struct export_run *x)
 {
 	if (buf_failed(&x->lines))
 		return ERR(x->ei, ERR_NOMEM, "out of memory");
-	enum err rc = fdio_write_all(x->o->fd, buf_span(&x->lines), x->ei);
+	enum err rc = FAULT_AROUND(
+		EXPORT_WRITE, x->ei, fdio_write_all(x->o->fd, buf_span(&x->lines), x->ei));
 	buf_reset(&x->lines);
 	return rc;
 }

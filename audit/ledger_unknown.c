@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "base/arena.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/must.h"
@@ -83,12 +84,14 @@ static enum err
 settle_batch(struct ledger *l, const struct ledger_batch *batch, struct errinfo *ei)
 {
 	struct ledger_tx tx;
+	(void)FAULT_BEFORE(LEDGER_SETTLE);
 	enum err rc = ledger_tx_begin(l, &tx, ei);
 
 	for (size_t i = 0; rc == OK && i < batch->n; i++)
 		rc = append_unknown(&tx, &batch->records[i], ei);
 	if (rc == OK)
 		rc = ledger_tx_commit(&tx, ei);
+	(void)FAULT_AFTER(LEDGER_SETTLE);
 	if (rc != OK) {
 		log_error(NULL, "ledger: open intents could not be settled: %s",
 			ledger_tx_reason(&tx));

@@ -16,6 +16,7 @@
 
 #include <sys/file.h>
 
+#include "base/fault.h"
 #include "base/fdio.h"
 #include "base/parse.h"
 
@@ -39,7 +40,8 @@ write_pid(int fd, const char *path, struct errinfo *ei)
 	char text[32];
 	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 
-	if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
+	if (FAULT_BEFORE(LEDGER_LOCK) || ftruncate(fd, 0) != 0 ||
+		pwrite(fd, text, (size_t)n, 0) != n || FAULT_AFTER(LEDGER_LOCK))
 		return ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
 	return OK;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "audit/store.h"
+#include "base/fault.h"
 #include "store_sqlite.h"
 
 static const char *const migrations[STORE_SCHEMA_VERSION] = {
@@ -62,6 +63,16 @@ read_version(struct db *db, int64_t *version, struct errinfo *ei)
 	return OK;
 }
 
+static enum err
+migrate_one(struct db *db, int64_t version, const char *stamp, struct errinfo *ei)
+{
+	enum err rc = db_exec(db, "BEGIN IMMEDIATE", ei);
+
+	if (rc == OK)
+		rc = db_exec(db, migrations[version], ei);
+	return rc == OK ? db_exec(db, stamp, ei) : rc;
+}
+
 enum err
 schema_migrate(struct db *db, struct errinfo *ei)
 {
@@ -73,11 +84,7 @@ schema_migrate(struct db *db, struct errinfo *ei)
 		snprintf(stamp, sizeof(stamp),
 			"PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
 			STORE_APPLICATION_ID, (int)version + 1);
-		rc = db_exec(db, "BEGIN IMMEDIATE", ei);
-		if (rc == OK)
-			rc = db_exec(db, migrations[version], ei);
-		if (rc == OK)
-			rc = db_exec(db, stamp, ei);
+		rc = FAULT_AROUND(LEDGER_SCHEMA, ei, migrate_one(db, version, stamp, ei));
 		version++;
 	}
 	return rc; /* after a failure the caller closes the file, which rolls back */

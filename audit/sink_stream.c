@@ -17,6 +17,7 @@
 
 #include "audit/chain.h"
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/must.h"
 
@@ -109,7 +110,7 @@ deliver(struct sink *sink, const struct sink_record *r, size_t n, size_t *n_take
 	for (size_t i = 0; i < n; i++) {
 		enum err rc = begin_line(s, &r[i], ei);
 		if (rc == OK)
-			rc = write_line(s, ei);
+			rc = FAULT_AROUND(SINK_DELIVER, ei, write_line(s, ei));
 		if (rc != OK)
 			return rc;
 		*n_taken = i + 1;

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "schema.h"
@@ -133,6 +134,23 @@ close_database(struct store_file *f)
 	f->wal.is_known = false;
 }
 
+/* The pragma answers with the mode it got to, without an error: a file system that cannot share
+ * memory, or a reader of the file as it was, leaves it at another one. */
+static enum err
+use_write_ahead_log(struct store_file *f, struct errinfo *ei)
+{
+	struct db_stmt *st = NULL;
+	bool has_row = false;
+	enum err rc = db_prepare(f->db, "PRAGMA journal_mode = WAL", &st, ei);
+
+	if (rc == OK)
+		rc = db_step(st, &has_row, ei);
+	if (rc == OK && !(has_row && span_eq_cstr(db_column_bytes(st, 0), "wal")))
+		rc = ERR(ei, ERR_IO, "the file system cannot keep a write-ahead log");
+	db_stmt_free(&st);
+	return rc;
+}
+
 static enum err
 set_pragmas(struct store_file *f, struct errinfo *ei)
 {
@@ -141,13 +159,14 @@ set_pragmas(struct store_file *f, struct errinfo *ei)
 		[LEDGER_SYNC_NORMAL] = "PRAGMA synchronous = NORMAL",
 		[LEDGER_SYNC_OFF] = "PRAGMA synchronous = OFF",
 	};
-	enum err rc = db_exec(f->db,
-		"PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = "
-		"250;"
-		" PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -2000; PRAGMA "
-		"temp_store = MEMORY",
-		ei);
+	enum err rc = use_write_ahead_log(f, ei);
 
+	if (rc == OK)
+		rc = db_exec(f->db,
+			"PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 250;"
+			" PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -2000;"
+			" PRAGMA temp_store = MEMORY",
+			ei);
 	return rc == OK ? db_exec(f->db, sync_pragmas[f->sync], ei) : rc;
 }
 
@@ -216,13 +235,13 @@ free_store(struct store *s)
 static enum err
 begin(struct store *s, struct errinfo *ei)
 {
-	return run_statement(s, STMT_BEGIN, ei);
+	return FAULT_AROUND(LEDGER_BEGIN, ei, run_statement(s, STMT_BEGIN, ei));
 }
 
 static enum err
 commit(struct store *s, struct errinfo *ei)
 {
-	return run_statement(s, STMT_COMMIT, ei);
+	return FAULT_AROUND(LEDGER_COMMIT, ei, run_statement(s, STMT_COMMIT, ei));
 }
 
 static void

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/fault.h"
 #include "store_file.h"
 
 enum err
@@ -62,7 +63,7 @@ store_file_append(struct store *s, const struct store_row *row, struct errinfo *
 	db_bind_int(st, 2, row->state);
 	db_bind_blob(st, 3, span_of((const char *)hash, sizeof(hash)));
 	db_bind_blob(st, 4, row->body);
-	return db_run(st, ei);
+	return FAULT_AROUND(LEDGER_APPEND, ei, db_run(st, ei));
 }
 
 enum err
@@ -86,7 +87,7 @@ store_file_set_state(struct store *s, uint64_t seq, int from, int to, struct err
 	db_bind_int(st, 1, (int64_t)seq);
 	db_bind_int(st, 2, from);
 	db_bind_int(st, 3, to);
-	enum err rc = db_run(st, ei);
+	enum err rc = FAULT_AROUND(LEDGER_CLOSE, ei, db_run(st, ei));
 	if (rc == OK && db_changes(store_file_cast(s)->db) == 0)
 		return ERR(ei, ERR_NOT_FOUND, "record %" PRIu64 " is not open", seq);
 	return rc;
@@ -122,7 +123,7 @@ store_file_put_cursor(struct store *s, const char *sink, uint64_t seq, struct er
 		return ERR_IO;
 	db_bind_text(st, 1, span_cstr(sink));
 	db_bind_int(st, 2, (int64_t)seq);
-	return db_run(st, ei);
+	return FAULT_AROUND(LEDGER_CURSOR, ei, db_run(st, ei));
 }
 
 enum err
@@ -153,7 +154,7 @@ store_file_put_meta(struct store *s, const char *key, struct span value, struct 
 		return ERR_IO;
 	db_bind_text(st, 1, span_cstr(key));
 	db_bind_text(st, 2, value);
-	return db_run(st, ei);
+	return FAULT_AROUND(LEDGER_META, ei, db_run(st, ei));
 }
 
 static bool

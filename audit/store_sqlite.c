@@ -16,8 +16,10 @@
 #include <sqlite3.h>
 
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "fault_vfs.h"
 
 #define FROZEN_NAME_MAX 16384
 
@@ -118,6 +120,10 @@ db_open(const char *path, enum db_mode mode, uint32_t busy_timeout_ms, struct db
 	struct errinfo *ei)
 {
 	*out = NULL;
+#if NOMOS_FAULT_POINTS
+	if (fault_is_asked_for())
+		fault_vfs_install();
+#endif
 	struct db *db = mem_zalloc(1, sizeof(*db));
 	if (db == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");

@@ -4,6 +4,8 @@
  * part, also after a power cut. Must never open a FIFO, a device or a socket and wait on it. Runs
  * at start-up, on the pool and in the command line; never on a loop.
  */
+#define _GNU_SOURCE /* renameat2 */
+
 #include "base/fdio.h"
 
 #include <errno.h>
@@ -16,6 +18,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -163,11 +166,11 @@ choose_tmp_name(struct target *t, struct errinfo *ei)
 static enum err
 fill_tmp_file(const struct target *t, int fd, struct span data, struct errinfo *ei)
 {
-	enum err rc = fdio_write_all(fd, data, ei);
+	enum err rc = FAULT_AROUND(FILE_WRITE, ei, fdio_write_all(fd, data, ei));
 
 	if (rc != OK)
 		rc = ERR_WRAP(ei, rc, "%s", t->path);
-	else if (fsync(fd) != 0)
+	else if (FAULT_BEFORE(FILE_SYNC) || fsync(fd) != 0 || FAULT_AFTER(FILE_SYNC))
 		rc = ERR_ERRNO(ei, ERR_IO, errno, "%s: fsync", t->path);
 	if (close(fd) != 0 && rc == OK)
 		rc = ERR_ERRNO(ei, ERR_IO, errno, "%s: close", t->path);
@@ -175,27 +178,51 @@ fill_tmp_file(const struct target *t, int fd, struct span data, struct errinfo *
 }
 
 static enum err
-replace(const struct target *t, struct span data, unsigned mode, struct errinfo *ei)
+sync_folder(const struct target *t, struct errinfo *ei)
 {
-	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-	int fd = openat(t->dir_fd, t->tmp_name, flags, (mode_t)mode);
-
-	if (fd < 0)
-		return ERR_ERRNO(ei, ERR_IO, errno, "%s", t->path);
-	enum err rc = fill_tmp_file(t, fd, data, ei);
-	if (rc == OK && renameat(t->dir_fd, t->tmp_name, t->dir_fd, t->name) != 0)
-		rc = ERR_ERRNO(ei, ERR_IO, errno, "%s: rename", t->path);
-	if (rc != OK) {
-		unlinkat(t->dir_fd, t->tmp_name, 0);
-		return rc;
-	}
-	if (fsync(t->dir_fd) != 0)
+	if (FAULT_BEFORE(FILE_SYNC_FOLDER) || fsync(t->dir_fd) != 0 ||
+		FAULT_AFTER(FILE_SYNC_FOLDER))
 		return ERR_ERRNO(ei, ERR_IO, errno, "%s: fsync of the folder", t->path);
 	return OK;
 }
 
-enum err
-fdio_write_file(const char *path, struct span data, unsigned mode, struct errinfo *ei)
+/* flags as of renameat2(2). */
+static enum err
+rename_tmp_file(const struct target *t, unsigned flags, struct errinfo *ei)
+{
+	if (FAULT_BEFORE(FILE_RENAME) ||
+		renameat2(t->dir_fd, t->tmp_name, t->dir_fd, t->name, flags) != 0)
+		return ERR_ERRNO(
+			ei, errno == EEXIST ? ERR_CONFLICT : ERR_IO, errno, "%s: rename", t->path);
+	if (FAULT_AFTER(FILE_RENAME))
+		return ERR_ERRNO(ei, ERR_IO, errno, "%s: rename", t->path);
+	return OK;
+}
+
+static enum err
+put_in_place(const struct target *t, struct span data, unsigned mode, unsigned rename_flags,
+	struct errinfo *ei)
+{
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd = FAULT_BEFORE(FILE_CREATE) ? -1
+					   : openat(t->dir_fd, t->tmp_name, flags, (mode_t)mode);
+
+	if (fd < 0)
+		return ERR_ERRNO(ei, ERR_IO, errno, "%s", t->path);
+	(void)FAULT_AFTER(FILE_CREATE);
+	enum err rc = fill_tmp_file(t, fd, data, ei);
+	if (rc == OK)
+		rc = rename_tmp_file(t, rename_flags, ei);
+	if (rc != OK) {
+		unlinkat(t->dir_fd, t->tmp_name, 0);
+		return rc;
+	}
+	return sync_folder(t, ei);
+}
+
+static enum err
+write_whole(const char *path, struct span data, unsigned mode, unsigned rename_flags,
+	struct errinfo *ei)
 {
 	struct target t = {.path = path, .dir_fd = -1};
 	enum err rc = open_folder(&t, ei);
@@ -203,7 +230,32 @@ fdio_write_file(const char *path, struct span data, unsigned mode, struct errinf
 	if (rc == OK)
 		rc = choose_tmp_name(&t, ei);
 	if (rc == OK)
-		rc = replace(&t, data, mode, ei);
+		rc = put_in_place(&t, data, mode, rename_flags, ei);
+	if (t.dir_fd >= 0)
+		close(t.dir_fd);
+	return rc;
+}
+
+enum err
+fdio_write_file(const char *path, struct span data, unsigned mode, struct errinfo *ei)
+{
+	return write_whole(path, data, mode, 0, ei);
+}
+
+enum err
+fdio_write_new_file(const char *path, struct span data, unsigned mode, struct errinfo *ei)
+{
+	return write_whole(path, data, mode, RENAME_NOREPLACE, ei);
+}
+
+enum err
+fdio_sync_folder(const char *path, struct errinfo *ei)
+{
+	struct target t = {.path = path, .dir_fd = -1};
+	enum err rc = open_folder(&t, ei);
+
+	if (rc == OK)
+		rc = sync_folder(&t, ei);
 	if (t.dir_fd >= 0)
 		close(t.dir_fd);
 	return rc;

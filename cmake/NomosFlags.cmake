@@ -4,6 +4,7 @@ option(NOMOS_ARENA_EMULATE "give every arena allocation a malloc of its own, so 
 option(NOMOS_HARDEN "release hardening" OFF)
 option(NOMOS_FUZZ "build the libFuzzer targets (clang)" OFF)
 option(NOMOS_COVERAGE "instrument for gcov" OFF)
+option(NOMOS_FAULT_POINTS "named points at which tests kill, stop or fail the process (base/fault.h)" OFF)
 
 set(CMAKE_C_STANDARD 11)
 set(CMAKE_C_STANDARD_REQUIRED ON)
@@ -13,7 +14,8 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 add_library(nomos_flags INTERFACE)
 target_compile_definitions(nomos_flags INTERFACE
 	_POSIX_C_SOURCE=200809L
-	NOMOS_ARENA_EMULATE=$<BOOL:${NOMOS_ARENA_EMULATE}>)
+	NOMOS_ARENA_EMULATE=$<BOOL:${NOMOS_ARENA_EMULATE}>
+	NOMOS_FAULT_POINTS=$<BOOL:${NOMOS_FAULT_POINTS}>)
 target_compile_options(nomos_flags INTERFACE
 	-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual -Wcast-align
 	-Wwrite-strings -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes

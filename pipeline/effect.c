@@ -3,6 +3,7 @@
  * Carries out what was decided and recorded, on the pool. It is only reached from a commit that is durable; it never runs
  * twice. The executor has the request's arena until it comes back to the loop.
  */
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/must.h"
 #include "base/workq.h"
@@ -13,7 +14,9 @@ carry_out(struct workq_item *item)
 {
 	struct req *r = CONTAINER_OF(item, struct req, item);
 
+	(void)FAULT_BEFORE(EFFECT);
 	r->executor->run(&r->job);
+	(void)FAULT_AFTER(EFFECT);
 }
 
 static void

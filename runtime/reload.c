@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -143,6 +144,7 @@ on_success_recorded(void *arg, enum err result, const struct errinfo *ei)
 		refuse(rl);
 		return;
 	}
+	(void)FAULT_BEFORE(RELOAD_SWAP);
 	snapshot_unref(&r->snapshot);
 	r->snapshot = rl->built;
 	rl->built = NULL;
@@ -151,6 +153,7 @@ on_success_recorded(void *arg, enum err result, const struct errinfo *ei)
 		r->workers[i].next_snapshot = snapshot_ref(r->snapshot);
 		loop_post(r->workers[i].loop, &r->workers[i].swap_msg);
 	}
+	(void)FAULT_AFTER(RELOAD_SWAP);
 }
 
 static struct reload *

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/fault.h"
 #include "exec/exec.h"
 #include "exec/output.h"
 
@@ -19,7 +20,10 @@ read_up_to(int fd, char *p, size_t want, size_t *n)
 {
 	*n = 0;
 	while (*n < want) {
-		ssize_t got = read(fd, p + *n, want - *n);
+		ssize_t got = FAULT_BEFORE(FS_READ) ? -1 : read(fd, p + *n, want - *n);
+
+		if (FAULT_AFTER(FS_READ))
+			got = -1;
 
 		if (got == 0)
 			return 0;

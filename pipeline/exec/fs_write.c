@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/fdio.h"
 #include "base/hash.h"
 #include "base/rand.h"
@@ -73,9 +74,11 @@ name_temporary(struct exec_job *job, struct target *t)
 static enum err
 fill_temporary(struct exec_job *job, const struct target *t, int fd)
 {
-	enum err rc = fdio_write_all(fd, job->action->params.content, &job->ei);
+	enum err rc = FAULT_AROUND(FS_WRITE_WRITE, &job->ei,
+		fdio_write_all(fd, job->action->params.content, &job->ei));
 
-	if (rc == OK && (fchmod(fd, t->mode) != 0 || fsync(fd) != 0))
+	if (rc == OK && (fchmod(fd, t->mode) != 0 || FAULT_BEFORE(FS_WRITE_SYNC) ||
+				fsync(fd) != 0 || FAULT_AFTER(FS_WRITE_SYNC)))
 		rc = ERR_ERRNO(&job->ei, ERR_IO, errno, "fs.write: fsync");
 	return rc;
 }
@@ -84,14 +87,16 @@ fill_temporary(struct exec_job *job, const struct target *t, int fd)
 static bool
 write_temporary(struct exec_job *job, const struct target *t)
 {
-	int fd = openat(t->dir, t->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		NEW_FILE_MODE);
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd = FAULT_BEFORE(FS_WRITE_CREATE) ? -1
+					       : openat(t->dir, t->temporary, flags, NEW_FILE_MODE);
 	bool is_ok = true;
 
 	if (fd < 0) {
 		exec_fail_errno(job, errno, "fs.write: temporary file");
 		return false;
 	}
+	(void)FAULT_AFTER(FS_WRITE_CREATE);
 	if (fill_temporary(job, t, fd) != OK) {
 		exec_fail(job, EXEC_FAULT, "input or output failed");
 		is_ok = false;
@@ -112,16 +117,18 @@ replace(struct exec_job *job, struct target *t)
 		(void)unlinkat(t->dir, t->temporary, 0);
 		return;
 	}
-	if (renameat(t->dir, t->temporary, t->dir, t->name) != 0) {
+	if (FAULT_BEFORE(FS_WRITE_RENAME) || renameat(t->dir, t->temporary, t->dir, t->name) != 0) {
 		exec_fail_errno(job, errno, "fs.write: rename");
 		(void)unlinkat(t->dir, t->temporary, 0);
 		return;
 	}
+	(void)FAULT_AFTER(FS_WRITE_RENAME);
 	job->has_bytes_written = true;
 	job->bytes_written = (int64_t)job->action->params.content.n;
 	job->status = EXEC_DONE;
 	/* The new content is there for everybody to see. That is no failure which one may repeat. */
-	if (fsync(t->dir) != 0) {
+	if (FAULT_BEFORE(FS_WRITE_SYNC_FOLDER) || fsync(t->dir) != 0 ||
+		FAULT_AFTER(FS_WRITE_SYNC_FOLDER)) {
 		(void)ERR_ERRNO(&job->ei, ERR_IO, errno, "fs.write: fsync of the folder");
 		exec_fail(job, EXEC_UNCERTAIN,
 			"the file was replaced but may not survive a power cut");

@@ -34,11 +34,12 @@ def read_ledger(path, root=pathlib.Path("/")):
     source = root / str(path).lstrip("/")
     with tempfile.TemporaryDirectory(prefix="nomos-evidence-") as folder:
         copy = pathlib.Path(folder) / "copy.db"
-        for tail in ("", "-wal"):
+        for tail in ("", "-wal", "-journal"):
             if source.with_name(source.name + tail).exists():
                 shutil.copyfile(source.with_name(source.name + tail), copy.with_name(copy.name + tail))
         with sqlite3.connect(copy) as db:
-            rows = db.execute("SELECT seq, state, hash, body FROM records ORDER BY seq").fetchall()
+            is_made = db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'records'").fetchone()[0]
+            rows = db.execute("SELECT seq, state, hash, body FROM records ORDER BY seq").fetchall() if is_made else []
         db.close()
     previous = ""
     found = []

@@ -27,6 +27,13 @@ MUSTCHECK enum err fdio_read_file(
  * ERR_CRYPTO. */
 MUSTCHECK enum err fdio_write_file(
 	const char *path, struct span data, unsigned mode, struct errinfo *ei);
+/* The same for a file that is not there yet: whole or not at all, and whatever is at path stays.
+ * ERR_CONFLICT, and the errors above. */
+MUSTCHECK enum err fdio_write_new_file(
+	const char *path, struct span data, unsigned mode, struct errinfo *ei);
+/* What was made, renamed or removed in the folder that path lies in survives a power cut. ERR_IO,
+ * ERR_NOMEM. */
+MUSTCHECK enum err fdio_sync_folder(const char *path, struct errinfo *ei);
 /* All of it, over short writes and EINTR. ERR_IO. */
 MUSTCHECK enum err fdio_write_all(int fd, struct span data, struct errinfo *ei);
 /* dir + "/" + path when path is relative, else path; backslashes in path read as slashes;

@@ -440,6 +440,21 @@ TEST(the_files_are_private)
 }
 
 /* The open intents are found through the partial index, not by reading the ledger. */
+/* SQLite leaves a database that cannot have one in another mode and calls that a success. */
+TEST(a_file_without_a_write_ahead_log_is_refused)
+{
+	struct ledger_options o;
+	struct store *s = NULL;
+	struct errinfo ei;
+
+	ledger_options_init(&o);
+	CHECK_INT(chdir(test_tmpdir()), 0);
+	o.path = ":memory:";
+	CHECK_INT(store_sqlite_new(&o, &s, &ei), ERR_IO);
+	CHECK(s == NULL);
+	CHECK_STR(ei.msg, "the file system cannot keep a write-ahead log");
+}
+
 TEST(open_intents_have_an_index)
 {
 	struct store *s = new_store(LEDGER_STORE_SQLITE);
@@ -475,4 +490,5 @@ SUITE("store", TEST_ROW(transactions), TEST_ROW(marks), TEST_ROW(claims),
 	TEST_ROW(a_reopened_store_begins_a_new_log), TEST_ROW(a_reader_cannot_write),
 	TEST_ROW(readers_refuse_what_is_no_ledger), TEST_ROW(a_ledger_with_a_view_is_refused),
 	TEST_ROW(meta_and_cursors), TEST_ROW(a_damaged_row_is_an_error),
-	TEST_ROW(the_files_are_private), TEST_ROW(open_intents_have_an_index))
+	TEST_ROW(the_files_are_private), TEST_ROW(a_file_without_a_write_ahead_log_is_refused),
+	TEST_ROW(open_intents_have_an_index))

@@ -174,6 +174,23 @@ TEST(failed_write_leaves_nothing)
 	CHECK_INT(count_entries(dir), 1);
 }
 
+TEST(a_new_file_never_takes_the_place_of_one_that_is_there)
+{
+	const char *dir = test_tmpdir();
+	struct errinfo ei;
+	struct buf b;
+
+	CHECK_INT(fdio_write_new_file(path_in(dir, "f"), SPAN_LIT("one"), 0600, &ei), OK);
+	CHECK_INT(fdio_write_new_file(path, SPAN_LIT("two"), 0600, &ei), ERR_CONFLICT);
+	CHECK_INT(symlink("nowhere", path_in(dir, "link")), 0);
+	CHECK_INT(fdio_write_new_file(path, SPAN_LIT("two"), 0600, &ei), ERR_CONFLICT);
+	CHECK_INT(count_entries(dir), 2);
+	buf_init(&b, 100);
+	CHECK_INT(fdio_read_file(path_in(dir, "f"), 3, &b, NULL), OK);
+	CHECK(span_eq(buf_span(&b), SPAN_LIT("one")));
+	buf_fini(&b);
+}
+
 TEST(write_takes_a_name_of_full_length)
 {
 	const char *dir = test_tmpdir();
@@ -235,5 +252,6 @@ SUITE("fdio", TEST_ROW(read_appends_the_file), TEST_ROW(read_of_an_empty_file),
 	TEST_ROW(read_refuses_what_is_not_a_regular_file), TEST_ROW(read_names_the_missing_file),
 	TEST_ROW(write_replaces_and_leaves_nothing_else),
 	TEST_ROW(write_replaces_a_link_and_not_its_target), TEST_ROW(failed_write_leaves_nothing),
+	TEST_ROW(a_new_file_never_takes_the_place_of_one_that_is_there),
 	TEST_ROW(write_takes_a_name_of_full_length), TEST_ROW(write_all_reports_a_full_device),
 	TEST_ROW(join_cleans))
