@@ -80,7 +80,7 @@ say_ready(void *arg, const char *address)
 							  : s->config->options.ledger.path.p);
 }
 
-/* Until somebody listens to it, a reload waits: as it is, SIGHUP ends a process. */
+/* While nobody listens to it, a reload waits: as it is, SIGHUP ends a process. */
 static void
 hold_hangup(bool is_held)
 {
@@ -129,6 +129,8 @@ serve_with(struct serve *s, struct arena *a)
 		log_stop();
 		_exit(EXIT_FAILED);
 	}
+	/* The loop gives signals back as it found them, and a script does not know that we are going. */
+	hold_hangup(true);
 	runtime_free(&runtime);
 	log_ok("stopped");
 	return EXIT_DONE;

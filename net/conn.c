@@ -145,6 +145,14 @@ conn_is_peer_closed(const struct conn *c)
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
+bool
+conn_has_unread(const struct conn *c)
+{
+	char first;
+
+	return recv(bufferevent_getfd(c->bev), &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 static void
 throw_all(struct evbuffer *b)
 {

@@ -155,6 +155,13 @@ is_full(const struct http_server *s)
 	return s->options.max_connections > 0 && s->n_conns >= s->options.max_connections;
 }
 
+static void
+arm_sweep(struct http_server *s, int64_t delay_ns)
+{
+	s->sweep_late_ns = loop_now_ns(s->loop) + delay_ns + SWEEP_MAX_NS;
+	loop_timer_arm(s->sweep_timer, delay_ns);
+}
+
 void
 server_count_conn(struct http_server *s, int change)
 {
@@ -163,11 +170,34 @@ server_count_conn(struct http_server *s, int change)
 	metric_add(METRIC_CONNECTIONS, change);
 	s->n_conns = change > 0 ? s->n_conns + 1 : s->n_conns - 1;
 	if (was_none)
-		loop_timer_arm(s->sweep_timer, s->sweep_ns);
+		arm_sweep(s, s->sweep_ns);
 	if (change > 0 && is_full(s))
 		engine_set_accepting(s, false);
 	else if (change < 0 && s->n_conns + 1 == s->options.max_connections)
 		engine_set_accepting(s, true);
+}
+
+/* A process that was stopped or had no processor: what clients have sent in time is unread still. One turn reads it, so
+ * deadlines wait for the next sweep; not longer, or a busy machine would have none. */
+static bool
+is_after_a_pause(struct http_server *s, int64_t now)
+{
+	s->was_late = !s->was_late && now > s->sweep_late_ns;
+	return s->was_late;
+}
+
+static void
+keep_deadlines(struct http_server *s, int64_t now)
+{
+	struct conn *next;
+
+	for (struct conn *c = s->conns; c != NULL; c = next) {
+		next = c->next;
+		if (c->state == CONN_HANDED && c->req.closed_fn != NULL && conn_is_peer_closed(c))
+			server_add_work(c, CONN_WORK_CLOSED);
+		if (c->deadline_ns <= now)
+			conn_on_deadline(c);
+	}
 }
 
 /* Keeps the deadlines of all connections: coarse, but free of cost for each request. Also ends
@@ -179,17 +209,11 @@ sweep(void *arg)
 
 	OBJ_CAST(s, arg, SERVER_MAGIC);
 	int64_t now = loop_now_ns(s->loop);
-	struct conn *next;
-	for (struct conn *c = s->conns; c != NULL; c = next) {
-		next = c->next;
-		if (c->state == CONN_HANDED && c->req.closed_fn != NULL && conn_is_peer_closed(c))
-			server_add_work(c, CONN_WORK_CLOSED);
-		if (c->deadline_ns <= now)
-			conn_on_deadline(c);
-	}
+	if (!is_after_a_pause(s, now))
+		keep_deadlines(s, now);
 	if (!is_full(s))
 		engine_set_accepting(s, true);
-	loop_timer_arm(s->sweep_timer, s->n_conns > 0 ? s->sweep_ns : SWEEP_UNUSED_NS);
+	arm_sweep(s, s->n_conns > 0 ? s->sweep_ns : SWEEP_UNUSED_NS);
 }
 
 /* Whether a connection waits to be accepted. */
@@ -257,7 +281,7 @@ http_server_new(struct loop *loop, const struct http_server_options *options,
 	if (rc != OK)
 		http_server_free(&s);
 	else
-		loop_timer_arm(s->sweep_timer, SWEEP_UNUSED_NS);
+		arm_sweep(s, SWEEP_UNUSED_NS);
 	*out = s;
 	return rc;
 }
@@ -308,10 +332,9 @@ http_server_close_idle(struct http_server *s)
 	OBJ_CHECK(s, SERVER_MAGIC);
 	for (struct conn *c = s->conns; c != NULL; c = next) {
 		next = c->next;
-		/* Bytes that are held are a request of which the client may have seen nothing
-		 * refused. */
-		if (c->state == CONN_IDLE && (c->work & CONN_WORK_RESUME) == 0)
-			server_add_work(c, CONN_WORK_CLOSE);
+		/* At once: what is put off could meet a request that was read meanwhile. */
+		if (c->state == CONN_IDLE && c->work == 0 && !conn_has_unread(c))
+			engine_close(c);
 	}
 }
 

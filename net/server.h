@@ -114,6 +114,8 @@ struct http_server {
 	struct conn *handing; /* whose request the engine is about to announce */
 	struct loop_timer *sweep_timer;
 	int64_t sweep_ns;
+	int64_t sweep_late_ns; /* a sweep behind this tells of a pause */
+	bool was_late;         /* the sweep before was such a one */
 
 	struct loop_msg work_msg;
 	struct conn *ready; /* newest first */
@@ -152,6 +154,8 @@ void conn_hurry(struct conn *c);
 void conn_on_deadline(struct conn *c);
 /* Whether the client has closed its side, or all. */
 bool conn_is_peer_closed(const struct conn *c);
+/* Whether the kernel holds bytes of it that the next turn will read. Not for one that is gone. */
+bool conn_has_unread(const struct conn *c);
 /* Answers with the table's refusal and closes. */
 void conn_refuse(struct conn *c, enum gate_refusal why);
 

@@ -205,6 +205,8 @@ runtime_run(struct runtime *r)
 	loop_run(r->loop);
 	/* Nobody reads signals from here on; the next one must not wait for what closing waits for. */
 	restore_signals();
+	/* One that came just before is in the loop's pipe. */
+	loop_turn(r->loop, false);
 	if (r->is_forced)
 		return false;
 	if (!r->grace_ran_out && !reload_finish(r)) {

@@ -1,0 +1,73 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* The end of a server meets a request that is just arriving. */
+#include "rig.h"
+
+#include "server.h"
+
+#define GET "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+
+static struct rig rig;
+
+static void
+keep(struct http_request *req, void *arg)
+{
+	(void)arg;
+	rig.pending = req;
+}
+
+/* A client with a connection that waits for its second request. */
+static void
+start_with_idle(struct rig_client *c)
+{
+	struct rig_reply reply;
+
+	rig_options(&rig);
+	rig_start(&rig);
+	rig_connect(&rig, c);
+	rig_send_text(&rig, c, GET);
+	CHECK(rig_wait_reply(&rig, c, false, &reply));
+	CHECK_INT(rig.server->conns->state, CONN_IDLE);
+}
+
+TEST(a_request_that_came_before_the_close_is_answered)
+{
+	struct rig_client c;
+	struct rig_reply reply;
+
+	start_with_idle(&c);
+	rig_send_text(&rig, &c, GET);
+	http_server_start_draining(rig.server);
+	http_server_close_idle(rig.server);
+	CHECK(rig_wait_reply(&rig, &c, false, &reply));
+	CHECK_SPAN(rig_find(&reply, "Connection"), "close");
+	CHECK(rig_wait_eof(&rig, &c));
+	CHECK(!c.is_reset);
+	rig_close(&c);
+	rig_stop(&rig);
+}
+
+/* The close that was put off hit whatever had been read in the same turn: a request without an answer. */
+TEST(a_request_that_is_worked_on_is_not_closed_as_idle)
+{
+	struct rig_client c;
+	struct rig_reply reply;
+
+	start_with_idle(&c);
+	rig.handler = keep;
+	http_server_start_draining(rig.server);
+	/* Never both: either nothing of it is taken, or it is answered. */
+	http_server_close_idle(rig.server);
+	rig_send_text(&rig, &c, GET);
+	while (!c.is_eof && !c.is_reset && rig.pending == NULL)
+		rig_turn(&rig, &c);
+	if (rig.pending != NULL) {
+		http_request_reply(rig.pending, 200, NULL, 0, SPAN_LIT("done"));
+		CHECK(rig_wait_reply(&rig, &c, false, &reply));
+	}
+	CHECK(rig_wait_eof(&rig, &c));
+	rig_close(&c);
+	rig_stop(&rig);
+}
+
+SUITE("net/drain", TEST_ROW(a_request_that_came_before_the_close_is_answered),
+	TEST_ROW(a_request_that_is_worked_on_is_not_closed_as_idle))
