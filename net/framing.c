@@ -160,29 +160,53 @@ end_line(struct framing *f, size_t at)
 	return FRAMING_MORE;
 }
 
-/* Takes the piece up to its first line end into the head. */
+/* Which limit the head has met. */
+static enum gate_refusal
+get_size_refusal(const struct framing *f)
+{
+	bool is_line = f->state == FRAMING_IN_LINE &&
+		       f->limits->max_line_bytes < f->limits->max_headers_bytes;
+
+	return is_line ? GATE_TARGET_LENGTH : GATE_HEADERS_SIZE;
+}
+
+/* Bytes the head may still grow by. */
+static size_t
+get_head_room(const struct framing *f)
+{
+	size_t max = f->limits->max_headers_bytes;
+
+	if (f->state == FRAMING_IN_LINE && f->limits->max_line_bytes < max)
+		max = f->limits->max_line_bytes;
+	return max - f->head.n;
+}
+
+/* Takes the piece up to its first line end into the head. The byte that is refused, and why, are
+ * the same however the bytes were cut into pieces. */
 static enum framing_verdict
 feed_head(struct framing *f, struct span piece, size_t *used)
 {
 	enum gate_refusal why = GATE_OK;
+	size_t room = get_head_room(f);
 	size_t n = span_find(piece, '\n');
 	bool is_line = n < piece.n;
 
 	if (is_line)
 		n++;
+	bool is_over = n > room;
+	if (is_over)
+		n = room;
 	if (find_bad_byte(span_of(piece.p, n), &f->has_cr, &why) < n) {
 		bool is_line_byte = why == GATE_HEADER_VALUE && f->state == FRAMING_IN_LINE;
 		return refuse(f, is_line_byte ? GATE_REQUEST_LINE : why);
 	}
-	if (n > f->limits->max_headers_bytes - f->head.n)
-		return refuse(f, GATE_HEADERS_SIZE);
+	if (is_over)
+		return refuse(f, get_size_refusal(f));
 	size_t at = f->head.n;
 	buf_add(&f->head, piece.p, n);
 	if (buf_failed(&f->head))
 		return refuse(f, GATE_MEMORY);
 	*used = n;
-	if (f->state == FRAMING_IN_LINE && f->head.n > f->limits->max_line_bytes)
-		return refuse(f, GATE_TARGET_LENGTH);
 	if (!is_line)
 		return FRAMING_MORE;
 	/* A line that came in pieces began before this one. */

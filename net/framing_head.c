@@ -12,6 +12,8 @@
 
 /* A larger Content-Length than any limit; also keeps the arithmetic away from its ends. */
 #define LENGTH_DIGITS_MAX 15
+/* Lines named X-Nomos-*: each new one is compared with all before it. */
+#define OURS_MAX 16
 
 /* Header lines that must not be repeated: one bit each. */
 enum single {
@@ -200,9 +202,10 @@ read_length(struct framing *f, struct span value)
 		if (!is_digit(value.p[i]))
 			return GATE_CONTENT_LENGTH;
 	}
+	/* Over every limit; said when the rest of the head is known to be good. */
 	if (value.n > LENGTH_DIGITS_MAX && value.p[0] != '0')
-		return GATE_BODY_SIZE;
-	if (!parse_uint(value, UINT64_MAX, &length))
+		length = UINT64_MAX;
+	else if (!parse_uint(value, UINT64_MAX, &length))
 		return GATE_CONTENT_LENGTH;
 	f->length = length;
 	return GATE_OK;
@@ -260,6 +263,7 @@ is_repeated(const struct framing *f, struct span name)
 /* What the head says as a whole while its lines are read. */
 struct head_facts {
 	unsigned seen; /* of enum single */
+	unsigned n_ours;
 	bool is_close;
 	bool is_keep;
 };
@@ -272,6 +276,9 @@ apply_header(struct framing *f, struct http_header h, struct head_facts *facts)
 
 	if (bit == SINGLE_OURS ? is_repeated(f, h.name) : (facts->seen & bit) != 0)
 		return GATE_HEADER_REPEATED;
+	if (bit == SINGLE_OURS && facts->n_ours == OURS_MAX)
+		return GATE_HEADERS_COUNT;
+	facts->n_ours += bit == SINGLE_OURS ? 1 : 0;
 	facts->seen |= bit;
 	if (bit == SINGLE_LENGTH)
 		return read_length(f, h.value);

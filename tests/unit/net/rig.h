@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -113,6 +114,8 @@ rig_connect(const struct rig *r, struct rig_client *c)
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	c->fd = socket(AF_INET, SOCK_STREAM, 0);
 	CHECK(connect(c->fd, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	/* Pieces have to arrive as pieces, and at once. */
+	CHECK(setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)) == 0);
 }
 
 UNUSED static void
@@ -138,7 +141,7 @@ rig_receive(struct rig_client *c)
 	c->is_reset = c->is_reset || (n < 0 && errno == ECONNRESET);
 }
 
-/* One turn of the loop that waits a little for the client's socket when nothing goes on. */
+/* One turn of the loop; with a client, as many as an answer may take, and then a short wait for its socket. */
 UNUSED static void
 rig_turn(struct rig *r, struct rig_client *c)
 {
@@ -146,7 +149,10 @@ rig_turn(struct rig *r, struct rig_client *c)
 	if (c == NULL)
 		return;
 	struct pollfd p = {.fd = c->fd, .events = POLLIN};
-	if (!c->is_eof && !c->is_reset)
+	bool is_live = !c->is_eof && !c->is_reset;
+	for (int i = 0; is_live && i < 4 && poll(&p, 1, 0) == 0; i++)
+		loop_turn(r->loop, false);
+	if (is_live)
 		poll(&p, 1, 1);
 	rig_receive(c);
 }

@@ -4,7 +4,7 @@
 #include "framing.h"
 
 #include "base/mem.h"
-#include "wire_case.h"
+#include "support/wire_case.h"
 
 static const struct framing_limits limits = {
 	.max_headers_bytes = 4096,
@@ -74,7 +74,7 @@ run_split(const struct wire_case *c, size_t first, size_t size)
 	struct span rest = buf_span(&c->send);
 
 	framing_init(&f, &limits);
-	buf_init(&o.ran, 4096);
+	buf_init(&o.ran, WIRE_RAN_MAX);
 	size_t n = first;
 	while (rest.n > 0) {
 		n = n < rest.n ? n : rest.n;
@@ -91,7 +91,7 @@ run_split(const struct wire_case *c, size_t first, size_t size)
 }
 
 static void
-run_case(const struct wire_case *c)
+run_at_every_split(const struct wire_case *c)
 {
 	size_t n = c->send.n;
 
@@ -100,6 +100,19 @@ run_case(const struct wire_case *c)
 	run_split(c, 1, 7);
 	for (size_t i = 1; i < n && i < 600; i++)
 		run_split(c, i, n);
+}
+
+static void
+run_case(const struct wire_case *c)
+{
+	struct wire_case other = {0};
+
+	run_at_every_split(c);
+	wire_case_behind(c, &other);
+	run_at_every_split(&other);
+	wire_case_before(c, &other);
+	run_at_every_split(&other);
+	wire_case_fini(&other);
 }
 
 TEST(corpus_at_every_split)
