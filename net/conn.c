@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * One client connection: the tap that takes every byte before the engine can, the request it
- * becomes, refusals, deadlines. Must never leave a byte of a client in the engine's input, and
+ * One client connection: the tap that takes every byte before the engine can, and the request it
+ * becomes. Must never leave a byte of a client in the engine's input, and
  * never hand over a second request before the reply to the first is written. Runs on the loop's
  * thread; nothing here frees a connection inside the tap.
  */
@@ -24,9 +24,7 @@
 #include "server.h"
 
 #define NO_DEADLINE INT64_MAX
-/* After a refusal the client gets so long, and so many bytes, to read the answer before the
- * socket is closed. */
-#define LINGER_NS (2 * NS_PER_SEC)
+/* After a last answer so many bytes are thrown away before the socket is closed. */
 #define LINGER_BYTES (256 * 1024)
 
 /* What the engine reads in place of the client's request. Replies decide themselves about
@@ -35,34 +33,6 @@ static const char announcement[] = "GET / HTTP/1.1\r\n\r\n";
 static const char continue_reply[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *change, void *arg);
-
-/* The end of the server must not wait for a client that is slow on purpose. */
-static int64_t
-bound_deadline(const struct http_server *s, enum conn_state state, int64_t deadline_ns)
-{
-	int64_t bound = NO_DEADLINE;
-
-	if (s->whole_by_ns == 0)
-		return deadline_ns;
-	if (state == CONN_HEAD || state == CONN_BODY)
-		bound = s->whole_by_ns;
-	else if (state == CONN_WRITING)
-		bound = loop_now_ns(s->loop) + s->options.drain_ns;
-	else if (state == CONN_LINGER)
-		bound = loop_now_ns(s->loop) + s->options.drain_ns / 2;
-	return deadline_ns < bound ? deadline_ns : bound;
-}
-
-void
-conn_set_state(struct conn *c, enum conn_state state, int64_t deadline_ns)
-{
-	if (c->state == CONN_WRITING)
-		c->server->n_writing--;
-	if (state == CONN_WRITING)
-		c->server->n_writing++;
-	c->state = state;
-	c->deadline_ns = bound_deadline(c->server, state, deadline_ns);
-}
 
 static int64_t
 deadline_in(const struct conn *c, int64_t ns)
@@ -87,14 +57,16 @@ conn_new(struct http_server *s, struct bufferevent *bev)
 	c->bev = bev;
 	c->req.conn = c;
 	framing_init(&c->framing, &s->limits);
-	conn_set_state(c, CONN_IDLE, deadline_in(c, s->options.idle_ns));
-	c->next = s->conns;
-	if (c->next != NULL)
-		c->next->prev = c;
-	s->conns = c;
-	server_count_conn(s, 1);
-	server_add_work(c, CONN_WORK_ADOPT);
 	return c;
+}
+
+void
+conn_begin(struct conn *c)
+{
+	OBJ_CHECK(c, CONN_MAGIC);
+	conn_set_state(c, CONN_IDLE, deadline_in(c, c->server->options.idle_ns));
+	room_take(c);
+	server_add_work(c, CONN_WORK_ADOPT);
 }
 
 void
@@ -124,15 +96,9 @@ conn_on_gone(struct conn *c)
 	conn_set_state(c, CONN_GONE, NO_DEADLINE);
 	if (s->handing == c)
 		s->handing = NULL;
-	if (c->prev != NULL)
-		c->prev->next = c->next;
-	else
-		s->conns = c->next;
-	if (c->next != NULL)
-		c->next->prev = c->prev;
 	if (c->req.is_open)
 		server_add_work(c, CONN_WORK_CLOSED);
-	server_count_conn(s, -1);
+	room_leave(c);
 	conn_release(c);
 }
 
@@ -157,82 +123,6 @@ static void
 throw_all(struct evbuffer *b)
 {
 	evbuffer_drain(b, evbuffer_get_length(b));
-}
-
-static void
-linger_on_written(struct bufferevent *bev, void *arg)
-{
-	(void)arg;
-	/* The client sees the end of our answer; it is closed when the client has closed too, or
-	 * at the deadline. */
-	shutdown(bufferevent_getfd(bev), SHUT_WR);
-}
-
-static void
-linger_on_event(struct bufferevent *bev, short what, void *arg)
-{
-	struct conn *c;
-
-	(void)bev;
-	(void)what;
-	OBJ_CAST(c, arg, CONN_MAGIC);
-	server_add_work(c, CONN_WORK_CLOSE);
-}
-
-static bool
-build_refusal(struct conn *c, enum gate_refusal why, struct buf *b)
-{
-	struct buf body;
-	char id[ID_MAX];
-	unsigned status = gate_status(why);
-
-	id_request(id);
-	buf_init(&body, 512);
-	buf_printf(&body, "{\"decision\":\"DENY\",\"reason\":\"%s: %s\"}",
-		status == 503 ? "overloaded" : "validation_error", gate_text(why));
-	buf_reset(b);
-	buf_printf(b,
-		"HTTP/1.1 %u %s\r\nX-Request-Id: %s\r\nDate: %s\r\nServer: nomos\r\n"
-		"Content-Type: application/json\r\nContent-Length: %zu\r\n"
-		"Connection: close\r\n\r\n",
-		status, http_status_text(status), id, server_get_date(c->server), body.n);
-	buf_add_span(b, buf_span(&body));
-	bool is_built = !buf_failed(&body) && !buf_failed(b);
-	buf_fini(&body);
-	return is_built;
-}
-
-static void
-note_refusal(const struct conn *c, enum gate_refusal why)
-{
-	static _Thread_local struct log_limiter limiter;
-	uint64_t dropped = 0;
-
-	gate_note(why);
-	metric_add(METRIC_REQUESTS_REFUSED, 1);
-	if (log_limit(&limiter, &dropped))
-		log_info(NULL, "refused a request from %s with %u: %s (%llu more not logged)",
-			c->engine != NULL ? engine_get_peer(c) : "a client", gate_status(why),
-			gate_text(why), (unsigned long long)dropped);
-}
-
-void
-conn_refuse(struct conn *c, enum gate_refusal why)
-{
-	struct buf *b = &c->server->scratch;
-
-	note_refusal(c, why);
-	framing_reset(&c->framing);
-	if (c->held != NULL)
-		throw_all(c->held);
-	throw_all(bufferevent_get_input(c->bev));
-	conn_set_state(c, CONN_LINGER, deadline_in(c, LINGER_NS));
-	c->n_thrown = 0;
-	/* From here on the engine is not called for this connection but to close it. */
-	bufferevent_setcb(c->bev, NULL, linger_on_written, linger_on_event, c);
-	if (!build_refusal(c, why, b) || bufferevent_write(c->bev, b->p, b->n) != 0 ||
-		bufferevent_enable(c->bev, EV_READ | EV_WRITE) != 0)
-		server_add_work(c, CONN_WORK_CLOSE);
 }
 
 /* The interim answer, once the head is accepted and nothing of the body is here yet. */
@@ -402,50 +292,4 @@ conn_on_written(struct conn *c)
 	conn_set_state(c, CONN_IDLE, deadline_in(c, c->server->options.idle_ns));
 	if (c->held != NULL && evbuffer_get_length(c->held) > 0)
 		server_add_work(c, CONN_WORK_RESUME);
-}
-
-/* The reply's deadline: only a client that has taken nothing since the last look is cut. */
-static void
-check_writing(struct conn *c)
-{
-	size_t left = evbuffer_get_length(bufferevent_get_output(c->bev));
-
-	if (left == c->written_left) {
-		engine_close(c);
-		return;
-	}
-	c->written_left = left;
-	conn_set_state(c, CONN_WRITING, deadline_in(c, c->server->options.write_stall_ns));
-}
-
-void
-conn_hurry(struct conn *c)
-{
-	OBJ_CHECK(c, CONN_MAGIC);
-	if (c->state == CONN_WRITING)
-		c->written_left = evbuffer_get_length(bufferevent_get_output(c->bev));
-	conn_set_state(c, c->state, c->deadline_ns);
-}
-
-void
-conn_on_deadline(struct conn *c)
-{
-	switch (c->state) {
-	case CONN_IDLE:
-	case CONN_LINGER:
-		engine_close(c);
-		return;
-	case CONN_HEAD:
-		conn_refuse(c, GATE_HEADER_DEADLINE);
-		return;
-	case CONN_BODY:
-		conn_refuse(c, GATE_BODY_DEADLINE);
-		return;
-	case CONN_WRITING:
-		check_writing(c);
-		return;
-	case CONN_HANDED:
-	case CONN_GONE:
-		return;
-	}
 }

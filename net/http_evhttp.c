@@ -15,6 +15,7 @@
 #include <event2/listener.h>
 
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/must.h"
 #include "server.h"
 
@@ -41,13 +42,8 @@ on_request(struct evhttp_request *engine, void *arg)
 
 	OBJ_CAST(s, arg, SERVER_MAGIC);
 	struct conn *c = find_conn(s, engine);
-	if (c == NULL) {
-		/* Memory was out at accept, so this connection has no gate: nothing it says is
-		 * believed. */
-		evhttp_add_header(evhttp_request_get_output_headers(engine), "Connection", "close");
-		evhttp_send_reply(engine, 503, "Service Unavailable", NULL);
-		return;
-	}
+	/* Every connection has its gate, and only the gate puts requests into it. */
+	MUST(c != NULL);
 	conn_on_request(c, engine);
 }
 
@@ -56,17 +52,44 @@ on_accepted(struct event_base *base, void *arg)
 {
 	struct http_server *s;
 
+	(void)base;
 	OBJ_CAST(s, arg, SERVER_MAGIC);
-	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
-	if (bev == NULL)
-		return NULL;
-	if (conn_new(s, bev) == NULL) {
-		bufferevent_free(bev);
-		return NULL;
-	}
+	struct conn *c = s->spare;
+	/* Without one accepting pauses: the engine would make a connection of its own, without a
+	 * gate. */
+	MUST(c != NULL);
+	s->spare = NULL;
 	/* Until it is adopted: the engine may drop it before it has told us its name. */
-	bufferevent_incref(bev);
+	bufferevent_incref(c->bev);
+	struct bufferevent *bev = c->bev;
+	conn_begin(c);
 	return bev;
+}
+
+bool
+engine_prepare(struct http_server *s)
+{
+	if (s->spare != NULL)
+		return true;
+	struct bufferevent *bev = bufferevent_socket_new(loop_get_event_base(s->loop), -1, 0);
+	if (bev == NULL)
+		return false;
+	s->spare = conn_new(s, bev);
+	if (s->spare == NULL)
+		bufferevent_free(bev);
+	return s->spare != NULL;
+}
+
+static void
+free_spare(struct http_server *s)
+{
+	struct conn *c = s->spare;
+
+	s->spare = NULL;
+	if (c == NULL)
+		return;
+	bufferevent_free(c->bev);
+	conn_release(c);
 }
 
 static void
@@ -106,7 +129,10 @@ engine_adopt(struct conn *c)
 	MUST(evhttp_connection_get_bufferevent(c->engine) == bev);
 	evhttp_connection_set_closecb(c->engine, on_closed, c);
 	bufferevent_decref(bev);
-	return true;
+	if (room_admit(c))
+		return true;
+	engine_close(c);
+	return false;
 }
 
 void
@@ -158,7 +184,8 @@ engine_reply(struct http_request *req, unsigned status, struct span body)
 	/* It has turned reading on; a client that writes instead of reading would fill the
 	 * memory, and the end of its half would cut the reply. */
 	bufferevent_disable(c->bev, EV_READ);
-	c->written_left = evbuffer_get_length(bufferevent_get_output(c->bev));
+	c->reply_n = evbuffer_get_length(bufferevent_get_output(c->bev));
+	c->written_left = c->reply_n;
 	conn_set_state(
 		c, CONN_WRITING, loop_now_ns(c->server->loop) + c->server->options.write_stall_ns);
 	return true;
@@ -174,6 +201,7 @@ on_accept_error(struct evconnlistener *listener, void *arg)
 
 	/* The engine's, not ours. */
 	(void)arg;
+	metric_add(METRIC_ACCEPT_PAUSES, 1);
 	if (log_limit(&limiter, &dropped))
 		log_error(NULL, "accepting connections: %s; pausing",
 			evutil_socket_error_to_string(error));
@@ -233,14 +261,16 @@ engine_new(struct http_server *s, struct errinfo *ei)
 	evhttp_set_max_headers_size(s->engine, ENGINE_BYTES_MAX);
 	evhttp_set_max_body_size(s->engine, ENGINE_BYTES_MAX);
 	evhttp_set_default_content_type(s->engine, NULL);
-	return OK;
+	return engine_prepare(s) ? OK : ERR(ei, ERR_NOMEM, "out of memory");
 }
 
 void
 engine_free(struct http_server *s)
 {
+	/* They go first, and the end of a connection may want to switch them on. */
+	s->n_listeners = 0;
 	if (s->engine != NULL)
 		evhttp_free(s->engine);
 	s->engine = NULL;
-	s->n_listeners = 0;
+	free_spare(s);
 }

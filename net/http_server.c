@@ -1,10 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server as a whole: options, accepting and its pauses, the sweep that keeps deadlines, work
+ * The server as a whole: options, the sweep that keeps deadlines, work
  * put off to the end of the turn, draining. Must never free a connection that the engine may
  * still call back about. Runs on the loop's thread.
  */
-#include <poll.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -15,8 +14,8 @@
 
 #define HEADERS_BYTES_MAX (1024 * 1024)
 #define BODY_BYTES_MAX (64 * 1024 * 1024)
-#define LINE_BYTES_MAX (8 * 1024)
 #define HEADERS_MAX 1000
+#define RATE_MAX 1000000
 /* Deadlines are looked at so often: a quarter of the shortest, within these. */
 #define SWEEP_MIN_NS (10 * NS_PER_MS)
 #define SWEEP_MAX_NS (250 * NS_PER_MS)
@@ -32,7 +31,11 @@ http_server_options_init(struct http_server_options *o)
 	*o = (struct http_server_options){
 		.max_headers_bytes = 16 * 1024,
 		.max_headers = 100,
+		.max_line_bytes = 8 * 1024,
 		.max_body_bytes = 64 * 1024,
+		.max_requests_per_connection = 10000,
+		.min_rate = 256,
+		.rate_grace_ns = 5 * NS_PER_SEC,
 		.header_deadline_ns = 10 * NS_PER_SEC,
 		.body_deadline_ns = 30 * NS_PER_SEC,
 		.idle_ns = 75 * NS_PER_SEC,
@@ -46,6 +49,8 @@ check_options(const struct http_server_options *o, struct errinfo *ei)
 {
 	if (o->max_headers_bytes == 0 || o->max_headers_bytes > HEADERS_BYTES_MAX)
 		return ERR(ei, ERR_INVALID, "header bytes are outside 1..%d", HEADERS_BYTES_MAX);
+	if (o->max_line_bytes == 0)
+		return ERR(ei, ERR_INVALID, "bytes of the request line are 0");
 	if (o->max_headers == 0 || o->max_headers > HEADERS_MAX)
 		return ERR(ei, ERR_INVALID, "number of headers is outside 1..%d", HEADERS_MAX);
 	if (o->max_body_bytes > BODY_BYTES_MAX)
@@ -53,6 +58,8 @@ check_options(const struct http_server_options *o, struct errinfo *ei)
 	if (o->header_deadline_ns <= 0 || o->body_deadline_ns <= 0 || o->idle_ns <= 0 ||
 		o->write_stall_ns <= 0 || o->drain_ns <= 0)
 		return ERR(ei, ERR_INVALID, "a deadline is not positive");
+	if (o->min_rate > RATE_MAX || o->rate_grace_ns < 0)
+		return ERR(ei, ERR_INVALID, "the least rate is over %d", RATE_MAX);
 	return OK;
 }
 
@@ -69,6 +76,8 @@ choose_sweep(const struct http_server_options *o)
 		min_ns(o->idle_ns, o->write_stall_ns));
 
 	shortest = min_ns(shortest, o->drain_ns);
+	if (o->min_rate > 0 && o->rate_grace_ns > 0)
+		shortest = min_ns(shortest, o->rate_grace_ns);
 	shortest /= 4;
 	return shortest < SWEEP_MIN_NS ? SWEEP_MIN_NS : min_ns(shortest, SWEEP_MAX_NS);
 }
@@ -126,6 +135,8 @@ run_work(struct loop_msg *msg)
 		s->ready = c->next_ready;
 		do_work(c);
 	}
+	if (s->n_accepted > 0 && !s->is_dead)
+		room_resume(s);
 	if (s->is_dead) {
 		s->magic = 0;
 		mem_free(s);
@@ -149,32 +160,11 @@ server_add_work(struct conn *c, enum conn_work work)
 	}
 }
 
-static bool
-is_full(const struct http_server *s)
-{
-	return s->options.max_connections > 0 && s->n_conns >= s->options.max_connections;
-}
-
-static void
-arm_sweep(struct http_server *s, int64_t delay_ns)
+void
+server_arm_sweep(struct http_server *s, int64_t delay_ns)
 {
 	s->sweep_late_ns = loop_now_ns(s->loop) + delay_ns + SWEEP_MAX_NS;
 	loop_timer_arm(s->sweep_timer, delay_ns);
-}
-
-void
-server_count_conn(struct http_server *s, int change)
-{
-	bool was_none = s->n_conns == 0;
-
-	metric_add(METRIC_CONNECTIONS, change);
-	s->n_conns = change > 0 ? s->n_conns + 1 : s->n_conns - 1;
-	if (was_none)
-		arm_sweep(s, s->sweep_ns);
-	if (change > 0 && is_full(s))
-		engine_set_accepting(s, false);
-	else if (change < 0 && s->n_conns + 1 == s->options.max_connections)
-		engine_set_accepting(s, true);
 }
 
 /* A process that was stopped or had no processor: what clients have sent in time is unread still. One turn reads it, so
@@ -186,22 +176,8 @@ is_after_a_pause(struct http_server *s, int64_t now)
 	return s->was_late;
 }
 
-static void
-keep_deadlines(struct http_server *s, int64_t now)
-{
-	struct conn *next;
-
-	for (struct conn *c = s->conns; c != NULL; c = next) {
-		next = c->next;
-		if (c->state == CONN_HANDED && c->req.closed_fn != NULL && conn_is_peer_closed(c))
-			server_add_work(c, CONN_WORK_CLOSED);
-		if (c->deadline_ns <= now)
-			conn_on_deadline(c);
-	}
-}
-
-/* Keeps the deadlines of all connections: coarse, but free of cost for each request. Also ends
- * pauses of accepting. */
+/* Keeps the deadlines of all connections: coarse, but nearly free of cost for each request. Also
+ * ends pauses of accepting. */
 static void
 sweep(void *arg)
 {
@@ -210,21 +186,9 @@ sweep(void *arg)
 	OBJ_CAST(s, arg, SERVER_MAGIC);
 	int64_t now = loop_now_ns(s->loop);
 	if (!is_after_a_pause(s, now))
-		keep_deadlines(s, now);
-	if (!is_full(s))
-		engine_set_accepting(s, true);
-	arm_sweep(s, s->n_conns > 0 ? s->sweep_ns : SWEEP_UNUSED_NS);
-}
-
-/* Whether a connection waits to be accepted. */
-static bool
-has_queued(const struct http_server *s)
-{
-	struct pollfd p[HTTP_SERVER_LISTENERS_MAX];
-
-	for (size_t i = 0; i < s->n_listeners; i++)
-		p[i] = (struct pollfd){.fd = s->listeners[i].fd, .events = POLLIN};
-	return poll(p, s->n_listeners, 0) > 0;
+		conn_list_sweep(s, now);
+	room_resume(s);
+	server_arm_sweep(s, s->n_conns > 0 ? s->sweep_ns : SWEEP_UNUSED_NS);
 }
 
 /* Closes the listening sockets once nothing has queued on them; else the loop takes it and this
@@ -232,7 +196,7 @@ has_queued(const struct http_server *s)
 static void
 try_stop(struct http_server *s)
 {
-	if (has_queued(s) && clock_mono_ns() < s->stop_deadline_ns)
+	if (room_has_queued(s) && clock_mono_ns() < s->stop_deadline_ns)
 		loop_timer_arm(s->stop_timer, STOP_LOOK_NS);
 	else
 		engine_close_listeners(s);
@@ -267,7 +231,7 @@ http_server_new(struct loop *loop, const struct http_server_options *options,
 	s->sweep_ns = choose_sweep(options);
 	s->limits = (struct framing_limits){
 		.max_headers_bytes = options->max_headers_bytes,
-		.max_line_bytes = LINE_BYTES_MAX,
+		.max_line_bytes = options->max_line_bytes,
 		.max_headers = options->max_headers,
 		.max_body_bytes = options->max_body_bytes,
 	};
@@ -281,7 +245,7 @@ http_server_new(struct loop *loop, const struct http_server_options *options,
 	if (rc != OK)
 		http_server_free(&s);
 	else
-		arm_sweep(s, SWEEP_UNUSED_NS);
+		server_arm_sweep(s, SWEEP_UNUSED_NS);
 	*out = s;
 	return rc;
 }
@@ -312,8 +276,10 @@ http_server_stop_accepting(struct http_server *s)
 		return;
 	s->stop_deadline_ns = clock_mono_ns() + STOP_NS;
 	s->whole_by_ns = loop_now_ns(s->loop) + s->options.drain_ns;
-	for (struct conn *c = s->conns; c != NULL; c = c->next)
-		conn_hurry(c);
+	for (size_t i = 0; i < CONN__STATES; i++) {
+		for (struct conn *c = s->lists[i].first; c != NULL; c = c->next)
+			conn_hurry(c);
+	}
 	try_stop(s);
 }
 
@@ -330,10 +296,10 @@ http_server_close_idle(struct http_server *s)
 	struct conn *next;
 
 	OBJ_CHECK(s, SERVER_MAGIC);
-	for (struct conn *c = s->conns; c != NULL; c = next) {
+	for (struct conn *c = s->lists[CONN_IDLE].first; c != NULL; c = next) {
 		next = c->next;
 		/* At once: what is put off could meet a request that was read meanwhile. */
-		if (c->state == CONN_IDLE && c->work == 0 && !conn_has_unread(c))
+		if (c->work == 0 && !conn_has_unread(c))
 			engine_close(c);
 	}
 }
@@ -369,7 +335,7 @@ http_server_free(struct http_server **s)
 		do_work(c);
 	}
 	engine_free(dead);
-	MUST(dead->n_conns == 0 && dead->conns == NULL);
+	MUST(dead->n_conns == 0);
 	loop_timer_free(&dead->stop_timer);
 	loop_timer_free(&dead->sweep_timer);
 	buf_fini(&dead->scratch);

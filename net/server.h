@@ -20,6 +20,7 @@
 #include "base/id.h"
 #include "base/loop.h"
 #include "framing.h"
+#include "net/address_cap.h"
 #include "net/http_server.h"
 
 struct bufferevent;
@@ -42,7 +43,8 @@ enum conn_state {
 	CONN_BODY,
 	CONN_HANDED,  /* the handler has the request */
 	CONN_WRITING, /* the reply is on its way */
-	CONN_LINGER   /* refused: our answer is on its way, what comes in is thrown away */
+	CONN_LINGER,  /* refused: our answer is on its way, what comes in is thrown away */
+	CONN__STATES
 };
 
 struct http_request {
@@ -53,7 +55,8 @@ struct http_request {
 	void *user;
 	http_closed_fn closed_fn;
 	void *closed_arg;
-	bool is_open; /* handed to the handler and not answered */
+	bool is_open;  /* handed to the handler and not answered */
+	bool is_early; /* the early look: the body is not here */
 	bool is_deferred;
 };
 
@@ -68,12 +71,15 @@ enum conn_work {
 struct conn {
 	unsigned magic;
 	struct http_server *server;
-	struct conn *prev;
+	struct conn *prev; /* in the server's list of its state */
 	struct conn *next;
 	struct conn *next_ready; /* in the server's list of work */
 	unsigned work;           /* of enum conn_work */
 	bool is_ready;           /* in that list */
 	bool is_pinned;          /* in use by a caller */
+	bool is_counted;         /* by the cap per address, as address */
+	struct address_key address;
+	bool is_looked_at;       /* the early look at this request has been */
 	enum conn_state state;
 	struct bufferevent *bev;          /* the engine's */
 	struct evhttp_connection *engine; /* NULL until adopted */
@@ -81,10 +87,19 @@ struct conn {
 	struct evbuffer *held; /* bytes behind the request being worked on; NULL: none yet */
 	struct framing framing;
 	struct http_request req;
+	int64_t since_ns;    /* when the state began */
 	int64_t deadline_ns; /* INT64_MAX: none */
+	size_t reply_n;      /* WRITING: bytes of the reply */
 	size_t written_left; /* WRITING: bytes not written when last looked */
 	size_t n_thrown;     /* LINGER: bytes thrown away */
 	size_t n_served;
+};
+
+/* Connections of one state; the one that is in it for the longest, and has the earliest deadline,
+ * is first. */
+struct conn_list {
+	struct conn *first;
+	struct conn *last;
 };
 
 struct server_listener {
@@ -107,8 +122,11 @@ struct http_server {
 	int64_t stop_deadline_ns; /* of taking what is queued; 0: not stopping */
 	int64_t whole_by_ns;      /* when a request has to be whole; 0: not stopping */
 
-	struct conn *conns;
+	struct conn_list lists[CONN__STATES];
+	struct conn *spare; /* what the next accepted socket gets; NULL: accepting pauses */
 	size_t n_conns;
+	size_t n_accepted; /* in this turn */
+	bool is_paused;    /* accepting, until the end of the turn or the next sweep */
 	size_t n_writing;
 	size_t n_open;        /* in the handler's hands */
 	struct conn *handing; /* whose request the engine is about to announce */
@@ -116,6 +134,7 @@ struct http_server {
 	int64_t sweep_ns;
 	int64_t sweep_late_ns; /* a sweep behind this tells of a pause */
 	bool was_late;         /* the sweep before was such a one */
+	int64_t next_rate_ns; /* when the rates are looked at again */
 
 	struct loop_msg work_msg;
 	struct conn *ready; /* newest first */
@@ -130,17 +149,50 @@ struct http_server {
 
 /* http_server.c */
 void server_add_work(struct conn *c, enum conn_work work);
-/* A connection was opened or has gone. */
-void server_count_conn(struct http_server *s, int change);
+/* The next sweep is to come so soon. */
+void server_arm_sweep(struct http_server *s, int64_t delay_ns);
 /* The HTTP Date of now. */
 const char *server_get_date(struct http_server *s);
 
+/* room.c */
+/* A connection begins; accepting may pause for it. */
+void room_take(struct conn *c);
+/* Ends pauses of accepting where there is room, or makes some; at the end of a turn with accepts,
+ * and in each sweep. */
+void room_resume(struct http_server *s);
+/* A connection has gone. */
+void room_leave(struct conn *c);
+/* Whether a connection waits to be accepted. */
+bool room_has_queued(const struct http_server *s);
+/* False when the address of c has its share already. */
+MUSTCHECK bool room_admit(struct conn *c);
+
+/* conn_list.c */
+void conn_set_state(struct conn *c, enum conn_state state, int64_t deadline_ns);
+/* Takes it off its list. */
+void conn_leave_list(struct conn *c);
+/* Ends what is over its deadline, or below the least rate. */
+void conn_list_sweep(struct http_server *s, int64_t now);
+/* The connection that is in its state for the longest, of those that wait for their client; NULL:
+ * there is none. */
+struct conn *conn_list_find_oldest(const struct http_server *s);
+
+/* linger.c */
+/* Answers with the table's refusal and closes. */
+void conn_refuse(struct conn *c, enum gate_refusal why);
+/* The handler's answer before the body; closes. False when memory is out. */
+MUSTCHECK bool conn_reply_early(struct conn *c, unsigned status, const struct http_header *headers,
+	size_t n_headers, struct span body);
+/* Closes at once, with the refusal if the socket takes it. */
+void conn_cut(struct conn *c, enum gate_refusal why);
+
 /* conn.c */
-/* The engine has accepted a socket. NULL when memory is out. */
+/* For the next socket, not counted yet. NULL when memory is out. */
 MUSTCHECK struct conn *conn_new(struct http_server *s, struct bufferevent *bev);
+/* The engine has accepted a socket for it. */
+void conn_begin(struct conn *c);
 /* Frees what is gone and no longer in use by anyone. */
 void conn_release(struct conn *c);
-void conn_set_state(struct conn *c, enum conn_state state, int64_t deadline_ns);
 /* The engine closes the connection. */
 void conn_on_gone(struct conn *c);
 /* The engine announces the request that conn.c has given it. */
@@ -150,14 +202,10 @@ void conn_on_written(struct conn *c);
 void conn_resume(struct conn *c);
 /* The server ends: the shorter deadlines count for what goes on already. */
 void conn_hurry(struct conn *c);
-/* Its deadline has passed. */
-void conn_on_deadline(struct conn *c);
 /* Whether the client has closed its side, or all. */
 bool conn_is_peer_closed(const struct conn *c);
 /* Whether the kernel holds bytes of it that the next turn will read. Not for one that is gone. */
 bool conn_has_unread(const struct conn *c);
-/* Answers with the table's refusal and closes. */
-void conn_refuse(struct conn *c, enum gate_refusal why);
 
 /* http_evhttp.c */
 MUSTCHECK enum err engine_new(struct http_server *s, struct errinfo *ei);
@@ -165,6 +213,8 @@ MUSTCHECK enum err engine_new(struct http_server *s, struct errinfo *ei);
 void engine_free(struct http_server *s);
 MUSTCHECK enum err engine_listen(struct http_server *s, int own_fd, struct errinfo *ei);
 void engine_close_listeners(struct http_server *s);
+/* Makes the spare, if there is none; false when memory is out. */
+MUSTCHECK bool engine_prepare(struct http_server *s);
 /* Whether the listening sockets take connections. */
 void engine_set_accepting(struct http_server *s, bool is_on);
 /* Learns the engine's connection; false when the engine has dropped it already. */

@@ -17,6 +17,16 @@ X(METRIC_DECISIONS_DENY, "nomos_decisions_deny_total", COUNTER, "decisions DENY"
 X(METRIC_DECISIONS_APPROVAL, "nomos_decisions_approval_total", COUNTER,
 	"decisions REQUIRE_APPROVAL")
 X(METRIC_CONNECTIONS, "nomos_connections", GAUGE, "open client connections")
+X(METRIC_CONNECTIONS_EVICTED, "nomos_connections_evicted_total", COUNTER,
+	"connections closed for new ones at the cap")
+X(METRIC_CONNECTIONS_REFUSED, "nomos_connections_refused_total", COUNTER,
+	"connections closed for the cap per address")
+X(METRIC_CONNECTIONS_IDLE_CLOSED, "nomos_connections_idle_closed_total", COUNTER,
+	"connections closed after the idle time")
+X(METRIC_ACCEPT_PAUSES, "nomos_accept_pauses_total", COUNTER,
+	"pauses of accepting because descriptors were out")
+X(METRIC_REPLIES_CUT, "nomos_replies_cut_total", COUNTER,
+	"connections closed because the client did not take its reply")
 X(METRIC_IN_FLIGHT, "nomos_actions_in_flight", GAUGE, "authenticated actions being worked on")
 X(METRIC_LEDGER_RECORDS, "nomos_ledger_records_total", COUNTER, "records committed")
 X(METRIC_LEDGER_COMMITS, "nomos_ledger_commits_total", COUNTER, "group commits")

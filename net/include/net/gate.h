@@ -45,6 +45,9 @@
 	X(GATE_CHUNK, 400, "malformed chunk")                                                      \
 	X(GATE_HEADER_DEADLINE, 408, "request headers did not arrive in time")                     \
 	X(GATE_BODY_DEADLINE, 408, "request body did not arrive in time")                          \
+	X(GATE_HEADER_RATE, 408, "request headers arrive too slowly")                              \
+	X(GATE_BODY_RATE, 408, "request body arrives too slowly")                                  \
+	X(GATE_CROWDED, 503, "too many connections")                                               \
 	X(GATE_MEMORY, 503, "out of memory")
 
 enum gate_refusal {

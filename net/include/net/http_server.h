@@ -10,8 +10,8 @@
  * exactly once. A request that is neither answered nor deferred gets 500. Everything borrowed
  * from a request is valid until http_request_reply is called.
  *
- * Counted here: METRIC_CONNECTIONS, METRIC_REQUESTS (each reply), METRIC_REQUESTS_REFUSED (what
- * the gate refused).
+ * Counted here: METRIC_CONNECTIONS and its kin, METRIC_ACCEPT_PAUSES, METRIC_REPLIES_CUT,
+ * METRIC_REQUESTS (each reply), METRIC_REQUESTS_REFUSED (what the gate refused).
  */
 #ifndef NET_HTTP_SERVER_H
 #define NET_HTTP_SERVER_H
@@ -25,6 +25,7 @@
 #include "base/span.h"
 #include "net/http.h"
 
+struct address_cap;
 struct http_request;
 struct http_server;
 struct loop;
@@ -33,6 +34,8 @@ struct loop;
 struct http_server_options {
 	/* Request line and header lines together; 16 KiB, at most 1 MiB. */
 	size_t max_headers_bytes;
+	/* Request line alone; 8 KiB. */
+	size_t max_line_bytes;
 	/* Number of header lines; 100. */
 	size_t max_headers;
 	/* Decoded body; 64 KiB, at most 64 MiB; 0: no request may have one. */
@@ -48,10 +51,19 @@ struct http_server_options {
 	/* After http_server_stop_accepting: a request that is not whole after so long is refused,
 	 * and a reply of which the client takes nothing for so long is cut; 5 s. */
 	int64_t drain_ns;
-	/* The last reply says close; 0 (default): no limit. */
+	/* Bytes per second that a client has to send of its head and of its body, and to take of
+	 * its reply, on the average since the grace was over; 256, 0: none, at most 1,000,000. */
+	size_t min_rate;
+	/* From the first byte, the end of the head, the beginning of the reply; 5 s. */
+	int64_t rate_grace_ns;
+	/* The last reply says close; 10,000; 0: no limit. */
 	size_t max_requests_per_connection;
-	/* Accepting pauses at it; 0 (default): only the descriptors limit it. */
+	/* At it, the connection that has waited longest for its client (a second at least) is
+	 * closed in favour of those that are queued, with 503 when a request had begun; else
+	 * accepting pauses. 0 (default): only the descriptors limit it. */
 	size_t max_connections;
+	/* Borrowed, shared with other servers; NULL (default): no cap per address. */
+	struct address_cap *address_cap;
 };
 
 void http_server_options_init(struct http_server_options *o);

@@ -110,8 +110,8 @@ count_in(enum conn_state state)
 {
 	int n = 0;
 
-	for (const struct conn *c = rig.server->conns; c != NULL; c = c->next)
-		n += c->state == state ? 1 : 0;
+	for (const struct conn *c = rig.server->lists[state].first; c != NULL; c = c->next)
+		n++;
 	return n;
 }
 
@@ -128,8 +128,7 @@ TEST(draining)
 	CHECK(rig_wait_connections(&rig, 2));
 	rig_send_text(&rig, &busy, "GET /a HTTP/1.1\r\n");
 	int64_t end = clock_mono_ns() + RIG_WAIT_NS;
-	while (rig.server->conns->state != CONN_HEAD &&
-		rig.server->conns->next->state != CONN_HEAD && clock_mono_ns() < end)
+	while (count_in(CONN_HEAD) != 1 && clock_mono_ns() < end)
 		rig_turn(&rig, NULL);
 	http_server_start_draining(rig.server);
 	CHECK(http_server_is_accepting(rig.server));

@@ -447,7 +447,7 @@ TEST(flood_behind_a_request_stays_out)
 		sent += n > 0 ? (size_t)n : 0;
 		rig_turn(&rig, NULL);
 	}
-	struct conn *conn = rig.server->conns;
+	struct conn *conn = rig.server->lists[CONN_HANDED].first;
 	CHECK(sent > sizeof(flood));
 	CHECK(conn->held == NULL || evbuffer_get_length(conn->held) <= 64 * 1024);
 	memset(big, 'x', sizeof(big));

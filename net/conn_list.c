@@ -1,0 +1,240 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The connections of a server by state. Each state has one length of deadline, so each list is in
+ * the order of deadlines, and the sweep looks only at those that are over. Must never let a
+ * connection outlive its deadline by more than a sweep. Runs on the loop's thread.
+ */
+#include <stdint.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/must.h"
+#include "server.h"
+
+/* Rates are looked at so often, at the least. */
+#define RATE_LOOK_NS NS_PER_SEC
+
+/* The end of the server must not wait for a client that is slow on purpose. */
+static int64_t
+bound_deadline(const struct http_server *s, enum conn_state state, int64_t deadline_ns)
+{
+	int64_t bound = INT64_MAX;
+
+	if (s->whole_by_ns == 0)
+		return deadline_ns;
+	if (state == CONN_HEAD || state == CONN_BODY)
+		bound = s->whole_by_ns;
+	else if (state == CONN_WRITING)
+		bound = loop_now_ns(s->loop) + s->options.drain_ns;
+	else if (state == CONN_LINGER)
+		bound = loop_now_ns(s->loop) + s->options.drain_ns / 2;
+	return deadline_ns < bound ? deadline_ns : bound;
+}
+
+void
+conn_leave_list(struct conn *c)
+{
+	struct conn_list *list = &c->server->lists[c->state];
+
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		list->first = c->next;
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	else
+		list->last = c->prev;
+	c->prev = NULL;
+	c->next = NULL;
+}
+
+static void
+join_list(struct conn *c)
+{
+	struct conn_list *list = &c->server->lists[c->state];
+
+	c->prev = list->last;
+	c->next = NULL;
+	if (list->last != NULL)
+		list->last->next = c;
+	else
+		list->first = c;
+	list->last = c;
+}
+
+void
+conn_set_state(struct conn *c, enum conn_state state, int64_t deadline_ns)
+{
+	if (c->state != CONN_GONE)
+		conn_leave_list(c);
+	if (c->state == CONN_WRITING)
+		c->server->n_writing--;
+	if (state == CONN_WRITING)
+		c->server->n_writing++;
+	if (c->state != state)
+		c->since_ns = loop_now_ns(c->server->loop);
+	c->state = state;
+	c->deadline_ns = bound_deadline(c->server, state, deadline_ns);
+	if (state != CONN_GONE)
+		join_list(c);
+}
+
+void
+conn_hurry(struct conn *c)
+{
+	OBJ_CHECK(c, CONN_MAGIC);
+	if (c->state == CONN_WRITING)
+		c->written_left = evbuffer_get_length(bufferevent_get_output(c->bev));
+	c->deadline_ns = bound_deadline(c->server, c->state, c->deadline_ns);
+}
+
+/* Bytes of what the state is about that the client has sent, or taken. */
+static size_t
+count_moved(const struct conn *c)
+{
+	if (c->state == CONN_HEAD)
+		return c->framing.head.n;
+	if (c->state == CONN_BODY)
+		return c->framing.body.n;
+	return c->reply_n - evbuffer_get_length(bufferevent_get_output(c->bev));
+}
+
+/* Whether it moved less than the least rate since the grace was over. */
+static bool
+is_too_slow(const struct conn *c, int64_t now)
+{
+	const struct http_server_options *o = &c->server->options;
+	int64_t over_ms = (now - c->since_ns - o->rate_grace_ns) / NS_PER_MS;
+
+	return over_ms > 0 && (int64_t)count_moved(c) < over_ms * (int64_t)o->min_rate / 1000;
+}
+
+static void
+cut_reply(struct conn *c)
+{
+	static _Thread_local struct log_limiter limiter;
+	uint64_t dropped = 0;
+
+	metric_add(METRIC_REPLIES_CUT, 1);
+	if (log_limit(&limiter, &dropped))
+		log_info(NULL, "closed %s, which does not take its reply (%llu more not logged)",
+			engine_get_peer(c), (unsigned long long)dropped);
+	engine_close(c);
+}
+
+static void
+end_slow(struct conn *c)
+{
+	if (c->state == CONN_HEAD)
+		conn_refuse(c, GATE_HEADER_RATE);
+	else if (c->state == CONN_BODY)
+		conn_refuse(c, GATE_BODY_RATE);
+	else
+		cut_reply(c);
+}
+
+static void
+look_at_rates(struct http_server *s, enum conn_state state, int64_t now)
+{
+	struct conn *next;
+
+	for (struct conn *c = s->lists[state].first; c != NULL; c = next) {
+		next = c->next;
+		if (is_too_slow(c, now))
+			end_slow(c);
+	}
+}
+
+/* The reply's deadline: only a client that has taken nothing since the last look is cut. */
+static void
+check_writing(struct conn *c)
+{
+	struct http_server *s = c->server;
+	size_t left = evbuffer_get_length(bufferevent_get_output(c->bev));
+
+	if (left == c->written_left) {
+		cut_reply(c);
+		return;
+	}
+	c->written_left = left;
+	conn_set_state(c, CONN_WRITING, loop_now_ns(s->loop) + s->options.write_stall_ns);
+}
+
+static void
+end_late(struct conn *c)
+{
+	switch (c->state) {
+	case CONN_IDLE:
+		metric_add(METRIC_CONNECTIONS_IDLE_CLOSED, 1);
+		engine_close(c);
+		return;
+	case CONN_LINGER:
+		engine_close(c);
+		return;
+	case CONN_HEAD:
+		conn_refuse(c, GATE_HEADER_DEADLINE);
+		return;
+	case CONN_BODY:
+		conn_refuse(c, GATE_BODY_DEADLINE);
+		return;
+	case CONN_WRITING:
+		check_writing(c);
+		return;
+	case CONN_HANDED:
+	case CONN_GONE:
+	case CONN__STATES:
+		return;
+	}
+}
+
+/* The clients of requests that wait for their answer are asked whether they are still there. */
+static void
+look_for_leavers(struct http_server *s)
+{
+	for (struct conn *c = s->lists[CONN_HANDED].first; c != NULL; c = c->next) {
+		if (c->req.closed_fn != NULL && conn_is_peer_closed(c))
+			server_add_work(c, CONN_WORK_CLOSED);
+	}
+}
+
+void
+conn_list_sweep(struct http_server *s, int64_t now)
+{
+	static const enum conn_state timed[] = {
+		CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WRITING, CONN_LINGER};
+
+	for (size_t i = 0; i < ARRAY_LEN(timed); i++) {
+		struct conn *next;
+		for (struct conn *c = s->lists[timed[i]].first;
+			c != NULL && c->deadline_ns <= now; c = next) {
+			next = c->next;
+			end_late(c);
+		}
+	}
+	look_for_leavers(s);
+	if (s->options.min_rate == 0 || now < s->next_rate_ns)
+		return;
+	s->next_rate_ns = now + (RATE_LOOK_NS < s->options.rate_grace_ns ? RATE_LOOK_NS : s->sweep_ns);
+	look_at_rates(s, CONN_HEAD, now);
+	look_at_rates(s, CONN_BODY, now);
+	look_at_rates(s, CONN_WRITING, now);
+}
+
+struct conn *
+conn_list_find_oldest(const struct http_server *s)
+{
+	static const enum conn_state waiting[] = {
+		CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WRITING, CONN_LINGER};
+	struct conn *oldest = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {
+		struct conn *c = s->lists[waiting[i]].first;
+		if (c != NULL && (oldest == NULL || c->since_ns < oldest->since_ns))
+			oldest = c;
+	}
+	return oldest;
+}
