@@ -112,11 +112,14 @@ serve_with(struct serve *s, struct arena *a)
 	struct errinfo ei;
 
 	gateway_section_build(&o->gateway, &options.http);
+	options.http.look = gateway_look;
 	enum err rc = build_snapshot(s->config, &snapshot, &ei);
 	if (rc == OK)
 		rc = audit_plan_parse(&o->ledger, &o->audit, o->runtime.stateless_mode, &plan, &ei);
 	if (rc == OK)
 		rc = audit_plan_build(&plan, &o->ledger, &o->audit, a, &options.ledger, &ei);
+	if (rc == OK)
+		rc = gateway_section_build_address_cap(&o->gateway, &options.http.address_cap, &ei);
 	if (rc == OK)
 		rc = runtime_new(&options, snapshot, &runtime, &ei);
 	else

@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * From method and path to a handler, by route_tbl.h: unknown path 404, known path with another method 405 with Allow, body
- * over the route's limit 413, role of operator routes. A handler runs only when all of that holds. Worker's thread.
+ * over the route's limit 413, role of operator routes. A handler runs only when all of that holds. The same is looked at
+ * before a body is waited for, so that nobody without a credential can have one kept. Worker's thread.
  */
 #include "gateway/gateway.h"
 
@@ -124,32 +125,76 @@ admit(const struct route *route, struct exchange *x)
 }
 
 static void
+refuse_size(const struct route *route, struct http_request *http)
+{
+	char text[64];
+	int n = snprintf(text, sizeof(text), "request exceeds %zu bytes", route->max_body);
+
+	reply_error(http, 413, "validation_error", span_of(text, (size_t)n), 0);
+}
+
+static void
 serve(const struct route *route, struct exchange *x)
 {
-	if (http_request_get_body(x->http).n > route->max_body) {
-		char text[64];
-		int n = snprintf(text, sizeof(text), "request exceeds %zu bytes", route->max_body);
-		reply_error(x->http, 413, "validation_error", span_of(text, (size_t)n), 0);
-		return;
-	}
-	if (admit(route, x))
+	if (http_request_get_body(x->http).n > route->max_body)
+		refuse_size(route, x->http);
+	else if (admit(route, x))
 		route->handle(x);
+}
+
+static const struct route *
+find_route(const struct http_request *http)
+{
+	struct span path = http_request_get_path(http);
+	enum http_method method = http_request_get_method(http);
+
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (is_method_of(&routes[i], method) && span_eq(routes[i].path, path))
+			return &routes[i];
+	}
+	return NULL;
 }
 
 void
 gateway_handle(struct http_request *http, void *arg)
 {
 	struct exchange x = {.http = http, .worker = arg};
-	struct span path = http_request_get_path(http);
-	enum http_method method = http_request_get_method(http);
+	const struct route *route = find_route(http);
 
-	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (is_method_of(&routes[i], method) && span_eq(routes[i].path, path)) {
-			serve(&routes[i], &x);
-			return;
-		}
-	}
-	answer_without_route(http, path);
+	if (route != NULL)
+		serve(route, &x);
+	else
+		answer_without_route(http, http_request_get_path(http));
+}
+
+/* The pipeline's routes: what it can say without the body. */
+static void
+look_at_head(const struct exchange *x)
+{
+	struct req_credentials credentials = exchange_get_credentials(x->http);
+	struct span message = SPAN_NONE;
+	enum req_error error = req_check_head(worker_get_snapshot(x->worker), &credentials,
+		http_request_find_header(x->http, SPAN_LIT("Content-Type")),
+		span_cstr(http_request_get_id(x->http)), &message);
+
+	if (error != REQ_DECIDED)
+		reply_error(x->http, req_error_status(error), req_error_code(error), message, 0);
+}
+
+void
+gateway_look(struct http_request *http, void *arg)
+{
+	struct exchange x = {.http = http, .worker = arg};
+	const struct route *route = find_route(http);
+
+	if (route == NULL)
+		answer_without_route(http, http_request_get_path(http));
+	else if (!http_request_limit_body(http, route->max_body))
+		refuse_size(route, http);
+	else if (route->access == ACCESS_AGENT)
+		look_at_head(&x);
+	else
+		(void)admit(route, &x);
 }
 
 #define X(m, p, a, b, h) {HTTP_METHOD_##m, p, #a},

@@ -178,13 +178,38 @@ feed(struct conn *c, struct evbuffer *b)
 		}
 		verdict = framing_feed(&c->framing, span_of((const char *)piece, n), &used);
 		evbuffer_drain(b, used);
-		if (verdict != FRAMING_HEAD)
-			continue;
-		conn_set_state(c, CONN_BODY, deadline_in(c, c->server->options.body_deadline_ns));
-		if (c->framing.wants_continue && evbuffer_get_length(b) == 0)
-			send_continue(c);
+		if (verdict == FRAMING_HEAD)
+			conn_set_state(c, CONN_BODY,
+				deadline_in(c, c->server->options.body_deadline_ns));
 	}
 	return verdict;
+}
+
+/* The head is here and the body is not: the handler may answer already. A client that waits for
+ * it is told to go on when it does not. */
+static void
+look(struct conn *c)
+{
+	struct http_server *s = c->server;
+	struct http_request *req = &c->req;
+
+	if (c->is_looked_at)
+		return;
+	c->is_looked_at = true;
+	if (s->options.look != NULL) {
+		*req = (struct http_request){
+			.conn = c,
+			.start_ns = req->start_ns,
+			.is_open = true,
+			.is_early = true,
+		};
+		id_request(req->id);
+		s->options.look(req, s->arg);
+		req->is_open = false;
+		req->is_early = false;
+	}
+	if (c->state == CONN_BODY && c->framing.wants_continue && c->framing.body.n == 0)
+		send_continue(c);
 }
 
 /* Takes in what b holds, for a connection that is waiting for a request. */
@@ -197,6 +222,8 @@ take(struct conn *c, struct evbuffer *b)
 		conn_refuse(c, c->framing.why);
 		return;
 	}
+	if (c->state == CONN_BODY && c->framing.state != FRAMING_IN_DONE)
+		look(c);
 	if (c->state == CONN_IDLE && !framing_is_empty(&c->framing) &&
 		framing_is_in_head(&c->framing))
 		conn_set_state(
@@ -252,7 +279,7 @@ conn_resume(struct conn *c)
 	if (!is_waiting(c->state) || c->held == NULL || evbuffer_get_length(c->held) == 0)
 		return;
 	take(c, c->held);
-	if (c->state == CONN_LINGER || c->framing.state != FRAMING_IN_DONE)
+	if (!is_waiting(c->state) || c->framing.state != FRAMING_IN_DONE)
 		return;
 	announce(c);
 	if (c->state == CONN_HANDED)
@@ -289,6 +316,7 @@ conn_on_written(struct conn *c)
 {
 	MUST(c->state == CONN_WRITING);
 	framing_reset(&c->framing);
+	c->is_looked_at = false;
 	conn_set_state(c, CONN_IDLE, deadline_in(c, c->server->options.idle_ns));
 	if (c->held != NULL && evbuffer_get_length(c->held) > 0)
 		server_add_work(c, CONN_WORK_RESUME);

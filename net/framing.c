@@ -19,7 +19,11 @@
 void
 framing_init(struct framing *f, const struct framing_limits *limits)
 {
-	*f = (struct framing){.limits = limits, .state = FRAMING_IN_LINE};
+	*f = (struct framing){
+		.limits = limits,
+		.state = FRAMING_IN_LINE,
+		.max_body = limits->max_body_bytes,
+	};
 	buf_init(&f->head, limits->max_headers_bytes);
 	buf_init(&f->body, limits->max_body_bytes > 0 ? limits->max_body_bytes : 1);
 }
@@ -52,6 +56,7 @@ framing_reset(struct framing *f)
 	struct framing next = {
 		.limits = f->limits,
 		.state = FRAMING_IN_LINE,
+		.max_body = f->limits->max_body_bytes,
 		.headers = f->headers,
 		.headers_size = f->headers_size,
 	};
@@ -72,6 +77,17 @@ bool
 framing_is_empty(const struct framing *f)
 {
 	return f->state == FRAMING_IN_LINE && f->head.n == 0;
+}
+
+bool
+framing_limit_body(struct framing *f, size_t n)
+{
+	bool is_in_chunk = f->state == FRAMING_IN_CHUNK_LF || f->state == FRAMING_IN_CHUNK;
+	uint64_t known = f->is_chunked ? f->body.n + (is_in_chunk ? f->left : 0) : f->length;
+
+	if (n < f->max_body)
+		f->max_body = n;
+	return known <= f->max_body;
 }
 
 bool
@@ -264,7 +280,7 @@ feed_chunk_size(struct framing *f, char c)
 	}
 	if (c != '\r' || f->n_digits == 0)
 		return refuse(f, GATE_CHUNK);
-	if (f->left > f->limits->max_body_bytes - f->body.n)
+	if (f->left > f->max_body - f->body.n)
 		return refuse(f, GATE_BODY_SIZE);
 	f->state = FRAMING_IN_CHUNK_LF;
 	return FRAMING_MORE;

@@ -57,6 +57,7 @@ struct framing {
 	uint64_t left;
 	size_t line_at; /* where the unfinished line of the head begins */
 	size_t n_lines; /* header lines finished */
+	size_t max_body; /* of this request */
 	struct buf head;
 	struct buf body;
 
@@ -89,6 +90,9 @@ void framing_reset(struct framing *f);
 bool framing_is_empty(const struct framing *f);
 /* Whether the head is not whole yet. */
 bool framing_is_in_head(const struct framing *f);
+/* Behind FRAMING_HEAD: the body may have at most n bytes, if that is less than the limit. False
+ * when more is announced or here already; the caller refuses then. */
+MUSTCHECK bool framing_limit_body(struct framing *f, size_t n);
 /* Takes *used bytes of the piece and says where that leaves the request. */
 MUSTCHECK enum framing_verdict framing_feed(struct framing *f, struct span piece, size_t *used);
 

@@ -87,7 +87,16 @@ http_request_get_headers(const struct http_request *req, const struct http_heade
 struct span
 http_request_get_body(const struct http_request *req)
 {
-	return buf_span(&get_framing(req)->body);
+	const struct framing *f = get_framing(req);
+
+	return req->is_early ? SPAN_NONE : buf_span(&f->body);
+}
+
+bool
+http_request_limit_body(struct http_request *req, size_t max_bytes)
+{
+	MUST(req->is_open && req->is_early);
+	return framing_limit_body(&req->conn->framing, max_bytes);
 }
 
 const char *
@@ -143,7 +152,7 @@ http_request_set_closed_fn(struct http_request *req, http_closed_fn fn, void *ar
 void
 http_request_defer(struct http_request *req)
 {
-	MUST(req->is_open);
+	MUST(req->is_open && !req->is_early);
 	req->is_deferred = true;
 }
 
@@ -250,6 +259,11 @@ http_request_reply(struct http_request *req, unsigned status, const struct http_
 			"{\"decision\":\"DENY\",\"reason\":\"internal_error: illegal header\"}");
 	}
 	metric_add(METRIC_REQUESTS, 1);
+	if (req->is_early) {
+		req->is_open = false;
+		conn_reply_early(c, status, headers, n_headers, body);
+		return;
+	}
 	s->n_open--;
 	if (c->state == CONN_GONE) {
 		req->is_open = false;

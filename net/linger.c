@@ -122,7 +122,7 @@ conn_refuse(struct conn *c, enum gate_refusal why)
 	linger(c, b, is_built);
 }
 
-bool
+void
 conn_reply_early(struct conn *c, unsigned status, const struct http_header *headers,
 	size_t n_headers, struct span body)
 {
@@ -141,9 +141,7 @@ conn_reply_early(struct conn *c, unsigned status, const struct http_header *head
 	BUF_ADD_LIT(b, "\r\n");
 	if (c->framing.method != HTTP_METHOD_HEAD)
 		buf_add_span(b, body);
-	bool is_built = !buf_failed(b);
-	linger(c, b, is_built);
-	return is_built;
+	linger(c, b, !buf_failed(b));
 }
 
 void

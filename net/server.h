@@ -180,8 +180,8 @@ struct conn *conn_list_find_oldest(const struct http_server *s);
 /* linger.c */
 /* Answers with the table's refusal and closes. */
 void conn_refuse(struct conn *c, enum gate_refusal why);
-/* The handler's answer before the body; closes. False when memory is out. */
-MUSTCHECK bool conn_reply_early(struct conn *c, unsigned status, const struct http_header *headers,
+/* The handler's answer before the body; closes. */
+void conn_reply_early(struct conn *c, unsigned status, const struct http_header *headers,
 	size_t n_headers, struct span body);
 /* Closes at once, with the refusal if the socket takes it. */
 void conn_cut(struct conn *c, enum gate_refusal why);

@@ -96,6 +96,11 @@ struct req {
 /* Frees the requests of the list. */
 void req_pool_clear(struct req_pool *pool);
 
+/* head.c: no media type at all is JSON too. */
+bool req_is_json(struct span media_type);
+#define REQ_TEXT_MEDIA_TYPE                                                                        \
+	SPAN_LIT("the body must be JSON; with curl, add -H 'Content-Type: application/json'")
+
 /* Goes on from a wait; own loop. The step must be one that the current one allows. */
 void req_resume(struct req *r, enum req_step next);
 /* Ends the request with an error: sets the result, returns STEP_RESPOND. message is static or of the arena. */

@@ -141,15 +141,6 @@ step_admit(struct req *r)
 	return r->input->operation == REQ_OP_ACTION ? pass_breaker(r) : STEP_PARSE;
 }
 
-static bool
-is_json(struct span media_type)
-{
-	struct span essence = span_of(media_type.p, span_find(media_type, ';'));
-
-	return span_trim(media_type).n == 0 ||
-	       span_eq_nocase(span_trim(essence), SPAN_LIT("application/json"));
-}
-
 enum req_step
 step_parse(struct req *r)
 {
@@ -161,10 +152,8 @@ step_parse(struct req *r)
 		return req_fail(r, REQ_ERROR_NOT_ENABLED,
 			SPAN_LIT("Idempotency-Key is not supported yet, and ignoring it could let "
 				 "a retry act twice; nothing was done"));
-	if (!is_json(r->input->media_type))
-		return req_fail(r, REQ_ERROR_MEDIA_TYPE,
-			SPAN_LIT("the body must be JSON; with curl, add -H 'Content-Type: "
-				 "application/json'"));
+	if (!req_is_json(r->input->media_type))
+		return req_fail(r, REQ_ERROR_MEDIA_TYPE, REQ_TEXT_MEDIA_TYPE);
 	rc = action_parse(r->input->body, r->arena, &r->action, &ei);
 	if (rc == OK)
 		return STEP_NORMALIZE;

@@ -3,7 +3,9 @@
 #include "runtime/options.h"
 
 #include "base/clock.h"
+#include "base/must.h"
 #include "config/load.h"
+#include "net/address_cap.h"
 #include "net/listener.h"
 
 static void
@@ -17,7 +19,20 @@ check_listen(void *options, struct config_scope *scope)
 		config_fail(scope, "listen", "%s", ei.msg);
 }
 
-static const config_check_fn gateway_checks[] = {check_listen, NULL};
+static void
+check_proxies(void *options, struct config_scope *scope)
+{
+	const struct gateway_section *g = options;
+	struct address_network network;
+	struct errinfo ei;
+
+	for (size_t i = 0; i < g->trusted_proxies.n; i++) {
+		if (address_network_parse(g->trusted_proxies.v[i], &network, &ei) != OK)
+			config_fail(scope, "trusted_proxies", "%s", ei.msg);
+	}
+}
+
+static const config_check_fn gateway_checks[] = {check_listen, check_proxies, NULL};
 
 CONFIG_OBJECT(gateway_section, GATEWAY_ROWS, .prose = "The listener and its limits.",
 	.checks = gateway_checks);
@@ -33,13 +48,37 @@ gateway_section_build(const struct gateway_section *gateway, struct http_server_
 {
 	http_server_options_init(out);
 	out->max_headers_bytes = (size_t)gateway->max_header_bytes;
+	out->max_line_bytes = (size_t)gateway->max_request_line_bytes;
 	out->max_headers = (size_t)gateway->max_headers;
 	out->max_body_bytes = (size_t)gateway->max_body_bytes;
 	out->header_deadline_ns = gateway->header_timeout_seconds * NS_PER_SEC;
 	out->body_deadline_ns = gateway->body_timeout_seconds * NS_PER_SEC;
 	out->idle_ns = gateway->idle_timeout_seconds * NS_PER_SEC;
 	out->write_stall_ns = gateway->write_timeout_seconds * NS_PER_SEC;
+	out->min_rate = (size_t)gateway->min_bytes_per_second;
+	out->rate_grace_ns = gateway->rate_grace_seconds * NS_PER_SEC;
+	out->max_requests_per_connection = (size_t)gateway->max_requests_per_connection;
+	out->max_connections = (size_t)gateway->max_connections;
 	out->drain_ns = gateway->shutdown_grace_seconds * NS_PER_SEC / 2;
 	if (out->drain_ns < DRAIN_NS_MIN)
 		out->drain_ns = DRAIN_NS_MIN;
+}
+
+enum err
+gateway_section_build_address_cap(
+	const struct gateway_section *gateway, struct address_cap **out, struct errinfo *ei)
+{
+	struct address_network trusted[TRUSTED_PROXIES_MAX];
+	size_t n = gateway->trusted_proxies.n;
+	enum err rc = OK;
+
+	*out = NULL;
+	if (gateway->max_connections_per_address == 0)
+		return OK;
+	MUST(n <= TRUSTED_PROXIES_MAX);
+	for (size_t i = 0; i < n && rc == OK; i++)
+		rc = address_network_parse(gateway->trusted_proxies.v[i], &trusted[i], ei);
+	if (rc != OK)
+		return rc;
+	return address_cap_new((size_t)gateway->max_connections_per_address, trusted, n, out, ei);
 }

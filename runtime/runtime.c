@@ -15,6 +15,8 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/must.h"
+#include "descriptors.h"
+#include "net/address_cap.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot.h"
 #include "policy/policy.h"
@@ -101,6 +103,9 @@ build(struct runtime *r, struct errinfo *ei)
 	if (rc == OK)
 		rc = pipeline_new(r->ledger, r->pool, r->n_workers, &r->pipeline, ei);
 	if (rc == OK)
+		rc = descriptors_share(r->options.http.max_connections, r->n_workers,
+			&r->options.http.max_connections, ei);
+	if (rc == OK)
 		rc = make_workers(r, ei);
 	return rc;
 }
@@ -112,7 +117,9 @@ runtime_new(const struct runtime_options *o, struct snapshot *own_snapshot, stru
 	*out = NULL;
 	struct runtime *r = mem_zalloc(1, sizeof(*r));
 	if (r == NULL) {
+		struct address_cap *cap = o->http.address_cap;
 		snapshot_unref(&own_snapshot);
+		address_cap_free(&cap);
 		for (size_t i = 0; i < o->ledger.n_sinks; i++)
 			o->ledger.sinks[i]->ops->free(o->ledger.sinks[i]);
 		return ERR(ei, ERR_NOMEM, "out of memory");
@@ -231,6 +238,7 @@ runtime_free(struct runtime **rp)
 			worker_fini(&r->workers[i]);
 		mem_free(r->workers);
 	}
+	address_cap_free(&r->options.http.address_cap);
 	ledger_close(&r->ledger);
 	for (size_t i = 0; i < r->options.ledger.n_sinks; i++)
 		r->options.ledger.sinks[i]->ops->free(r->options.ledger.sinks[i]);

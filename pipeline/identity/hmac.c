@@ -10,6 +10,19 @@
 #include "base/secret.h"
 
 bool
+signature_is_wellformed(struct span signature)
+{
+	struct span hex = span_trim(signature);
+
+	for (size_t i = 0; i < hex.n; i++) {
+		bool is_digit = hex.p[i] >= '0' && hex.p[i] <= '9';
+		if (!is_digit && (hex.p[i] < 'a' || hex.p[i] > 'f'))
+			return false;
+	}
+	return hex.n == SHA256_HEX;
+}
+
+bool
 signature_is_valid(const struct map *signers, struct span id, struct span signature,
 	struct span body, const struct signer **found)
 {

@@ -41,6 +41,8 @@ struct identity_table {
 	struct span environment;
 };
 
+/* 64 lower-case hex digits; blanks around them do not count. */
+bool signature_is_wellformed(struct span signature);
 /*
  * Whether signature is the lower-case hex HMAC-SHA256 of body under the secret of that id. An unknown id costs the same
  * work. *found gets the row when true, and only then.

@@ -12,6 +12,9 @@
 #include "base/secret.h"
 #include "identity/identity_rows.h"
 
+/* Which of the two it was may be known; why may not. */
+#define TEXT_PRINCIPAL "principal authentication failed"
+#define TEXT_AGENT "agent authentication failed"
 #define IDENTITY_ARENA_BYTES ((size_t)64 * 1024 * 1024)
 
 static enum err
@@ -252,14 +255,31 @@ identity_authenticate(const struct identity_table *t, const struct req_credentia
 
 	*out = (struct identity){SPAN_NONE, SPAN_NONE, SPAN_NONE};
 	if (!find_principal(t, credentials, body, &principal))
-		return ERR(ei, ERR_AUTH, "principal authentication failed");
+		return ERR(ei, ERR_AUTH, TEXT_PRINCIPAL);
 	if (!signature_is_valid(
 		    t->agents, credentials->agent_id, credentials->agent_signature, body, &agent))
-		return ERR(ei, ERR_AUTH, "agent authentication failed");
+		return ERR(ei, ERR_AUTH, TEXT_AGENT);
 	if (!may_pair(t, principal, agent->id))
-		return ERR(ei, ERR_AUTH, "agent authentication failed");
+		return ERR(ei, ERR_AUTH, TEXT_AGENT);
 	if (t->environment.n == 0)
 		return ERR(ei, ERR_AUTH, "environment is required");
 	*out = (struct identity){principal, agent->id, t->environment};
 	return OK;
+}
+
+struct span
+identity_find_flaw(const struct identity_table *t, const struct req_credentials *credentials)
+{
+	struct span principal;
+	/* Whose names these are is not looked up: it would tell which exist. */
+	bool may_be_service = span_trim(credentials->service_id).n > 0 && map_count(t->services) > 0 &&
+			      signature_is_wellformed(credentials->service_signature);
+
+	if (identity_find_bearer(t, credentials->authorization, &principal) != OK &&
+		!may_be_service)
+		return SPAN_LIT(TEXT_PRINCIPAL);
+	if (span_trim(credentials->agent_id).n == 0 ||
+		!signature_is_wellformed(credentials->agent_signature))
+		return SPAN_LIT(TEXT_AGENT);
+	return SPAN_NONE;
 }

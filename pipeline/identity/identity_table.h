@@ -34,6 +34,13 @@ MUSTCHECK enum err identity_authenticate(const struct identity_table *t,
 	const struct req_credentials *credentials, struct span body, struct identity *out,
 	struct errinfo *ei);
 
+/*
+ * Before the body is here: the text of the answer when no body could make these credentials valid, because the API key is
+ * unknown and no service may have signed, or a signature is missing or not of its form; else empty. Static.
+ */
+struct span identity_find_flaw(
+	const struct identity_table *t, const struct req_credentials *credentials);
+
 /* The principal of an API key in an Authorization value. ERR_AUTH. */
 MUSTCHECK enum err identity_find_bearer(
 	const struct identity_table *t, struct span authorization, struct span *principal);

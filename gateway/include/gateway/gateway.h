@@ -17,6 +17,9 @@ struct http_request;
 /* Answers one request; runtime_options.handler. arg is the struct worker whose loop this is. */
 void gateway_handle(struct http_request *http, void *arg);
 
+/* Looks at a request whose body is not here yet, and answers it when no body could help; runtime_options.http.look. */
+void gateway_look(struct http_request *http, void *arg);
+
 /* The route table as data: for the comparison with the published document and for `nomos` help texts. */
 struct gateway_route_info {
 	enum http_method method;

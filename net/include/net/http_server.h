@@ -5,7 +5,9 @@
  * first; what a handler sees was read by the gate, in one unambiguous form. All calls on the
  * thread that runs the loop, unless said otherwise.
  *
- * Life of a request: the handler is called once the whole body has arrived. It either replies
+ * Life of a request: when its head is there and its body is not, options.look is called. It may
+ * answer, or limit the body; if it does not answer, the body is read ("100 Continue" is sent if the
+ * client waits for it). The handler is called once the whole body has arrived. It either replies
  * before it returns, or calls http_request_defer and replies in any later turn of the loop,
  * exactly once. A request that is neither answered nor deferred gets 500. Everything borrowed
  * from a request is valid until http_request_reply is called.
@@ -29,6 +31,9 @@ struct address_cap;
 struct http_request;
 struct http_server;
 struct loop;
+
+/* Called on the loop's thread with a request; arg is that of http_server_new. */
+typedef void (*http_handler_fn)(struct http_request *req, void *arg);
 
 /* http_server_options_init gives the defaults; nothing may be zero but where said. */
 struct http_server_options {
@@ -64,14 +69,16 @@ struct http_server_options {
 	size_t max_connections;
 	/* Borrowed, shared with other servers; NULL (default): no cap per address. */
 	struct address_cap *address_cap;
+	/* Sees a request whose head has come without all of its body, once, before the body is
+	 * waited for; not one that came whole. An answer given here has "Connection: close", and what
+	 * the client still sends is thrown away, never read as a request. Must not defer. NULL
+	 * (default): every body is waited for. */
+	http_handler_fn look;
 };
 
 void http_server_options_init(struct http_server_options *o);
 
-/* Called for each whole request. */
-typedef void (*http_handler_fn)(struct http_request *req, void *arg);
-
-/* Copies *options. The loop must outlive the server. ERR_INVALID (options), ERR_NOMEM. */
+/* The handler is called for each whole request. Copies *options. The loop must outlive the server. ERR_INVALID (options), ERR_NOMEM. */
 MUSTCHECK enum err http_server_new(struct loop *loop, const struct http_server_options *options,
 	http_handler_fn handler, void *arg, struct http_server **out, struct errinfo *ei);
 /* Accepts on own_fd, a socket of listener_open; the server closes it, also when this fails. May
@@ -113,7 +120,11 @@ struct span http_request_find_header(const struct http_request *req, struct span
 size_t http_request_count_header(const struct http_request *req, struct span name);
 /* All header lines in order, at *out; returns their number. */
 size_t http_request_get_headers(const struct http_request *req, const struct http_header **out);
-/* The whole body, chunks joined; contiguous. */
+/* In options.look: the body may have at most max_bytes, or the limit of the server, if that is
+ * less; more that comes in chunks is answered with 413. False when the head announces more, or more
+ * is here. */
+MUSTCHECK bool http_request_limit_body(struct http_request *req, size_t max_bytes);
+/* The whole body, chunks joined; contiguous. Empty in options.look. */
 struct span http_request_get_body(const struct http_request *req);
 /* Numeric address of the peer, e.g. "::1", or "" once its connection is gone; NUL-terminated. */
 const char *http_request_get_peer(const struct http_request *req);

@@ -98,6 +98,14 @@ unsigned req_error_status(enum req_error e);
 const char *req_error_code(enum req_error e);
 const char *req_step_name(enum req_step s);
 
+/*
+ * Before the body is here: REQ_DECIDED when it is worth reading it, else the error that no body could avert (401, 415), counted and
+ * logged, and its text. Nothing is decided: the steps look at everything again.
+ */
+MUSTCHECK enum req_error req_check_head(const struct snapshot *s,
+	const struct req_credentials *credentials, struct span media_type, struct span request_id,
+	struct span *message);
+
 /* Operator and view routes: who is this principal, may it act in that role? Zero role is nobody. */
 enum role { ROLE_NOBODY = 0, ROLE_ANYONE, ROLE_VIEWER, ROLE_APPROVER, ROLE_OPERATOR };
 /* Principal by API key alone (nomos-http.md 2.5); OK and *principal, or ERR_AUTH, or ERR_FORBIDDEN when it lacks the role. */

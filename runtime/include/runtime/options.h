@@ -18,6 +18,7 @@
 #include "pipeline/options.h"
 #include "runtime/options_tbl.h"
 
+struct address_cap;
 struct arena;
 
 enum gateway_transport { TRANSPORT_HTTP = 0 };
@@ -82,6 +83,9 @@ MUSTCHECK enum err audit_plan_build(const struct audit_plan *plan,
 
 /* The server's limits out of the section. */
 void gateway_section_build(const struct gateway_section *gateway, struct http_server_options *out);
+/* *out is NULL when there is no limit per address. ERR_PARSE, ERR_NOMEM. */
+MUSTCHECK enum err gateway_section_build_address_cap(
+	const struct gateway_section *gateway, struct address_cap **out, struct errinfo *ei);
 
 #define GATEWAY_URL_MAX 96 /* "http://[...]:65535" with its NUL, without a path */
 /* The URL of path ("/action") as a client on this host reaches it, with a NUL. ERR_INVALID (port 0), ERR_TOO_LARGE. */

@@ -8,6 +8,8 @@
 
 #include "pipeline/options_tbl.h"
 
+#define TRUSTED_PROXIES_MAX 64
+
 /* clang-format off */
 #define GATEWAY_ROWS(ROW, T)                                                                       \
 	ROW(T, STRING, listen, .def = ":8080", .min = 1, .max = 64, .env = CONFIG_ENV,                 \
@@ -21,6 +23,18 @@
 		.prose = "How long to report draining while still accepting, for load balancers.")         \
 	ROW(T, INT, shutdown_grace_seconds, .def = "10", .min = 1, .max = 3600, .unit = "seconds",     \
 		.env = CONFIG_ENV, .prose = "How long accepted requests may take to finish.")              \
+	ROW(T, INT, max_connections, .def = "10000", .min = 1, .max = 1000000, .unit = "connections",  \
+		.env = CONFIG_ENV, .prose = "Client connections at a time, as far as open files allow; behind it the one that waits longest gives way.") \
+	ROW(T, INT, max_connections_per_address, .def = "0", .min = 0, .max = 1000000,                 \
+		.unit = "connections", .env = CONFIG_ENV,                                                  \
+		.prose = "Connections of one client address (IPv6: one /64); 0 is no limit.")              \
+	ROW(T, STRINGS, trusted_proxies, .max = TRUSTED_PROXIES_MAX, .env = CONFIG_ENV,                                 \
+		.prose = "Addresses and networks (10.0.0.0/8) of proxies; the limit per address does not count them.") \
+	ROW(T, INT, max_requests_per_connection, .def = "10000", .min = 0, .max = 1000000000,          \
+		.unit = "requests", .env = CONFIG_ENV,                                                     \
+		.prose = "Requests of one connection, the last is answered with close; 0 is no limit.")    \
+	ROW(T, INT, max_request_line_bytes, .def = "8192", .min = 256, .max = 1048576,                 \
+		.unit = "bytes", .env = CONFIG_ENV, .prose = "Request line alone; over it 431.")           \
 	ROW(T, INT, max_header_bytes, .def = "16384", .min = 1024, .max = 1048576, .unit = "bytes",    \
 		.env = CONFIG_ENV, .prose = "Request line and header lines together; over it 431.")        \
 	ROW(T, INT, max_headers, .def = "100", .min = 8, .max = 1000, .unit = "lines",                 \
@@ -35,6 +49,11 @@
 		.env = CONFIG_ENV, .prose = "How long a connection may wait between two requests.")        \
 	ROW(T, INT, write_timeout_seconds, .def = "30", .min = 1, .max = 3600, .unit = "seconds",      \
 		.env = CONFIG_ENV, .prose = "How long a client may take nothing of a reply.")              \
+	ROW(T, INT, min_bytes_per_second, .def = "256", .min = 0, .max = 1000000,                      \
+		.unit = "bytes per second", .env = CONFIG_ENV,                                             \
+		.prose = "Average a client has to send of headers and body and take of a reply; 0 is no limit.") \
+	ROW(T, INT, rate_grace_seconds, .def = "5", .min = 0, .max = 3600, .unit = "seconds",          \
+		.env = CONFIG_ENV, .prose = "How long the average is not asked for at the beginning of each.") \
 	GATEWAY_LIMIT_ROWS(ROW, T)
 
 #define LEDGER_ROWS(ROW, T)                                                                        \

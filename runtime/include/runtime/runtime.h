@@ -26,12 +26,13 @@ struct worker;
 struct runtime_options {
 	struct span listen; /* as net/listener.h reads it */
 	size_t n_workers;   /* 0: one per processor */
+	/* max_connections is for all workers; address_cap is taken over by runtime_new. */
 	struct http_server_options http;
 	int64_t shutdown_delay_ns; /* between "draining" and closing the listeners */
 	int64_t shutdown_grace_ns; /* for what was accepted */
 	struct ledger_options
 		ledger; /* the strings in it outlive the runtime; its sinks are taken over by runtime_new */
-	/* Answers each request of every worker; arg is the struct worker. */
+	/* Answers each request of every worker; arg is the struct worker, also of http.look. */
 	http_handler_fn handler;
 	/* Reads configuration and policy anew and checks that only what may change did. Blocking; on a pool thread. */
 	enum err (*load)(void *arg, struct snapshot **out, struct errinfo *ei);
