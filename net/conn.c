@@ -179,8 +179,8 @@ feed(struct conn *c, struct evbuffer *b)
 		verdict = framing_feed(&c->framing, span_of((const char *)piece, n), &used);
 		evbuffer_drain(b, used);
 		if (verdict == FRAMING_HEAD)
-			conn_set_state(c, CONN_BODY,
-				deadline_in(c, c->server->options.body_deadline_ns));
+			conn_set_state(
+				c, CONN_BODY, deadline_in(c, c->server->options.body_deadline_ns));
 	}
 	return verdict;
 }

@@ -209,8 +209,8 @@ conn_list_sweep(struct http_server *s, int64_t now)
 
 	for (size_t i = 0; i < ARRAY_LEN(timed); i++) {
 		struct conn *next;
-		for (struct conn *c = s->lists[timed[i]].first;
-			c != NULL && c->deadline_ns <= now; c = next) {
+		for (struct conn *c = s->lists[timed[i]].first; c != NULL && c->deadline_ns <= now;
+			c = next) {
 			next = c->next;
 			end_late(c);
 		}
@@ -218,7 +218,8 @@ conn_list_sweep(struct http_server *s, int64_t now)
 	look_for_leavers(s);
 	if (s->options.min_rate == 0 || now < s->next_rate_ns)
 		return;
-	s->next_rate_ns = now + (RATE_LOOK_NS < s->options.rate_grace_ns ? RATE_LOOK_NS : s->sweep_ns);
+	s->next_rate_ns =
+		now + (RATE_LOOK_NS < s->options.rate_grace_ns ? RATE_LOOK_NS : s->sweep_ns);
 	look_at_rates(s, CONN_HEAD, now);
 	look_at_rates(s, CONN_BODY, now);
 	look_at_rates(s, CONN_WRITING, now);

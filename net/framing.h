@@ -55,8 +55,8 @@ struct framing {
 	bool has_blank;   /* the empty line before a request line was taken */
 	uint8_t n_digits; /* of the chunk size */
 	uint64_t left;
-	size_t line_at; /* where the unfinished line of the head begins */
-	size_t n_lines; /* header lines finished */
+	size_t line_at;  /* where the unfinished line of the head begins */
+	size_t n_lines;  /* header lines finished */
 	size_t max_body; /* of this request */
 	struct buf head;
 	struct buf body;

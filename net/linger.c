@@ -133,8 +133,8 @@ conn_reply_early(struct conn *c, unsigned status, const struct http_header *head
 	add_head(b, c, status, c->req.id, body.n);
 	for (size_t i = 0; i < n_headers; i++) {
 		has_type = has_type || span_eq_nocase(headers[i].name, SPAN_LIT("Content-Type"));
-		buf_printf(b, "%.*s: %.*s\r\n", SPAN_ARG(headers[i].name),
-			SPAN_ARG(headers[i].value));
+		buf_printf(
+			b, "%.*s: %.*s\r\n", SPAN_ARG(headers[i].name), SPAN_ARG(headers[i].value));
 	}
 	if (body.n > 0 && !has_type)
 		BUF_ADD_LIT(b, "Content-Type: application/json\r\n");

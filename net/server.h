@@ -79,7 +79,7 @@ struct conn {
 	bool is_pinned;          /* in use by a caller */
 	bool is_counted;         /* by the cap per address, as address */
 	struct address_key address;
-	bool is_looked_at;       /* the early look at this request has been */
+	bool is_looked_at; /* the early look at this request has been */
 	enum conn_state state;
 	struct bufferevent *bev;          /* the engine's */
 	struct evhttp_connection *engine; /* NULL until adopted */

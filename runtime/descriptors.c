@@ -74,7 +74,8 @@ descriptors_share(size_t wanted, size_t n_workers, size_t *out, struct errinfo *
 	size_t n = wanted < limit - reserve ? wanted : limit - reserve;
 	if (n < wanted)
 		log_warn(NULL,
-			"gateway.max_connections is %zu, but the limit of open files leaves room for "
+			"gateway.max_connections is %zu, but the limit of open files leaves room "
+			"for "
 			"%zu",
 			wanted, n);
 	/* A share for each loop: none of them has to ask the others. */

@@ -91,6 +91,9 @@ build(struct runtime *r, struct errinfo *ei)
 	enum err rc = find_address(r, ei);
 
 	if (rc == OK)
+		rc = descriptors_share(r->options.http.max_connections, r->n_workers,
+			&r->options.http.max_connections, ei);
+	if (rc == OK)
 		rc = loop_new(&r->loop, ei);
 	if (rc == OK)
 		rc = workq_new(POOL_THREADS, POOL_QUEUE, &r->pool, ei);
@@ -102,9 +105,6 @@ build(struct runtime *r, struct errinfo *ei)
 		rc = open_ledger(r, ei);
 	if (rc == OK)
 		rc = pipeline_new(r->ledger, r->pool, r->n_workers, &r->pipeline, ei);
-	if (rc == OK)
-		rc = descriptors_share(r->options.http.max_connections, r->n_workers,
-			&r->options.http.max_connections, ei);
 	if (rc == OK)
 		rc = make_workers(r, ei);
 	return rc;

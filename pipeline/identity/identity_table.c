@@ -272,7 +272,8 @@ identity_find_flaw(const struct identity_table *t, const struct req_credentials 
 {
 	struct span principal;
 	/* Whose names these are is not looked up: it would tell which exist. */
-	bool may_be_service = span_trim(credentials->service_id).n > 0 && map_count(t->services) > 0 &&
+	bool may_be_service = span_trim(credentials->service_id).n > 0 &&
+			      map_count(t->services) > 0 &&
 			      signature_is_wellformed(credentials->service_signature);
 
 	if (identity_find_bearer(t, credentials->authorization, &principal) != OK &&
