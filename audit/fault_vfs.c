@@ -124,8 +124,7 @@ file_sync(sqlite3_file *f, int flags)
 
 	if (answer == FAULT_VFS_FAIL || FAULT_BEFORE(VFS_SYNC))
 		return SQLITE_IOERR_FSYNC;
-	int rc = answer == FAULT_VFS_SKIP ? SQLITE_OK
-					  : l->real->pMethods->xSync(l->real, flags);
+	int rc = answer == FAULT_VFS_SKIP ? SQLITE_OK : l->real->pMethods->xSync(l->real, flags);
 	if (rc == SQLITE_OK)
 		l->syncs_folder = false;
 	return rc == SQLITE_OK && FAULT_AFTER(VFS_SYNC) ? SQLITE_IOERR_FSYNC : rc;

@@ -31,8 +31,8 @@ enum fault_vfs_answer {
 };
 
 struct fault_vfs_watcher {
-	enum fault_vfs_answer (*see)(void *arg, enum fault_vfs_op op, const char *path, int64_t at,
-		struct span bytes);
+	enum fault_vfs_answer (*see)(
+		void *arg, enum fault_vfs_op op, const char *path, int64_t at, struct span bytes);
 	void *arg;
 };
 

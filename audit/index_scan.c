@@ -266,8 +266,8 @@ seek_term(struct index_scan *s, const struct query_term *t, uint64_t at, bool is
 
 /* Whether a block may hold a record of the wanted time; one without times holds none. */
 static enum err
-is_in_time(struct index_scan *s, enum index_level level, uint64_t block, bool *may,
-	struct errinfo *ei)
+is_in_time(
+	struct index_scan *s, enum index_level level, uint64_t block, bool *may, struct errinfo *ei)
 {
 	const struct query_filter *f = s->wanted_times;
 	bool has_row = false;
@@ -340,8 +340,7 @@ seek_all(struct index_scan *s, uint64_t at, bool is_down, uint64_t *seq, struct 
 }
 
 enum err
-index_scan_next(
-	struct index_scan *s, uint64_t from, uint64_t to, uint64_t *seq, struct errinfo *ei)
+index_scan_next(struct index_scan *s, uint64_t from, uint64_t to, uint64_t *seq, struct errinfo *ei)
 {
 	bool is_down = to < from;
 	enum err rc = OK;

@@ -61,7 +61,8 @@ struct index_writer {
 };
 
 static const char schema[] =
-	"CREATE TABLE entries(segment INTEGER NOT NULL, field INTEGER NOT NULL, value BLOB NOT NULL,"
+	"CREATE TABLE entries(segment INTEGER NOT NULL, field INTEGER NOT NULL, value BLOB NOT "
+	"NULL,"
 	" seq INTEGER NOT NULL, PRIMARY KEY(segment, field, value, seq)) WITHOUT ROWID;"
 	"CREATE TABLE times(level INTEGER NOT NULL, block INTEGER NOT NULL, low INTEGER NOT NULL,"
 	" high INTEGER NOT NULL, PRIMARY KEY(level, block)) WITHOUT ROWID;"
@@ -447,8 +448,8 @@ write_batch(struct index_writer *w, struct errinfo *ei)
 }
 
 enum err
-index_writer_add(
-	struct index_writer *w, struct store_reader *from, size_t max, size_t *n, struct errinfo *ei)
+index_writer_add(struct index_writer *w, struct store_reader *from, size_t max, size_t *n,
+	struct errinfo *ei)
 {
 	OBJ_CHECK(w, WRITER_MAGIC);
 	struct batch *b = w->batch;

@@ -29,8 +29,8 @@ void index_writer_free(struct index_writer **w);
 struct chain_head index_writer_position(const struct index_writer *w);
 /* Indexes at most max (<= STORE_PAGE_MAX) records that follow, in one transaction. *n: how many; 0:
  * there are none. On ERR_CORRUPT and ERR_INVALID the index is of no more use. */
-MUSTCHECK enum err index_writer_add(
-	struct index_writer *w, struct store_reader *from, size_t max, size_t *n, struct errinfo *ei);
+MUSTCHECK enum err index_writer_add(struct index_writer *w, struct store_reader *from, size_t max,
+	size_t *n, struct errinfo *ei);
 /* Forgets a part of what stands before record `first`, in one transaction; *is_done when nothing is
  * left to forget. */
 MUSTCHECK enum err index_writer_prune(

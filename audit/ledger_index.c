@@ -147,8 +147,8 @@ run(void *arg)
 			continue;
 		}
 		x->retry_ns = RETRY_FIRST_NS;
-		int64_t rest = n == STORE_PAGE_MAX ? (clock_mono_ns() - begin) * REST_SHARE
-						   : LOOK_NS;
+		int64_t rest =
+			n == STORE_PAGE_MAX ? (clock_mono_ns() - begin) * REST_SHARE : LOOK_NS;
 		goes_on = chore_pause(&x->chore, rest);
 	}
 	index_writer_free(&x->writer);

@@ -59,10 +59,8 @@ keep_match(const struct store_row *row, void *arg)
 	if (!query_matches(s->o->query, row->body))
 		return true;
 	struct kept *k = &s->kept[s->n_kept++];
-	*k = (struct kept){.seq = row->seq,
-		.state = row->state,
-		.at = s->bytes.n,
-		.n = row->body.n};
+	*k = (struct kept){
+		.seq = row->seq, .state = row->state, .at = s->bytes.n, .n = row->body.n};
 	memcpy(k->hash, row->hash, sizeof(k->hash));
 	buf_add_span(&s->bytes, row->body);
 	return !buf_failed(&s->bytes);
@@ -72,10 +70,10 @@ static void
 show_kept(struct search *s)
 {
 	for (size_t i = 0; i < s->n_kept && !s->is_over; i++) {
-		const struct kept *k =
-			&s->kept[s->o->is_newest_first ? s->n_kept - 1 - i : i];
-		struct store_row row = {
-			.seq = k->seq, .state = k->state, .body = span_of(s->bytes.p + k->at, k->n)};
+		const struct kept *k = &s->kept[s->o->is_newest_first ? s->n_kept - 1 - i : i];
+		struct store_row row = {.seq = k->seq,
+			.state = k->state,
+			.body = span_of(s->bytes.p + k->at, k->n)};
 		memcpy(row.hash, k->hash, sizeof(row.hash));
 		s->is_over = !s->visit(&row, s->arg);
 	}
@@ -261,8 +259,9 @@ search_run(struct store_reader *r, const struct search_options *o, store_visit_f
 	open_index(&s);
 	enum err rc = walk(&s, ei);
 	if (rc == OK && s.index != NULL && !index_scan_is_current(s.index))
-		rc = ERR(ei, ERR_BUSY, "a gateway began to write while the ledger was searched; "
-				       "try again");
+		rc = ERR(ei, ERR_BUSY,
+			"a gateway began to write while the ledger was searched; "
+			"try again");
 	index_scan_free(&s.index);
 	buf_fini(&s.bytes);
 	return rc;

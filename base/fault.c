@@ -143,7 +143,8 @@ read_environment(void)
 	if (log != NULL)
 		log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (text != NULL)
-		MUST(parse_rules(text)); /* a test that asks for nothing that exists must not pass */
+		MUST(parse_rules(
+			text)); /* a test that asks for nothing that exists must not pass */
 }
 
 bool

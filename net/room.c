@@ -71,22 +71,30 @@ evict(struct conn *c)
 		engine_close(c);
 }
 
+/* Whether c has waited long enough to give way. */
+static bool
+may_evict(const struct conn *c, int64_t now)
+{
+	return c->since_ns <= now - EVICT_AFTER_NS &&
+	       (c->state != CONN_IDLE || !conn_has_unread(c));
+}
+
 /* Closes those that have waited longest. */
 static void
 make_room(struct http_server *s)
 {
 	static _Thread_local struct log_limiter limiter;
 	uint64_t dropped = 0;
-	int64_t latest = loop_now_ns(s->loop) - EVICT_AFTER_NS;
-	size_t n = 0;
-	struct conn *c = conn_list_find_oldest(s);
-
+	int64_t now = loop_now_ns(s->loop);
 	/* A few at once, but never many of few. */
-	for (; c != NULL && c->since_ns <= latest && n < EVICTIONS &&
-		n <= s->options.max_connections / 16;
-		c = conn_list_find_oldest(s)) {
+	size_t most = 1 + s->options.max_connections / 16;
+	size_t n = 0;
+
+	for (; n < most && n < EVICTIONS; n++) {
+		struct conn *c = conn_list_find_oldest(s);
+		if (c == NULL || !may_evict(c, now))
+			break;
 		evict(c);
-		n++;
 	}
 	if (log_limit(&limiter, &dropped))
 		log_warn(NULL,

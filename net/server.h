@@ -134,7 +134,7 @@ struct http_server {
 	int64_t sweep_ns;
 	int64_t sweep_late_ns; /* a sweep behind this tells of a pause */
 	bool was_late;         /* the sweep before was such a one */
-	int64_t next_rate_ns; /* when the rates are looked at again */
+	int64_t next_rate_ns;  /* when the rates are looked at again */
 
 	struct loop_msg work_msg;
 	struct conn *ready; /* newest first */

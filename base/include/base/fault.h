@@ -38,7 +38,8 @@ enum fault_point {
 #define FAULT_AFTER(id) fault_reach(FAULT_AT_##id, true)
 /* A call of type enum err between its two moments. */
 #define FAULT_AROUND(id, ei, call)                                                                 \
-	fault_finish(FAULT_AT_##id, FAULT_BEFORE(id) ? fault_fail(FAULT_AT_##id, (ei)) : (call), (ei))
+	fault_finish(                                                                              \
+		FAULT_AT_##id, FAULT_BEFORE(id) ? fault_fail(FAULT_AT_##id, (ei)) : (call), (ei))
 
 /* True: the call is to fail, with errno set. */
 bool fault_reach(enum fault_point at, bool is_after);

@@ -36,8 +36,8 @@ static const char *const texts[] = {"a", "ab", "abc", "b", "alice", "ali", "al\"
 	"\xc3\xa9t\xc3\xa9", "tab\there", LONG_64, LONG_64 "x", LONG_64 "y", "ALLOW", "DENY",
 	"SUCCESS", "a.b", "~", "\x7f"};
 
-static const char *const members[] = {"action_id", "action_type", "agent", "decision",
-	"event_type", "principal", "result_classification", "trace_id"};
+static const char *const members[] = {"action_id", "action_type", "agent", "decision", "event_type",
+	"principal", "result_classification", "trace_id"};
 
 static void
 build_body(struct dice *d, uint64_t seq, int64_t *wall_ns, struct buf *b)

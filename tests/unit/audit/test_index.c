@@ -60,7 +60,8 @@ spoil(const char *path, const char *sql)
 static void
 write_garbage(const char *path)
 {
-	write_text(beside(path, ".idx"), SPAN_LIT("this is not an index, and long enough to be one"));
+	write_text(
+		beside(path, ".idx"), SPAN_LIT("this is not an index, and long enough to be one"));
 }
 
 /* Each leaves an index that must not be believed. */
