@@ -196,6 +196,7 @@ backup_seal(const char *path, const char *reason, struct backup_sealed *out, str
 {
 	char name[BACKUP_NAME_MAX];
 	int lock = -1;
+	int file_lock = -1;
 
 	*out = (struct backup_sealed){.name = ""};
 	enum err rc = check_reason(reason, ei);
@@ -205,10 +206,12 @@ backup_seal(const char *path, const char *reason, struct backup_sealed *out, str
 		rc = ERR(ei, ERR_INVALID, "the path is too long");
 	if (rc == OK)
 		rc = lock_take(name, &lock, ei);
-	if (rc != OK)
-		return rc;
+	if (rc == OK && is_there(path, ""))
+		rc = lock_hold(path, &file_lock, ei);
 	snprintf(out->seal.reason, sizeof(out->seal.reason), "%s", reason);
-	rc = seal_locked(path, out, ei);
+	if (rc == OK)
+		rc = seal_locked(path, out, ei);
+	lock_drop(&file_lock);
 	lock_drop(&lock);
 	return rc;
 }

@@ -18,6 +18,10 @@
 #include "lock.h"
 
 #define ARENA_BYTES ((size_t)2 * 1024 * 1024)
+/* What can be done about a file that is damaged, cut, or not the one it was. */
+#define REMEDY                                                                                     \
+	"; see `nomos audit verify`, then restore a good copy, or keep this one as it is and "     \
+	"begin a new chain with `nomos audit seal --reason TEXT`"
 #define PATH_BYTES_MAX 4000 /* PATH_MAX with room for the suffixes */
 #define TX_BYTES_MAX (LEDGER_GROUP_BYTES + (size_t)16 * 1024 * 1024)
 
@@ -130,9 +134,7 @@ check_head_without_ledger(const struct ledger *l, bool is_new, struct errinfo *e
 	if (!is_new || (stat(l->names.head, &st) != 0 && errno == ENOENT))
 		return OK;
 	return ERR(ei, ERR_CORRUPT,
-		"%s is there but %s is not, or has no records: restore the ledger, or begin a new "
-		"chain with"
-		" `nomos audit seal --reason TEXT`",
+		"%s is there but %s is not, or has no records",
 		l->names.head, l->path);
 }
 
@@ -171,6 +173,8 @@ open_file(struct ledger *l, struct errinfo *ei)
 		rc = check_single_name(l->path, ei);
 	if (rc == OK)
 		rc = check_head_without_ledger(l, has_no_bytes(l->path), ei);
+	if (rc == OK)
+		rc = lock_hold(l->path, &l->file_lock_fd, ei);
 	if (rc == OK)
 		rc = store_sqlite_new(&l->o, &l->store, ei);
 	if (rc == OK)
@@ -216,6 +220,8 @@ free_ledger(struct ledger *l)
 	if (l->store != NULL)
 		l->store->ops->free(l->store);
 	sign_key_free(&l->key);
+	/* Behind the store: closing any descriptor of the file drops SQLite's locks on it. */
+	lock_drop(&l->file_lock_fd);
 	lock_drop(&l->lock_fd);
 	arena_free(&l->arena);
 	buf_fini(&l->tx_bytes);
@@ -257,6 +263,7 @@ new_ledger(const struct ledger_options *o)
 	l->o = *o;
 	l->o.sinks = NULL;
 	l->lock_fd = -1;
+	l->file_lock_fd = -1;
 	l->sinks = sinks;
 	l->n_sinks = o->n_sinks;
 	for (size_t i = 0; i < o->n_sinks; i++) {
@@ -270,6 +277,17 @@ new_ledger(const struct ledger_options *o)
 	MUST(pthread_cond_init(&l->wake, &attr) == 0);
 	pthread_condattr_destroy(&attr);
 	return l;
+}
+
+static enum err
+explain_refusal(enum err rc, struct errinfo *ei)
+{
+	struct errinfo why;
+
+	if (rc != ERR_CORRUPT || ei == NULL)
+		return ERR_WRAP(ei, rc, "ledger");
+	memcpy(&why, ei, sizeof(why));
+	return ERR(ei, rc, "ledger: %s" REMEDY, why.msg);
 }
 
 enum err
@@ -295,7 +313,7 @@ ledger_open(const struct ledger_options *o, struct ledger **out, struct errinfo 
 		rc = ledger_sinks_load(l, ei);
 	if (rc != OK) {
 		free_ledger(l);
-		return ERR_WRAP(ei, rc, "ledger");
+		return explain_refusal(rc, ei);
 	}
 	*out = l;
 	return OK;

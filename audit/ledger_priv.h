@@ -103,7 +103,8 @@ struct ledger {
 	char *path;
 	char chain_id[CHAIN_ID_HEX + 1]; /* const */
 	struct sign_key *key;            /* const */
-	int lock_fd;
+	int lock_fd;      /* of `<ledger>.lock` */
+	int file_lock_fd; /* of the ledger itself: holds also when somebody removes the lock file */
 	struct store *store;           /* writer */
 	struct ledger_ring *ring;      /* locks itself; NULL without sinks */
 	struct ledger_head *head_file; /* locks itself; NULL without a file */

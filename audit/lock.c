@@ -85,6 +85,26 @@ lock_take(const char *path, int *fd, struct errinfo *ei)
 	return OK;
 }
 
+enum err
+lock_hold(const char *path, int *fd, struct errinfo *ei)
+{
+	enum err rc = OK;
+
+	*fd = -1;
+	int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (file < 0)
+		return ERR_ERRNO(ei, ERR_IO, errno, "%s", path);
+	if (!try_lock(file)) {
+		rc = errno == EWOULDBLOCK
+			     ? ERR(ei, ERR_BUSY, "%s is being written by another process", path)
+			     : ERR_ERRNO(ei, ERR_IO, errno, "%s", path);
+		(void)close(file); /* before SQLite has locks on it */
+		return rc;
+	}
+	*fd = file;
+	return OK;
+}
+
 void
 lock_drop(int *fd)
 {

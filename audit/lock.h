@@ -8,6 +8,9 @@
 
 /* *fd holds the lock until lock_drop; -1 on failure. ERR_BUSY naming the pid; ERR_IO. */
 MUSTCHECK enum err lock_take(const char *path, int *fd, struct errinfo *ei);
+/* The same on the file that is to be protected, made empty (0600) when missing; nothing is written
+ * to it. */
+MUSTCHECK enum err lock_hold(const char *path, int *fd, struct errinfo *ei);
 /* Accepts -1. The file stays, so that nobody locks a name that another process has just removed. */
 void lock_drop(int *fd);
 

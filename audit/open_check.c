@@ -2,7 +2,7 @@
 /*
  * What is looked at before a ledger is used (decisions 12, 17): is it the one the head file
  * knows, is its last checkpoint ours, does the chain hold from there to the end. Must never
- * repair anything: a ledger that fails stays as it is, for `nomos audit verify`, and the text
+ * repair anything: a ledger that fails stays as it is, for `nomos audit verify`; ledger_open
  * names the remedy. Runs on the thread that opens.
  */
 #include <inttypes.h>
@@ -15,12 +15,8 @@
 #include "base/parse.h"
 #include "base/rand.h"
 #include "base/redact.h"
+#include "intents.h"
 #include "ledger_priv.h"
-
-#define REMEDY                                                                                     \
-	"; see `nomos audit verify`, then restore a good copy, or keep this one as it is and "     \
-	"begin a new chain "                                                                       \
-	"with `nomos audit seal --reason TEXT`"
 
 /* ---- rows ---- */
 
@@ -60,6 +56,7 @@ find_row(struct ledger *l, uint64_t seq, struct found_row *out, struct errinfo *
 struct walk {
 	const char *chain_id;
 	struct chain_head head;
+	struct intents *intents;
 	uint64_t faulty_seq;
 	enum chain_fault fault;
 };
@@ -68,32 +65,63 @@ static bool
 check_row(const struct store_row *row, void *arg)
 {
 	struct walk *w = arg;
+	struct chain_fields f;
 
-	w->fault = chain_check(
-		w->chain_id, &w->head, row->seq, row->body, span_of(row->hash, SHA256_HEX));
 	w->faulty_seq = row->seq;
+	w->fault = CHAIN_FAULT_MALFORMED;
+	if (!chain_read_fields(row->body, &f))
+		return false;
+	w->fault = chain_check_fields(w->chain_id, &w->head, row->seq, row->body, &f,
+		span_of(row->hash, SHA256_HEX));
+	intents_see(w->intents, row->seq, row->state, &f, row->body);
 	return w->fault == CHAIN_FAULT_NONE;
+}
+
+static enum err
+check_states(const struct intents *in, struct errinfo *ei)
+{
+	const char *why = "";
+	uint64_t seq = 0;
+
+	if (intents_agree(in, &seq, &why))
+		return OK;
+	if (seq == 0)
+		return ERR(ei, ERR_NOMEM, "%s", why);
+	return ERR(ei, ERR_CORRUPT, "record %" PRIu64 " was changed: %s", seq, why);
+}
+
+static enum err
+walk_pages(struct ledger *l, struct walk *w, struct errinfo *ei)
+{
+	uint64_t before = 0;
+	enum err rc = OK;
+
+	do {
+		before = w->head.seq;
+		rc = l->store->ops->page(l->store, before, STORE_PAGE_MAX, check_row, w, ei);
+		if (rc == OK && w->fault != CHAIN_FAULT_NONE)
+			return ERR(ei, ERR_CORRUPT,
+				"the chain is broken at record %" PRIu64 ": %s",
+				w->faulty_seq, chain_fault_text(w->fault));
+	} while (rc == OK && w->head.seq > before);
+	if (rc == OK && w->head.seq != l->head.seq)
+		rc = ERR(ei, ERR_CORRUPT, "records are missing behind record %" PRIu64,
+			w->head.seq);
+	return rc;
 }
 
 /* Checks every record behind `from` to the end. */
 static enum err
 walk_chain(struct ledger *l, const struct chain_head *from, struct errinfo *ei)
 {
-	struct walk w = {.chain_id = l->chain_id, .head = *from};
-	uint64_t before = 0;
-	enum err rc = OK;
+	struct walk w = {.chain_id = l->chain_id, .head = *from, .intents = intents_new()};
+	enum err rc = w.intents != NULL ? OK : ERR(ei, ERR_NOMEM, "out of memory");
 
-	do {
-		before = w.head.seq;
-		rc = l->store->ops->page(l->store, before, STORE_PAGE_MAX, check_row, &w, ei);
-		if (rc == OK && w.fault != CHAIN_FAULT_NONE)
-			return ERR(ei, ERR_CORRUPT,
-				"the chain is broken at record %" PRIu64 ": %s" REMEDY,
-				w.faulty_seq, chain_fault_text(w.fault));
-	} while (rc == OK && w.head.seq > before);
-	if (rc == OK && w.head.seq != l->head.seq)
-		rc = ERR(ei, ERR_CORRUPT, "records are missing behind record %" PRIu64 REMEDY,
-			w.head.seq);
+	if (rc == OK)
+		rc = walk_pages(l, &w, ei);
+	if (rc == OK)
+		rc = check_states(w.intents, ei);
+	intents_free(&w.intents);
 	return rc;
 }
 
@@ -118,7 +146,7 @@ find_checkpoint(struct ledger *l, struct chain_head *from, struct errinfo *ei)
 	if (rc != OK)
 		return rc;
 	if (!is_number || seq < 2)
-		return ERR(ei, ERR_CORRUPT, "the mark of the last checkpoint is damaged" REMEDY);
+		return ERR(ei, ERR_CORRUPT, "the mark of the last checkpoint is damaged");
 	rc = find_row(l, seq, &row, ei);
 	if (rc == OK)
 		rc = find_row(l, seq - 1, &covered, ei);
@@ -128,11 +156,11 @@ find_checkpoint(struct ledger *l, struct chain_head *from, struct errinfo *ei)
 	if (cp->at.seq != seq - 1 || strcmp(cp->chain_id, l->chain_id) != 0 ||
 		strcmp(cp->at.hash, covered.hash) != 0)
 		return ERR(ei, ERR_CORRUPT,
-			"the checkpoint at record %" PRIu64 " is missing or changed" REMEDY, seq);
+			"the checkpoint at record %" PRIu64 " is missing or changed", seq);
 	if (!checkpoint_is_signed_by(cp, l->key))
 		return ERR(ei, ERR_CORRUPT,
 			"the checkpoint at record %" PRIu64
-			" was not signed with this ledger's key; restore the key" REMEDY,
+			" was not signed with this ledger's key; restore the key",
 			seq);
 	*from = cp->at;
 	l->checkpoint_seq = seq;
@@ -156,20 +184,20 @@ check_head_file(struct ledger *l, struct errinfo *ei)
 			"the head file cannot be read (remove it only if you know why)");
 	if (!checkpoint_is_signed_by(&cp, l->key))
 		return ERR(ei, ERR_CORRUPT,
-			"%s was not signed with this ledger's key; restore the key" REMEDY,
+			"%s was not signed with this ledger's key; restore the key",
 			l->names.head);
 	if (strcmp(cp.chain_id, l->chain_id) != 0)
-		return ERR(ei, ERR_CORRUPT, "%s belongs to another chain" REMEDY, l->names.head);
+		return ERR(ei, ERR_CORRUPT, "%s belongs to another chain", l->names.head);
 	rc = find_row(l, cp.at.seq, &row, ei);
 	/* The checkpoint record itself is the next one. */
 	if (rc == OK && (row.seq == 0 || l->head.seq == cp.at.seq))
 		return ERR(ei, ERR_CORRUPT,
 			"the ledger ends at record %" PRIu64 ", its head file knows record %" PRIu64
-			": it is an older copy, or was cut" REMEDY,
+			": it is an older copy, or was cut",
 			l->head.seq, cp.at.seq);
 	if (rc == OK && strcmp(row.hash, cp.at.hash) != 0)
 		return ERR(ei, ERR_CORRUPT,
-			"record %" PRIu64 " is not the one the head file knows" REMEDY, cp.at.seq);
+			"record %" PRIu64 " is not the one the head file knows", cp.at.seq);
 	return rc;
 }
 
@@ -280,7 +308,7 @@ read_chain_id(struct ledger *l, struct errinfo *ei)
 	if (rc == OK && buf_failed(&text))
 		rc = ERR(ei, ERR_NOMEM, "out of memory");
 	if (rc == ERR_NOT_FOUND || (rc == OK && !hash_unhex(buf_span(&text), id, sizeof(id))))
-		rc = ERR(ei, ERR_CORRUPT, "the chain id is missing or damaged" REMEDY);
+		rc = ERR(ei, ERR_CORRUPT, "the chain id is missing or damaged");
 	if (rc == OK)
 		hash_hex(id, sizeof(id), l->chain_id);
 	buf_fini(&text);

@@ -7,6 +7,7 @@
 #include "store_file.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -170,6 +171,19 @@ set_pragmas(struct store_file *f, struct errinfo *ei)
 	return rc == OK ? db_exec(f->db, sync_pragmas[f->sync], ei) : rc;
 }
 
+/* Each reader begins behind record 0. */
+static enum err
+check_first_row(struct db *db, struct errinfo *ei)
+{
+	int64_t first = 1;
+	enum err rc = db_query_int(db, STORE_FIRST_SQL, &first, ei);
+
+	if (rc == OK && first < 1)
+		return ERR(ei, ERR_CORRUPT, "a row numbered %" PRId64 " stands before record 1",
+			first);
+	return rc;
+}
+
 static enum err
 open_database(struct store_file *f, enum db_mode mode, struct errinfo *ei)
 {
@@ -179,6 +193,8 @@ open_database(struct store_file *f, enum db_mode mode, struct errinfo *ei)
 	 * is. */
 	if (rc == OK)
 		rc = mode == DB_CREATE ? schema_migrate(f->db, ei) : schema_check(f->db, ei);
+	if (rc == OK)
+		rc = check_first_row(f->db, ei);
 	if (rc == OK)
 		rc = set_pragmas(f, ei);
 	for (size_t i = 0; rc == OK && i < STMT__MAX; i++)

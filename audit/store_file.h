@@ -59,6 +59,9 @@ struct store_file {
 	struct file_id wal;
 };
 
+/* Pages begin behind record 0: a row before it would be seen by nobody. */
+#define STORE_FIRST_SQL "SELECT coalesce(min(seq), 1) FROM records"
+
 #define STORE_FILE_MAGIC 0x5f11e001u
 
 struct store_file *store_file_cast(struct store *s);

@@ -4,6 +4,8 @@
  * each, so that a slow reader never pins the write-ahead log. It must never write to the ledger.
  * One thread at a time, which may block.
  */
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -148,6 +150,29 @@ store_reader_min_cursor(struct store_reader *r, uint64_t *out, struct errinfo *e
 		*out = v > 0 ? (uint64_t)v : 0;
 		db_reset(r->min_cursor);
 	}
+	return rc;
+}
+
+enum err
+store_reader_first(struct store_reader *r, int64_t *out, struct errinfo *ei)
+{
+	OBJ_CHECK(r, READER_MAGIC);
+	return db_query_int(r->db, STORE_FIRST_SQL, out, ei);
+}
+
+enum err
+store_reader_count_state(struct store_reader *r, int state, uint64_t *out, struct errinfo *ei)
+{
+	char sql[128];
+	int64_t n = 0;
+
+	OBJ_CHECK(r, READER_MAGIC);
+	snprintf(sql, sizeof(sql),
+		"SELECT count(*) FROM records INDEXED BY records_open"
+		" WHERE state = %d AND state <> 0",
+		state);
+	enum err rc = db_query_int(r->db, sql, &n, ei);
+	*out = (uint64_t)n;
 	return rc;
 }
 

@@ -15,6 +15,8 @@
 #include "audit/source.h"
 #include "base/hash.h"
 #include "base/sign.h"
+#include "intents.h"
+#include "verify_rows.h"
 
 #define PROGRESS_EVERY 4096
 #define CHAIN_START_EVENT "chain.start"
@@ -29,6 +31,7 @@ struct verification {
 	bool head_file_seen;
 	/* After the first fault the lines that follow may say more about it. */
 	uint64_t wanted_seq; /* the record that was not in its place; 0: none */
+	struct intents *intents; /* of a ledger; NULL otherwise */
 	bool is_last_line;   /* the fault is a line that is no record, and no line follows yet */
 };
 
@@ -216,6 +219,8 @@ visit(const struct source_record *r, void *arg)
 	v->out->n_records++;
 	if (v->o->progress != NULL && v->out->n_records % PROGRESS_EVERY == 0)
 		v->o->progress(v->o->progress_arg, v->out->n_records);
+	if (v->intents != NULL)
+		intents_see(v->intents, r->seq, r->state, &f, r->body);
 	return check_checkpoint(v, r, &f, &before) && check_remembered(v, r);
 }
 
@@ -291,6 +296,20 @@ check_end(struct verification *v, const struct source *s)
 		(void)fail(v, NULL, "cut off: records vanished while they were read");
 }
 
+static enum err
+check_rows(struct verification *v, struct source *s, struct errinfo *ei)
+{
+	char why[VERIFY_WHY_MAX] = "";
+	uint64_t seq = 0;
+	enum err rc = verify_rows(s, v->intents, v->out->head.seq, &seq, why, ei);
+
+	if (rc != OK || why[0] == '\0')
+		return rc;
+	(void)fail(v, NULL, "%s", why);
+	v->out->bad_seq = seq;
+	return OK;
+}
+
 static void
 check_head_file(struct verification *v)
 {
@@ -312,11 +331,21 @@ verify_source(struct source *s, const struct verify_options *o, struct verify_re
 	enum err rc = OK;
 
 	*out = (struct verify_result){.is_good = true};
+	if (v.kind == SOURCE_LEDGER) {
+		v.intents = intents_new();
+		if (v.intents == NULL) {
+			out->is_good = false;
+			return ERR(ei, ERR_NOMEM, "out of memory");
+		}
+	}
 	check_head_file(&v);
 	if (out->is_good)
 		rc = source_each(s, 0, visit, &v, ei);
 	if (rc == OK && out->is_good)
 		check_end(&v, s);
+	if (rc == OK && out->is_good && v.intents != NULL)
+		rc = check_rows(&v, s, ei);
+	intents_free(&v.intents);
 	if (v.is_last_line && source_get_trailer(s).n == 0)
 		snprintf(out->reason, sizeof(out->reason),
 			"cut off: the last line is not whole, and no trailer follows");

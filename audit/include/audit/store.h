@@ -74,6 +74,12 @@ MUSTCHECK enum err store_reader_meta(
 MUSTCHECK enum err store_reader_min_cursor(
 	struct store_reader *r, uint64_t *out, struct errinfo *ei);
 
+/* The number of the first row, which may be none that a record can have; 1 when there is none. */
+MUSTCHECK enum err store_reader_first(struct store_reader *r, int64_t *out, struct errinfo *ei);
+/* How many rows the partial index has in a state other than 0. */
+MUSTCHECK enum err store_reader_count_state(
+	struct store_reader *r, int state, uint64_t *out, struct errinfo *ei);
+
 /* Copies all of it as of one moment into the empty file at path, which nobody else uses.
  * ERR_BUSY, ERR_IO, ERR_CORRUPT. */
 MUSTCHECK enum err store_reader_backup(
