@@ -211,6 +211,8 @@ backup_seal(const char *path, const char *reason, struct backup_sealed *out, str
 	snprintf(out->seal.reason, sizeof(out->seal.reason), "%s", reason);
 	if (rc == OK)
 		rc = seal_locked(path, out, ei);
+	if (rc == OK)
+		(void)lock_mark_log(lock, false); /* the log went with the ledger */
 	lock_drop(&file_lock);
 	lock_drop(&lock);
 	return rc;

@@ -161,6 +161,29 @@ check_single_name(const char *path, struct errinfo *ei)
 	return OK;
 }
 
+/* SQLite opens a ledger whose log is gone as if what was in it had never been. */
+static enum err
+check_log(struct ledger *l, struct errinfo *ei)
+{
+	struct stat st;
+	struct buf name;
+
+	if (!lock_has_log(l->lock_fd))
+		return OK;
+	buf_init(&name, BUF_CAP_LOG_LINE);
+	buf_printf(&name, "%s-wal", l->path);
+	bool is_lost = !buf_failed(&name) && stat(name.p, &st) != 0 && errno == ENOENT;
+	buf_fini(&name);
+	if (is_lost)
+		return ERR(ei, ERR_CORRUPT,
+			"the last run did not end cleanly, and %s-wal, which holds its last "
+			"records, is missing",
+			l->path);
+	/* A start that fails from here on removes the log rightly. */
+	(void)lock_mark_log(l->lock_fd, false);
+	return OK;
+}
+
 static enum err
 open_file(struct ledger *l, struct errinfo *ei)
 {
@@ -173,6 +196,8 @@ open_file(struct ledger *l, struct errinfo *ei)
 		rc = check_single_name(l->path, ei);
 	if (rc == OK)
 		rc = check_head_without_ledger(l, has_no_bytes(l->path), ei);
+	if (rc == OK)
+		rc = check_log(l, ei);
 	if (rc == OK)
 		rc = lock_hold(l->path, &l->file_lock_fd, ei);
 	if (rc == OK)
@@ -217,6 +242,10 @@ free_ledger(struct ledger *l)
 	ledger_head_free(&l->head_file);
 	ledger_sinks_free(l);
 	ledger_ring_free(&l->ring);
+	/* Before SQLite moves the log into the database and removes it: if this process dies in
+	 * between, the mark must not ask for a log that is rightly gone. */
+	if (l->has_log_mark)
+		(void)lock_mark_log(l->lock_fd, false);
 	if (l->store != NULL)
 		l->store->ops->free(l->store);
 	sign_key_free(&l->key);

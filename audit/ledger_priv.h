@@ -155,6 +155,7 @@ struct ledger {
 	/* A probe is small: only a group that went through says that the store takes what has to be
 	 * written. Until then pauses go on growing and nothing more is said. */
 	bool is_unproven;
+	bool has_log_mark; /* the lock file says that there is a log; writer, and open and close */
 	bool has_given_up;          /* closing, and a group failed: what is held is refused */
 	int64_t cursors_at_mono_ns; /* when cursors were last written */
 	int64_t close_by_mono_ns;   /* 0 until stopping */

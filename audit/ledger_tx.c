@@ -11,11 +11,13 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/must.h"
 #include "base/redact.h"
 #include "ledger_priv.h"
+#include "lock.h"
 
 enum err
 ledger_tx_store_failed(struct ledger_tx *tx, const struct errinfo *detail, struct errinfo *ei)
@@ -85,6 +87,17 @@ publish(struct ledger_tx *tx)
 		ledger_head_put(l->head_file, &tx->checkpoint);
 }
 
+/* After the first commit the log is durable; without the mark only its loss goes unnoticed. */
+static void
+mark_log(struct ledger *l)
+{
+	if (l->has_log_mark || l->lock_fd < 0)
+		return;
+	l->has_log_mark = true;
+	if (!lock_mark_log(l->lock_fd, true))
+		log_warn(NULL, "ledger: the lock file could not be written");
+}
+
 enum err
 ledger_tx_commit(struct ledger_tx *tx, struct errinfo *ei)
 {
@@ -95,6 +108,7 @@ ledger_tx_commit(struct ledger_tx *tx, struct errinfo *ei)
 	if (l->store->ops->commit(l->store, &detail) != OK)
 		return ledger_tx_store_failed(tx, &detail, ei);
 	l->head = tx->head;
+	mark_log(l);
 	metric_add(METRIC_LEDGER_RECORDS, (int64_t)l->n_tx_records);
 	metric_add(METRIC_LEDGER_COMMITS, 1);
 	publish(tx);

@@ -20,6 +20,9 @@
 #include "base/fdio.h"
 #include "base/parse.h"
 
+/* Behind the pid while records may lie in the write-ahead log alone. */
+#define LOG_MARK "log\n"
+
 static enum err
 name_owner(int fd, const char *path, struct errinfo *ei)
 {
@@ -27,23 +30,40 @@ name_owner(int fd, const char *path, struct errinfo *ei)
 	uint64_t pid = 0;
 	ssize_t n = pread(fd, text, sizeof(text), 0);
 
-	if (n > 0 && parse_uint(span_trim(span_of(text, (size_t)n)), INT32_MAX, &pid))
+	struct span first = span_of(text, n > 0 ? (size_t)n : 0);
+
+	first.n = span_find(first, '\n');
+	if (parse_uint(span_trim(first), INT32_MAX, &pid))
 		return ERR(ei, ERR_BUSY,
 			"%s is held by process %d; stop it, or give this one a ledger of its own",
 			path, (int)pid);
 	return ERR(ei, ERR_BUSY, "%s is held by another process", path);
 }
 
-static enum err
-write_pid(int fd, const char *path, struct errinfo *ei)
+static bool
+write_owner(int fd, bool has_log)
 {
 	char text[32];
-	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	int n = snprintf(text, sizeof(text), "%d\n%s", (int)getpid(), has_log ? LOG_MARK : "");
 
-	if (FAULT_BEFORE(LEDGER_LOCK) || ftruncate(fd, 0) != 0 ||
-		pwrite(fd, text, (size_t)n, 0) != n || FAULT_AFTER(LEDGER_LOCK))
-		return ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
-	return OK;
+	return pwrite(fd, text, (size_t)n, 0) == n && ftruncate(fd, n) == 0;
+}
+
+bool
+lock_has_log(int fd)
+{
+	char text[32];
+	ssize_t n = pread(fd, text, sizeof(text), 0);
+	struct span s = span_of(text, n > 0 ? (size_t)n : 0);
+	struct span tail = span_from(s, span_find(s, '\n'));
+
+	return span_eq_cstr(tail, "\n" LOG_MARK);
+}
+
+bool
+lock_mark_log(int fd, bool has_log)
+{
+	return write_owner(fd, has_log) && fdatasync(fd) == 0;
 }
 
 /* Readers hold the lock for an instant to learn whether anybody writes; that must keep nobody from starting. */
@@ -75,8 +95,10 @@ lock_take(const char *path, int *fd, struct errinfo *ei)
 	if (!try_lock(lock))
 		rc = errno == EWOULDBLOCK ? name_owner(lock, path, ei)
 					  : ERR(ei, ERR_IO, "%s: %s", path, strerror(errno));
-	if (rc == OK)
-		rc = write_pid(lock, path, ei);
+	/* What the last owner left unsaid stays so until the log has been looked for. */
+	if (rc == OK && (FAULT_BEFORE(LEDGER_LOCK) || !write_owner(lock, lock_has_log(lock)) ||
+				FAULT_AFTER(LEDGER_LOCK)))
+		rc = ERR_ERRNO(ei, ERR_IO, errno, "%s", path);
 	if (rc != OK) {
 		(void)close(lock); /* nothing was written that could be lost */
 		return rc;
