@@ -16,11 +16,11 @@ struct intent {
 };
 
 struct intents {
-	struct map *open;   /* seq -> struct intent: no outcome seen */
-	uint64_t stale_seq; /* its row says open, its outcome was seen; 0: none */
-	uint64_t odd_seq;   /* its state is none of ours; 0: none */
+	struct map *open;                  /* seq -> struct intent: no outcome seen */
+	uint64_t stale_seq;                /* its row says open, its outcome was seen; 0: none */
+	uint64_t odd_seq;                  /* its state is none of ours; 0: none */
 	uint64_t n[LEDGER_AUTHORIZED + 1]; /* rows by state */
-	bool is_short;      /* memory, or the map's bound */
+	bool is_short;                     /* memory, or the map's bound */
 };
 
 static struct span

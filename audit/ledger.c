@@ -133,9 +133,8 @@ check_head_without_ledger(const struct ledger *l, bool is_new, struct errinfo *e
 
 	if (!is_new || (stat(l->names.head, &st) != 0 && errno == ENOENT))
 		return OK;
-	return ERR(ei, ERR_CORRUPT,
-		"%s is there but %s is not, or has no records",
-		l->names.head, l->path);
+	return ERR(ei, ERR_CORRUPT, "%s is there but %s is not, or has no records", l->names.head,
+		l->path);
 }
 
 static bool
@@ -143,7 +142,8 @@ has_no_bytes(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) != 0 ? errno == ENOENT : st.st_size == 0;
+	/* SQLite takes a file of one byte for an empty one. */
+	return stat(path, &st) != 0 ? errno == ENOENT : st.st_size <= 1;
 }
 
 /* A second name would have a lock and a write-ahead log of its own: two gateways on one chain. */
@@ -161,24 +161,37 @@ check_single_name(const char *path, struct errinfo *ei)
 	return OK;
 }
 
-/* SQLite opens a ledger whose log is gone as if what was in it had never been. */
-static enum err
-check_log(struct ledger *l, struct errinfo *ei)
+static bool
+is_missing(const char *path, const char *suffix)
 {
 	struct stat st;
 	struct buf name;
 
+	buf_init(&name, BUF_CAP_LOG_LINE);
+	buf_printf(&name, "%s%s", path, suffix);
+	bool answer = !buf_failed(&name) && stat(name.p, &st) != 0 && errno == ENOENT;
+	buf_fini(&name);
+	return answer;
+}
+
+/* SQLite opens a ledger whose log is gone as if what was in it had never been. A program that moves
+ * the log into the database, as the sqlite3 shell does when it ends, removes both files. */
+static enum err
+check_log(struct ledger *l, struct errinfo *ei)
+{
 	if (!lock_has_log(l->lock_fd))
 		return OK;
-	buf_init(&name, BUF_CAP_LOG_LINE);
-	buf_printf(&name, "%s-wal", l->path);
-	bool is_lost = !buf_failed(&name) && stat(name.p, &st) != 0 && errno == ENOENT;
-	buf_fini(&name);
-	if (is_lost)
-		return ERR(ei, ERR_CORRUPT,
-			"the last run did not end cleanly, and %s-wal, which holds its last "
-			"records, is missing",
-			l->path);
+	if (is_missing(l->path, "-wal")) {
+		if (!is_missing(l->path, "-shm"))
+			return ERR(ei, ERR_CORRUPT,
+				"the last run did not end cleanly, and %s-wal, which holds its "
+				"last records, is missing",
+				l->path);
+		log_warn(NULL,
+			"ledger: the last run did not end cleanly, and its -wal and -shm files are "
+			"gone: unless another program has opened the ledger since, the last "
+			"records are lost");
+	}
 	/* A start that fails from here on removes the log rightly. */
 	(void)lock_mark_log(l->lock_fd, false);
 	return OK;

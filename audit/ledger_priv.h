@@ -103,7 +103,7 @@ struct ledger {
 	char *path;
 	char chain_id[CHAIN_ID_HEX + 1]; /* const */
 	struct sign_key *key;            /* const */
-	int lock_fd;      /* of `<ledger>.lock` */
+	int lock_fd;                     /* of `<ledger>.lock` */
 	int file_lock_fd; /* of the ledger itself: holds also when somebody removes the lock file */
 	struct store *store;           /* writer */
 	struct ledger_ring *ring;      /* locks itself; NULL without sinks */
@@ -156,7 +156,7 @@ struct ledger {
 	 * written. Until then pauses go on growing and nothing more is said. */
 	bool is_unproven;
 	bool has_log_mark; /* the lock file says that there is a log; writer, and open and close */
-	bool has_given_up;          /* closing, and a group failed: what is held is refused */
+	bool has_given_up; /* closing, and a group failed: what is held is refused */
 	int64_t cursors_at_mono_ns; /* when cursors were last written */
 	int64_t close_by_mono_ns;   /* 0 until stopping */
 };

@@ -100,13 +100,12 @@ walk_pages(struct ledger *l, struct walk *w, struct errinfo *ei)
 		before = w->head.seq;
 		rc = l->store->ops->page(l->store, before, STORE_PAGE_MAX, check_row, w, ei);
 		if (rc == OK && w->fault != CHAIN_FAULT_NONE)
-			return ERR(ei, ERR_CORRUPT,
-				"the chain is broken at record %" PRIu64 ": %s",
+			return ERR(ei, ERR_CORRUPT, "the chain is broken at record %" PRIu64 ": %s",
 				w->faulty_seq, chain_fault_text(w->fault));
 	} while (rc == OK && w->head.seq > before);
 	if (rc == OK && w->head.seq != l->head.seq)
-		rc = ERR(ei, ERR_CORRUPT, "records are missing behind record %" PRIu64,
-			w->head.seq);
+		rc = ERR(
+			ei, ERR_CORRUPT, "records are missing behind record %" PRIu64, w->head.seq);
 	return rc;
 }
 
@@ -184,8 +183,7 @@ check_head_file(struct ledger *l, struct errinfo *ei)
 			"the head file cannot be read (remove it only if you know why)");
 	if (!checkpoint_is_signed_by(&cp, l->key))
 		return ERR(ei, ERR_CORRUPT,
-			"%s was not signed with this ledger's key; restore the key",
-			l->names.head);
+			"%s was not signed with this ledger's key; restore the key", l->names.head);
 	if (strcmp(cp.chain_id, l->chain_id) != 0)
 		return ERR(ei, ERR_CORRUPT, "%s belongs to another chain", l->names.head);
 	rc = find_row(l, cp.at.seq, &row, ei);
@@ -196,8 +194,8 @@ check_head_file(struct ledger *l, struct errinfo *ei)
 			": it is an older copy, or was cut",
 			l->head.seq, cp.at.seq);
 	if (rc == OK && strcmp(row.hash, cp.at.hash) != 0)
-		return ERR(ei, ERR_CORRUPT,
-			"record %" PRIu64 " is not the one the head file knows", cp.at.seq);
+		return ERR(ei, ERR_CORRUPT, "record %" PRIu64 " is not the one the head file knows",
+			cp.at.seq);
 	return rc;
 }
 

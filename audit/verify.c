@@ -30,9 +30,9 @@ struct verification {
 	bool witness_seen;
 	bool head_file_seen;
 	/* After the first fault the lines that follow may say more about it. */
-	uint64_t wanted_seq; /* the record that was not in its place; 0: none */
+	uint64_t wanted_seq;     /* the record that was not in its place; 0: none */
 	struct intents *intents; /* of a ledger; NULL otherwise */
-	bool is_last_line;   /* the fault is a line that is no record, and no line follows yet */
+	bool is_last_line; /* the fault is a line that is no record, and no line follows yet */
 };
 
 /* r: the bad record, NULL when it is not about one. Returns false. */
