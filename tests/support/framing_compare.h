@@ -39,8 +39,7 @@ static const char *
 feed_request(struct framing *f, struct span in, struct framing_cuts *cuts, struct framing_run *run)
 {
 	*run = (struct framing_run){.verdict = FRAMING_MORE};
-	while (run->used < in.n &&
-		(run->verdict == FRAMING_MORE || run->verdict == FRAMING_HEAD)) {
+	while (run->used < in.n && (run->verdict == FRAMING_MORE || run->verdict == FRAMING_HEAD)) {
 		size_t n = next_piece(cuts, in.n - run->used);
 		size_t used = 0;
 		/* A block of its own size, so that the sanitizer sees a read behind the piece. */
@@ -106,8 +105,8 @@ compare_request(
 		return "the request ends elsewhere";
 	if (!r->is_head_good)
 		return run->has_head ? "the head is accepted by the machine alone" : NULL;
-	if (run->verdict != FRAMING_REFUSED && !is_place(buf_span(&f->body),
-						       span_of(r->body, r->n_body)))
+	if (run->verdict != FRAMING_REFUSED &&
+		!is_place(buf_span(&f->body), span_of(r->body, r->n_body)))
 		return "bodies differ";
 	return compare_heads(f, r);
 }

@@ -38,7 +38,10 @@ is_in(char c, const char *set)
 /* RFC 9110 5.6.2 */
 #define TCHAR ALPHA DIGIT "!#$%&'*+-.^_`|~"
 /* RFC 3986 3.3, without pct-encoded */
-#define PCHAR ALPHA DIGIT "-._~" "!$&'()*+,;=" ":@"
+#define PCHAR                                                                                      \
+	ALPHA DIGIT "-._~"                                                                         \
+		    "!$&'()*+,;="                                                                  \
+		    ":@"
 /* reg-name as far as we take it */
 #define REGNAME ALPHA DIGIT "-._"
 
@@ -272,8 +275,8 @@ strip_blanks(struct span s)
 static bool
 is_singleton(struct span name)
 {
-	static const char *const names[] = {"host", "content-length", "transfer-encoding",
-		"expect", "authorization", "content-type", "idempotency-key"};
+	static const char *const names[] = {"host", "content-length", "transfer-encoding", "expect",
+		"authorization", "content-type", "idempotency-key"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (is_same(name, names[i]))
@@ -432,8 +435,8 @@ static size_t
 read_first_line(struct span in, size_t at, const struct reference_limits *limits,
 	struct reference_request *out)
 {
-	size_t limit = limits->line_bytes < limits->head_bytes ? limits->line_bytes
-							       : limits->head_bytes;
+	size_t limit =
+		limits->line_bytes < limits->head_bytes ? limits->line_bytes : limits->head_bytes;
 	struct head_bytes line = measure_line(span_from(in, at), 0, limit);
 
 	if (line.verdict != REFERENCE_REQUEST) {
@@ -516,7 +519,7 @@ take_chunk_size(struct cursor *c, size_t room, struct reference_request *out)
 	}
 	for (size_t i = 0; i < digits.n; i++)
 		size = size * 16 + (size_t)(strchr("0123456789abcdef", digits.p[i] | 0x20) -
-						   "0123456789abcdef");
+					    "0123456789abcdef");
 	if (!need(c, '\r', out))
 		return SIZE_MAX;
 	if (size > room) {

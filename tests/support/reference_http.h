@@ -39,9 +39,9 @@ struct reference_field {
 
 struct reference_request {
 	enum reference_verdict verdict;
-	unsigned status;  /* of the refusal */
+	unsigned status;   /* of the refusal */
 	bool is_head_good; /* the empty line was passed and the head accepted */
-	size_t end;       /* of the request in the input; 0 unless it is whole */
+	size_t end;        /* of the request in the input; 0 unless it is whole */
 	struct span method;
 	struct span target;
 	struct span path;

@@ -29,13 +29,53 @@ static size_t n_sends;
 
 /* Parts that a stream is made of and changed with. */
 static const char *const parts[] = {
-	"GET ", "POST ", "HEAD ", "OPTIONS ", "/", "/a", "*", "http://h", "https://H:80", "?", "%41",
-	"//", " HTTP/1.1\r\n", " HTTP/1.0\r\n", " HTTP/1.2\r\n", "Host: h\r\n", "Host: H:80\r\n",
-	"Content-Length: 5\r\n", "Content-Length: 0\r\n", "Content-Length: ", "content-length:20\r\n",
-	"Transfer-Encoding: chunked\r\n", "transfer-encoding:\tCHUNKED \r\n", "Connection: close\r\n",
-	"Connection: a, keep-alive\r\n", "Expect: 100-continue\r\n", "X-Nomos-A: b\r\n", "X: y\r\n",
-	"Authorization: a\r\n", "\r\n", "\r\n\r\n", "hello", "5\r\nhello\r\n", "0\r\n\r\n", "a\r\n",
-	"14\r\n", "00000005\r\n", "\r", "\n", " ", "\t", ":", ";", ",", "\1", "\177", "\377",
+	"GET ",
+	"POST ",
+	"HEAD ",
+	"OPTIONS ",
+	"/",
+	"/a",
+	"*",
+	"http://h",
+	"https://H:80",
+	"?",
+	"%41",
+	"//",
+	" HTTP/1.1\r\n",
+	" HTTP/1.0\r\n",
+	" HTTP/1.2\r\n",
+	"Host: h\r\n",
+	"Host: H:80\r\n",
+	"Content-Length: 5\r\n",
+	"Content-Length: 0\r\n",
+	"Content-Length: ",
+	"content-length:20\r\n",
+	"Transfer-Encoding: chunked\r\n",
+	"transfer-encoding:\tCHUNKED \r\n",
+	"Connection: close\r\n",
+	"Connection: a, keep-alive\r\n",
+	"Expect: 100-continue\r\n",
+	"X-Nomos-A: b\r\n",
+	"X: y\r\n",
+	"Authorization: a\r\n",
+	"\r\n",
+	"\r\n\r\n",
+	"hello",
+	"5\r\nhello\r\n",
+	"0\r\n\r\n",
+	"a\r\n",
+	"14\r\n",
+	"00000005\r\n",
+	"\r",
+	"\n",
+	" ",
+	"\t",
+	":",
+	";",
+	",",
+	"\1",
+	"\177",
+	"\377",
 };
 
 static void
@@ -118,9 +158,11 @@ change(struct buf *b)
 static void
 add_request(struct buf *b)
 {
-	static const char *const targets[] = {"/", "/a", "/a?b", "/%41?", "*", "http://h", "http://h/?x"};
-	static const char *const lines[] = {"", "X: y\r\n", "X-Nomos-A: b\r\n", "Connection: a, keep-alive\r\n",
-		"Expect: 100-continue\r\n", "Authorization:  a \r\n", "Connection: close\r\n"};
+	static const char *const targets[] = {
+		"/", "/a", "/a?b", "/%41?", "*", "http://h", "http://h/?x"};
+	static const char *const lines[] = {"", "X: y\r\n", "X-Nomos-A: b\r\n",
+		"Connection: a, keep-alive\r\n", "Expect: 100-continue\r\n",
+		"Authorization:  a \r\n", "Connection: close\r\n"};
 	static const char *const bodies[] = {"\r\n", "Content-Length: 5\r\n\r\nhello",
 		"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\nx\r\n0\r\n\r\n",
 		"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Content-Length: 0\r\n\r\n"};
@@ -185,7 +227,8 @@ TEST(agrees_over_changed_streams)
 			change(&b);
 		check(buf_span(&b), &limits, (struct framing_cuts){seed, pick(30)});
 		check(buf_span(&b), &tight, (struct framing_cuts){seed, pick(4)});
-		(void)compare_framings(buf_span(&b), &limits, (struct framing_cuts){0}, &n_requests);
+		(void)compare_framings(
+			buf_span(&b), &limits, (struct framing_cuts){0}, &n_requests);
 		n_good += n_requests;
 	}
 	/* Else the streams would be too bad to say anything. */
