@@ -29,22 +29,37 @@ check_open(const struct ledger *l, const struct ledger_entry *e, struct errinfo 
 	return OK;
 }
 
+static void
+make_new(struct ledger_entry *e)
+{
+	e->result = ERR_AUDIT;
+	e->seq = 0;
+	e->event_hash[0] = '\0';
+	e->flags = 0;
+}
+
+/* Whether the writer has to be woken for what was queued. One wake-up is enough. */
+static bool
+take_idle(struct ledger *l)
+{
+	bool was_idle = l->is_idle;
+
+	l->is_idle = false;
+	return was_idle;
+}
+
 enum err
 ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei)
 {
 	bool wakes = false;
 
 	OBJ_CHECK(l, LEDGER_MAGIC);
-	e->result = ERR_AUDIT;
-	e->seq = 0;
-	e->event_hash[0] = '\0';
-	e->flags = 0;
+	make_new(e);
 	MUST(pthread_mutex_lock(&l->mutex) == 0);
 	enum err rc = check_open(l, e, ei);
 	if (rc == OK) {
 		entry_list_add(&l->queue, e);
-		wakes = l->is_idle;
-		l->is_idle = false; /* one wake-up is enough */
+		wakes = take_idle(l);
 	}
 	MUST(pthread_mutex_unlock(&l->mutex) == 0);
 	if (rc == OK)
@@ -52,6 +67,33 @@ ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei)
 	if (wakes)
 		MUST(pthread_cond_signal(&l->wake) == 0);
 	return rc;
+}
+
+struct ledger_entry *
+ledger_submit_all(struct ledger *l, struct ledger_entry *first)
+{
+	struct entry_list refused = {0};
+	size_t n_taken = 0;
+
+	OBJ_CHECK(l, LEDGER_MAGIC);
+	for (struct ledger_entry *e = first; e != NULL; e = e->next_waiting)
+		make_new(e);
+	MUST(pthread_mutex_lock(&l->mutex) == 0);
+	for (struct ledger_entry *e = first; e != NULL;) {
+		struct ledger_entry *next = e->next_waiting;
+		enum err rc = check_open(l, e, &e->ei);
+		if (rc != OK)
+			e->result = rc;
+		entry_list_add(rc == OK ? &l->queue : &refused, e);
+		n_taken += rc == OK ? 1 : 0;
+		e = next;
+	}
+	bool wakes = n_taken > 0 && take_idle(l);
+	MUST(pthread_mutex_unlock(&l->mutex) == 0);
+	metric_add(METRIC_LEDGER_QUEUE, (int64_t)n_taken);
+	if (wakes)
+		MUST(pthread_cond_signal(&l->wake) == 0);
+	return refused.first;
 }
 
 void

@@ -113,6 +113,15 @@ decision_pending(struct ledger_entry *e)
 		req_resume(r, fail_unrecorded_decision(r, ERR_AUDIT));
 }
 
+/* It comes back through done, also when the ledger does not take it. */
+static enum req_step
+hand_over(struct req *r)
+{
+	r->has_entry = true;
+	ledger_outbox_put(&r->pool->outbox, &r->entry);
+	return STEP_WAIT;
+}
+
 enum req_step
 step_commit(struct req *r)
 {
@@ -132,12 +141,7 @@ step_commit(struct req *r)
 		.done = decision_done,
 		.pending = decision_pending,
 	};
-	r->has_entry = true;
-	rc = ledger_submit(r->pipeline->ledger, &r->entry, &ei);
-	if (rc == OK)
-		return STEP_WAIT;
-	r->has_entry = false;
-	return fail_unrecorded_decision(r, rc);
+	return hand_over(r);
 }
 
 static enum err
@@ -192,9 +196,26 @@ fail_unrecorded_outcome(struct req *r)
 }
 
 static void
+log_unrecorded(const struct req *r, const char *why)
+{
+	struct log_subject about = {
+		.request_id = r->input->request_id,
+		.principal = r->identity.principal,
+		.trace_id = r->action->trace_id,
+		.step = "settle",
+	};
+
+	log_error(&about, "the outcome of record %llu is not recorded: %s",
+		(unsigned long long)r->intent_seq, why);
+}
+
+static void
 outcome_done(struct ledger_entry *e)
 {
 	struct req *r = req_of(e);
+
+	if (e->result != OK)
+		log_unrecorded(r, e->ei.msg);
 
 	if (r->is_answered) {
 		req_entry_returned(r);
@@ -228,30 +249,19 @@ build_outcome(struct req *r, struct errinfo *ei)
 enum req_step
 step_settle(struct req *r)
 {
-	struct log_subject about = {
-		.request_id = r->input->request_id,
-		.principal = r->identity.principal,
-		.trace_id = r->action->trace_id,
-		.step = "settle",
-	};
 	struct errinfo ei = {OK, ""};
 	enum err rc = build_outcome(r, &ei);
 
-	if (rc == OK) {
-		r->entry = (struct ledger_entry){
-			.loop = r->loop,
-			.apply = apply_outcome,
-			.done = outcome_done,
-			.pending = outcome_pending,
-			.must_write = true,
-		};
-		r->has_entry = true;
-		rc = ledger_submit(r->pipeline->ledger, &r->entry, &ei);
+	if (rc != OK) {
+		log_unrecorded(r, ei.msg);
+		return fail_unrecorded_outcome(r);
 	}
-	if (rc == OK)
-		return STEP_WAIT;
-	r->has_entry = false;
-	log_error(&about, "the outcome of record %llu could not be handed to the ledger: %s",
-		(unsigned long long)r->intent_seq, ei.msg);
-	return fail_unrecorded_outcome(r);
+	r->entry = (struct ledger_entry){
+		.loop = r->loop,
+		.apply = apply_outcome,
+		.done = outcome_done,
+		.pending = outcome_pending,
+		.must_write = true,
+	};
+	return hand_over(r);
 }

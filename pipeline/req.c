@@ -90,20 +90,22 @@ req_authorize_operator(const struct snapshot *s, const struct req_credentials *c
 	return identity_has_role(s->identities, *principal, role) ? OK : ERR_FORBIDDEN;
 }
 
-/* The loop's list; NULL when there are more loops than were announced. */
+/* The loop's own, claimed the first time it asks. */
 static struct req_pool *
 find_pool(struct pipeline *p, struct loop *loop)
 {
 	for (size_t i = 0; i < p->n_pools; i++) {
-		struct loop *owner = atomic_load_explicit(&p->pools[i].loop, memory_order_acquire);
+		struct req_pool *pool = &p->pools[i];
+		struct loop *owner = atomic_load_explicit(&pool->loop, memory_order_acquire);
 
-		if (owner == NULL &&
-			atomic_compare_exchange_strong(&p->pools[i].loop, &owner, loop))
-			return &p->pools[i];
 		if (owner == loop)
-			return &p->pools[i];
+			return pool;
+		if (owner == NULL && atomic_compare_exchange_strong(&pool->loop, &owner, loop)) {
+			ledger_outbox_init(&pool->outbox, p->ledger, loop);
+			return pool;
+		}
 	}
-	return NULL;
+	UNREACHABLE("more loops than pipeline_new was told");
 }
 
 static void
@@ -127,10 +129,9 @@ req_pool_clear(struct req_pool *pool)
 }
 
 static struct req *
-take_free(struct pipeline *p, struct loop *loop, size_t arena_bytes_max)
+take_free(struct req_pool *pool, size_t arena_bytes_max)
 {
-	struct req_pool *pool = find_pool(p, loop);
-	struct req *r = pool != NULL ? pool->free : NULL;
+	struct req *r = pool->free;
 
 	if (r != NULL) {
 		pool->free = r->next_free;
@@ -154,17 +155,20 @@ take_free(struct pipeline *p, struct loop *loop, size_t arena_bytes_max)
 struct req *
 req_new(struct pipeline *p, struct snapshot *s, struct loop *loop, req_done_fn done, void *arg)
 {
+	struct req_pool *pool;
 	struct req *r;
 	struct arena *a;
 
 	OBJ_CHECK(p, PIPELINE_MAGIC);
-	r = take_free(p, loop, s->request_bytes_max);
+	pool = find_pool(p, loop);
+	r = take_free(pool, s->request_bytes_max);
 	if (r == NULL)
 		return NULL;
 	a = r->arena;
 	*r = (struct req){
 		.magic = REQ_MAGIC,
 		.pipeline = p,
+		.pool = pool,
 		.snapshot = snapshot_ref(s),
 		.loop = loop,
 		.arena = a,
@@ -335,14 +339,14 @@ step_respond(struct req *r)
 static void
 recycle(struct req *r)
 {
-	struct req_pool *pool = find_pool(r->pipeline, r->loop);
+	struct req_pool *pool = r->pool;
 
 	if (r->has_slot)
 		slots_give(&r->pipeline->slots);
 	r->has_slot = false;
 	snapshot_unref(&r->snapshot);
 	arena_free(&r->spare);
-	if (pool == NULL || pool->n_free == FREE_REQUESTS_MAX) {
+	if (pool->n_free == FREE_REQUESTS_MAX) {
 		destroy(r);
 		return;
 	}

@@ -32,9 +32,11 @@ struct bucket_table;
 
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-/* Requests of one loop that are kept for the next ones; only that loop's thread touches the list. */
+/* What the requests of one loop share: those kept for the next ones, and the way to the ledger. Only that loop's thread
+ * touches it. */
 struct req_pool {
 	_Atomic(struct loop *) loop; /* claimed once */
+	struct ledger_outbox outbox;
 	struct req *free;
 	size_t n_free;
 };
@@ -55,6 +57,7 @@ struct req {
 	unsigned magic;
 	struct req *next_free;
 	struct pipeline *pipeline;
+	struct req_pool *pool;
 	struct snapshot *snapshot;
 	struct loop *loop;
 	struct arena *arena;

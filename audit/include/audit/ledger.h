@@ -72,6 +72,31 @@ struct ledger_entry {
 MUSTCHECK enum err ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei);
 
 /*
+ * Entries of one loop on their way to the ledger: what the callbacks of a turn put in is handed over
+ * with one lock and at most one wake-up, at the end of the turn or when so many have come, in the order
+ * they came. Own loop's thread.
+ */
+#define LEDGER_OUTBOX_MAX 16
+struct ledger_outbox {
+	struct loop_msg msg; /* first */
+	struct ledger *ledger;
+	struct loop *loop;
+	struct ledger_entry *first;
+	struct ledger_entry **tail;
+	size_t n;
+	struct ledger_entry *refused; /* given back at the end of the turn */
+	struct ledger_entry **refused_tail;
+	bool is_deferred; /* msg is with the loop */
+};
+void ledger_outbox_init(struct ledger_outbox *o, struct ledger *l, struct loop *loop);
+/* done is called exactly once. What ledger_submit would have refused comes back at the end of the turn
+ * with that error as its result. */
+void ledger_outbox_put(struct ledger_outbox *o, struct ledger_entry *e);
+/* Many at once, linked by next_waiting; any thread. Returns those that were not taken, linked and in
+ * order, with result and ei set: done is not called for them. */
+MUSTCHECK struct ledger_entry *ledger_submit_all(struct ledger *l, struct ledger_entry *first);
+
+/*
  * For apply and undo only. Appends a record: chain id, sequence number, time and hashes are
  * spliced in. ERR_AUDIT; the entry must give up then.
  */

@@ -15,7 +15,7 @@ struct ledger;
 struct pipeline;
 struct workq;
 
-/* Borrows the ledger and the pool, which outlive it. ERR_NOMEM. */
+/* Borrows the ledger and the pool, which outlive it. Requests come from at most n_loops loops. ERR_NOMEM. */
 MUSTCHECK enum err pipeline_new(struct ledger *ledger, struct workq *pool, size_t n_loops,
 	struct pipeline **out, struct errinfo *ei);
 /* After the last request has ended. */

@@ -730,6 +730,126 @@ TEST(done_runs_on_the_loop_that_was_named)
 	loop_free(&loop);
 }
 
+/* What a loop's turn puts in an outbox. */
+struct turn {
+	struct ledger_outbox outbox;
+	struct loop *loop;
+	struct loop_job jobs[LEDGER_OUTBOX_MAX + 5];
+	int n_left;
+};
+
+static void
+turn_init(struct turn *t, struct ledger *l)
+{
+	struct errinfo ei;
+
+	*t = (struct turn){.n_left = ARRAY_LEN(t->jobs)};
+	CHECK_INT(loop_new(&t->loop, &ei), OK);
+	ledger_outbox_init(&t->outbox, l, t->loop);
+	for (size_t i = 0; i < ARRAY_LEN(t->jobs); i++) {
+		job_init(&t->jobs[i].job, "a");
+		t->jobs[i].loop = t->loop;
+		t->jobs[i].n_left = &t->n_left;
+		t->jobs[i].job.e.loop = t->loop;
+		t->jobs[i].job.e.done = loop_done;
+	}
+}
+
+static void
+turn_put_all(struct turn *t)
+{
+	for (size_t i = 0; i < ARRAY_LEN(t->jobs); i++)
+		ledger_outbox_put(&t->outbox, &t->jobs[i].job.e);
+}
+
+static void
+turn_fini(struct turn *t)
+{
+	for (size_t i = 0; i < ARRAY_LEN(t->jobs); i++)
+		job_fini(&t->jobs[i].job);
+	loop_free(&t->loop);
+}
+
+TEST(a_turn_is_handed_over_at_its_end_in_order)
+{
+	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger *l = start_ledger(&o);
+	struct turn t;
+
+	turn_init(&t, l);
+	turn_put_all(&t);
+	CHECK_INT(t.jobs[LEDGER_OUTBOX_MAX].job.n_applied, 0); /* not before the turn ends */
+	loop_run(t.loop);
+	CHECK_INT(t.n_left, 0);
+	for (size_t i = 0; i < ARRAY_LEN(t.jobs); i++) {
+		CHECK_INT(t.jobs[i].job.e.result, OK);
+		CHECK_INT(t.jobs[i].job.e.seq, i + 2);
+		CHECK_INT(t.jobs[i].job.n_done, 1);
+	}
+	/* The outbox serves the next turn. */
+	t.n_left = 1;
+	ledger_outbox_put(&t.outbox, &t.jobs[0].job.e);
+	loop_run(t.loop);
+	CHECK_INT(t.jobs[0].job.e.seq, ARRAY_LEN(t.jobs) + 2);
+	ledger_close(&l);
+	turn_fini(&t);
+}
+
+TEST(a_turn_that_the_queue_has_no_room_for_is_refused_in_part)
+{
+	struct ledger_options o = options_in(test_tmpdir());
+	struct job first;
+	struct errinfo ei;
+	struct turn t;
+
+	o.queue_max = 2;
+	struct ledger *l = start_ledger(&o);
+	job_init(&first, "a");
+	first.e.apply = block_apply;
+	CHECK_INT(ledger_submit(l, &first.e, &ei), OK);
+	while (sem_wait(&first.pending) != 0)
+		;
+	turn_init(&t, l);
+	t.jobs[3].job.e.must_write = true; /* an effect has already happened */
+	turn_put_all(&t);
+	loop_turn(t.loop, false);
+	/* Refused: at the end of the turn, and done is called once. */
+	for (size_t i = 2; i < ARRAY_LEN(t.jobs); i++) {
+		CHECK_INT(t.jobs[i].job.n_done, i == 3 ? 0 : 1);
+		CHECK(i == 3 || t.jobs[i].job.e.result == ERR_OVERLOAD);
+		CHECK(i == 3 || t.jobs[i].job.e.ei.msg[0] != '\0');
+	}
+	CHECK_INT(t.n_left, 3);
+	sem_post(&first.done);
+	loop_run(t.loop);
+	CHECK_INT(t.jobs[0].job.e.seq, 3);
+	CHECK_INT(t.jobs[1].job.e.seq, 4);
+	CHECK_INT(t.jobs[3].job.e.seq, 5);
+	for (size_t i = 0; i < ARRAY_LEN(t.jobs); i++)
+		CHECK_INT(t.jobs[i].job.n_done, 1);
+	ledger_close(&l);
+	turn_fini(&t);
+	job_fini(&first);
+}
+
+TEST(a_turn_that_ends_while_the_ledger_is_closed_is_refused)
+{
+	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger *l = open_ledger(&o);
+	struct turn t;
+
+	turn_init(&t, l);
+	turn_put_all(&t);
+	loop_turn(t.loop, false);
+	CHECK_INT(t.n_left, 0);
+	for (size_t i = 0; i < ARRAY_LEN(t.jobs); i++) {
+		CHECK_INT(t.jobs[i].job.e.result, ERR_STOPPED);
+		CHECK_INT(t.jobs[i].job.n_applied, 0);
+	}
+	ledger_close(&l);
+	turn_fini(&t);
+}
+
 SUITE("ledger", TEST_ROW(a_new_ledger_begins_with_chain_start),
 	TEST_ROW(done_tells_sequence_and_hash), TEST_ROW(entries_keep_their_order),
 	TEST_ROW(an_entry_rolls_back_alone), TEST_ROW(an_entry_may_take_all_back_without_writing),
@@ -748,4 +868,7 @@ SUITE("ledger", TEST_ROW(a_new_ledger_begins_with_chain_start),
 	TEST_ROW(nothing_is_taken_before_start_or_after_close),
 	TEST_ROW(what_is_queued_at_close_is_written), TEST_ROW(a_full_queue_refuses),
 	TEST_ROW(a_locked_database_refuses_and_recovers),
-	TEST_ROW(done_runs_on_the_loop_that_was_named))
+	TEST_ROW(done_runs_on_the_loop_that_was_named),
+	TEST_ROW(a_turn_is_handed_over_at_its_end_in_order),
+	TEST_ROW(a_turn_that_the_queue_has_no_room_for_is_refused_in_part),
+	TEST_ROW(a_turn_that_ends_while_the_ledger_is_closed_is_refused))

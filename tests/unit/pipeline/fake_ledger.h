@@ -103,6 +103,28 @@ ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei)
 	return ERR_AUDIT;
 }
 
+struct ledger_entry *
+ledger_submit_all(struct ledger *l, struct ledger_entry *first)
+{
+	struct ledger_entry *refused = NULL;
+	struct ledger_entry **tail = &refused;
+
+	while (first != NULL) {
+		struct ledger_entry *e = first;
+		enum err rc;
+
+		first = e->next_waiting;
+		e->next_waiting = NULL;
+		rc = ledger_submit(l, e, &e->ei);
+		if (rc == OK)
+			continue;
+		e->result = rc;
+		*tail = e;
+		tail = &e->next_waiting;
+	}
+	return refused;
+}
+
 /* The waiting entry is written after all. */
 static inline void
 fake_ledger_recover(struct ledger *l)
