@@ -86,7 +86,7 @@ grow(struct buf *b, size_t n)
 }
 
 void
-buf_add(struct buf *b, const void *p, size_t n)
+buf_add_grow(struct buf *b, const void *p, size_t n)
 {
 	if (!grow(b, n))
 		return;
@@ -94,24 +94,6 @@ buf_add(struct buf *b, const void *p, size_t n)
 		memcpy(b->p + b->n, p, n);
 	b->n += n;
 	b->p[b->n] = '\0';
-}
-
-void
-buf_add_span(struct buf *b, struct span s)
-{
-	buf_add(b, s.p, s.n);
-}
-
-void
-buf_add_cstr(struct buf *b, const char *s)
-{
-	buf_add_span(b, span_cstr(s));
-}
-
-void
-buf_add_char(struct buf *b, char c)
-{
-	buf_add(b, &c, 1);
 }
 
 void
@@ -131,10 +113,10 @@ buf_add_uint(struct buf *b, uint64_t v)
 void
 buf_add_int(struct buf *b, int64_t v)
 {
-	char text[24];
-	int n = snprintf(text, sizeof(text), "%lld", (long long)v);
-
-	buf_add(b, text, (size_t)n);
+	if (v < 0)
+		buf_add_char(b, '-');
+	/* Negated as unsigned: the least one has no positive. */
+	buf_add_uint(b, v < 0 ? -(uint64_t)v : (uint64_t)v);
 }
 
 void

@@ -27,6 +27,39 @@ is_verbatim(unsigned char c)
 	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
 }
 
+/* Whether a byte of the eight is not verbatim. A carry between bytes can only make a false yes. */
+static bool
+has_special(uint64_t w)
+{
+	const uint64_t ones = 0x0101010101010101ULL;
+	const uint64_t tops = 0x8080808080808080ULL;
+	/* The quote and '&' differ in one bit, '<' and '>' in another. */
+	uint64_t quote_amp = (w | (ones * 0x04)) ^ (ones * ('"' | 0x04));
+	uint64_t angles = (w | (ones * 0x02)) ^ (ones * ('<' | 0x02));
+	uint64_t backslash = w ^ (ones * '\\');
+
+	return (((w - ones * 0x20) | (quote_amp - ones) | (angles - ones) | (backslash - ones) |
+			w) &
+		       tops) != 0;
+}
+
+/* The index behind the verbatim bytes from `at` on. */
+static size_t
+skip_verbatim(struct span s, size_t at)
+{
+	uint64_t word;
+
+	while (s.n - at >= sizeof(word)) {
+		memcpy(&word, s.p + at, sizeof(word));
+		if (has_special(word))
+			break;
+		at += sizeof(word);
+	}
+	while (at < s.n && is_verbatim((unsigned char)s.p[at]))
+		at++;
+	return at;
+}
+
 static void
 quote_ascii(struct buf *b, unsigned char c)
 {
@@ -76,16 +109,13 @@ quote_high(struct buf *b, struct span s, size_t at)
 	return at;
 }
 
-void
-json_quote(struct buf *b, struct span s)
+/* What json_quote writes between the quotes, from `at` on, where something is not verbatim. */
+static void
+quote_rest(struct buf *b, struct span s, size_t at)
 {
-	size_t at = 0;
-
-	buf_add_char(b, '"');
 	while (at < s.n && !buf_failed(b)) {
-		size_t run = at;
-		while (run < s.n && is_verbatim((unsigned char)s.p[run]))
-			run++;
+		size_t run = skip_verbatim(s, at);
+
 		if (run > at)
 			buf_add(b, s.p + at, run - at);
 		at = run;
@@ -96,6 +126,28 @@ json_quote(struct buf *b, struct span s)
 		else
 			quote_ascii(b, (unsigned char)s.p[at++]);
 	}
+}
+
+void
+json_quote(struct buf *b, struct span s)
+{
+	size_t n = skip_verbatim(s, 0);
+	char *to = s.n < SIZE_MAX - 2 ? buf_reserve(b, s.n + 2) : NULL;
+
+	if (to == NULL) {
+		b->failed = true;
+		return;
+	}
+	to[0] = '"';
+	if (n > 0)
+		memcpy(to + 1, s.p, n);
+	if (n == s.n) {
+		to[1 + n] = '"';
+		buf_commit(b, n + 2);
+		return;
+	}
+	buf_commit(b, n + 1);
+	quote_rest(b, s, n);
 	buf_add_char(b, '"');
 }
 

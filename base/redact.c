@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <hs.h>
 
@@ -35,12 +36,19 @@ struct redactor {
 	unsigned magic;
 	uint64_t id;
 	hs_database_t *db; /* NULL: everything is replaced */
+	bool is_anchored;  /* a pattern may match at the ends of a text only */
 };
 
 struct thread_scratch {
 	hs_scratch_t *space;
 	uint64_t prepared[PREPARED_MAX];
 	unsigned next;
+};
+
+enum scan_aim {
+	FIND_ALL = 0,
+	TEST_ONE,  /* whether there is a range */
+	TEST_MANY, /* the same of many texts in one: a PEM marker is a range, too */
 };
 
 /* One scan. Ranges are disjoint and in order. */
@@ -53,7 +61,7 @@ struct scan {
 	size_t pem_from;    /* the first BEGIN since the last END, or NOT_OPEN */
 	size_t pem_cut;     /* the first of those that a block follows */
 	size_t jwt_checked; /* no token that was not found begins before it */
-	bool only_test;
+	enum scan_aim aim;
 	bool failed;
 };
 
@@ -155,6 +163,10 @@ seen_until(const struct scan *s, size_t at)
 static void
 on_pem(struct scan *s, enum redact_shape shape, struct redact_range match)
 {
+	if (s->aim == TEST_MANY) {
+		add_range(s, match);
+		return;
+	}
 	if (shape == SHAPE_PEM_BEGIN) {
 		if (s->pem_from == NOT_OPEN)
 			s->pem_from = match.from;
@@ -204,21 +216,26 @@ on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned f
 		add_range(s, redact_rule_extend(
 				     &redact_rules[id], s->text, match, seen_until(s, match.to)));
 	}
-	return s->failed || (s->only_test && s->n > 0);
+	return s->failed || (s->aim != FIND_ALL && s->n > 0);
 }
 
-/* Fills s->ranges; s->failed when they cannot be trusted. */
+/* Fills s, ranges above all; s->failed when they cannot be trusted. */
 static void
-run_scan(const struct redactor *r, struct scan *s)
+run_scan(const struct redactor *r, struct scan *s, struct span text, enum scan_aim aim)
 {
 	hs_scratch_t *space;
 	hs_error_t rc;
 
 	OBJ_CHECK(r, REDACTOR_MAGIC);
+	/* Not all at once: the ranges are a kilobyte. */
+	s->text = text;
+	s->aim = aim;
 	s->ranges = s->first;
+	s->n = 0;
 	s->room = RANGES_FIRST;
 	s->pem_from = NOT_OPEN;
 	s->pem_cut = NOT_OPEN;
+	s->jwt_checked = 0;
 	s->failed = true;
 	if (r->db == NULL || s->text.n > UINT32_MAX)
 		return;
@@ -244,13 +261,13 @@ end_scan(struct scan *s)
 bool
 redact(const struct redactor *r, struct span text, struct buf *out)
 {
-	struct scan s = {.text = text};
+	struct scan s;
 	size_t at = 0;
 	bool changed;
 
 	if (text.n == 0)
 		return false;
-	run_scan(r, &s);
+	run_scan(r, &s, text, FIND_ALL);
 	changed = s.failed || s.n > 0;
 	if (s.failed) {
 		BUF_ADD_LIT(out, REPLACEMENT);
@@ -269,13 +286,50 @@ redact(const struct redactor *r, struct span text, struct buf *out)
 bool
 redact_is_clean(const struct redactor *r, struct span text)
 {
-	struct scan s = {.text = text, .only_test = true};
+	struct scan s;
 
 	if (text.n == 0)
 		return true;
-	run_scan(r, &s);
+	run_scan(r, &s, text, TEST_ONE);
 	end_scan(&s);
 	return !s.failed && s.n == 0;
+}
+
+/*
+ * Patterns match bytes whatever stands around them (nothing looks around), and to them and to what their
+ * shapes make of a match a line end or a quote is what the end of the text is: what there is to replace
+ * in a text is found in any that holds it so. But for PEM blocks, of which no marker may be there.
+ */
+bool
+redact_is_inert(const struct redactor *r, struct span all)
+{
+	struct scan s;
+
+	OBJ_CHECK(r, REDACTOR_MAGIC);
+	if (all.n == 0)
+		return true;
+	if (r->is_anchored)
+		return false;
+	run_scan(r, &s, all, TEST_MANY);
+	end_scan(&s);
+	return !s.failed && s.n == 0;
+}
+
+/* Whether the pattern may hold ^, $, \A, \z or \Z; one that has them in another meaning is counted, too. */
+static bool
+may_be_anchored(struct span pattern)
+{
+	for (size_t i = 0; i < pattern.n; i++) {
+		char c = pattern.p[i];
+		char next = i + 1 < pattern.n ? pattern.p[i + 1] : '\0';
+
+		if (c == '^' || c == '$' || (c == '\\' && strchr("AzZGQ", next) != NULL))
+			return true;
+		/* An escaped byte, and the sign that inverts a class. */
+		if (c == '\\' || (c == '[' && next == '^'))
+			i++;
+	}
+	return false;
 }
 
 /* The expressions of the built-ins and of the operator, as Hyperscan wants them. */
@@ -387,6 +441,8 @@ redactor_new(const struct span *patterns, size_t n, struct redactor **out, struc
 	}
 	r->magic = REDACTOR_MAGIC;
 	r->id = ++last_id;
+	for (size_t i = 0; i < n; i++)
+		r->is_anchored = r->is_anchored || may_be_anchored(patterns[i]);
 	rc = compile(&e, &r->db, ei);
 	if (rc != OK)
 		goto out;

@@ -259,7 +259,8 @@ set_action(struct record *rec, const struct req *r, struct arena *a)
 	record_set_text(rec, RECORD_RESOURCE, action->resource_raw);
 	set_summary(rec, action->action_type, resource, a);
 	record_set_text(rec, RECORD_PARAMS_REDACTED_SUMMARY,
-		summarize_params(action->params_json, r->snapshot->redactor, a));
+		summarize_params(
+			action->params_json, action->params_canonical, r->snapshot->redactor, a));
 	set_policy(rec, r->snapshot);
 	if (r->normalize_problem.n > 0)
 		return;
@@ -284,6 +285,14 @@ set_result(struct record *rec, const struct req *r, struct result_class class)
 	record_set_bool(rec, RECORD_RETRYABLE, class.is_retryable);
 }
 
+/* A member whose value is a word of ours. */
+static void
+add_word(struct buf *b, const char *name, const char *value)
+{
+	buf_add_cstr(b, name);
+	json_quote(b, span_cstr(value));
+}
+
 /* The result summary, members sorted. Everything in it is short but the problem, which is redacted before it is cut. */
 static void
 set_result_summary(struct record *rec, const struct req *r, struct span problem, const char *reason,
@@ -296,13 +305,14 @@ set_result_summary(struct record *rec, const struct req *r, struct span problem,
 	buf_add_char(&b, '{');
 	if (r->job.has_bytes_written)
 		buf_printf(&b, "\"bytes_written\":%lld,", (long long)r->job.bytes_written);
-	buf_printf(&b, "\"decision\":\"%s\",", verdict_name(r->result.verdict));
+	add_word(&b, "\"decision\":", verdict_name(r->result.verdict));
+	buf_add_char(&b, ',');
 	if (clean.n > 0) {
 		BUF_ADD_LIT(&b, "\"error\":");
 		json_quote(&b, span_of(clean.p, utf8_cut(clean, RECORD_SUMMARY_BYTES_MAX / 2)));
 		buf_add_char(&b, ',');
 	}
-	buf_printf(&b, "\"reason\":\"%s\"", reason);
+	add_word(&b, "\"reason\":", reason);
 	if (r->job.truncated)
 		BUF_ADD_LIT(&b, ",\"truncated\":true");
 	buf_add_char(&b, '}');

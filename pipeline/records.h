@@ -28,10 +28,11 @@ MUSTCHECK enum err record_build_outcome(
 
 /*
  * Params as canonical text in which strings and names are redacted one by one and the values of members that are named
- * like secrets are masked, then cut. {NULL, 0} when the arena is full.
+ * like secrets are masked, then cut. canonical is their canonical form, or empty when there is none; the summary may be
+ * a part of it. {NULL, 0} when the arena is full.
  */
-struct span summarize_params(
-	const struct json *params, const struct redactor *redactor, struct arena *a);
+struct span summarize_params(const struct json *params, struct span canonical,
+	const struct redactor *redactor, struct arena *a);
 /* password, api_key, Authorization, ... in any spelling. */
 bool is_secret_name(struct span name);
 

@@ -9,6 +9,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/redact.h"
 #include "base/utf8.h"
 #include "exec/output.h"
 #include "records.h"
@@ -106,14 +107,53 @@ add_value(struct summary *s, const struct json *v)
 	}
 }
 
+/* Whether a member that a summary could show is named like a secret. *left counts bytes of what is shown. */
+static bool
+shows_secret_name(const struct json *v, size_t *left)
+{
+	size_t n = v->type == JSON_STRING || v->type == JSON_NUMBER ? v->text.n : 1;
+
+	*left -= n < *left ? n : *left;
+	for (uint32_t i = 0; v->type == JSON_OBJECT && i<v->n && * left> 0; i++) {
+		struct span name = v->sorted[i]->name;
+
+		if (is_secret_name(name))
+			return true;
+		*left -= name.n + 1 < *left ? name.n + 1 : *left;
+		if (shows_secret_name(v->sorted[i], left))
+			return true;
+	}
+	if (v->type != JSON_ARRAY)
+		return false;
+	for (const struct json *e = v->first; e != NULL && *left > 0; e = e->next) {
+		if (shows_secret_name(e, left))
+			return true;
+	}
+	return false;
+}
+
+/* Nothing to redact and nothing to mask: the summary is the canonical form. */
+static bool
+is_plain(const struct json *params, struct span canonical, const struct redactor *redactor)
+{
+	size_t left = SUMMARY_ENOUGH;
+
+	/* Without escapes every string stands in it as it is. */
+	return canonical.n > 0 && span_find(canonical, '\\') == canonical.n &&
+	       !shows_secret_name(params, &left) && redact_is_inert(redactor, canonical);
+}
+
 struct span
-summarize_params(const struct json *params, const struct redactor *redactor, struct arena *a)
+summarize_params(const struct json *params, struct span canonical, const struct redactor *redactor,
+	struct arena *a)
 {
 	struct summary s = {.redactor = redactor, .arena = a};
 	struct span text;
 
 	if (params == NULL)
 		return span_of("", 0);
+	if (is_plain(params, canonical, redactor))
+		return span_of(canonical.p, utf8_cut(canonical, RECORD_SUMMARY_BYTES_MAX));
 	buf_init_arena(&s.text, a, BUF_CAP_REPLY);
 	add_value(&s, params);
 	if (buf_failed(&s.text))

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/attr.h"
 #include "base/err.h"
@@ -41,10 +42,41 @@ void buf_fini(struct buf *b);
 /* Empties it, clears the failure, keeps the memory. */
 void buf_reset(struct buf *b);
 
-void buf_add(struct buf *b, const void *p, size_t n);
-void buf_add_span(struct buf *b, struct span s);
-void buf_add_cstr(struct buf *b, const char *s);
-void buf_add_char(struct buf *b, char c);
+/* For buf_add: grows first. */
+void buf_add_grow(struct buf *b, const void *p, size_t n);
+
+/* Inline, because most additions are a few bytes into room that is there. */
+static inline void
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (b->failed || n >= b->size - b->n) {
+		buf_add_grow(b, p, n);
+		return;
+	}
+	if (n > 0)
+		memcpy(b->p + b->n, p, n);
+	b->n += n;
+	b->p[b->n] = '\0';
+}
+
+static inline void
+buf_add_span(struct buf *b, struct span s)
+{
+	buf_add(b, s.p, s.n);
+}
+
+static inline void
+buf_add_cstr(struct buf *b, const char *s)
+{
+	buf_add_span(b, span_cstr(s));
+}
+
+static inline void
+buf_add_char(struct buf *b, char c)
+{
+	buf_add(b, &c, 1);
+}
+
 void buf_add_uint(struct buf *b, uint64_t v);
 void buf_add_int(struct buf *b, int64_t v);
 void buf_add_hex(struct buf *b, const void *p, size_t n);

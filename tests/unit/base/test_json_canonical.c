@@ -122,6 +122,36 @@ TEST(quotes)
 	buf_fini(&b);
 }
 
+/* Eight bytes are looked at together: each byte must be seen at each place among them. */
+TEST(quotes_each_byte_wherever_it_stands)
+{
+	char text[19];
+
+	for (unsigned c = 0; c < 256; c++) {
+		struct buf alone;
+
+		buf_init(&alone, 64);
+		text[0] = (char)c;
+		json_quote(&alone, span_of(text, 1));
+		for (size_t at = 0; at < sizeof(text); at++) {
+			char want[64];
+			struct buf b;
+
+			memset(text, 'a', sizeof(text));
+			text[at] = (char)c;
+			snprintf(want, sizeof(want), "\"%.*s%.*s%.*s\"", (int)at,
+				"aaaaaaaaaaaaaaaaaaa", (int)alone.n - 2, alone.p + 1,
+				(int)(sizeof(text) - 1 - at), "aaaaaaaaaaaaaaaaaaa");
+			buf_init(&b, 64);
+			json_quote(&b, span_of(text, sizeof(text)));
+			CHECK_SPAN(buf_span(&b), want);
+			buf_fini(&b);
+		}
+		text[0] = 'a';
+		buf_fini(&alone);
+	}
+}
+
 TEST(pretty)
 {
 	const struct json *v = NULL;
@@ -234,7 +264,8 @@ TEST(depth_is_bounded)
 }
 
 static const struct test_case test_cases[] = {TEST_ROW(hashes_are_those_of_the_reference),
-	TEST_ROW(typed_form_tells_numbers_from_strings), TEST_ROW(quotes), TEST_ROW(pretty),
+	TEST_ROW(typed_form_tells_numbers_from_strings), TEST_ROW(quotes),
+	TEST_ROW(quotes_each_byte_wherever_it_stands), TEST_ROW(pretty),
 	TEST_ROW(full_buffer_stops_the_writer), TEST_ROW(made_trees),
 	TEST_ROW(made_trees_in_a_full_arena), TEST_ROW(depth_is_bounded)};
 

@@ -149,6 +149,65 @@ TEST(patterns_of_the_operator)
 	redactor_free(&r);
 }
 
+/* Of each row of secrets: found also when it is one of many texts that are looked at together. */
+static bool
+is_inert_among(const struct redactor *r, struct span text, const char *around)
+{
+	struct buf b;
+
+	buf_init(&b, BUF_CAP_REPLY);
+	buf_printf(&b, "some text%s", around);
+	buf_add_span(&b, text);
+	buf_printf(&b, "%smore", around);
+	bool is_inert = redact_is_inert(r, buf_span(&b));
+	buf_fini(&b);
+	return is_inert;
+}
+
+TEST(one_look_at_many_texts)
+{
+	const struct span secrets[] = {SPAN_LIT("AKIAABCDEFGHIJKLMNOP"), SPAN_LIT("cookie: x"),
+		SPAN_LIT("ASIAABCDEFGHIJKLMNOP"), SPAN_LIT("-----BEGIN PRIVATE KEY-----\nabc"),
+		SPAN_LIT("sk-abcdefghijklmnopqrst"), SPAN_LIT("password=hunter2")};
+
+	for (size_t i = 0; i < ARRAY_LEN(secrets); i++) {
+		CHECK(!is_inert_among(redactor_default(), secrets[i], "\n"));
+		CHECK(!is_inert_among(redactor_default(), secrets[i], "\""));
+		CHECK(!redact_is_inert(redactor_default(), secrets[i]));
+	}
+	CHECK(is_inert_among(redactor_default(), SPAN_LIT("file://workspace/a"), "\n"));
+	CHECK(redact_is_inert(redactor_default(), SPAN_NONE));
+}
+
+/* A text's ends are not those of the whole: with such a pattern every text is looked at by itself. */
+TEST(one_look_knows_patterns_that_want_the_ends)
+{
+	static const struct {
+		const char *pattern;
+		const char *text;
+		bool is_inert;
+	} rows[] = {
+		{"^emp", "emp", false},
+		{"emp$", "emp", false},
+		{"\\Aemp", "emp", false},
+		{"emp\\z", "emp", false},
+		{"emp[0-9]", "emp1", false},
+		{"\\bemp\\b", "emp", false},
+		{"[^a]emp", "xemp", false},
+		{"\\^emp", "nothing", true},
+		{"[^a]emp", "nothing", true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct span patterns[] = {span_cstr(rows[i].pattern)};
+		struct redactor *r = with_patterns(patterns, 1);
+
+		CHECK_INT(is_inert_among(r, span_cstr(rows[i].text), "\n"), rows[i].is_inert);
+		CHECK(rows[i].is_inert || !redact_is_clean(r, span_cstr(rows[i].text)));
+		redactor_free(&r);
+	}
+}
+
 TEST(wrong_patterns_are_named)
 {
 	const struct span wrong[] = {SPAN_LIT("("), SPAN_LIT("a{2,1}"), SPAN_LIT(""),
@@ -325,6 +384,7 @@ TEST(many_redactors_on_one_thread)
 
 SUITE("redact", TEST_ROW(secrets_go_whole), TEST_ROW(prose_stays), TEST_ROW(context_stays),
 	TEST_ROW(cut_keys_do_not_leak), TEST_ROW(patterns_of_the_operator),
+	TEST_ROW(one_look_at_many_texts), TEST_ROW(one_look_knows_patterns_that_want_the_ends),
 	TEST_ROW(wrong_patterns_are_named), TEST_ROW(too_many_patterns),
 	TEST_ROW(every_allocation_may_fail), TEST_ROW(many_places), TEST_ROW(empty_text),
 	TEST_ROW(hostile_texts_end), TEST_ROW(threads_share_redactors),
