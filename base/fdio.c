@@ -34,23 +34,37 @@ read_error(const char *path, int errnum, struct errinfo *ei)
 	return ERR_ERRNO(ei, is_missing ? ERR_NOT_FOUND : ERR_IO, errnum, "%s", path);
 }
 
-/* Opens a regular file of at most max bytes; *fd is -1 on failure. */
+/* Whether the path names what may be opened at all: the mere open of a FIFO wakes its writer, and that of a device may do
+ * anything. */
 static enum err
-open_regular(const char *path, size_t max, int *fd, struct errinfo *ei)
+check_regular(const char *path, struct errinfo *ei)
 {
 	struct stat st;
-	enum err rc = OK;
 
+	if (stat(path, &st) != 0)
+		return read_error(path, errno, ei);
+	return S_ISREG(st.st_mode) ? OK : ERR(ei, ERR_INVALID, "%s: not a regular file", path);
+}
+
+/* Opens a regular file of at most max bytes; *fd is -1 on failure. */
+static enum err
+open_regular(const char *path, size_t max, int *fd, struct stat *st, struct errinfo *ei)
+{
+	enum err rc = check_regular(path, ei);
+
+	*fd = -1;
+	if (rc != OK)
+		return rc;
 	/* O_NONBLOCK: opening a FIFO must not wait for a writer. It has no effect on what passes
 	 * the check. */
 	*fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (*fd < 0)
 		return read_error(path, errno, ei);
-	if (fstat(*fd, &st) != 0)
+	if (fstat(*fd, st) != 0)
 		rc = read_error(path, errno, ei);
-	else if (!S_ISREG(st.st_mode))
+	else if (!S_ISREG(st->st_mode))
 		rc = ERR(ei, ERR_INVALID, "%s: not a regular file", path);
-	else if ((uintmax_t)st.st_size > max)
+	else if ((uintmax_t)st->st_size > max)
 		rc = ERR(ei, ERR_TOO_LARGE, "%s: over %zu bytes", path, max);
 	if (rc != OK) {
 		close(*fd);
@@ -89,16 +103,34 @@ read_to_end(int fd, const char *path, size_t max, struct buf *out, struct errinf
 	return rc;
 }
 
+/* Half of one version and half of the next is neither. */
+static enum err
+check_unchanged(int fd, const char *path, const struct stat *before, struct errinfo *ei)
+{
+	struct stat now;
+
+	if (fstat(fd, &now) != 0)
+		return read_error(path, errno, ei);
+	if (now.st_size != before->st_size || now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
+		now.st_mtim.tv_nsec != before->st_mtim.tv_nsec)
+		return ERR(ei, ERR_IO,
+			"%s: changed while it was read; write beside it and rename", path);
+	return OK;
+}
+
 enum err
 fdio_read_file(const char *path, size_t max, struct buf *out, struct errinfo *ei)
 {
 	size_t start = out->n;
+	struct stat st;
 	int fd = -1;
-	enum err rc = open_regular(path, max, &fd, ei);
+	enum err rc = open_regular(path, max, &fd, &st, ei);
 
 	if (rc != OK)
 		return rc;
 	rc = read_to_end(fd, path, max, out, ei);
+	if (rc == OK)
+		rc = check_unchanged(fd, path, &st, ei);
 	close(fd);
 	if (rc != OK)
 		buf_truncate(out, start);

@@ -70,6 +70,11 @@ exec_fail_errno(struct exec_job *job, int errnum, const char *what)
 	case EXDEV:
 		exec_fail(job, EXEC_ESCAPE, "path escape detected");
 		return;
+	case ESTALE:
+		exec_fail(job, EXEC_FAULT, "the workspace is gone");
+		(void)ERR(&job->ei, ERR_IO,
+			"%s: executor.workspace_root was deleted; make it and reload", what);
+		return;
 	default:
 		exec_fail(job, EXEC_FAULT, "input or output failed");
 		(void)ERR_ERRNO(&job->ei, ERR_IO, errnum, "%s", what);

@@ -92,17 +92,25 @@ relative_path(struct span path, struct arena *a)
 	return arena_dup_cstr(a, span_from(path, 1));
 }
 
-int
-workspace_open_file(const struct workspace *w, struct span path, struct arena *a, int *fd)
+/* What a missing name means: when the workspace itself was deleted, no name is the caller's mistake. */
+static int
+explain_missing(const struct workspace *w, int errnum)
 {
-	char *relative = relative_path(path, a);
+	struct stat st;
+
+	if (errnum == ENOENT && fstat(w->root_fd, &st) == 0 && st.st_nlink == 0)
+		return ESTALE;
+	return errnum;
+}
+
+/* Opens with flags what must be a regular file with one name. 0 or an error number. */
+static int
+open_regular(int root, const char *relative, uint64_t flags, int *fd)
+{
 	struct stat st;
 	int rc = 0;
 
-	*fd = -1;
-	if (relative == NULL)
-		return arena_failed(a) ? ENOMEM : EISDIR;
-	*fd = open_beneath(w->root_fd, relative, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	*fd = open_beneath(root, relative, flags);
 	if (*fd < 0)
 		return errno;
 	if (fstat(*fd, &st) != 0)
@@ -116,6 +124,24 @@ workspace_open_file(const struct workspace *w, struct span path, struct arena *a
 		*fd = -1;
 	}
 	return rc;
+}
+
+int
+workspace_open_file(const struct workspace *w, struct span path, struct arena *a, int *fd)
+{
+	char *relative = relative_path(path, a);
+	int named = -1;
+
+	*fd = -1;
+	if (relative == NULL)
+		return arena_failed(a) ? ENOMEM : EISDIR;
+	/* By name only, first: the mere open of a FIFO wakes its writer, and that of a device may do anything. */
+	int rc = open_regular(w->root_fd, relative, O_PATH, &named);
+	if (rc != 0)
+		return explain_missing(w, rc);
+	close(named);
+	/* It may be another one by now. */
+	return open_regular(w->root_fd, relative, O_RDONLY | O_NONBLOCK | O_NOCTTY, fd);
 }
 
 /* Opens one folder in dir, making it when it is missing. Closes dir. */
@@ -179,6 +205,8 @@ workspace_open_parent(
 	if (relative == NULL)
 		return arena_failed(a) ? ENOMEM : EISDIR;
 	slash = strrchr(relative, '/');
+	if (explain_missing(w, ENOENT) == ESTALE)
+		return ESTALE;
 	if (slash == NULL) {
 		*name = relative;
 		*fd = open_beneath(w->root_fd, ".", O_RDONLY | O_DIRECTORY);

@@ -17,8 +17,8 @@ struct arena;
 struct buf;
 
 /* Appends a whole regular file of at most max bytes (opened O_NONBLOCK, fstat'ed: no FIFO, no
- * device); on failure out holds what it held before. ERR_NOT_FOUND, ERR_IO, ERR_INVALID (not
- * regular), ERR_TOO_LARGE (max, or out's cap), ERR_NOMEM. */
+ * device); on failure out holds what it held before. ERR_NOT_FOUND, ERR_IO (also when it was
+ * changed while it was read), ERR_INVALID (not regular), ERR_TOO_LARGE (max, or out's cap), ERR_NOMEM. */
 MUSTCHECK enum err fdio_read_file(
 	const char *path, size_t max, struct buf *out, struct errinfo *ei);
 /* Writes by temporary file in the same folder, fsync, rename, fsync of the folder. mode as
