@@ -40,7 +40,7 @@ free_hasher(void *arg)
 
 	EVP_MD_CTX_free(h->digest);
 	EVP_MAC_CTX_free(h->mac);
-	mem_free(h);
+	mem_free_held(h);
 	own = NULL;
 }
 
@@ -114,8 +114,9 @@ own_hasher(void)
 	if (own != NULL)
 		return own;
 	MUST(hash_init(NULL) == OK);
-	struct hasher *h = mem_zalloc(1, sizeof(*h));
-	MUST(h != NULL && set_up(h));
+	struct hasher *h = mem_alloc_held(sizeof(*h));
+	*h = (struct hasher){0};
+	MUST(set_up(h));
 	MUST(pthread_setspecific(thread_end, h) == 0);
 	own = h;
 	return h;

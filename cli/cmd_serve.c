@@ -4,12 +4,14 @@
  * long as it runs; a reload reads the file anew, compares, and hands only a new snapshot to the runtime.
  */
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/clock.h"
+#include "base/redact.h"
 #include "command.h"
 #include "gateway/gateway.h"
 #include "options.h"
@@ -89,6 +91,20 @@ hold_hangup(bool is_held)
 	sigemptyset(&set);
 	sigaddset(&set, SIGHUP);
 	pthread_sigmask(is_held ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+/*
+ * Without its patterns a redactor replaces everything, for the whole life of the process: safe, but a ledger and a log that say
+ * nothing. The log could not even say this, so it is printed.
+ */
+static bool
+can_redact(void)
+{
+	if (redact_is_clean(redactor_default(), SPAN_LIT("ready")))
+		return true;
+	fprintf(stderr,
+		"nomos: the built-in redaction patterns could not be compiled; out of memory?\n");
+	return false;
 }
 
 static int
@@ -196,6 +212,8 @@ run(const struct command *self, int argc, char **argv)
 	if (!set_log(&s.flags))
 		return EXIT_USAGE;
 	hold_hangup(true);
+	if (!can_redact())
+		return EXIT_FAILED;
 	log_start();
 	struct arena *a = arena_new(64 * 1024);
 	enum err rc = loaded_config_read(s.flags.config, s.flags.bundle, &s.config, &ei);

@@ -88,6 +88,8 @@ loaded_config_free(struct loaded_config **c)
 void
 loaded_config_print(const struct loaded_config *c)
 {
+	if (c == NULL)
+		return;
 	for (size_t i = 0; i < c->report.n_issues; i++) {
 		const struct config_issue *issue = &c->report.issues[i];
 		switch (issue->level) {

@@ -37,7 +37,7 @@ struct loaded_config {
 MUSTCHECK enum err loaded_config_read(
 	const char *path, const char *bundle, struct loaded_config **out, struct errinfo *ei);
 void loaded_config_free(struct loaded_config **c);
-/* Prints errors, warnings and notes as log lines. */
+/* Prints errors, warnings and notes as log lines; none for NULL. */
 void loaded_config_print(const struct loaded_config *c);
 /* What pipeline/ needs of it; pointers are shared with c. */
 void loaded_config_pipeline(const struct loaded_config *c, struct pipeline_options *out);

@@ -40,7 +40,11 @@ on_done(struct reload_request *q)
 		BUF_ADD_LIT(&b,
 			",\"error\":\"the running configuration stays; the log has the reason\"");
 	BUF_ADD_LIT(&b, "}\n");
-	reply_json(p->http, q->result == OK ? 200 : 400, buf_span(&b));
+	struct span body = buf_span(&b);
+	if (buf_failed(&b))
+		body = q->result == OK ? SPAN_LIT("{\"outcome\":\"success\"}\n")
+				       : SPAN_LIT("{\"outcome\":\"failure\"}\n");
+	reply_json(p->http, q->result == OK ? 200 : 400, body);
 	buf_fini(&b);
 	free_pending(p);
 }

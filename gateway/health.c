@@ -42,7 +42,7 @@ api_readyz(const struct exchange *x)
 		buf_add_char(&b, '}');
 	}
 	BUF_ADD_LIT(&b, "\n]}\n");
-	reply_json(x->http, is_ready && !buf_failed(&b) ? 200 : 503, buf_span(&b));
+	reply_built(x->http, is_ready ? 200 : 503, &b);
 	buf_fini(&b);
 }
 
@@ -62,7 +62,7 @@ api_version(const struct exchange *x)
 	BUF_ADD_LIT(&b, ",\"Compiler\":");
 	json_quote(&b, span_cstr(v->compiler));
 	buf_add_cstr(&b, v->modified ? ",\"Modified\":true}\n" : ",\"Modified\":false}\n");
-	reply_json(x->http, buf_failed(&b) ? 503 : 200, buf_span(&b));
+	reply_built(x->http, 200, &b);
 	buf_fini(&b);
 }
 

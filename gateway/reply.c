@@ -63,6 +63,15 @@ reply_json(struct http_request *http, unsigned status, struct span body)
 	http_request_reply(http, status, NULL, 0, body);
 }
 
+void
+reply_built(struct http_request *http, unsigned status, const struct buf *body)
+{
+	if (buf_failed(body))
+		reply_error(http, 503, "overloaded", SPAN_LIT("out of memory"), 1);
+	else
+		reply_json(http, status, buf_span(body));
+}
+
 static void
 add_text(struct buf *b, const char *name, struct span value)
 {

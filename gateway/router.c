@@ -57,7 +57,10 @@ answer_without_route(struct http_request *http, struct span path)
 	struct buf allow;
 
 	buf_init(&allow, 256);
-	if (!list_methods(path, &allow) || buf_failed(&allow)) {
+	bool is_known = list_methods(path, &allow);
+	if (buf_failed(&allow)) {
+		reply_error(http, 503, "overloaded", SPAN_LIT("out of memory"), 1);
+	} else if (!is_known) {
 		reply_error(http, 404, "not_found", SPAN_LIT("no such route"), 0);
 	} else {
 		struct http_header h = {SPAN_LIT("Allow"), buf_span(&allow)};

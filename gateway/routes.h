@@ -45,6 +45,8 @@ void reply_error(struct http_request *http, unsigned status, const char *code, s
 	uint32_t retry_after_s);
 /* 200, application/json. */
 void reply_json(struct http_request *http, unsigned status, struct span body);
+/* The same from a buffer; 503 when memory was out while it was built. */
+void reply_built(struct http_request *http, unsigned status, const struct buf *body);
 /* The result of /action, /run and /explain, with the trace context echoed. */
 void reply_result(struct http_request *http, struct arena *a, const struct req_result *result);
 
