@@ -375,14 +375,14 @@ class Crowd:
 
 
 def starve(heap, place, owners, name):
-    """Under load nothing is given to these owners until some thousand allocations have failed, then all is well again."""
+    """Under load nothing is given to these owners until several allocations have failed, then all is well again."""
     heap.clear()
     with Gateway(workplace=place, env=heap.env, expect_exit=None) as g:
         crowd = Crowd(g, name)
         has_ended = lambda: g.process.poll() is not None
         until(lambda: len(crowd.acknowledged) > 20, "load")
         heap.fail_all(*owners)
-        until(lambda: heap.failed > 2000 or has_ended(), "failures")
+        until(lambda: heap.failed >= 8 or has_ended(), "failures")
         heap.disarm()
         if not has_ended():
             before = len(crowd.acknowledged)
