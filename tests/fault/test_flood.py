@@ -170,7 +170,7 @@ def test_idle_connections():
 def test_idle_connections_after_a_request():
     body = json.dumps(action()).encode()
     whole = head_of(len(body)).replace(b"0" * 64, sign("agent-secret", body).encode()) + body
-    with start(idle_timeout_seconds=5) as g:
+    with start(idle_timeout_seconds=5, concurrency_limit=100000) as g:
         before = resident(g), descriptors(g)
         with GoodClient(g):
             crowd = Crowd(g.address, first=whole)
