@@ -62,7 +62,8 @@ TEST(a_slow_head_gives_way_with_an_answer)
 	CHECK_INT(reply.status, 503);
 	CHECK_SPAN(rig_find(&reply, "Connection"), "close");
 	CHECK_SPAN(rig_find(&reply, "Retry-After"), "1");
-	CHECK_SPAN(reply.body, "{\"decision\":\"DENY\",\"reason\":\"overloaded: too many connections\"}");
+	CHECK_SPAN(reply.body,
+		"{\"decision\":\"DENY\",\"reason\":\"overloaded: too many connections\"}");
 	CHECK(rig_wait_eof(&rig, &held[0]));
 	CHECK(gate_count(GATE_CROWDED) > before);
 	stop_full(held);
@@ -234,10 +235,22 @@ TEST(networks)
 		const char *text;
 		int n_bits; /* -1: no network */
 	} rows[] = {
-		{"10.0.0.1", 128}, {"10.0.0.0/8", 104}, {"0.0.0.0/0", 96}, {"::1", 128},
-		{"2001:db8::/32", 32}, {"::/0", 0}, {"", -1}, {"/8", -1}, {"10.0.0.0/33", -1},
-		{"10.0.0.0/", -1}, {"10.0.0.0/-1", -1}, {"::/129", -1}, {"10.0.0", -1},
-		{"localhost", -1}, {"10.0.0.1:80", -1}, {"10.0.0.0/8/8", -1},
+		{"10.0.0.1", 128},
+		{"10.0.0.0/8", 104},
+		{"0.0.0.0/0", 96},
+		{"::1", 128},
+		{"2001:db8::/32", 32},
+		{"::/0", 0},
+		{"", -1},
+		{"/8", -1},
+		{"10.0.0.0/33", -1},
+		{"10.0.0.0/", -1},
+		{"10.0.0.0/-1", -1},
+		{"::/129", -1},
+		{"10.0.0", -1},
+		{"localhost", -1},
+		{"10.0.0.1:80", -1},
+		{"10.0.0.0/8/8", -1},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
