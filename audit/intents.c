@@ -98,8 +98,8 @@ is_intent(struct span body)
 }
 
 void
-intents_see(struct intents *in, uint64_t seq, int state, const struct chain_fields *f,
-	struct span body)
+intents_see(
+	struct intents *in, uint64_t seq, int state, const struct chain_fields *f, struct span body)
 {
 	if (state < LEDGER_COMPLETE || state > LEDGER_AUTHORIZED)
 		keep_first(&in->odd_seq, seq);

@@ -71,8 +71,8 @@ check_row(const struct store_row *row, void *arg)
 	w->fault = CHAIN_FAULT_MALFORMED;
 	if (!chain_read_fields(row->body, &f))
 		return false;
-	w->fault = chain_check_fields(w->chain_id, &w->head, row->seq, row->body, &f,
-		span_of(row->hash, SHA256_HEX));
+	w->fault = chain_check_fields(
+		w->chain_id, &w->head, row->seq, row->body, &f, span_of(row->hash, SHA256_HEX));
 	intents_see(w->intents, row->seq, row->state, &f, row->body);
 	return w->fault == CHAIN_FAULT_NONE;
 }

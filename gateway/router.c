@@ -33,13 +33,17 @@ is_method_of(const struct route *r, enum http_method method)
 	return r->method == method || (r->method == HTTP_METHOD_GET && method == HTTP_METHOD_HEAD);
 }
 
-/* Appends "GET, HEAD, OPTIONS"; false when no route has the path. */
+/* Appends "GET, HEAD, OPTIONS"; false when no route has the path. "*" stands for all routes. */
 static bool
 list_methods(struct span path, struct buf *out)
 {
+	bool is_listed[HTTP_METHOD__MAX] = {false};
+	bool is_any = span_eq(path, SPAN_LIT("*"));
+
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (!span_eq(routes[i].path, path))
+		if (is_listed[routes[i].method] || (!is_any && !span_eq(routes[i].path, path)))
 			continue;
+		is_listed[routes[i].method] = true;
 		buf_add_cstr(out, http_method_text(routes[i].method));
 		BUF_ADD_LIT(out, ", ");
 		if (routes[i].method == HTTP_METHOD_GET)

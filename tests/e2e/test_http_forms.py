@@ -1,0 +1,205 @@
+# Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
+"""Forms of HTTP that clients really use, byte by byte over a socket: pipelining, 100-continue, HTTP/1.0, HEAD, OPTIONS, absolute
+targets, for a route that needs nothing and for one that decides."""
+import json
+import socket
+
+from support import API_KEY, AGENT_SECRET, PATIENCE, Gateway, action, sign, until
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+class Wire:
+    """A connection that sends what it is told and reads one answer at a time."""
+
+    def __init__(self, gateway):
+        self.socket = socket.create_connection(gateway.address, timeout=PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.got = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def _read_until(self, is_enough):
+        while not is_enough():
+            part = self.socket.recv(65536)
+            assert part, f"closed after {self.got!r}"
+            self.got += part
+
+    def reply(self, has_body=True):
+        """(status, headers by lower-case name, body)"""
+        self._read_until(lambda: b"\r\n\r\n" in self.got)
+        head, _, self.got = self.got.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        assert first.startswith("HTTP/1.1 "), first
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        assert len(headers) == len(lines), f"a header twice: {head}"
+        size = int(headers.get("content-length", 0)) if has_body else 0
+        self._read_until(lambda: len(self.got) >= size)
+        body, self.got = self.got[:size], self.got[size:]
+        return int(first.split()[1]), headers, body
+
+    def closed(self):
+        """The server has closed, and sent nothing besides."""
+        assert self.socket.recv(65536) == b"" and self.got == b"", self.got
+        return True
+
+
+def act_head(body, first=b"POST /action HTTP/1.1", extra=b"", length=None):
+    signature = sign(AGENT_SECRET, body)
+    return first + (f"\r\nHost: h\r\nAuthorization: Bearer {API_KEY}\r\nX-Nomos-Agent-Id: bot\r\nX-Nomos-Agent-Signature: {signature}"
+                    f"\r\nContent-Type: application/json\r\nContent-Length: {len(body) if length is None else length}\r\n").encode() \
+        + extra + b"\r\n"
+
+
+def act(number, **kwargs):
+    body = json.dumps(action(action_id=f"act-{number}")).encode()
+    return act_head(body, **kwargs) + body
+
+
+def decided(gateway):
+    """The action ids of the ledger's decisions, in order."""
+    return [r["action_id"] for r in gateway.records() if r["event_type"] == "action.decision"]
+
+
+def test_pipelined_requests_are_answered_in_order():
+    with Gateway() as gateway, Wire(gateway) as wire:
+        wire.send(act(1) + HEALTH + act(2) + HEALTH + act(3))
+        bodies = []
+        for expected in ("act-1", None, "act-2", None, "act-3"):
+            status, headers, body = wire.reply()
+            assert status == 200 and "connection" not in headers, (status, headers)
+            bodies.append(json.loads(body)["action_id"] if expected else body)
+        assert bodies == ["act-1", b"ok", "act-2", b"ok", "act-3"], bodies
+        assert decided(gateway) == ["act-1", "act-2", "act-3"]
+
+
+def test_nothing_behind_a_bad_request_is_decided():
+    with Gateway() as gateway:
+        for bad in (b"GET /healthz HTTP/1.1\r\nHost : h\r\n\r\n", act(7, extra=b"Transfer-Encoding: chunked\r\n"),
+                    act(7, extra=b"Authorization: Bearer " + API_KEY.encode() + b"\r\n"),
+                    act(7, extra=b"x-nomos-agent-id: bot\r\n"), act(7, extra=b"Content-Type: text/plain\r\n")):
+            with Wire(gateway) as wire:
+                wire.send(act(1) + bad + act(8))
+                assert wire.reply()[0] == 200
+                status, headers, body = wire.reply()
+                assert status == 400 and headers["connection"] == "close", (status, headers)
+                assert json.loads(body)["reason"].startswith("validation_error: ")
+                assert wire.closed()
+        assert decided(gateway) == ["act-1"] * 5
+
+
+def test_continue_is_sent_for_an_accepted_head():
+    body = json.dumps(action(action_id="act-1")).encode()
+    with Gateway() as gateway, Wire(gateway) as wire:
+        for first in (b"POST /action HTTP/1.1", b"POST /action HTTP/1.1"):
+            wire.send(act_head(body, first, b"Expect: 100-continue\r\n"))
+            assert wire.reply() == (100, {}, b"")
+            wire.send(body[:10])
+            wire.send(body[10:])
+            status, _, answer = wire.reply()
+            assert status == 200 and json.loads(answer)["action_id"] == "act-1"
+        # Not for one whose body is there already, nor without a body, nor on HTTP/1.0.
+        wire.send(act_head(body, extra=b"Expect: 100-continue\r\n") + body)
+        assert wire.reply()[0] == 200
+        wire.send(b"GET /healthz HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n")
+        assert wire.reply()[0] == 200
+        wire.send(act_head(body, b"POST /action HTTP/1.0", b"Expect: 100-continue\r\n"))
+        wire.send(body)
+        assert wire.reply()[0] == 200 and wire.closed()
+
+
+def test_continue_is_not_sent_for_a_refused_head():
+    body = json.dumps(action()).encode()
+    for extra, length, expected in ((b"Expect: 100-continue\r\n", 10 ** 9, 413), (b"Expect: 100-continue\r\nX : y\r\n", None, 400),
+                                    (b"Expect: 200-ok\r\n", None, 417)):
+        with Gateway() as gateway, Wire(gateway) as wire:
+            wire.send(act_head(body, extra=extra, length=length))
+            status, headers, _ = wire.reply()
+            assert status == expected and headers["connection"] == "close", (status, headers)
+            assert wire.closed() and decided(gateway) == []
+
+
+def test_http10():
+    with Gateway() as gateway:
+        for request in (b"GET /healthz HTTP/1.0\r\n\r\n", act(1, first=b"POST /action HTTP/1.0")):
+            with Wire(gateway) as wire:
+                wire.send(request + act(9))
+                status, headers, _ = wire.reply()
+                assert status == 200 and headers["connection"] == "close", (status, headers)
+                assert wire.closed()
+        with Wire(gateway) as wire:
+            wire.send(act(2, first=b"POST /action HTTP/1.0", extra=b"Connection: keep-alive\r\n"))
+            status, headers, _ = wire.reply()
+            assert status == 200 and headers["connection"] == "keep-alive", (status, headers)
+            wire.send(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert wire.reply()[2] == b"ok" and wire.closed()
+        assert decided(gateway) == ["act-1", "act-2"]
+
+
+def test_head_has_the_headers_of_get_and_no_body():
+    with Gateway() as gateway, Wire(gateway) as wire:
+        wire.send(HEALTH.replace(b"GET", b"HEAD") + HEALTH)
+        status, head, _ = wire.reply(has_body=False)
+        assert status == 200
+        status, full, body = wire.reply()
+        assert status == 200 and body == b"ok"
+        for name in ("content-length", "content-type"):
+            assert head[name] == full[name]
+        # A route without GET; a body that the route does not take is passed over, not run.
+        inner = HEALTH
+        wire.send(act(1, first=b"HEAD /action HTTP/1.1") + b"HEAD /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % len(inner)
+                  + inner + HEALTH)
+        assert wire.reply(has_body=False)[0] == 405
+        assert wire.reply(has_body=False)[0] == 413
+        assert wire.reply()[2] == b"ok"
+        wire.send(b"HEAD /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        assert wire.reply(has_body=False)[0] == 200 and wire.closed()
+        assert decided(gateway) == []
+
+
+def test_options():
+    with Gateway() as gateway, Wire(gateway) as wire:
+        for target, allowed in ((b"/healthz", {"GET", "HEAD", "OPTIONS"}), (b"/action", {"POST", "OPTIONS"}),
+                                (b"*", {"GET", "HEAD", "POST", "OPTIONS"}), (b"http://h/action", {"POST", "OPTIONS"})):
+            wire.send(b"OPTIONS %b HTTP/1.1\r\nHost: h\r\n\r\n" % target + HEALTH)
+            status, headers, _ = wire.reply()
+            assert status == 204 and set(headers["allow"].split(", ")) == allowed, (target, headers)
+            assert len(headers["allow"].split(", ")) == len(allowed), headers
+            assert "content-length" not in headers
+            assert wire.reply()[2] == b"ok"
+        wire.send(b"OPTIONS /nowhere HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert wire.reply()[0] == 404
+        wire.send(act(1, first=b"OPTIONS /action HTTP/1.1"))
+        assert wire.reply()[0] == 204
+        assert decided(gateway) == []
+
+
+def test_absolute_target_of_our_own_authority():
+    with Gateway() as gateway:
+        with Wire(gateway) as wire:
+            wire.send(b"GET http://h/healthz HTTP/1.1\r\nHost: h\r\n\r\n" + act(1, first=b"POST http://H/action HTTP/1.1"))
+            assert wire.reply()[2] == b"ok"
+            assert json.loads(wire.reply()[2])["action_id"] == "act-1"
+        for target in (b"http://evil/action", b"http://h:1/action", b"http://u@h/action", b"ftp://h/action"):
+            with Wire(gateway) as wire:
+                wire.send(act(2, first=b"POST " + target + b" HTTP/1.1") + act(3))
+                assert wire.reply()[0] == 400 and wire.closed()
+        assert decided(gateway) == ["act-1"]
+
+
+def test_chunked_action_in_small_pieces():
+    body = json.dumps(action(action_id="act-1")).encode()
+    head = act_head(body).replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")
+    with Gateway() as gateway, Wire(gateway) as wire:
+        for byte in head + b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n":
+            wire.send(bytes([byte]))
+        status, _, answer = wire.reply()
+        assert status == 200 and json.loads(answer)["action_id"] == "act-1"
+        until(lambda: decided(gateway) == ["act-1"], "the decision is in the ledger")
