@@ -113,8 +113,8 @@ check_unchanged(int fd, const char *path, const struct stat *before, struct erri
 		return read_error(path, errno, ei);
 	if (now.st_size != before->st_size || now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
 		now.st_mtim.tv_nsec != before->st_mtim.tv_nsec)
-		return ERR(ei, ERR_IO,
-			"%s: changed while it was read; write beside it and rename", path);
+		return ERR(ei, ERR_IO, "%s: changed while it was read; write beside it and rename",
+			path);
 	return OK;
 }
 

@@ -11,7 +11,8 @@
  * digits, or "Transfer-Encoding: chunked" on HTTP/1.1, never both; chunks without extensions and
  * trailers; "Expect: 100-continue"; one CRLF before a request line. Never repeated: Host,
  * Content-Length, Transfer-Encoding, Expect, Authorization, Content-Type, Idempotency-Key, and
- * the names that begin with X-Nomos-.
+ * the names that begin with X-Nomos-, of which there may be 16. What is refused, and with what
+ * status, does not depend on how the bytes were cut into pieces.
  *
  * The counters may be read from any thread.
  */
