@@ -165,12 +165,27 @@ def process(r, report, plan):
     report.table("The process", ["what", "figure"], rows)
 
 
-PARTS = {"micro": micro, "process": process, "loads": loads, "audit": audit, "policies": policies}
+def growth(r, report, plan):
+    """A small ledger and a large one: what is the same, and what is not."""
+    sizes = plan["ledger_records"]
+    found = {}
+    for n in sizes:
+        folder = r.folder / f"growth-{n}"
+        folder.mkdir()
+        found[n] = tool(r, "growth", folder, n, plan["growth_milliseconds"])
+        shutil.rmtree(folder)
+    rows = [[key, *(f"{found[n][key][0]:,.4g} {unit}" for n in sizes)] for key, (_, unit) in found[sizes[0]].items()]
+    report.table("Size of the ledger", ["figure", *(f"{n:,} records" for n in sizes)], rows)
+
+
+PARTS = {"growth": growth, "micro": micro, "process": process, "loads": loads, "audit": audit, "policies": policies}
 FULL = {"loads": list(rig.LOADS), "beside": ["decide", "health"], "connections": [1, 8, 64, 256], "rules": [10, 100, 1000, 10000], "actions": 1000,
         "audit": [("decide", 1), ("decide", 64), ("decide", 256), ("read", 1), ("read", 64), ("read", 256)],
-        "policy_connections": 64, "milliseconds": 400, "micro_rounds": 5, "counted": ["decide", "deny", "read", "explain"]}
+        "policy_connections": 64, "milliseconds": 400, "micro_rounds": 5, "counted": ["decide", "deny", "read", "explain"],
+        "ledger_records": [10_000, 10_000_000], "growth_milliseconds": 3000}
 SMOKE = {**FULL, "beside": ["health"], "connections": [8], "rules": [10, 1000], "actions": 50, "audit": [("decide", 8)], "milliseconds": 30,
-         "micro_rounds": 1, "policy_connections": 8, "counted": ["decide"]}
+         "micro_rounds": 1, "policy_connections": 8, "counted": ["decide"], "ledger_records": [500, 5000],
+         "growth_milliseconds": 30}
 
 
 def describe(r, report, smoke):
@@ -191,16 +206,20 @@ def main():
     options.add_argument("--pin", choices=("shared", "split"), default="shared")
     options.add_argument("--rounds", type=int)
     options.add_argument("--seconds", type=int, default=1)
+    options.add_argument("--records", type=int, help="of the large ledger of growth; ten million need 12 GB of disk")
     options.add_argument("--only", choices=tuple(PARTS), action="append")
     given = options.parse_args()
     rounds = given.rounds or (1 if given.smoke else 5)
     r = rig.Rig(given.build.resolve(), given.build.resolve() / "bench-work", given.pin, given.seconds, rounds,
                 warm_up=not given.smoke)
     report = Report()
+    plan = dict(SMOKE if given.smoke else FULL)
+    if given.records:
+        plan["ledger_records"] = [plan["ledger_records"][0], given.records]
     try:
         describe(r, report, given.smoke)
         for part in given.only or PARTS:
-            PARTS[part](r, report, SMOKE if given.smoke else FULL)
+            PARTS[part](r, report, plan)
     finally:
         r.stop()
         shutil.rmtree(r.folder, ignore_errors=True)
