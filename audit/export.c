@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "anchor.h"
 #include "audit/source.h"
 #include "audit/trailer.h"
 #include "base/buf.h"
@@ -107,11 +108,16 @@ export_write(struct source *s, const struct export_options *o, struct export_res
 {
 	struct export_run x = {.o = o, .out = out, .ei = ei};
 
+	struct checkpoint anchor;
+
 	*out = (struct export_result){0};
 	if (source_get_kind(s) != SOURCE_LEDGER)
 		return ERR(ei, ERR_INVALID, "this is an export already");
 	buf_init(&x.lines, WRITE_BYTES + 4 * (size_t)BUF_CAP_RECORD);
-	enum err rc = source_each(s, 0, visit, &x, ei);
+	enum err rc = anchor_read(source_get_reader(s), &anchor, ei);
+	x.head = anchor.at;
+	if (rc == OK)
+		rc = source_each(s, anchor.at.seq, visit, &x, ei);
 	if (rc == OK)
 		rc = x.rc;
 	if (rc == OK && out->n_records == 0)

@@ -35,6 +35,9 @@ ledger_options_init(struct ledger_options *o)
 		.busy_timeout_ms = 2000,
 		.sink_deadline_ms = 2000,
 		.ring_bytes = 4 * 1024 * 1024,
+		.retention = {.segment_records = 100000,
+			.look_ms = 60000,
+			.report_window_s = 86400},
 	};
 }
 
@@ -115,6 +118,12 @@ make_names(struct ledger *l, struct errinfo *ei)
 	l->names.lock = name_beside(path, ".lock");
 	l->names.head = name_beside(path, ".head");
 	l->names.seal = name_beside(path, ".seal");
+	if (l->o.retention.folder != NULL) {
+		l->names.archive = name_beside(l->o.retention.folder, "");
+		l->o.retention.folder = l->names.archive;
+		if (l->names.archive == NULL)
+			return ERR(ei, ERR_NOMEM, "out of memory");
+	}
 	l->o.path = l->path;
 	l->o.key_path = l->names.key;
 	if (l->path == NULL || l->names.key == NULL || l->names.pub == NULL ||
@@ -274,6 +283,7 @@ free_ledger(struct ledger *l)
 	mem_free(l->names.lock);
 	mem_free(l->names.head);
 	mem_free(l->names.seal);
+	mem_free(l->names.archive);
 	pthread_mutex_destroy(&l->mutex);
 	pthread_cond_destroy(&l->wake);
 	l->magic = 0;
@@ -389,6 +399,8 @@ ledger_start(struct ledger *l, struct errinfo *ei)
 		rc = ledger_sinks_start(l, ei);
 	if (rc == OK && l->o.has_index && l->o.store == LEDGER_STORE_SQLITE)
 		rc = ledger_index_new(l->path, &l->index, ei);
+	if (rc == OK)
+		rc = ledger_retention_new(l, &l->retention, ei);
 	MUST(pthread_mutex_lock(&l->mutex) == 0);
 	l->is_started = rc == OK;
 	MUST(pthread_mutex_unlock(&l->mutex) == 0);
@@ -424,6 +436,7 @@ ledger_close(struct ledger **l)
 	if (o == NULL)
 		return;
 	OBJ_CHECK(o, LEDGER_MAGIC);
+	ledger_retention_free(&o->retention);
 	if (o->has_thread) {
 		MUST(pthread_mutex_lock(&o->mutex) == 0);
 		o->is_stopping = true;

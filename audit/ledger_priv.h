@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "ledger_head.h"
 #include "ledger_index.h"
+#include "ledger_retention.h"
 #include "ledger_ring.h"
 #include "store_ops.h"
 
@@ -65,6 +66,7 @@ struct ledger_names {
 	char *lock;
 	char *head;
 	char *seal;
+	char *archive; /* of retention.folder; NULL: beside the database */
 };
 
 /* A record of the transaction that is open; its body lies in tx_bytes. */
@@ -108,6 +110,8 @@ struct ledger {
 	struct store *store;           /* writer */
 	struct ledger_ring *ring;      /* locks itself; NULL without sinks */
 	struct ledger_head *head_file; /* locks itself; NULL without a file */
+	struct ledger_retention *retention; /* NULL: all records stay */
+	uint64_t anchor_seq;           /* const after open: the records up to it are archived */
 	struct ledger_index *index;    /* locks itself; NULL: none is kept */
 	struct ledger_sink *sinks;     /* n_sinks of them */
 	size_t n_sinks;                /* const */

@@ -189,6 +189,15 @@ load_cursor(struct ledger *l, struct ledger_sink *s, struct errinfo *ei)
 			", the ledger ends at %" PRIu64
 			": it is an older copy, or was cut; see `nomos audit verify`",
 			s->sink->name, seq, l->head.seq);
+	/* A sink that was away while its records were archived finds them there. */
+	if (seq < l->anchor_seq) {
+		log_warn(NULL,
+			"audit sink %s: records %" PRIu64 " to %" PRIu64
+			" are in the archive and are not sent",
+			s->sink->name, seq + 1, l->anchor_seq);
+		seq = l->anchor_seq;
+		is_new = true;
+	}
 	atomic_store_explicit(&s->taken, seq, memory_order_release);
 	/* Where a new sink began is written before it takes anything: the next start would take it
 	 * for a new one again, and skip what it has not taken by then. */

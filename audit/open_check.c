@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "anchor.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -199,6 +200,33 @@ check_head_file(struct ledger *l, struct errinfo *ei)
 	return rc;
 }
 
+/* What retention took away ended at a checkpoint, and the record that carries it is here. */
+static enum err
+check_anchor(struct ledger *l, struct errinfo *ei)
+{
+	struct checkpoint anchor;
+	struct found_row row;
+	enum err rc = anchor_load(l->store, &anchor, ei);
+
+	if (rc == ERR_CORRUPT)
+		return ERR(ei, rc, "the mark of what was archived is damaged" REMEDY);
+	if (rc != OK || anchor.at.seq == 0)
+		return rc;
+	rc = find_row(l, anchor.at.seq + 1, &row, ei);
+	if (rc != OK)
+		return rc;
+	if (row.checkpoint.at.seq != anchor.at.seq ||
+		strcmp(row.checkpoint.at.hash, anchor.at.hash) != 0 ||
+		strcmp(anchor.chain_id, l->chain_id) != 0 ||
+		!checkpoint_is_signed_by(&anchor, l->key))
+		return ERR(ei, ERR_CORRUPT,
+			"the records up to %" PRIu64 " are said to be archived, but record %" PRIu64
+			" does not bear it out" REMEDY,
+			anchor.at.seq, anchor.at.seq + 1);
+	l->anchor_seq = anchor.at.seq;
+	return OK;
+}
+
 /* ---- open intents ---- */
 
 static bool
@@ -331,6 +359,8 @@ ledger_open_check(struct ledger *l, struct errinfo *ei)
 	rc = read_chain_id(l, ei);
 	if (rc == OK)
 		rc = check_head_file(l, ei);
+	if (rc == OK)
+		rc = check_anchor(l, ei);
 	if (rc == OK)
 		rc = find_checkpoint(l, &from, ei);
 	if (rc == OK)

@@ -24,6 +24,8 @@
 static const char *const statements[STMT__MAX] = {
 	[STMT_APPEND] = "INSERT INTO records(seq, state, hash, body) VALUES(?1, ?2, ?3, ?4)",
 	[STMT_TRUNCATE] = "DELETE FROM records WHERE seq > ?1",
+	[STMT_FORGET] =
+		"DELETE FROM records WHERE seq <= ?1 AND seq < (SELECT min(seq) FROM records) + ?2",
 	[STMT_SET_STATE] = "UPDATE records SET state = ?3 WHERE seq = ?1 AND state = ?2",
 	[STMT_FIND_CLAIM] =
 		"SELECT seq, binding_hash, state, expires FROM claims WHERE kind = ?1 AND key = ?2",
@@ -293,6 +295,7 @@ static const struct store_ops file_ops = {
 	.unmark = unmark,
 	.append = store_file_append,
 	.truncate = store_file_truncate,
+	.forget = store_file_forget,
 	.set_state = store_file_set_state,
 	.find_claim = store_file_find_claim,
 	.put_claim = store_file_put_claim,

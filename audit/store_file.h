@@ -17,6 +17,7 @@
 enum store_statement {
 	STMT_APPEND,
 	STMT_TRUNCATE,
+	STMT_FORGET,
 	STMT_SET_STATE,
 	STMT_FIND_CLAIM,
 	STMT_PUT_CLAIM,
@@ -79,6 +80,8 @@ MUSTCHECK enum err store_read_row(struct db_stmt *st, struct store_row *row, str
 /* store_file_rows.c */
 enum err store_file_append(struct store *s, const struct store_row *row, struct errinfo *ei);
 enum err store_file_truncate(struct store *s, const struct chain_head *to, struct errinfo *ei);
+enum err store_file_forget(
+	struct store *s, uint64_t upto, size_t max_rows, size_t *n, struct errinfo *ei);
 enum err store_file_set_state(struct store *s, uint64_t seq, int from, int to, struct errinfo *ei);
 enum err store_file_get_cursor(
 	struct store *s, const char *sink, uint64_t *seq, struct errinfo *ei);

@@ -78,6 +78,22 @@ store_file_truncate(struct store *s, const struct chain_head *to, struct errinfo
 }
 
 enum err
+store_file_forget(struct store *s, uint64_t upto, size_t max_rows, size_t *n, struct errinfo *ei)
+{
+	struct db_stmt *st = store_file_stmt(s, STMT_FORGET, ei);
+
+	*n = 0;
+	if (st == NULL)
+		return ERR_IO;
+	db_bind_int(st, 1, (int64_t)upto);
+	db_bind_int(st, 2, (int64_t)max_rows);
+	enum err rc = db_run(st, ei);
+	if (rc == OK)
+		*n = (size_t)db_changes(store_file_cast(s)->db);
+	return rc;
+}
+
+enum err
 store_file_set_state(struct store *s, uint64_t seq, int from, int to, struct errinfo *ei)
 {
 	struct db_stmt *st = store_file_stmt(s, STMT_SET_STATE, ei);

@@ -29,6 +29,10 @@ struct store_ops {
 	enum err (*append)(struct store *s, const struct store_row *row, struct errinfo *ei);
 	/* Forgets the records behind `to`, which the open transaction appended. */
 	enum err (*truncate)(struct store *s, const struct chain_head *to, struct errinfo *ei);
+	/* Removes at most max_rows of the oldest records up to seq; *n: how many. NULL: an engine that
+	 * keeps none. */
+	enum err (*forget)(
+		struct store *s, uint64_t upto, size_t max_rows, size_t *n, struct errinfo *ei);
 	/* ERR_NOT_FOUND when the row is not in state from. */
 	enum err (*set_state)(struct store *s, uint64_t seq, int from, int to, struct errinfo *ei);
 	enum err (*find_claim)(struct store *s, uint32_t kind, const uint8_t *key,

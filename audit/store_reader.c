@@ -4,6 +4,7 @@
  * each, so that a slow reader never pins the write-ahead log. It must never write to the ledger.
  * One thread at a time, which may block.
  */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/buf.h"
@@ -22,7 +23,6 @@ struct store_reader {
 	struct db_stmt *page_state;
 	struct db_stmt *head;
 	struct db_stmt *meta;
-	struct db_stmt *min_cursor;
 };
 
 static enum err
@@ -43,9 +43,6 @@ prepare_all(struct store_reader *r, struct errinfo *ei)
 			&r->head, ei);
 	if (rc == OK)
 		rc = db_prepare(r->db, "SELECT value FROM meta WHERE key = ?1", &r->meta, ei);
-	if (rc == OK)
-		rc = db_prepare(
-			r->db, "SELECT seq FROM cursors ORDER BY seq LIMIT 1", &r->min_cursor, ei);
 	return rc;
 }
 
@@ -83,7 +80,6 @@ store_reader_free(struct store_reader **r)
 	db_stmt_free(&(*r)->page_state);
 	db_stmt_free(&(*r)->head);
 	db_stmt_free(&(*r)->meta);
-	db_stmt_free(&(*r)->min_cursor);
 	db_free(&(*r)->db);
 	(*r)->magic = 0;
 	mem_free(*r);
@@ -137,19 +133,53 @@ store_reader_meta(struct store_reader *r, const char *key, struct buf *out, stru
 	return rc;
 }
 
-enum err
-store_reader_min_cursor(struct store_reader *r, uint64_t *out, struct errinfo *ei)
+/* Asked once in a while, so not kept prepared. */
+static enum err
+read_seq(struct db_stmt *st, bool *has_seq, uint64_t *seq, struct errinfo *ei)
 {
-	bool has_row = false;
+	enum err rc = db_step(st, has_seq, ei);
+
+	if (rc == OK && *has_seq) {
+		int64_t v = db_column_int(st, 0);
+		*seq = v > 0 ? (uint64_t)v : 0;
+	}
+	return rc;
+}
+
+enum err
+store_reader_cursor(struct store_reader *r, const char *sink, uint64_t *seq, struct errinfo *ei)
+{
+	struct db_stmt *st = NULL;
+	bool has_seq = false;
 
 	OBJ_CHECK(r, READER_MAGIC);
-	*out = UINT64_MAX;
-	enum err rc = db_step(r->min_cursor, &has_row, ei);
-	if (rc == OK && has_row) {
-		int64_t v = db_column_int(r->min_cursor, 0);
-		*out = v > 0 ? (uint64_t)v : 0;
-		db_reset(r->min_cursor);
+	*seq = 0;
+	enum err rc = db_prepare(r->db, "SELECT seq FROM cursors WHERE sink = ?1", &st, ei);
+	if (rc == OK) {
+		db_bind_text(st, 1, span_cstr(sink));
+		rc = read_seq(st, &has_seq, seq, ei);
 	}
+	db_stmt_free(&st);
+	return rc == OK && !has_seq ? ERR(ei, ERR_NOT_FOUND, "no cursor") : rc;
+}
+
+enum err
+store_reader_min_claim(
+	struct store_reader *r, int64_t now_wall_ns, uint64_t *seq, struct errinfo *ei)
+{
+	struct db_stmt *st = NULL;
+	bool has_seq = false;
+
+	OBJ_CHECK(r, READER_MAGIC);
+	*seq = UINT64_MAX;
+	enum err rc = db_prepare(r->db,
+		"SELECT seq FROM claims WHERE expires = 0 OR expires > ?1 ORDER BY seq LIMIT 1",
+		&st, ei);
+	if (rc == OK) {
+		db_bind_int(st, 1, now_wall_ns);
+		rc = read_seq(st, &has_seq, seq, ei);
+	}
+	db_stmt_free(&st);
 	return rc;
 }
 
@@ -161,16 +191,17 @@ store_reader_first(struct store_reader *r, int64_t *out, struct errinfo *ei)
 }
 
 enum err
-store_reader_count_state(struct store_reader *r, int state, uint64_t *out, struct errinfo *ei)
+store_reader_count_state(
+	struct store_reader *r, int state, uint64_t after, uint64_t *out, struct errinfo *ei)
 {
-	char sql[128];
+	char sql[160];
 	int64_t n = 0;
 
 	OBJ_CHECK(r, READER_MAGIC);
 	snprintf(sql, sizeof(sql),
 		"SELECT count(*) FROM records INDEXED BY records_open"
-		" WHERE state = %d AND state <> 0",
-		state);
+		" WHERE state = %d AND state <> 0 AND seq > %" PRIu64,
+		state, after);
 	enum err rc = db_query_int(r->db, sql, &n, ei);
 	*out = (uint64_t)n;
 	return rc;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "audit/checkpoint.h"
+#include "anchor.h"
 #include "audit/source.h"
 #include "base/hash.h"
 #include "base/sign.h"
@@ -25,6 +26,8 @@ struct verification {
 	const struct verify_options *o;
 	struct verify_result *out;
 	enum source_kind kind;
+	uint64_t n_before;        /* records of the sources before this one */
+	struct checkpoint anchor; /* of a ledger that says where it begins; at.seq 0: it does not */
 	bool has_chain_id;
 	bool expected_seen;
 	bool witness_seen;
@@ -127,6 +130,24 @@ look_further(struct verification *v, const struct source_record *r)
 
 /* ---- one record ---- */
 
+/* A chain whose first records were archived begins where the ledger's anchor says; an export of such
+ * a ledger, or of a part that was archived, with the checkpoint that signs the record before it. The
+ * link is judged as any other. */
+static void
+take_beginning(struct verification *v, const struct source_record *r)
+{
+	struct checkpoint cp;
+
+	if (v->anchor.at.seq != 0 && v->kind == SOURCE_LEDGER &&
+		strcmp(v->anchor.chain_id, v->out->chain_id) == 0)
+		cp = v->anchor;
+	else if (r->seq <= 1 || v->kind != SOURCE_EXPORT ||
+		 !checkpoint_parse_record(r->body, &cp) || cp.at.seq != r->seq - 1)
+		return;
+	v->out->head = cp.at;
+	v->out->anchor = cp.at;
+}
+
 static bool
 take_first(struct verification *v, const struct source_record *r, const struct chain_fields *f)
 {
@@ -148,6 +169,7 @@ take_first(struct verification *v, const struct source_record *r, const struct c
 	}
 	memcpy(v->out->chain_id, f->chain_id.p, f->chain_id.n);
 	v->has_chain_id = true;
+	take_beginning(v, r);
 	return true;
 }
 
@@ -189,7 +211,10 @@ static bool
 check_remembered(struct verification *v, const struct source_record *r)
 {
 	const struct checkpoint *head = v->o->head_file;
+	bool is_anchor_seen = false;
 
+	if (is_other(&v->anchor.at, r, &is_anchor_seen))
+		return fail(v, r, "edited: the ledger's anchor remembers another record");
 	if (is_other(v->o->expected, r, &v->expected_seen))
 		return fail(v, r, "edited: it is not the record that was expected");
 	if (is_other(v->o->witness, r, &v->witness_seen))
@@ -203,7 +228,6 @@ static bool
 visit(const struct source_record *r, void *arg)
 {
 	struct verification *v = arg;
-	struct chain_head before = v->out->head;
 	struct chain_fields f;
 
 	if (!v->out->is_good)
@@ -212,6 +236,7 @@ visit(const struct source_record *r, void *arg)
 		return fail_malformed(v, r);
 	if (!v->has_chain_id && !take_first(v, r, &f))
 		return false;
+	struct chain_head before = v->out->head;
 	enum chain_fault fault =
 		chain_check_fields(v->out->chain_id, &v->out->head, r->seq, r->body, &f, r->hash);
 	if (fault != CHAIN_FAULT_NONE)
@@ -241,8 +266,9 @@ check_trailer(struct verification *v, const struct source *s)
 		return;
 	}
 	v->out->has_trailer = true;
-	if (strcmp(t.chain_id, v->out->chain_id) != 0 || t.count != v->out->n_records ||
-		t.head.seq != v->out->head.seq || strcmp(t.head.hash, v->out->head.hash) != 0) {
+	if (strcmp(t.chain_id, v->out->chain_id) != 0 ||
+		t.count != v->out->n_records - v->n_before || t.head.seq != v->out->head.seq ||
+		strcmp(t.head.hash, v->out->head.hash) != 0) {
 		(void)fail(v, NULL,
 			"cut off: the trailer speaks of %" PRIu64 " records up to %" PRIu64,
 			t.count, t.head.seq);
@@ -263,6 +289,11 @@ check_reached(struct verification *v, const char *who, uint64_t seq, bool is_see
 {
 	if (is_seen)
 		return true;
+	if (seq <= v->out->anchor.seq)
+		return fail(v, NULL,
+			"not here: %s record %" PRIu64
+			", which was archived; give the archives too (--archive)",
+			who, seq);
 	return fail(v, NULL, "cut off: %s record %" PRIu64 ", the last one here is %" PRIu64, who,
 		seq, v->out->head.seq);
 }
@@ -301,7 +332,7 @@ check_rows(struct verification *v, struct source *s, struct errinfo *ei)
 {
 	char why[VERIFY_WHY_MAX] = "";
 	uint64_t seq = 0;
-	enum err rc = verify_rows(s, v->intents, v->out->head.seq, &seq, why, ei);
+	enum err rc = verify_rows(s, v->intents, v->after, v->out->head.seq, &seq, why, ei);
 
 	if (rc != OK || why[0] == '\0')
 		return rc;
@@ -323,6 +354,81 @@ check_head_file(struct verification *v)
 			: "edited: the head file's signature does not verify");
 }
 
+/* Where a ledger says that it begins; its rows below are being removed and count no more. */
+static enum err
+read_anchor(struct verification *v, struct source *s, struct errinfo *ei)
+{
+	const struct checkpoint *a = &v->anchor;
+	struct errinfo why;
+
+	if (source_get_kind(s) != SOURCE_LEDGER)
+		return OK;
+	enum err rc = anchor_read(source_get_reader(s), &v->anchor, &why);
+	if (rc == ERR_CORRUPT) {
+		(void)fail(v, NULL, "edited: %.200s", why.msg);
+		return OK;
+	}
+	if (rc != OK)
+		return ERR(ei, rc, "%s", why.msg);
+	if (a->at.seq != 0 && v->o->key != NULL && !checkpoint_is_signed_by(a, v->o->key))
+		(void)fail(v, NULL, "%s",
+			strcmp(a->key_id, sign_key_id(v->o->key)) != 0
+				? "wrong key: the anchor is signed with another one"
+				: "edited: the anchor's signature does not verify");
+	return OK;
+}
+
+static enum err
+read_source(struct verification *v, struct source *s, uint64_t after, struct errinfo *ei)
+{
+	v->kind = source_get_kind(s);
+	v->n_before = v->out->n_records;
+	enum err rc = source_each(s, after, visit, v, ei);
+	if (v->is_last_line && source_get_trailer(s).n == 0)
+		snprintf(v->out->reason, sizeof(v->out->reason),
+			"cut off: the last line is not whole, and no trailer follows");
+	return rc;
+}
+
+static enum err
+read_archives(struct verification *v, struct errinfo *ei)
+{
+	enum err rc = OK;
+
+	for (size_t i = 0; rc == OK && v->out->is_good && i < v->o->n_archives; i++) {
+		struct source *s = NULL;
+		rc = source_open(v->o->archives[i], SOURCE_SHARED, &s, ei);
+		if (rc == OK && source_get_kind(s) != SOURCE_EXPORT)
+			rc = ERR(ei, ERR_INVALID, "%s is no archive", v->o->archives[i]);
+		if (rc == OK)
+			rc = read_source(v, s, 0, ei);
+		if (rc == OK && v->out->is_good)
+			check_trailer(v, s);
+		source_free(&s);
+		v->out->is_archive_bad = rc != OK || !v->out->is_good;
+		if (!v->out->is_archive_bad)
+			v->out->n_archives++;
+	}
+	v->out->has_trailer = false;
+	v->out->is_trailer_signed = false;
+	return rc;
+}
+
+static enum err
+read_all(struct verification *v, struct source *s, struct errinfo *ei)
+{
+	enum err rc = read_anchor(v, s, ei);
+
+	if (rc == OK && v->out->is_good)
+		rc = read_archives(v, ei);
+	if (rc != OK || !v->out->is_good)
+		return rc;
+	/* Behind archives the source goes on where they end. */
+	if (source_get_kind(s) == SOURCE_LEDGER)
+		v->after = v->out->head.seq > 0 ? v->out->head.seq : v->anchor.at.seq;
+	return read_source(v, s, v->after, ei);
+}
+
 enum err
 verify_source(struct source *s, const struct verify_options *o, struct verify_result *out,
 	struct errinfo *ei)
@@ -340,15 +446,12 @@ verify_source(struct source *s, const struct verify_options *o, struct verify_re
 	}
 	check_head_file(&v);
 	if (out->is_good)
-		rc = source_each(s, 0, visit, &v, ei);
+		rc = read_all(&v, s, ei);
 	if (rc == OK && out->is_good)
 		check_end(&v, s);
 	if (rc == OK && out->is_good && v.intents != NULL)
 		rc = check_rows(&v, s, ei);
 	intents_free(&v.intents);
-	if (v.is_last_line && source_get_trailer(s).n == 0)
-		snprintf(out->reason, sizeof(out->reason),
-			"cut off: the last line is not whole, and no trailer follows");
 	/* A fault that was found stands, also when what lies behind it cannot be read. */
 	if (rc != OK && out->is_good) {
 		out->is_good = false;

@@ -35,13 +35,12 @@ see_outcomes_since(struct source *s, struct intents *in, uint64_t last, struct e
 
 /* The index finds open intents at the next start: one that it lacks would never be settled. */
 static enum err
-check_index(
-	struct source *s, const struct intents *in, char why[VERIFY_WHY_MAX], struct errinfo *ei)
+check_index(struct source *s, const struct intents *in, uint64_t after, char why[VERIFY_WHY_MAX], struct errinfo *ei)
 {
 	uint64_t n = 0;
 
 	for (int state = LEDGER_OPEN; state <= LEDGER_AUTHORIZED; state++) {
-		enum err rc = store_reader_count_state(source_get_reader(s), state, &n, ei);
+		enum err rc = store_reader_count_state(source_get_reader(s), state, after, &n, ei);
 		if (rc != OK)
 			return rc;
 		if (n != intents_count(in, state))
@@ -52,7 +51,7 @@ check_index(
 }
 
 enum err
-verify_rows(struct source *s, struct intents *in, uint64_t last, uint64_t *seq,
+verify_rows(struct source *s, struct intents *in, uint64_t after, uint64_t last, uint64_t *seq,
 	char why[VERIFY_WHY_MAX], struct errinfo *ei)
 {
 	const char *clause = "";
@@ -68,7 +67,7 @@ verify_rows(struct source *s, struct intents *in, uint64_t last, uint64_t *seq,
 	}
 	if (rc == OK)
 		rc = source_is_live(s) ? see_outcomes_since(s, in, last, ei)
-				       : check_index(s, in, why, ei);
+				       : check_index(s, in, after, why, ei);
 	if (rc != OK || why[0] != '\0' || intents_agree(in, seq, &clause))
 		return rc;
 	if (*seq == 0)

@@ -69,8 +69,7 @@ mix(uint64_t x)
 static struct span
 print_trace(uint64_t i, char out[40])
 {
-	int n = snprintf(out, 40, "%016llx%016llx",
-		(unsigned long long)mix(i / RECORDS_PER_TRACE),
+	int n = snprintf(out, 40, "%016llx%016llx", (unsigned long long)mix(i / RECORDS_PER_TRACE),
 		(unsigned long long)mix(~i / RECORDS_PER_TRACE));
 
 	return span_of(out, (size_t)n);

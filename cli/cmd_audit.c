@@ -178,7 +178,7 @@ static const struct command subcommands[] = {
 		.summary = "Say whether a ledger or an export is whole",
 		.usage = "nomos audit verify FILE [--checkpoint-key KEY] [--expect SEQ:HASH] "
 			 "[--witness FILE]"
-			 " [--format text|json]",
+			 " [--archive FOLDER] [--format text|json]",
 		.examples =
 			"  nomos audit verify nomos-ledger.db\n"
 			"  nomos audit verify export.jsonl --checkpoint-key nomos-ledger.db.pub\n"

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/archive.h"
 #include "audit/checkpoint.h"
+#include "audit/store.h"
 #include "audit/verify.h"
 #include "base/buf.h"
 #include "base/hash.h"
@@ -18,6 +20,7 @@ struct verify_flags {
 	const char *key;
 	const char *expect;
 	const char *witness;
+	const char *archive;
 	const char *format;
 	bool is_json;
 };
@@ -31,6 +34,7 @@ struct verify_run {
 	enum err head_rc; /* ERR_NOT_FOUND: there is no head file */
 	struct errinfo head_ei;
 	struct source *source;
+	struct archive_list archives; /* of --archive */
 	struct audit_progress progress;
 	struct verify_result result;
 };
@@ -98,11 +102,36 @@ prepare(struct verify_run *v, const struct verify_flags *f, struct errinfo *ei)
 	return rc;
 }
 
+/* A folder may hold the archives of sealed ledgers too. */
 static enum err
-verify(struct verify_run *v, const char *path, struct errinfo *ei)
+list_archives(struct verify_run *v, const char *folder, struct errinfo *ei)
+{
+	struct buf id;
+	enum err rc = OK;
+
+	buf_init(&id, CHAIN_ID_HEX + 1);
+	if (source_get_kind(v->source) == SOURCE_LEDGER)
+		rc = store_reader_meta(source_get_reader(v->source), "chain_id", &id, ei);
+	buf_add_char(&id, '\0');
+	if (rc == OK && buf_failed(&id))
+		rc = ERR(ei, ERR_CORRUPT, "the chain id is damaged");
+	if (rc == OK)
+		rc = archive_list_read(folder, id.p, &v->archives, ei);
+	buf_fini(&id);
+	if (rc == OK && v->archives.n == 0)
+		rc = ERR(ei, ERR_NOT_FOUND, "%s holds no archive of this chain", folder);
+	v->options.archives = v->archives.paths;
+	v->options.n_archives = v->archives.n;
+	return rc;
+}
+
+static enum err
+verify(struct verify_run *v, const char *path, const char *archive, struct errinfo *ei)
 {
 	enum err rc = source_open(path, SOURCE_SHARED, &v->source, ei);
 
+	if (rc == OK && archive != NULL)
+		rc = list_archives(v, archive, ei);
 	if (rc != OK)
 		return rc;
 	if (source_get_kind(v->source) == SOURCE_LEDGER && v->head_rc != ERR_NOT_FOUND) {
@@ -128,6 +157,8 @@ print_text(const struct verify_run *v)
 
 	if (!r->is_good) {
 		printf("not whole: ");
+		if (r->is_archive_bad)
+			printf("%s: ", v->archives.paths[r->n_archives]);
 		if (r->bad_seq > 0)
 			printf("record %llu: ", (unsigned long long)r->bad_seq);
 		if (r->bad_line > 0)
@@ -141,6 +172,11 @@ print_text(const struct verify_run *v)
 			r->is_trailer_signed && v->key == NULL ? " (signature not checked)" : "");
 		return;
 	}
+	if (r->n_archives > 0)
+		printf("whole with %zu archives, %llu records\n", r->n_archives,
+			(unsigned long long)r->n_records);
+	if (r->anchor.seq > 0)
+		printf("records 1 to %llu are in the archive\n", (unsigned long long)r->anchor.seq);
 	printf("whole to checkpoint %llu, %llu unsigned records behind it\n",
 		(unsigned long long)r->last_checkpoint,
 		(unsigned long long)(r->head.seq - r->last_checkpoint));
@@ -154,8 +190,16 @@ print_json(const struct verify_run *v)
 	struct buf b;
 
 	buf_init(&b, BUF_CAP_LOG_LINE);
-	buf_printf(&b, "{\"bad_line\":%llu,\"bad_seq\":%llu,\"chain_id\":",
-		(unsigned long long)r->bad_line, (unsigned long long)r->bad_seq);
+	buf_printf(&b, "{\"anchor_seq\":%llu,\"archives\":%zu,", (unsigned long long)r->anchor.seq,
+		r->n_archives);
+	if (r->is_archive_bad) {
+		BUF_ADD_LIT(&b, "\"bad_archive\":");
+		json_quote(&b, span_cstr(v->archives.paths[r->n_archives]));
+		buf_add_char(&b, ',');
+	}
+	buf_printf(&b,
+		"\"bad_line\":%llu,\"bad_seq\":%llu,\"chain_id\":", (unsigned long long)r->bad_line,
+		(unsigned long long)r->bad_seq);
 	json_quote(&b, span_cstr(r->chain_id));
 	buf_printf(&b,
 		",\"checkpoint\":%llu,\"checkpoints\":%llu,\"good\":%s,\"head_hash\":\"%s\",\"head_"
@@ -220,6 +264,8 @@ audit_run_verify(const struct command *self, int argc, char **argv)
 			"this record must be in the chain"},
 		{"witness", NULL, FLAG_TEXT, &f.witness, "FILE", NULL,
 			"lines a sink received, or an older export"},
+		{"archive", NULL, FLAG_TEXT, &f.archive, "FOLDER", NULL,
+			"archives of the records that retention took out"},
 		{"format", NULL, FLAG_TEXT, &f.format, "FORMAT", NULL, "text or json"},
 		AUDIT_CONFIG_FLAG(&f.file),
 	};
@@ -238,11 +284,12 @@ audit_run_verify(const struct command *self, int argc, char **argv)
 			log_error(NULL, "%s", ei.msg);
 			status = EXIT_USAGE;
 		} else {
-			rc = verify(&v, f.file.path, &ei);
+			rc = verify(&v, f.file.path, f.archive, &ei);
 			status = report(&v, &f, rc, &ei);
 		}
 	}
 	source_free(&v.source);
+	archive_list_fini(&v.archives);
 	sign_key_free(&v.key);
 	audit_file_fini(&f.file);
 	return status;

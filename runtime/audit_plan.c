@@ -230,6 +230,11 @@ audit_plan_build(const struct audit_plan *plan, const struct ledger_section *led
 	out->checkpoint_every = (uint32_t)audit->checkpoint_every;
 	out->sink_deadline_ms = (uint32_t)audit->required_deadline_ms;
 	out->has_index = audit->index;
+	out->retention.days = (uint32_t)audit->retention.days;
+	out->retention.records = (uint64_t)audit->retention.records;
+	out->retention.folder = audit->retention.archive.n > 0 ? audit->retention.archive.p : NULL;
+	out->retention.segment_records = (uint32_t)audit->retention.segment_records;
+	out->retention.look_ms = (uint32_t)audit->retention.look_ms;
 	out->required = plan->required;
 	out->sinks = sinks;
 	while (rc == OK && out->n_sinks < plan->n_sinks) {

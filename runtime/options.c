@@ -38,6 +38,8 @@ CONFIG_OBJECT(gateway_section, GATEWAY_ROWS, .prose = "The listener and its limi
 	.checks = gateway_checks);
 CONFIG_OBJECT(ledger_section, LEDGER_ROWS, .prose = "Where the evidence is kept.");
 CONFIG_OBJECT(audit_webhook_section, AUDIT_WEBHOOK_ROWS, .prose = "Delivery of the webhook sink.");
+CONFIG_OBJECT(audit_retention_section, AUDIT_RETENTION_ROWS,
+	.prose = "What leaves the ledger for the archive.");
 CONFIG_OBJECT(audit_section, AUDIT_ROWS, .prose = "Who receives the evidence.");
 
 /* What a client may hold up the end with: half of the grace, but time enough for a short request. */

@@ -35,6 +35,17 @@ enum ledger_required {
 	LEDGER_REQUIRED_NAMED,      /* and every sink with is_required */
 };
 
+/* What leaves the ledger for the archives. A segment leaves whole, once its last record is old
+ * enough by either rule. */
+struct ledger_retention_options {
+	uint32_t days;            /* older than this; 0: no such rule */
+	uint64_t records;         /* not among the newest so many; 0: no such rule */
+	const char *folder;       /* of the archives; NULL: `<path>.archive` */
+	uint32_t segment_records; /* at least, per archive */
+	uint32_t look_ms;         /* between two looks */
+	int64_t report_window_s;  /* how long an authorized decision may be reported */
+};
+
 struct ledger_options {
 	const char *path; /* SQLITE: of the database; its folder exists */
 	/* NULL or "": <path>.key; MEMORY and NONE: NULL makes a key for this process only */
@@ -48,14 +59,15 @@ struct ledger_options {
 	uint32_t busy_timeout_ms;  /* how long a foreign lock on the file is waited for */
 	uint32_t sink_deadline_ms; /* within which required sinks take a committed record */
 	uint32_t ring_bytes; /* memory for records that sinks have not read yet, 1 MiB to 1 GiB */
-	bool has_index;      /* SQLITE: keeps the search index `<path>.idx` up to date */
+	struct ledger_retention_options retention; /* SQLITE; without days and records all stays */
+	bool has_index; /* SQLITE: keeps the search index `<path>.idx` up to date */
 	enum ledger_required required;
 	struct sink *const
 		*sinks; /* taken over by ledger_open, also when it fails; the array is copied */
 	size_t n_sinks;
 };
 
-/* The defaults: SQLite, FULL, 1,024, 8,192, 256, 2,000 ms, 2,000 ms, 4 MiB, no index, the ledger
+/* The defaults: SQLite, FULL, 1,024, 8,192, 256, 2,000 ms, 2,000 ms, 4 MiB, no index, no retention, the ledger
  * alone, no sinks. */
 void ledger_options_init(struct ledger_options *o);
 

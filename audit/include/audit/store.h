@@ -13,7 +13,7 @@
  *   claims(kind INTEGER, key BLOB, seq INTEGER, binding_hash BLOB, state INTEGER,
  *       expires INTEGER, PRIMARY KEY(kind, key))
  *   cursors(sink TEXT PRIMARY KEY, seq INTEGER)      last record the sink has taken
- *   meta(key TEXT PRIMARY KEY, value TEXT)           chain_id, created, checkpoint, probe
+ *   meta(key TEXT PRIMARY KEY, value TEXT)           chain_id, created, checkpoint, probe, anchor
  */
 #ifndef AUDIT_STORE_H
 #define AUDIT_STORE_H
@@ -70,15 +70,18 @@ MUSTCHECK enum err store_reader_head(
 /* Appends the value. ERR_NOT_FOUND. */
 MUSTCHECK enum err store_reader_meta(
 	struct store_reader *r, const char *key, struct buf *out, struct errinfo *ei);
-/* The smallest cursor of all sinks (retention stops there); UINT64_MAX when there are none. */
-MUSTCHECK enum err store_reader_min_cursor(
-	struct store_reader *r, uint64_t *out, struct errinfo *ei);
+/* The cursor of one sink. ERR_NOT_FOUND (*seq is 0). */
+MUSTCHECK enum err store_reader_cursor(
+	struct store_reader *r, const char *sink, uint64_t *seq, struct errinfo *ei);
+/* The oldest record that a claim which has not expired refers to; UINT64_MAX: none does. */
+MUSTCHECK enum err store_reader_min_claim(
+	struct store_reader *r, int64_t now_wall_ns, uint64_t *seq, struct errinfo *ei);
 
 /* The number of the first row, which may be none that a record can have; 1 when there is none. */
 MUSTCHECK enum err store_reader_first(struct store_reader *r, int64_t *out, struct errinfo *ei);
-/* How many rows the partial index has in a state other than 0. */
+/* How many rows behind `after` the partial index has in a state other than 0. */
 MUSTCHECK enum err store_reader_count_state(
-	struct store_reader *r, int state, uint64_t *out, struct errinfo *ei);
+	struct store_reader *r, int state, uint64_t after, uint64_t *out, struct errinfo *ei);
 
 /* Copies all of it as of one moment into the empty file at path, which nobody else uses.
  * ERR_BUSY, ERR_IO, ERR_CORRUPT. */

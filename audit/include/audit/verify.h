@@ -27,6 +27,10 @@ struct verify_options {
 	/* What `<ledger>.head` holds, read before the source was opened: a gateway writes record
 	 * first, head file second. */
 	const struct checkpoint *head_file;
+	/* Paths of exports that come before the source, in the order of the chain (audit/archive.h).
+	 * The source has to go on where they end. */
+	char *const *archives;
+	size_t n_archives;
 	/* Called every few thousand records; may be NULL. */
 	void (*progress)(void *arg, uint64_t n_records);
 	void *progress_arg;
@@ -35,6 +39,11 @@ struct verify_options {
 struct verify_result {
 	bool is_good;
 	uint64_t n_records;
+	/* The record before the first that was read, as the signed checkpoint there says: what comes
+	 * before it is in archives that were not given. seq 0: all was read. */
+	struct chain_head anchor;
+	size_t n_archives;      /* of those given, how many are good */
+	bool is_archive_bad;    /* bad_seq and bad_line are of archive n_archives, from 0 */
 	struct chain_head head; /* the last good record */
 	char chain_id[CHAIN_ID_HEX + 1];
 	uint64_t n_checkpoints;

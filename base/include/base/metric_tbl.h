@@ -35,6 +35,7 @@ X(METRIC_LEDGER_QUEUE, "nomos_ledger_queue", GAUGE, "entries waiting for the led
 X(METRIC_INDEX_LAG, "nomos_search_index_lag", GAUGE, "records the search index does not know yet")
 X(METRIC_INDEX_REBUILDS, "nomos_search_index_rebuilds_total", COUNTER,
 	"times the search index was made anew")
+X(METRIC_ARCHIVED, "nomos_ledger_archived_records_total", COUNTER, "records moved into archives")
 X(METRIC_SINK_FAILURES, "nomos_sink_failures_total", COUNTER, "deliveries to a sink that failed")
 X(METRIC_UNKNOWN_OUTCOMES, "nomos_unknown_outcomes_total", COUNTER,
 	"intents marked unknown after a crash")

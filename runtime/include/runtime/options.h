@@ -36,6 +36,10 @@ struct audit_webhook_section {
 	AUDIT_WEBHOOK_ROWS(CONFIG_MEMBER, audit_webhook_section)
 };
 
+struct audit_retention_section {
+	AUDIT_RETENTION_ROWS(CONFIG_MEMBER, audit_retention_section)
+};
+
 struct audit_section {
 	AUDIT_ROWS(CONFIG_MEMBER, audit_section)
 };
@@ -43,6 +47,7 @@ struct audit_section {
 extern const struct config_object gateway_section_config;
 extern const struct config_object ledger_section_config;
 extern const struct config_object audit_webhook_section_config;
+extern const struct config_object audit_retention_section_config;
 extern const struct config_object audit_section_config;
 
 #define LEDGER_DEFAULT_NAME "nomos-ledger.db"

@@ -69,6 +69,19 @@
 		.prose = "For one delivery; it is tried again for as long as it takes.")                   \
 	ROW(T, PATH, ca_file, .prose = "CA certificates (PEM) of the receiver; the system's when not set.")
 
+#define AUDIT_RETENTION_ROWS(ROW, T)                                                               \
+	ROW(T, INT, days, .def = "0", .min = 0, .max = 36500, .unit = "days", .env = CONFIG_ENV,       \
+		.prose = "Records older than this go into the archive; 0: none by age.")                   \
+	ROW(T, INT, records, .def = "0", .min = 0, .max = 1000000000000, .unit = "records",            \
+		.env = CONFIG_ENV,                                                                         \
+		.prose = "Records that are not among the newest so many go into the archive; 0: none by number.") \
+	ROW(T, PATH, archive, .env = CONFIG_ENV,                                                       \
+		.prose = "Folder of the archives, one verified export per segment; LEDGER.archive when not set.") \
+	ROW(T, INT, segment_records, .def = "100000", .min = 1, .max = 10000000, .unit = "records",    \
+		.prose = "An archive holds at least so many records and ends at a signed checkpoint.")     \
+	ROW(T, INT, look_ms, .def = "60000", .min = 10, .max = 86400000, .unit = "ms",                 \
+		.prose = "How often to look whether a segment is old enough.")
+
 #define AUDIT_ROWS(ROW, T)                                                                         \
 	ROW(T, STRING, sink, .def = "stdout", .max = 4096, .env = CONFIG_ENV,                          \
 		.prose = "Comma list of stdout, stderr, sqlite:PATH (the ledger itself), webhook:URL; empty: only the ledger.") \
@@ -84,6 +97,8 @@
 		.env = CONFIG_ENV, .prose = "Records between two signed checkpoints.")                     \
 	ROW(T, BOOL, index, .def = "true", .env = CONFIG_ENV,                                          \
 		.prose = "Keep a search index beside the ledger (LEDGER.idx); it is derived and may be removed.") \
+	ROW(T, OBJECT(audit_retention_section), retention,                                             \
+		.prose = "What leaves the ledger for the archive; without days and records all stays.")    \
 	ROW(T, OBJECT(audit_webhook_section), webhook, .prose = "Delivery of the webhook sink.")
 
 /* The sections, for the program's root table. */

@@ -393,7 +393,7 @@ TEST(meta_and_cursors)
 	CHECK_INT(s->ops->get_cursor(s, "a", &seq, &ei), OK);
 	CHECK_INT(seq, 9);
 	CHECK_INT(store_reader_open(path, STORE_READ_LIVE, &r, &ei), OK);
-	CHECK_INT(store_reader_min_cursor(r, &seq, &ei), OK);
+	CHECK_INT(store_reader_cursor(r, "b", &seq, &ei), OK);
 	CHECK_INT(seq, 8);
 	buf_reset(&b);
 	CHECK_INT(store_reader_meta(r, "k", &b, &ei), OK);
