@@ -107,14 +107,14 @@ struct ledger {
 	struct sign_key *key;            /* const */
 	int lock_fd;                     /* of `<ledger>.lock` */
 	int file_lock_fd; /* of the ledger itself: holds also when somebody removes the lock file */
-	struct store *store;           /* writer */
-	struct ledger_ring *ring;      /* locks itself; NULL without sinks */
-	struct ledger_head *head_file; /* locks itself; NULL without a file */
+	struct store *store;                /* writer */
+	struct ledger_ring *ring;           /* locks itself; NULL without sinks */
+	struct ledger_head *head_file;      /* locks itself; NULL without a file */
 	struct ledger_retention *retention; /* NULL: all records stay */
-	uint64_t anchor_seq;           /* const after open: the records up to it are archived */
-	struct ledger_index *index;    /* locks itself; NULL: none is kept */
-	struct ledger_sink *sinks;     /* n_sinks of them */
-	size_t n_sinks;                /* const */
+	uint64_t anchor_seq;        /* const after open: the records up to it are archived */
+	struct ledger_index *index; /* locks itself; NULL: none is kept */
+	struct ledger_sink *sinks;  /* n_sinks of them */
+	size_t n_sinks;             /* const */
 
 	/* const after open */
 	uint64_t open_seqs[LEDGER_OPEN_SHOWN_MAX];

@@ -209,7 +209,7 @@ check_anchor(struct ledger *l, struct errinfo *ei)
 	enum err rc = anchor_load(l->store, &anchor, ei);
 
 	if (rc == ERR_CORRUPT)
-		return ERR(ei, rc, "the mark of what was archived is damaged" REMEDY);
+		return ERR(ei, rc, "the mark of what was archived is damaged");
 	if (rc != OK || anchor.at.seq == 0)
 		return rc;
 	rc = find_row(l, anchor.at.seq + 1, &row, ei);
@@ -221,7 +221,7 @@ check_anchor(struct ledger *l, struct errinfo *ei)
 		!checkpoint_is_signed_by(&anchor, l->key))
 		return ERR(ei, ERR_CORRUPT,
 			"the records up to %" PRIu64 " are said to be archived, but record %" PRIu64
-			" does not bear it out" REMEDY,
+			" does not bear it out",
 			anchor.at.seq, anchor.at.seq + 1);
 	l->anchor_seq = anchor.at.seq;
 	return OK;

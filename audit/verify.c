@@ -26,6 +26,7 @@ struct verification {
 	const struct verify_options *o;
 	struct verify_result *out;
 	enum source_kind kind;
+	uint64_t after;           /* the rows of the ledger up to here are not read */
 	uint64_t n_before;        /* records of the sources before this one */
 	struct checkpoint anchor; /* of a ledger that says where it begins; at.seq 0: it does not */
 	bool has_chain_id;

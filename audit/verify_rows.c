@@ -35,7 +35,8 @@ see_outcomes_since(struct source *s, struct intents *in, uint64_t last, struct e
 
 /* The index finds open intents at the next start: one that it lacks would never be settled. */
 static enum err
-check_index(struct source *s, const struct intents *in, uint64_t after, char why[VERIFY_WHY_MAX], struct errinfo *ei)
+check_index(struct source *s, const struct intents *in, uint64_t after, char why[VERIFY_WHY_MAX],
+	struct errinfo *ei)
 {
 	uint64_t n = 0;
 

@@ -18,7 +18,7 @@ struct source;
  * edited or damaged, and *seq is the record's, 0 when it is not about one. Errors: the source
  * cannot be read, or memory is out.
  */
-MUSTCHECK enum err verify_rows(struct source *s, struct intents *in, uint64_t after,
-	uint64_t last, uint64_t *seq, char why[VERIFY_WHY_MAX], struct errinfo *ei);
+MUSTCHECK enum err verify_rows(struct source *s, struct intents *in, uint64_t after, uint64_t last,
+	uint64_t *seq, char why[VERIFY_WHY_MAX], struct errinfo *ei);
 
 #endif
