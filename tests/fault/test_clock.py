@@ -101,8 +101,9 @@ def test_a_jump_passes_no_deadline():
             s.sendall(whole[:n])
         for shift in (100 * YEAR, -30 * YEAR):
             world.shift_wall(shift)
-            for _ in range(20):
-                assert g.act().status == 200
+            begin = time.monotonic()
+            # Deadlines are looked at four times a second.
+            until(lambda b=begin: g.act().status == 200 and time.monotonic() - b > 0.8, "the deadlines were looked at")
         for s, n in zip(sockets, parts):
             s.sendall(whole[n:])
             assert s.makefile("rb").readline().split()[1] == b"200"
