@@ -71,13 +71,13 @@ class Heap:
         at = COUNTS + 4 * OWNERS.index(owner)
         return self.words[at + 1], self.words[at + 2]
 
+    def peak(self, owner):
+        """The most bytes since restart_peaks."""
+        return self.words[COUNTS + 4 * OWNERS.index(owner) + 3]
+
     @property
     def live_bytes(self):
         return self.words[LIVE_BYTES]
-
-    @property
-    def peak_bytes(self):
-        return self.words[PEAK_BYTES]
 
     def restart_peaks(self):
         self.words[PEAK_BYTES] = self.words[LIVE_BYTES]
