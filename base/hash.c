@@ -1,48 +1,28 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * SHA-256 and HMAC-SHA256. The algorithms are fetched once and each thread keeps one context of
- * each kind until it ends, because fetching and allocating cost more than hashing a record. Must
- * never return a wrong digest: what OpenSSL refuses here aborts. Any thread; a context is only
- * touched by the thread that made it.
+ * SHA-256 and HMAC-SHA256 with the state on the stack: OpenSSL's own interface for any digest allocates
+ * a state for each hash, which costs as much as hashing a short text and can fail; its older one for this
+ * digest alone does neither and runs the same code. Any thread.
  */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include "base/hash.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
+#include <openssl/sha.h>
 
 #include "base/mem.h"
 #include "base/must.h"
 
-struct hasher {
-	EVP_MD_CTX *digest;
-	EVP_MAC_CTX *mac;
-};
+#define BLOCK_BYTES 64
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool is_ready;
 static bool is_memory_hooked; /* by a test, before anything else */
-static pthread_key_t thread_end;
-static EVP_MD *sha256;
-static EVP_MAC *hmac;
-static _Thread_local struct hasher *own;
-
-static void
-free_hasher(void *arg)
-{
-	struct hasher *h = arg;
-
-	EVP_MD_CTX_free(h->digest);
-	EVP_MAC_CTX_free(h->mac);
-	mem_free_held(h);
-	own = NULL;
-}
 
 static void *
 alloc_held(size_t n, const char *file, int line)
@@ -68,7 +48,7 @@ free_held(void *p, const char *file, int line)
 	mem_free_held(p);
 }
 
-/* Without memory a digest cannot be made, and nobody here could go on without it: so OpenSSL's memory is held too. */
+/* Digests need no memory here; what else OpenSSL does cannot go on without: so its memory is held too. */
 static void
 hold_memory(void)
 {
@@ -78,61 +58,40 @@ hold_memory(void)
 }
 
 static void
-fetch_algorithms(void)
+begin(void)
 {
+	/* FIPS 180-2, B.1 */
+	static const char known[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+	char hex[SHA256_HEX + 1];
+
 	hold_memory();
-	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-	hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-	is_ready =
-		sha256 != NULL && hmac != NULL && pthread_key_create(&thread_end, free_hasher) == 0;
-	if (!is_ready)
-		ERR_clear_error();
+	hash_sha256_hex(SPAN_LIT("abc"), hex);
+	is_ready = strcmp(hex, known) == 0;
 }
 
 enum err
 hash_init(struct errinfo *ei)
 {
-	MUST(pthread_once(&once, fetch_algorithms) == 0);
-	return is_ready ? OK : ERR(ei, ERR_CRYPTO, "SHA-256 and HMAC are not available");
+	MUST(pthread_once(&once, begin) == 0);
+	return is_ready ? OK : ERR(ei, ERR_CRYPTO, "SHA-256 does not work");
 }
 
-static bool
-set_up(struct hasher *h)
+static void
+add(SHA256_CTX *state, struct span data)
 {
-	char name[] = OSSL_DIGEST_NAME_SHA2_256;
-	OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
-		OSSL_PARAM_construct_end()};
-
-	h->digest = EVP_MD_CTX_new();
-	h->mac = EVP_MAC_CTX_new(hmac);
-	return h->digest != NULL && h->mac != NULL && EVP_MAC_CTX_set_params(h->mac, params) == 1;
-}
-
-static struct hasher *
-own_hasher(void)
-{
-	if (own != NULL)
-		return own;
-	MUST(hash_init(NULL) == OK);
-	struct hasher *h = mem_alloc_held(sizeof(*h));
-	*h = (struct hasher){0};
-	MUST(set_up(h));
-	MUST(pthread_setspecific(thread_end, h) == 0);
-	own = h;
-	return h;
+	if (data.n > 0)
+		MUST(SHA256_Update(state, data.p, data.n) == 1);
 }
 
 void
 hash_sha256_parts(const struct span *parts, size_t n_parts, uint8_t out[SHA256_BYTES])
 {
-	EVP_MD_CTX *digest = own_hasher()->digest;
-	unsigned len = 0;
+	SHA256_CTX state;
 
-	/* Allocates the state anew each time in OpenSSL 3.0, whatever the arguments. */
-	MUST(EVP_DigestInit_ex2(digest, sha256, NULL) == 1);
+	MUST(SHA256_Init(&state) == 1);
 	for (size_t i = 0; i < n_parts; i++)
-		MUST(EVP_DigestUpdate(digest, parts[i].p, parts[i].n) == 1);
-	MUST(EVP_DigestFinal_ex(digest, out, &len) == 1 && len == SHA256_BYTES);
+		add(&state, parts[i]);
+	MUST(SHA256_Final(out, &state) == 1);
 }
 
 void
@@ -150,17 +109,39 @@ hash_sha256_hex(struct span data, char out[SHA256_HEX + 1])
 	hash_hex(digest, sizeof(digest), out);
 }
 
+/* RFC 2104: a key of at most a block, with each byte xored. */
+static void
+add_key(SHA256_CTX *state, const uint8_t key[BLOCK_BYTES], uint8_t mask)
+{
+	uint8_t pad[BLOCK_BYTES];
+
+	for (size_t i = 0; i < BLOCK_BYTES; i++)
+		pad[i] = key[i] ^ mask;
+	MUST(SHA256_Update(state, pad, sizeof(pad)) == 1);
+	mem_wipe(pad, sizeof(pad));
+}
+
 void
 hash_hmac_sha256(struct span key, struct span data, uint8_t out[SHA256_BYTES])
 {
-	EVP_MAC_CTX *mac = own_hasher()->mac;
-	size_t len = 0;
-	/* A NULL key would mean the key of the call before. */
-	const char *key_bytes = key.p != NULL ? key.p : "";
+	uint8_t block[BLOCK_BYTES] = {0};
+	uint8_t inner[SHA256_BYTES];
+	SHA256_CTX state;
 
-	MUST(EVP_MAC_init(mac, (const unsigned char *)key_bytes, key.n, NULL) == 1);
-	MUST(EVP_MAC_update(mac, (const unsigned char *)data.p, data.n) == 1);
-	MUST(EVP_MAC_final(mac, out, &len, SHA256_BYTES) == 1 && len == SHA256_BYTES);
+	if (key.n > BLOCK_BYTES)
+		hash_sha256(key, block);
+	else if (key.n > 0)
+		memcpy(block, key.p, key.n);
+	MUST(SHA256_Init(&state) == 1);
+	add_key(&state, block, 0x36);
+	add(&state, data);
+	MUST(SHA256_Final(inner, &state) == 1);
+	MUST(SHA256_Init(&state) == 1);
+	add_key(&state, block, 0x5c);
+	MUST(SHA256_Update(&state, inner, sizeof(inner)) == 1);
+	MUST(SHA256_Final(out, &state) == 1);
+	mem_wipe(block, sizeof(block));
+	mem_wipe(inner, sizeof(inner));
 }
 
 void

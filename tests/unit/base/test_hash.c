@@ -79,7 +79,21 @@ TEST(hmac_vectors)
 		"60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
-/* A reused context must not take an empty key for the key of the call before. */
+/* As Python's hmac has them. */
+TEST(hmac_keys_around_a_block)
+{
+	char key[65];
+
+	memset(key, 0x0c, sizeof(key));
+	check_hmac(span_of(key, 63), SPAN_LIT("block"),
+		"326aea4e5b5fdd2beb89d6df89c9aecd21cd90908d8dede31c8ca95cdc3ef9fb");
+	check_hmac(span_of(key, 64), SPAN_LIT("block"),
+		"9cb91753d14846c25df155c94007d8675d4a4d48b7b420a626ef2c6f343b8688");
+	check_hmac(span_of(key, 65), SPAN_LIT("block"),
+		"35a8c075507f25035041680a2e23d5fc916a0364316c6bcccbeb74882503a4d1");
+}
+
+/* An empty key must not be taken for the key of the call before. */
 TEST(empty_hmac_key_is_a_key)
 {
 	static const char want[] =
@@ -153,7 +167,7 @@ hash_many(void *arg)
 	return NULL;
 }
 
-TEST(each_thread_has_its_own_context)
+TEST(threads_do_not_mix)
 {
 	pthread_t threads[4];
 	bool is_right[4];
@@ -167,6 +181,6 @@ TEST(each_thread_has_its_own_context)
 }
 
 SUITE("hash", TEST_ROW(init_is_idempotent), TEST_ROW(sha256_vectors), TEST_ROW(parts_are_one_text),
-	TEST_ROW(hmac_vectors), TEST_ROW(empty_hmac_key_is_a_key), TEST_ROW(agent_signature_vector),
+	TEST_ROW(hmac_vectors), TEST_ROW(hmac_keys_around_a_block), TEST_ROW(empty_hmac_key_is_a_key), TEST_ROW(agent_signature_vector),
 	TEST_ROW(hex_there_and_back), TEST_ROW(unhex_is_strict),
-	TEST_ROW(each_thread_has_its_own_context))
+	TEST_ROW(threads_do_not_mix))
