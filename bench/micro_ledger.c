@@ -134,6 +134,7 @@ prepare_bare(const char *path, enum ledger_sync sync, sqlite3 **db)
 
 	if (sqlite3_open(path, db) != SQLITE_OK)
 		bench_fail(path, "cannot be opened");
+	run_sql(*db, "PRAGMA page_size = 8192");
 	run_sql(*db, "PRAGMA journal_mode = WAL");
 	run_sql(*db, "PRAGMA wal_autocheckpoint = 250");
 	run_sql(*db, sync == LEDGER_SYNC_FULL ? "PRAGMA synchronous = FULL"

@@ -16,7 +16,7 @@ from evidence import OPEN, rounds, seeded, verify
 from prepared import copy_of, ended, killed, start
 from support import BIN, PATIENCE, Gateway
 
-PAGE = 4096
+PAGE = 8192
 REMEDY = "nomos audit seal"
 
 
