@@ -299,6 +299,14 @@ apply_header(struct framing *f, struct http_header h, struct head_facts *facts)
 	return GATE_OK;
 }
 
+/* Legal as a blank before and behind a value, but not every server strips a TAB; who does not sees
+ * another length, coding or host. */
+static bool
+is_of_framing(struct span name)
+{
+	return (find_single(name) & (SINGLE_HOST | SINGLE_LENGTH | SINGLE_ENCODING)) != 0;
+}
+
 /* One header line without its CRLF. */
 static enum gate_refusal
 read_header(struct framing *f, struct span line, struct head_facts *facts)
@@ -309,8 +317,11 @@ read_header(struct framing *f, struct span line, struct head_facts *facts)
 	struct http_header h = {.name = span_of(line.p, n)};
 	if (n == line.n || !http_is_token(h.name))
 		return GATE_HEADER_NAME;
-	h.value = trim_blanks(span_from(line, n + 1));
+	struct span raw = span_from(line, n + 1);
+	h.value = trim_blanks(raw);
 	enum gate_refusal why = apply_header(f, h, facts);
+	if (why == GATE_OK && is_of_framing(h.name) && span_find(raw, '\t') < raw.n)
+		why = GATE_HEADER_VALUE;
 	f->headers[f->n_headers] = h;
 	f->n_headers++;
 	return why;

@@ -324,6 +324,14 @@ check_value(const struct reference_request *r, struct reference_field f)
 	return 0;
 }
 
+/* Ours: the fields that decide where a request ends or goes have OWS of spaces alone. */
+static bool
+is_without_tabs(struct span name)
+{
+	return is_same(name, "host") || is_same(name, "content-length") ||
+	       is_same(name, "transfer-encoding");
+}
+
 /* field-name ":" OWS field-value OWS */
 static unsigned
 read_field_line(struct span line, struct reference_request *out)
@@ -333,10 +341,14 @@ read_field_line(struct span line, struct reference_request *out)
 
 	if (f.name.n == 0 || !take(&c, ':'))
 		return 400;
-	f.value = strip_blanks(span_of(c.p, (size_t)(c.end - c.p)));
+	struct span raw = span_of(c.p, (size_t)(c.end - c.p));
+	f.value = strip_blanks(raw);
 	unsigned status = check_repeats(out, f.name);
 	if (status == 0)
 		status = check_value(out, f);
+	if (status == 0 && is_without_tabs(f.name) && raw.n > 0 &&
+		memchr(raw.p, '\t', raw.n) != NULL)
+		status = 400;
 	out->fields[out->n_fields] = f;
 	out->n_fields++;
 	return status;

@@ -9,10 +9,11 @@
  * is the Host line's; HTTP/1.0 and HTTP/1.1; CRLF line ends; token names; values of visible
  * ASCII, bytes over 0x7f, blanks and TAB; exactly one Host (HTTP/1.1); one Content-Length of
  * digits, or "Transfer-Encoding: chunked" on HTTP/1.1, never both; chunks without extensions and
- * trailers; "Expect: 100-continue"; one CRLF before a request line. Never repeated: Host,
- * Content-Length, Transfer-Encoding, Expect, Authorization, Content-Type, Idempotency-Key, and
- * the names that begin with X-Nomos-, of which there may be 16. What is refused, and with what
- * status, does not depend on how the bytes were cut into pieces.
+ * trailers; no TAB in the lines Host, Content-Length and Transfer-Encoding; "Expect: 100-continue";
+ * one CRLF before a request line. Never repeated: Host, Content-Length, Transfer-Encoding, Expect,
+ * Authorization, Content-Type, Idempotency-Key, and the names that begin with X-Nomos-, of which
+ * there may be 16. What is refused, and with what status, does not depend on how the bytes were
+ * cut into pieces.
  *
  * The counters may be read from any thread.
  */
