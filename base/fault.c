@@ -173,7 +173,8 @@ act(const struct rule *r)
 		(void)raise(SIGKILL);
 		return false;
 	case ACT_STOP:
-		(void)kill(getpid(), SIGSTOP);
+		(void)raise(
+			SIGSTOP); /* to this thread, which then stops here and not a little later */
 		return false;
 	case ACT_FAIL:
 		errno = r->errnum;
@@ -200,7 +201,7 @@ fault_reach(enum fault_point at, bool is_after)
 	for (size_t i = 0; i < n_now; i++) {
 		const struct rule *r = &rules[i];
 		if (r->at != at || r->is_after != is_after || n < r->first || n > r->last ||
-			(gate != NULL && access(gate, F_OK) != 0))
+			(r->action == ACT_FAIL && gate != NULL && access(gate, F_OK) != 0))
 			continue;
 		fails = act(r) || fails;
 		errnum = fails ? errno : errnum;

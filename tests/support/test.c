@@ -34,21 +34,33 @@ remove_tmpdirs(void)
 		nftw(tmpdirs[i], remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-const char *
-test_tmpdir(void)
+static const char *
+make_dir(const char *parent)
 {
 	if (n_tmpdirs == TMPDIRS_MAX) {
 		fprintf(stderr, "too many temporary directories\n");
 		exit(2);
 	}
 	char *dir = tmpdirs[n_tmpdirs];
-	snprintf(dir, sizeof(tmpdirs[0]), "/tmp/nomos-test-XXXXXX");
+	snprintf(dir, sizeof(tmpdirs[0]), "%s/nomos-test-XXXXXX", parent);
 	if (mkdtemp(dir) == NULL) {
 		perror("mkdtemp");
 		exit(2);
 	}
 	n_tmpdirs++;
 	return dir;
+}
+
+const char *
+test_tmpdir(void)
+{
+	return make_dir("/tmp");
+}
+
+const char *
+test_ramdir(void)
+{
+	return make_dir(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 }
 
 const char *

@@ -55,6 +55,8 @@ void test_fail(const char *file, int line, const char *fmt, ...) PRINTF_LIKE(3, 
 
 /* A fresh private directory, removed with all it holds when the program ends. NUL-terminated, static per call count. */
 const char *test_tmpdir(void);
+/* The same in memory where there is such a place: for tests that sync a thousand times. */
+const char *test_ramdir(void);
 /* The folder tests/ of the source tree. */
 const char *test_source_dir(void);
 

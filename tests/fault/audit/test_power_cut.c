@@ -161,7 +161,7 @@ fresh_folder(void)
 	char path[600];
 
 	if (folders[at] == NULL)
-		folders[at] = test_tmpdir();
+		folders[at] = test_ramdir();
 	for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
 		snprintf(path, sizeof(path), "%s/ledger.db%s", folders[at], tails[i]);
 		(void)unlink(path);
@@ -186,7 +186,7 @@ struct found {
 	struct chain_head head;
 	enum chain_fault fault;
 	size_t n_open;
-	size_t n_found[N_PAIRS];   /* acknowledged intents that are there as they were acknowledged */
+	size_t n_found[N_PAIRS]; /* acknowledged intents that are there as they were acknowledged */
 	size_t n_outcome[N_PAIRS]; /* records that close the intent */
 	uint64_t intent_seq[N_PAIRS];
 	bool is_outcome_found[N_PAIRS];
@@ -263,7 +263,8 @@ check_found(const struct scenario *s, const char *dir, struct ledger *l)
 		if (p->is_intent_acked && f.n_found[i] != 1)
 			FAIL("%s: act-%zu was acknowledged and is not there", dir, i);
 		if (p->is_outcome_acked && !f.is_outcome_found[i])
-			FAIL("%s: the outcome of act-%zu was acknowledged and is not there", dir, i);
+			FAIL("%s: the outcome of act-%zu was acknowledged and is not there", dir,
+				i);
 		if (f.n_outcome[i] != (f.intent_seq[i] != 0 ? 1 : 0))
 			FAIL("%s: act-%zu has %zu outcomes", dir, i, f.n_outcome[i]);
 	}
@@ -301,7 +302,8 @@ run_and_cut(uint64_t seed, uint64_t n, uint64_t n_again)
 	}
 	l = open_and_start(dir, &ei);
 	if (l == NULL) {
-		FAIL("cut at %d, again at %d, seed %d: %s", (int)n, (int)n_again, (int)seed, ei.msg);
+		FAIL("cut at %d, again at %d, seed %d: %s", (int)n, (int)n_again, (int)seed,
+			ei.msg);
 	} else {
 		check_found(s, dir, l);
 		CHECK_INT(append_one(l, "after"), OK);
