@@ -60,7 +60,7 @@ descriptors_share(size_t wanted, size_t n_workers, size_t *out, struct errinfo *
 {
 	size_t reserve = RESERVE + n_workers * RESERVE_PER_WORKER + count_open();
 	size_t limit = 0;
-	enum err rc = raise_limit(wanted + reserve, &limit, ei);
+	enum err rc = raise_limit(wanted > 0 ? wanted + reserve : 0, &limit, ei);
 
 	*out = 0;
 	if (rc != OK)
@@ -71,7 +71,8 @@ descriptors_share(size_t wanted, size_t n_workers, size_t *out, struct errinfo *
 			"the limit of %zu open files is too low for %zu workers: %zu are needed "
 			"(ulimit -n, LimitNOFILE)",
 			limit, n_workers, least);
-	size_t n = wanted < limit - reserve ? wanted : limit - reserve;
+	size_t room = limit - reserve;
+	size_t n = wanted > 0 && wanted < room ? wanted : room;
 	if (n < wanted)
 		log_warn(NULL,
 			"gateway.max_connections is %zu, but the limit of open files leaves room "

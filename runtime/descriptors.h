@@ -9,7 +9,7 @@
 #include "base/err.h"
 
 /*
- * Raises the soft limit of open files as far as `wanted` connections need, and puts into *out how many of them one of
+ * Raises the soft limit of open files as far as `wanted` connections need (0: as many as it allows now), and puts into *out how many of them one of
  * n_workers may have: all together leave the reserve to the ledger, the executors, the sinks and reloads. ERR_INVALID
  * when the limit leaves none, naming what is needed; ERR_IO.
  */
