@@ -77,6 +77,8 @@ engine_prepare(struct http_server *s)
 	s->spare = conn_new(s, bev);
 	if (s->spare == NULL)
 		bufferevent_free(bev);
+	else
+		bufferevent_setcb(bev, NULL, NULL, NULL, s->spare);
 	return s->spare != NULL;
 }
 
@@ -118,10 +120,13 @@ engine_adopt(struct conn *c)
 	struct bufferevent *bev = c->bev;
 	void *arg = NULL;
 
-	/* The engine's callbacks carry its connection; freeing a bufferevent takes them off. */
+	/* The engine's callbacks carry its connection; freeing a bufferevent takes them off. Where
+	 * ours are left, the engine had no memory for a connection and has let the bufferevent lie. */
 	bufferevent_getcb(bev, NULL, NULL, NULL, &arg);
-	if (arg == NULL) {
+	if (arg == NULL || arg == c) {
 		conn_on_gone(c);
+		if (arg != NULL)
+			bufferevent_free(bev);
 		bufferevent_decref(bev);
 		return false;
 	}

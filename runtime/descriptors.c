@@ -12,8 +12,9 @@
 
 #include "base/log.h"
 
-/* Files of the ledger and its copies, of sinks, executors, reloads, the log: opened later, at the most. */
-#define RESERVE 64
+/* Opened later, at the most: ledger and index 16, eight sinks with a reader and a socket each 40, executors 32, a reload 16,
+ * and as much again for what libraries open for a moment. */
+#define RESERVE 128
 /* Loop, wake-up, listening socket, and a socket that is accepted while another closes. */
 #define RESERVE_PER_WORKER 8
 /* With fewer the gateway would be of no use. */

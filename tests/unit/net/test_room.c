@@ -3,6 +3,8 @@
  * of accepts and of pipelined requests. */
 #include "rig.h"
 
+#include <event2/bufferevent.h>
+
 #include "base/metric.h"
 #include "net/address_cap.h"
 #include "server.h"
@@ -113,6 +115,22 @@ TEST(requests_in_work_do_not_give_way)
 	CHECK(rig_wait_reply(&rig, &late, false, &reply));
 	rig_close(&late);
 	stop_full(held);
+}
+
+/* The engine had no memory for its part: the socket is closed by it, and ours is freed by us. */
+TEST(a_connection_that_the_engine_did_not_make)
+{
+	rig_options(&rig);
+	rig_start(&rig);
+	struct conn *c = rig.server->spare;
+	rig.server->spare = NULL;
+	bufferevent_incref(c->bev);
+	conn_begin(c);
+	CHECK_INT(http_server_count_connections(rig.server), 1);
+	loop_turn(rig.loop, false);
+	CHECK_INT(http_server_count_connections(rig.server), 0);
+	rig_check_alive(&rig);
+	rig_stop(&rig);
 }
 
 TEST(one_turn_accepts_some)
@@ -265,5 +283,6 @@ TEST(networks)
 
 SUITE("net/room", TEST_ROW(silent_connections_give_way),
 	TEST_ROW(a_slow_head_gives_way_with_an_answer), TEST_ROW(requests_in_work_do_not_give_way),
-	TEST_ROW(one_turn_accepts_some), TEST_ROW(pipelined_requests_take_turns),
-	TEST_ROW(cap_per_address), TEST_ROW(a_trusted_proxy_has_no_cap), TEST_ROW(networks))
+	TEST_ROW(a_connection_that_the_engine_did_not_make), TEST_ROW(one_turn_accepts_some),
+	TEST_ROW(pipelined_requests_take_turns), TEST_ROW(cap_per_address),
+	TEST_ROW(a_trusted_proxy_has_no_cap), TEST_ROW(networks))
