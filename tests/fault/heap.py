@@ -25,6 +25,11 @@ class Heap:
         self.env = {"NOMOS_HEAP_CONTROL": self.file.name, "LD_PRELOAD": str(SHIM)}
         if _is_asan():
             # The shim stands in front of the sanitizer's allocator and hands everything on to it.
+            # What the loader keeps when the shim looks at the stack is not the program's.
+            self.known_leaks = tempfile.NamedTemporaryFile(prefix="nomos-heap-", mode="w")
+            self.known_leaks.write("leak:_dl_map_object_deps\n")
+            self.known_leaks.flush()
+            self.env["LSAN_OPTIONS"] = f"suppressions={self.known_leaks.name}:print_suppressions=0"
             self.env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0:allocator_may_return_null=1"
 
     def close(self):
