@@ -213,7 +213,7 @@ TEST(agrees_over_the_corpus)
 TEST(agrees_over_changed_streams)
 {
 	const char *wish = getenv("NOMOS_TEST_LONG");
-	int rounds = wish != NULL && strcmp(wish, "yes") == 0 ? 10000000 : 300000;
+	int rounds = wish != NULL && strcmp(wish, "yes") == 0 ? 3000000 : 300000;
 	size_t n_good = 0;
 	struct buf b;
 
