@@ -30,6 +30,7 @@
 #define PATH_BYTES 4200
 #define LOCKS_BYTES_MAX (4 * 1024 * 1024)
 #define SPACE_MIN ((uint64_t)16 * 1024 * 1024)
+#define GROWN_BYTES ((int64_t)4 * 1024 * 1024 * 1024)
 #define SPACE_GOOD ((uint64_t)256 * 1024 * 1024)
 /* Of SQLite's file format: magic 0..15, user_version 60..63, application_id 68..71, big-endian. */
 #define HEADER_BYTES 100
@@ -224,6 +225,24 @@ check_ledger_space(struct doctor *d)
 	if (n_free < SPACE_GOOD)
 		return doctor_say(d, FINDING_ADVICE, "less than 256 MiB are free for the ledger");
 	return doctor_say(d, FINDING_PASS, "256 MiB or more are free");
+}
+
+/* It works at any size; what grows are backups, verification and the disk. */
+enum finding
+check_ledger_growth(struct doctor *d)
+{
+	const struct audit_retention_section *r = &d->in->audit->retention;
+	char path[PATH_BYTES];
+	struct stat st;
+
+	if (is_stateless(d))
+		return say_stateless(d);
+	if (r->days > 0 || r->records > 0)
+		return doctor_say(d, FINDING_PASS, "old records go into archives");
+	if (stat(path_with(d, "", path), &st) == 0 && st.st_size >= GROWN_BYTES)
+		return doctor_say(
+			d, FINDING_ADVICE, "it is over 4 GiB, and all records stay for ever");
+	return doctor_say(d, FINDING_PASS, "below 4 GiB; all records stay for ever");
 }
 
 enum finding

@@ -86,6 +86,10 @@
 		"free some, or move ledger.path; a full disk stops every action") \
 	X("ledger.file_system", CONFIG, check_ledger_file_system, \
 		"file system of the ledger", "move ledger.path to a local disk") \
+	X("ledger.growth", CONFIG, check_ledger_growth, \
+		"growth of the ledger", \
+		"set audit.retention.days or audit.retention.records; older records then go " \
+		"into archives") \
 	X("ledger.key_mode", CONFIG, check_ledger_key, \
 		"checkpoint key", "restore the key, or chmod 600 it") \
 	X("ledger.opens", CONFIG, check_ledger_opens, \

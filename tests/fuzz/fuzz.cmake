@@ -19,3 +19,5 @@ foreach(source ${fuzz_sources})
 	endif()
 	set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 120)
 endforeach()
+# It fills indexes itself, beside the histories that the other tests of searches use.
+target_include_directories(fuzz_query PRIVATE ${PROJECT_SOURCE_DIR}/audit ${CMAKE_CURRENT_LIST_DIR}/../unit/audit)

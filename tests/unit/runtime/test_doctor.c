@@ -338,6 +338,24 @@ TEST(modes_that_give_others_too_much)
 	tear_down(&p);
 }
 
+/* A file without blocks has a size all the same. */
+TEST(a_ledger_that_only_grows_gets_advice)
+{
+	char path[256];
+	struct place p;
+
+	set_up(&p);
+	put(&p, "nomos-ledger.db", "", 0600);
+	examine(&p);
+	CHECK(find(&p, "ledger.growth")->is_ok);
+	CHECK(!find(&p, "ledger.growth")->is_advice);
+	CHECK_INT(truncate(path_in(&p, "nomos-ledger.db", path), INT64_C(5) << 30), 0);
+	examine(&p);
+	CHECK(find(&p, "ledger.growth")->is_advice);
+	CHECK(strstr(find(&p, "ledger.growth")->hint, "audit.retention") != NULL);
+	tear_down(&p);
+}
+
 TEST(a_configuration_that_does_not_load)
 {
 	static const struct row row = {"", "listen:", "listne:", "", ""};
@@ -539,6 +557,7 @@ TEST(a_head_file_without_its_ledger)
 SUITE("doctor", TEST_ROW(a_good_folder_is_ready), TEST_ROW(each_fault_is_found_and_no_other),
 	TEST_ROW(a_controlled_network_makes_the_plain_listener_advice),
 	TEST_ROW(a_policy_that_allows_anything_is_found), TEST_ROW(modes_that_give_others_too_much),
+	TEST_ROW(a_ledger_that_only_grows_gets_advice),
 	TEST_ROW(a_configuration_that_does_not_load), TEST_ROW(no_configuration_named),
 	TEST_ROW(no_secret_gets_into_the_report), TEST_ROW(strong_checks_only_when_asked_for),
 	TEST_ROW(clock_and_descriptors_are_measured),
