@@ -47,8 +47,8 @@ open_histories(void)
 		all[i].path = make_history(&d, &all[i].head);
 		MUST(store_reader_open(all[i].path, STORE_READ_COPY, &all[i].reader, NULL) == OK);
 		/* One index has large segments, one covers a part. */
-		index_history(&all[i], i == 1 ? 12 : SMALL_SHIFT,
-			i == 2 ? all[i].head / 2 : UINT64_MAX);
+		index_history(
+			&all[i], i == 1 ? 12 : SMALL_SHIFT, i == 2 ? all[i].head / 2 : UINT64_MAX);
 	}
 	return all;
 }

@@ -30,12 +30,12 @@ roll(struct dice *d, uint32_t n)
 #define LONG_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 /* As texts; how they stand in a record is json_quote's part. */
-static const char *const search_texts[] = {"a", "ab", "abc", "b", "alice", "ali", "al\"ice", "back\\slash",
-	"\xc3\xa9t\xc3\xa9", "tab\there", LONG_64, LONG_64 "x", LONG_64 "y", "ALLOW", "DENY",
-	"SUCCESS", "a.b", "~", "\x7f"};
+static const char *const search_texts[] = {"a", "ab", "abc", "b", "alice", "ali", "al\"ice",
+	"back\\slash", "\xc3\xa9t\xc3\xa9", "tab\there", LONG_64, LONG_64 "x", LONG_64 "y", "ALLOW",
+	"DENY", "SUCCESS", "a.b", "~", "\x7f"};
 
-static const char *const search_members[] = {"action_id", "action_type", "agent", "decision", "event_type",
-	"principal", "result_classification", "trace_id"};
+static const char *const search_members[] = {"action_id", "action_type", "agent", "decision",
+	"event_type", "principal", "result_classification", "trace_id"};
 
 static inline void
 build_body(struct dice *d, uint64_t seq, int64_t *wall_ns, struct buf *b)
