@@ -61,7 +61,8 @@ static void
 begin(void)
 {
 	/* FIPS 180-2, B.1 */
-	static const char known[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+	static const char known[] =
+		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 	char hex[SHA256_HEX + 1];
 
 	hold_memory();

@@ -276,11 +276,13 @@ disk_reboot(struct disk *d, const char *dir)
 
 /* A file that is on the disk when the books are opened. */
 static void
-disk_load(struct disk *d, const char *path)
+disk_load(struct disk *d, const char *base, const char *tail)
 {
 	struct buf b;
 	struct errinfo ei;
+	char path[300];
 
+	snprintf(path, sizeof(path), "%s%s", base, tail);
 	buf_init(&b, (size_t)64 * 1024 * 1024);
 	enum err rc = fdio_read_file(path, (size_t)64 * 1024 * 1024, &b, &ei);
 	if (rc == OK) {

@@ -181,6 +181,6 @@ TEST(threads_do_not_mix)
 }
 
 SUITE("hash", TEST_ROW(init_is_idempotent), TEST_ROW(sha256_vectors), TEST_ROW(parts_are_one_text),
-	TEST_ROW(hmac_vectors), TEST_ROW(hmac_keys_around_a_block), TEST_ROW(empty_hmac_key_is_a_key), TEST_ROW(agent_signature_vector),
-	TEST_ROW(hex_there_and_back), TEST_ROW(unhex_is_strict),
-	TEST_ROW(threads_do_not_mix))
+	TEST_ROW(hmac_vectors), TEST_ROW(hmac_keys_around_a_block),
+	TEST_ROW(empty_hmac_key_is_a_key), TEST_ROW(agent_signature_vector),
+	TEST_ROW(hex_there_and_back), TEST_ROW(unhex_is_strict), TEST_ROW(threads_do_not_mix))
