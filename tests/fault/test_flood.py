@@ -403,3 +403,41 @@ def test_accepting_pauses_when_descriptors_are_out():
         # One a second at the most, from each worker.
         assert g.read_log().count("pausing") < 40
         crowd.close()
+
+
+def test_a_cap_that_is_stormed():
+    """Whoever gives way comes back at once: a client that sends its request as it connects is answered all the same."""
+    with start(max_connections=100, header_timeout_seconds=3600, min_bytes_per_second=0) as g:
+        before = descriptors(g)
+        stop = threading.Event()
+
+        def storm():
+            held = []
+            while not stop.is_set():
+                s = socket.socket()
+                s.setblocking(False)
+                s.connect_ex(g.address)
+                held.append(s)
+                for old in held[:-20]:
+                    try:
+                        old.send(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+                    except OSError:
+                        pass
+                while len(held) > 150:
+                    held.pop(0).close()
+                stop.wait(0.001)
+            for s in held:
+                s.close()
+
+        storms = [threading.Thread(target=storm) for _ in range(2)]
+        for t in storms:
+            t.start()
+        try:
+            until(lambda: "are the most" in g.read_log(), "the cap is reached")
+            for _ in range(10):
+                assert g.act().status == 200
+        finally:
+            stop.set()
+            for t in storms:
+                t.join()
+        check_released(g, before)
