@@ -88,6 +88,7 @@ conn_on_gone(struct conn *c)
 	OBJ_CHECK(c, CONN_MAGIC);
 	struct http_server *s = c->server;
 	MUST(c->state != CONN_GONE);
+	engine_lose_interest(c);
 	evbuffer_remove_cb_entry(bufferevent_get_input(c->bev), c->tap);
 	c->tap = NULL;
 	c->bev = NULL;
@@ -230,6 +231,12 @@ take(struct conn *c, struct evbuffer *b)
 			c, CONN_HEAD, c->req.start_ns + c->server->options.header_deadline_ns);
 }
 
+bool
+conn_has_held(const struct conn *c)
+{
+	return c->held != NULL && evbuffer_get_length(c->held) > 0;
+}
+
 /* Puts what is left in the input behind what is held. */
 static bool
 hold(struct conn *c, struct evbuffer *input)
@@ -261,7 +268,7 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *change, void *ar
 		throw_all(input);
 		if (c->n_thrown > LINGER_BYTES)
 			server_add_work(c, CONN_WORK_CLOSE);
-	} else if (is_waiting(c->state) && (c->held == NULL || evbuffer_get_length(c->held) == 0)) {
+	} else if (is_waiting(c->state) && !conn_has_held(c)) {
 		take(c, input);
 	}
 	/* Behind a whole request, or behind bytes that wait for their turn. */
@@ -276,7 +283,7 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *change, void *ar
 void
 conn_resume(struct conn *c)
 {
-	if (!is_waiting(c->state) || c->held == NULL || evbuffer_get_length(c->held) == 0)
+	if (!is_waiting(c->state) || !conn_has_held(c))
 		return;
 	take(c, c->held);
 	if (!is_waiting(c->state) || c->framing.state != FRAMING_IN_DONE)
@@ -317,7 +324,8 @@ conn_on_written(struct conn *c)
 	MUST(c->state == CONN_WRITING);
 	framing_reset(&c->framing);
 	c->is_looked_at = false;
+	engine_keep_interest(c);
 	conn_set_state(c, CONN_IDLE, deadline_in(c, c->server->options.idle_ns));
-	if (c->held != NULL && evbuffer_get_length(c->held) > 0)
+	if (conn_has_held(c))
 		server_add_work(c, CONN_WORK_RESUME);
 }

@@ -20,6 +20,8 @@
 #include "server.h"
 
 #define BACKLOG 1024
+/* As much as the bufferevent writes at once; a long reply goes in steps, others between them. */
+#define FLUSH_BYTES 16384
 /* Above anything that we announce; the framing machine has the real limits. */
 #define ENGINE_BYTES_MAX 4096
 
@@ -134,8 +136,10 @@ engine_adopt(struct conn *c)
 	MUST(evhttp_connection_get_bufferevent(c->engine) == bev);
 	evhttp_connection_set_closecb(c->engine, on_closed, c);
 	bufferevent_decref(bev);
-	if (room_admit(c))
+	if (room_admit(c)) {
+		engine_keep_interest(c);
 		return true;
+	}
 	engine_close(c);
 	return false;
 }
@@ -177,6 +181,57 @@ engine_add_header(struct http_request *req, struct span name, struct span value)
 		       b->p + name.n + 1) == 0;
 }
 
+/* It only keeps the kernel's interest: the bufferevent reads. Bytes that come while it does not would be
+ * told of over and over. */
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c;
+
+	(void)fd;
+	(void)what;
+	OBJ_CAST(c, arg, CONN_MAGIC);
+	if ((bufferevent_get_enabled(c->bev) & EV_READ) != 0)
+		return;
+	/* The first time may be about the bytes that have just been read. */
+	if (c->was_told)
+		event_del(c->interest);
+	c->was_told = true;
+}
+
+void
+engine_keep_interest(struct conn *c)
+{
+	/* Without memory for it requests cost more, that is all. */
+	if (c->interest == NULL)
+		c->interest = event_new(bufferevent_get_base(c->bev), bufferevent_getfd(c->bev),
+			EV_READ | EV_PERSIST, on_readable, c);
+	c->was_told = false;
+	if (c->interest != NULL && event_pending(c->interest, EV_READ, NULL) == 0)
+		event_add(c->interest, NULL);
+}
+
+void
+engine_lose_interest(struct conn *c)
+{
+	if (c->interest != NULL)
+		event_free(c->interest);
+	c->interest = NULL;
+}
+
+void
+engine_flush(struct conn *c)
+{
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+
+	/* As the bufferevent does when the socket has room; errors are left to it. */
+	evbuffer_unfreeze(out, 1);
+	(void)evbuffer_write_atmost(out, bufferevent_getfd(c->bev), FLUSH_BYTES);
+	evbuffer_freeze(out, 1);
+	if (evbuffer_get_length(out) == 0)
+		bufferevent_trigger(c->bev, EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS);
+}
+
 bool
 engine_reply(struct http_request *req, unsigned status, struct span body)
 {
@@ -193,6 +248,9 @@ engine_reply(struct http_request *req, unsigned status, struct span body)
 	c->written_left = c->reply_n;
 	conn_set_state(
 		c, CONN_WRITING, loop_now_ns(c->server->loop) + c->server->options.write_stall_ns);
+	/* With more from this client at hand the next turn is early enough: others have theirs in between. */
+	if (!conn_has_held(c))
+		server_add_work(c, CONN_WORK_FLUSH);
 	return true;
 }
 

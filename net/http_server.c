@@ -112,6 +112,11 @@ do_work(struct conn *c)
 		fn(req, req->closed_arg);
 		c->is_pinned = false;
 	}
+	if ((work & CONN_WORK_FLUSH) != 0 && c->state == CONN_WRITING) {
+		c->is_pinned = true;
+		engine_flush(c);
+		c->is_pinned = false;
+	}
 	if ((work & CONN_WORK_CLOSE) != 0 && c->state != CONN_GONE) {
 		engine_close(c);
 		return;

@@ -65,7 +65,8 @@ enum conn_work {
 	CONN_WORK_ADOPT = 1 << 0,  /* learn the engine's connection */
 	CONN_WORK_RESUME = 1 << 1, /* look at the bytes that came with the request before */
 	CONN_WORK_CLOSE = 1 << 2,
-	CONN_WORK_CLOSED = 1 << 3 /* tell the handler that the client went away */
+	CONN_WORK_CLOSED = 1 << 3, /* tell the handler that the client went away */
+	CONN_WORK_FLUSH = 1 << 4   /* write the reply */
 };
 
 struct conn {
@@ -84,7 +85,9 @@ struct conn {
 	struct bufferevent *bev;          /* the engine's */
 	struct evhttp_connection *engine; /* NULL until adopted */
 	struct evbuffer_cb_entry *tap;
-	struct evbuffer *held; /* bytes behind the request being worked on; NULL: none yet */
+	struct event *interest; /* of the kernel in reading; NULL: none */
+	bool was_told;          /* by it, since the engine last read */
+	struct evbuffer *held;  /* bytes behind the request being worked on; NULL: none yet */
 	struct framing framing;
 	struct http_request req;
 	int64_t since_ns;    /* when the state began */
@@ -200,6 +203,8 @@ void conn_on_request(struct conn *c, struct evhttp_request *engine);
 /* The engine has written out the reply. */
 void conn_on_written(struct conn *c);
 void conn_resume(struct conn *c);
+/* Whether bytes wait behind the request. */
+bool conn_has_held(const struct conn *c);
 /* The server ends: the shorter deadlines count for what goes on already. */
 void conn_hurry(struct conn *c);
 /* Whether the client has closed its side, or all. */
@@ -224,7 +229,13 @@ void engine_close(struct conn *c);
 const char *engine_get_peer(const struct conn *c);
 /* One header line of the reply; false when memory is out. */
 MUSTCHECK bool engine_add_header(struct http_request *req, struct span name, struct span value);
-/* Sends the reply; false when memory is out. */
+/* The kernel goes on telling of readable bytes while the engine does not read, until some come: nothing
+ * has to be said to it for each request. */
+void engine_keep_interest(struct conn *c);
+void engine_lose_interest(struct conn *c);
+/* Writes what the socket takes at once; the rest waits for it. The connection may be gone then. */
+void engine_flush(struct conn *c);
+/* Sends the reply at the end of the turn; false when memory is out. */
 MUSTCHECK bool engine_reply(struct http_request *req, unsigned status, struct span body);
 
 #endif
