@@ -20,6 +20,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "base/must.h"
 
 #define SLICE_MS 100
@@ -54,6 +55,7 @@ void
 log_queue_count_dropped(void)
 {
 	atomic_fetch_add_explicit(&queue.n_dropped, 1, memory_order_relaxed);
+	metric_add(METRIC_LOG_DROPPED, 1);
 }
 
 uint64_t

@@ -3,12 +3,13 @@
 import os
 import pathlib
 import shutil
+import sqlite3
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from evidence import read_ledger
-from support import Gateway, Workplace, action, until
+from evidence import read_ledger, verify
+from support import Gateway, Workplace, action, config, until
 
 
 def check_refuses(g):
@@ -68,5 +69,166 @@ def test_restored_after_the_loss_continues_the_same_chain():
             until(lambda: g.act().status == 200, "decisions again, without a restart")
         found = {r.get("request_id") for _, r in read_ledger(place.ledger)}
         assert set(acknowledged) <= found
+    finally:
+        place.remove()
+
+
+def test_folder_deleted():
+    """The ledger's folder goes with all that is in it."""
+    place = Workplace(config(ledger={"path": "evidence/ledger.db"}))
+    try:
+        (place.dir / "evidence").mkdir()
+        with Gateway(workplace=place, expect_exit=None) as g:
+            assert g.act().status == 200
+            shutil.rmtree(place.dir / "evidence")
+            check_refuses(g)
+    finally:
+        place.remove()
+
+
+def damage_while_running(damage, check):
+    """What was acknowledged before stays; check looks at the gateway after the damage, and at the ledger after its end."""
+    place = Workplace()
+    try:
+        with Gateway(workplace=place, expect_exit=None) as g:
+            acknowledged = [g.act().headers["X-Request-Id"] for _ in range(20)]
+            damage(place)
+            check(g)
+            assert g.get("/healthz").status == 200
+        return place, acknowledged
+    except BaseException:
+        place.remove()
+        raise
+
+
+def has_all(place, acknowledged):
+    found = {r.get("request_id") for _, r in read_ledger(place.ledger)}
+    return set(acknowledged) <= found
+
+
+def goes_on(g):
+    for _ in range(5):
+        assert g.act().status == 200
+    assert g.get("/readyz").status == 200
+
+
+def test_replaced_by_other_things():
+    """Another ledger, a foreign database, garbage, nothing: by rename, as an editor or a restore does it."""
+    def by(make):
+        def replace(place):
+            new = place.dir / "new.db"
+            make(new)
+            os.replace(new, place.ledger)
+        return replace
+
+    def foreign(path):
+        with sqlite3.connect(path) as db:
+            db.execute("CREATE TABLE t(x)")
+        db.close()
+    for make in (lambda path: path.write_bytes(b""), lambda path: path.write_bytes(os.urandom(9000)), foreign):
+        run(by(make))
+
+
+def test_truncated_in_place_while_running_is_never_taken_for_whole():
+    """The same file, cut: it may be noticed at once or by verify, and the next start does not go on as if nothing had been."""
+    for size in (0, 50, 4096, 10000):
+        place, acknowledged = damage_while_running(lambda place: os.truncate(place.ledger, size), lambda g: None)
+        try:
+            done = place.run("audit", "verify", place.ledger)
+            assert done.returncode in (1, 2) or has_all(place, acknowledged), (size, done)
+            assert done.returncode in (0, 1, 2), done
+        finally:
+            place.remove()
+
+
+def test_index_of_the_log_deleted_or_overwritten_while_running():
+    """-shm lies in memory that the gateway shares with readers; what it says wrongly must not end in a wrong chain."""
+    def overwrite(place):
+        with open(f"{place.ledger}-shm", "r+b") as f:
+            f.write(os.urandom(os.path.getsize(f"{place.ledger}-shm")))
+    for damage in (lambda place: os.unlink(f"{place.ledger}-shm"), overwrite):
+        def check(g):
+            for _ in range(20):
+                assert g.act().status in (200, 503)
+        place, acknowledged = damage_while_running(damage, check)
+        try:
+            done = place.run("audit", "verify", place.ledger)
+            assert done.returncode == 0 and has_all(place, acknowledged), done
+        finally:
+            place.remove()
+
+
+def test_key_and_head_file_gone_while_running():
+    """They are not needed until the next checkpoint, which writes the head file again."""
+    def damage(place):
+        for suffix in (".key", ".pub", ".head"):
+            pathlib.Path(f"{place.ledger}{suffix}").unlink(missing_ok=True)
+    place, acknowledged = damage_while_running(damage, goes_on)
+    try:
+        assert os.path.exists(f"{place.ledger}.head") and has_all(place, acknowledged)
+    finally:
+        place.remove()
+
+
+# ---- another process has the database ----
+
+def test_write_lock_held_by_another_process():
+    place = Workplace()
+    try:
+        with Gateway(workplace=place) as g:
+            acknowledged = [g.act().headers["X-Request-Id"] for _ in range(3)]
+            other = sqlite3.connect(place.ledger, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            check_refuses(g)
+            other.execute("ROLLBACK")
+            other.close()
+            until(lambda: g.act().status == 200, "decisions again, without a restart")
+            until(lambda: g.get("/readyz").status == 200, "ready again")
+        assert has_all(place, acknowledged)
+        verify(place)
+    finally:
+        place.remove()
+
+
+def test_start_while_another_process_has_the_write_lock():
+    place = Workplace()
+    try:
+        with Gateway(workplace=place):
+            pass
+        other = sqlite3.connect(place.ledger, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with Gateway(workplace=place) as g:
+            check_refuses(g)
+            other.execute("ROLLBACK")
+            other.close()
+            until(lambda: g.get("/readyz").status == 200, "ready without a restart")
+            assert g.act().status == 200
+        assert sum(1 for _, r in read_ledger(place.ledger) if r["event_type"] == "runtime.start") == 2
+        verify(place)
+    finally:
+        place.remove()
+
+
+def test_reader_with_an_open_snapshot():
+    """It pins the write-ahead log, which grows while it stays and is used from its beginning again once it has gone."""
+    place = Workplace()
+    wal = pathlib.Path(f"{place.ledger}-wal")
+    try:
+        with Gateway(workplace=place) as g:
+            connection = g.connect()
+            assert g.act(connection=connection).status == 200
+            reader = sqlite3.connect(place.ledger, isolation_level=None)
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM records").fetchone()
+            until(lambda: g.act(connection=connection).status == 200 and wal.stat().st_size > 3 << 20, "the log grows")
+            assert g.get("/readyz").status == 200
+            reader.execute("ROLLBACK")
+            reader.close()
+            size = wal.stat().st_size
+            for _ in range(600):  # enough to double it
+                assert g.act(connection=connection).status == 200
+            assert wal.stat().st_size < size + (1 << 20), (size, wal.stat().st_size)
+        assert not wal.exists()
+        verify(place)
     finally:
         place.remove()

@@ -39,6 +39,7 @@ X(METRIC_ARCHIVED, "nomos_ledger_archived_records_total", COUNTER, "records move
 X(METRIC_SINK_FAILURES, "nomos_sink_failures_total", COUNTER, "deliveries to a sink that failed")
 X(METRIC_UNKNOWN_OUTCOMES, "nomos_unknown_outcomes_total", COUNTER,
 	"intents marked unknown after a crash")
+X(METRIC_LOG_DROPPED, "nomos_log_lines_dropped_total", COUNTER, "log lines that were dropped")
 X(METRIC_RELOADS, "nomos_reloads_total", COUNTER, "reloads that took effect")
 X(METRIC_RELOADS_FAILED, "nomos_reloads_failed_total", COUNTER, "reloads that were refused")
 X(METRIC_RATE_BUCKETS, "nomos_rate_buckets", GAUGE, "rate-limit buckets in memory")
