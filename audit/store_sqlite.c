@@ -57,11 +57,18 @@ map_code(int rc)
 	}
 }
 
-/* sqlite3_errstr's texts are static and name no path, unlike some of sqlite3_errmsg's. */
+/* sqlite3_errstr's texts are static and name no path, unlike some of sqlite3_errmsg's. What the
+ * system said is told for the two that SQLite keeps it for. */
 static enum err
-fail(int rc, struct errinfo *ei)
+fail(sqlite3 *handle, int rc, struct errinfo *ei)
 {
-	return ERR(ei, map_code(rc), "%s", sqlite3_errstr(rc & 0xff));
+	int code = rc & 0xff;
+	bool has_errno = handle != NULL && (code == SQLITE_IOERR || code == SQLITE_CANTOPEN);
+	int errnum = has_errno ? sqlite3_system_errno(handle) : 0;
+
+	if (errnum != 0)
+		return ERR(ei, map_code(rc), "%s: %s", sqlite3_errstr(code), strerror(errnum));
+	return ERR(ei, map_code(rc), "%s", sqlite3_errstr(code));
 }
 
 static int
@@ -135,7 +142,7 @@ db_open(const char *path, enum db_mode mode, uint32_t busy_timeout_ms, struct db
 	int rc = mode == DB_FROZEN ? open_frozen(path, &db->handle)
 				   : sqlite3_open_v2(path, &db->handle, open_flags(mode), NULL);
 	if (rc != SQLITE_OK) {
-		enum err e = fail(rc, ei);
+		enum err e = fail(db->handle, rc, ei);
 		db_free(&db);
 		return e;
 	}
@@ -169,7 +176,7 @@ db_exec(struct db *db, const char *sql, struct errinfo *ei)
 {
 	int rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
 
-	return rc == SQLITE_OK ? OK : fail(rc, ei);
+	return rc == SQLITE_OK ? OK : fail(db->handle, rc, ei);
 }
 
 enum err
@@ -202,14 +209,14 @@ db_copy(struct db *from, struct db *to, struct errinfo *ei)
 	sqlite3_backup *b = sqlite3_backup_init(to->handle, "main", from->handle, "main");
 
 	if (b == NULL)
-		return fail(sqlite3_errcode(to->handle), ei);
+		return fail(to->handle, sqlite3_errcode(to->handle), ei);
 	/* All at once: a copy in steps begins anew with each commit of the writer and would never
 	 * end beside a busy one. */
 	int step = sqlite3_backup_step(b, -1);
 	int rc = sqlite3_backup_finish(b);
 	if (step == SQLITE_DONE && rc == SQLITE_OK)
 		return OK;
-	return fail(rc != SQLITE_OK ? rc : step, ei);
+	return fail(to->handle, rc != SQLITE_OK ? rc : step, ei);
 }
 
 enum err
@@ -224,7 +231,7 @@ db_prepare(struct db *db, const char *sql, struct db_stmt **out, struct errinfo 
 		db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &st->handle, NULL);
 	if (rc != SQLITE_OK) {
 		mem_free(st);
-		return fail(rc, ei);
+		return fail(db->handle, rc, ei);
 	}
 	*out = st;
 	return OK;
@@ -290,7 +297,7 @@ db_step(struct db_stmt *st, bool *has_row, struct errinfo *ei)
 		return OK;
 	}
 	db_reset(st);
-	return rc == SQLITE_DONE ? OK : fail(rc, ei);
+	return rc == SQLITE_DONE ? OK : fail(st->db->handle, rc, ei);
 }
 
 enum err

@@ -18,14 +18,14 @@ def write_action(name):
     return action("fs.write", f"file://workspace/out/{name}", {"content": "x" * 4000}, action_id=name)
 
 
-def check_refuses(g, out):
+def check_refuses(g, out, prefix="w"):
     """Evidence cannot be written: 503, no effect, not ready, alive. The names of what was begun all the same, because its intent
     fitted and its outcome did not: that is said too, and the outcome waits (decisions 15 c)."""
     unrecorded = []
     refused = []
 
     def write():
-        name = f"w{len(unrecorded) + len(refused)}"
+        name = f"{prefix}{len(unrecorded) + len(refused)}"
         r = g.act(write_action(name))
         assert r.status == 503, r
         if r.json["reason"].startswith("outcome_unrecorded"):
@@ -86,18 +86,47 @@ def namespace():
     raise support.Skip("mounts are not allowed here")
 
 
+class Mounts:
+    """Mounts of their own that outlive the programs in them."""
+
+    def __init__(self, place, script):
+        words = namespace()
+        self.user = [] if words[-1] == "-m" else ["-U", "--preserve-credentials"]
+        self.place = place
+        self.holder = subprocess.Popen([*words, "sh", "-c", f"{script} && echo ready && exec cat"], cwd=place.dir,
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.holder.stdout.readline() == b"ready\n"
+
+    @property
+    def prefix(self):
+        """The working folder is looked up inside: the mounts hide what lies below it outside."""
+        return ["nsenter", "-t", str(self.holder.pid), "-m", *self.user, "sh", "-c", 'cd "$0" && exec "$@"', str(self.place.dir)]
+
+    def run(self, *words):
+        return subprocess.run([*self.prefix, *map(str, words)], capture_output=True, timeout=PATIENCE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.holder.stdin.close()
+        self.holder.wait(PATIENCE)
+        self.holder.stdout.close()
+
+
 class SmallDisk:
     """A gateway whose ledger lies on a tmpfs that only it sees; inside is the way in."""
 
-    def __init__(self):
+    def __init__(self, options="size=1536k", first="true", **sections):
+        """first: what is done on the disk before the gateway starts."""
         self.words = namespace()
-        self.place = Workplace(config(ledger={"path": "small/ledger.db"}))
+        self.place = Workplace(config(ledger={"path": "small/ledger.db"}, **sections))
         (self.place.dir / "small").mkdir()
+        self.mount = ["sh", "-c", f'mount -t tmpfs -o {options} none small && {first} && exec "$@"', "sh"]
 
     def __enter__(self):
-        mount = ["sh", "-c", 'mount -t tmpfs -o size=1536k none small && exec "$@"', "sh"]
         try:
-            self.gateway = Gateway(workplace=self.place, prefix=(*self.words, *mount))
+            self.gateway = Gateway(workplace=self.place, prefix=(*self.words, *self.mount))
         except BaseException:
             self.place.remove()
             raise
@@ -110,11 +139,18 @@ class SmallDisk:
         finally:
             self.place.remove()
 
-    def verify(self):
-        """From inside: the program does not follow links, and the way in from outside is one."""
+    def run(self, *words):
+        """A command of the program from inside: it does not follow links, and the way in from outside is one."""
         user = [] if self.words[-1] == "-m" else ["-U", "--preserve-credentials"]
-        done = subprocess.run(["nsenter", "-t", str(self.gateway.process.pid), "-m", *user, BIN, "audit", "verify",
-                               str(self.place.ledger.parent / "small/ledger.db")], capture_output=True, timeout=PATIENCE)
+        return subprocess.run(["nsenter", "-t", str(self.gateway.process.pid), "-m", *user, BIN, *map(str, words)],
+                              capture_output=True, timeout=PATIENCE)
+
+    @property
+    def ledger(self):
+        return self.place.dir / "small/ledger.db"
+
+    def verify(self):
+        done = self.run("audit", "verify", self.ledger)
         assert done.returncode == 0, done
 
     def fill(self):

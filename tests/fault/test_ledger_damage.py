@@ -3,6 +3,8 @@
 
 Neither ever crashes, and no changed record passes.
 """
+import contextlib
+import http.client
 import os
 import pathlib
 import shutil
@@ -14,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from evidence import OPEN, rounds, seeded, verify
 from prepared import copy_of, ended, killed, start
-from support import BIN, PATIENCE, Gateway
+from support import BIN, PATIENCE, Gateway, Workplace, action
 
 PAGE = 8192
 REMEDY = "nomos audit seal"
@@ -242,6 +244,38 @@ def test_ended_intent_set_to_open_is_found():
             lambda place: check_not_whole(place, "its outcome is recorded"))
     on_copy(killed(), lambda place: first_open_state(place, 0, OPEN),
             lambda place: check_damaged(place, "its outcome is recorded"))
+
+
+def test_open_intent_set_to_ended_is_found():
+    """Nobody would learn that an effect may have happened: the start is refused, and verify names the record."""
+    place = Workplace()
+    try:
+        g = Gateway(workplace=place, env={"NOMOS_FAULT": "effect.before:1:kill"}, expect_exit=None)
+        with g, contextlib.suppress(OSError, http.client.HTTPException):
+            g.act(action("fs.read", "file://workspace/README.md"))
+        place.run("audit", "verify", place.ledger, check=0)  # an open intent by itself is whole
+        first_open_state(place, OPEN, 0)
+        check_damaged(place, "no record tells how")
+        check_not_whole(place, "no record tells how")
+    finally:
+        place.remove()
+
+
+def test_index_of_open_records_that_is_not_whole():
+    """It finds what a crash left open: an intent that it lacks would stay open for ever."""
+    def damage(place):
+        read = "SELECT rootpage, sql FROM sqlite_schema WHERE name = 'records_open'"
+        with sqlite3.connect(place.ledger) as db:
+            page, text = db.execute(read).fetchone()
+            db.execute("PRAGMA writable_schema = ON")
+            db.execute("DELETE FROM sqlite_schema WHERE name = 'records_open'")
+        db.close()
+        sql(place, "UPDATE records SET state = 0 WHERE seq = (SELECT max(seq) FROM records WHERE state = 2)")
+        with sqlite3.connect(place.ledger) as db:
+            db.execute("PRAGMA writable_schema = ON")
+            db.execute("INSERT INTO sqlite_schema VALUES('index', 'records_open', 'records', ?, ?)", (page, text))
+        db.close()
+    on_copy(ended(), damage, lambda place: check_not_whole(place, "index"))
 
 
 def test_state_that_no_gateway_writes_is_found():
