@@ -248,14 +248,18 @@ ledger_group_run(struct ledger *l)
 	struct ledger_tx tx;
 	struct errinfo ei;
 	bool is_doubtful = false;
+	int64_t begin_mono_ns = clock_mono_ns();
+	int64_t wait_ns = 0;
 	enum err rc = ledger_tx_begin(l, &tx, &ei);
 
 	while (rc == OK && !tx.has_failed && l->batch.first != NULL && group.n < l->o.group_max &&
 		l->tx_bytes.n < LEDGER_GROUP_BYTES) {
 		struct ledger_entry *e = entry_list_take(&l->batch);
 		entry_list_add(&group, e);
+		wait_ns = begin_mono_ns - e->queued_mono_ns;
 		run_entry(&tx, e);
 	}
+	atomic_store_explicit(&l->queue_wait_ns, wait_ns, memory_order_relaxed);
 	if (rc == OK)
 		rc = tx.has_failed ? ERR_AUDIT : finish_group(l, &tx, &ei);
 	if (rc == OK) {

@@ -133,9 +133,10 @@ struct ledger {
 	bool is_stopping;
 	/* Only the writer changes these two, and reads them without the mutex: atomic, so that no
 	 * wider load touches their neighbours. */
-	_Atomic bool is_failing;  /* the store */
-	_Atomic bool is_behind;   /* a required sink */
-	char why[LEDGER_WHY_MAX]; /* why is_failing; no path in it */
+	_Atomic bool is_failing;       /* the store */
+	_Atomic bool is_behind;        /* a required sink */
+	_Atomic int64_t queue_wait_ns; /* of the entry that came last into the newest group */
+	char why[LEDGER_WHY_MAX];      /* why is_failing; no path in it */
 
 	/* writer */
 	struct chain_head head;       /* last committed */

@@ -30,8 +30,9 @@ check_open(const struct ledger *l, const struct ledger_entry *e, struct errinfo 
 }
 
 static void
-make_new(struct ledger_entry *e)
+make_new(struct ledger_entry *e, int64_t now_mono_ns)
 {
+	e->queued_mono_ns = now_mono_ns;
 	e->result = ERR_AUDIT;
 	e->seq = 0;
 	e->event_hash[0] = '\0';
@@ -54,7 +55,7 @@ ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei)
 	bool wakes = false;
 
 	OBJ_CHECK(l, LEDGER_MAGIC);
-	make_new(e);
+	make_new(e, clock_mono_ns());
 	MUST(pthread_mutex_lock(&l->mutex) == 0);
 	enum err rc = check_open(l, e, ei);
 	if (rc == OK) {
@@ -74,10 +75,11 @@ ledger_submit_all(struct ledger *l, struct ledger_entry *first)
 {
 	struct entry_list refused = {0};
 	size_t n_taken = 0;
+	int64_t now = clock_mono_ns();
 
 	OBJ_CHECK(l, LEDGER_MAGIC);
 	for (struct ledger_entry *e = first; e != NULL; e = e->next_waiting)
-		make_new(e);
+		make_new(e, now);
 	MUST(pthread_mutex_lock(&l->mutex) == 0);
 	for (struct ledger_entry *e = first; e != NULL;) {
 		struct ledger_entry *next = e->next_waiting;
@@ -129,6 +131,13 @@ ledger_is_ready(struct ledger *l, char *why, size_t why_size)
 	return is_ready;
 }
 
+int64_t
+ledger_get_queue_wait(const struct ledger *l)
+{
+	OBJ_CHECK(l, LEDGER_MAGIC);
+	return atomic_load_explicit(&l->queue_wait_ns, memory_order_relaxed);
+}
+
 /* ---- the writer ---- */
 
 static int64_t
@@ -177,6 +186,7 @@ wait_for_work(struct ledger *l)
 		if (at <= clock_mono_ns())
 			break;
 		l->is_idle = true;
+		atomic_store_explicit(&l->queue_wait_ns, 0, memory_order_relaxed);
 		/* Without anyone waiting it only has to learn that a cursor moved, once per
 		 * pause. */
 		l->wants_acks = l->waiting.first != NULL || l->owed.first != NULL || l->is_behind ||

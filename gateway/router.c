@@ -162,21 +162,9 @@ find_route(const struct http_request *http)
 	return NULL;
 }
 
-void
-gateway_handle(struct http_request *http, void *arg)
-{
-	struct exchange x = {.http = http, .worker = arg};
-	const struct route *route = find_route(http);
-
-	if (route != NULL)
-		serve(route, &x);
-	else
-		answer_without_route(http, http_request_get_path(http));
-}
-
-/* The pipeline's routes: what it can say without the body. */
-static void
-look_at_head(const struct exchange *x)
+/* What an agent's request is refused for without its body; false when it was answered. */
+static bool
+pass_head(const struct exchange *x)
 {
 	struct req_credentials credentials = exchange_get_credentials(x->http);
 	struct span message = SPAN_NONE;
@@ -186,6 +174,49 @@ look_at_head(const struct exchange *x)
 
 	if (error != REQ_DECIDED)
 		reply_error(x->http, req_error_status(error), req_error_code(error), message, 0);
+	return error == REQ_DECIDED;
+}
+
+/* Only of agents' requests: operators, health and readiness are served under any load. */
+static bool
+has_room(const struct exchange *x)
+{
+	return req_has_room(worker_get_snapshot(x->worker), worker_get_pipeline(x->worker),
+		worker_get_admission(x->worker), loop_now_ns(worker_get_loop(x->worker)));
+}
+
+static void
+turn_away(const struct exchange *x)
+{
+	struct span message = req_note_turned_away(span_cstr(http_request_get_id(x->http)));
+
+	reply_error(x->http, req_error_status(REQ_ERROR_OVERLOADED),
+		req_error_code(REQ_ERROR_OVERLOADED), message, 1);
+}
+
+/* Who has no valid credential learns nothing of the load. */
+static bool
+admit_whole(const struct exchange *x)
+{
+	if (http_request_was_looked_at(x->http) || has_room(x))
+		return true;
+	if (pass_head(x)) {
+		http_request_pause_after(x->http);
+		turn_away(x);
+	}
+	return false;
+}
+
+void
+gateway_handle(struct http_request *http, void *arg)
+{
+	struct exchange x = {.http = http, .worker = arg};
+	const struct route *route = find_route(http);
+
+	if (route == NULL)
+		answer_without_route(http, http_request_get_path(http));
+	else if (route->access != ACCESS_AGENT || admit_whole(&x))
+		serve(route, &x);
 }
 
 void
@@ -198,10 +229,10 @@ gateway_look(struct http_request *http, void *arg)
 		answer_without_route(http, http_request_get_path(http));
 	else if (!http_request_limit_body(http, route->max_body))
 		refuse_size(route, http);
-	else if (route->access == ACCESS_AGENT)
-		look_at_head(&x);
-	else
+	else if (route->access != ACCESS_AGENT)
 		(void)admit(route, &x);
+	else if (pass_head(&x) && !has_room(&x))
+		turn_away(&x);
 }
 
 #define X(m, p, a, b, h) {HTTP_METHOD_##m, p, #a},

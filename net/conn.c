@@ -293,6 +293,31 @@ conn_resume(struct conn *c)
 		bufferevent_trigger(c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
 }
 
+/* At the end of the turn in which the reply was written: the engine has turned reading on by then. */
+void
+conn_pause(struct conn *c)
+{
+	c->pauses = false;
+	if (c->state != CONN_IDLE)
+		return;
+	if (bufferevent_disable(c->bev, EV_READ) != 0) {
+		server_add_work(c, CONN_WORK_CLOSE);
+		return;
+	}
+	conn_set_state(c, CONN_PAUSED, deadline_in(c, CONN_PAUSE_NS));
+}
+
+void
+conn_go_on(struct conn *c)
+{
+	MUST(c->state == CONN_PAUSED);
+	conn_set_state(c, CONN_IDLE, deadline_in(c, c->server->options.idle_ns));
+	if (bufferevent_enable(c->bev, EV_READ) != 0)
+		server_add_work(c, CONN_WORK_CLOSE);
+	else if (conn_has_held(c))
+		server_add_work(c, CONN_WORK_RESUME);
+}
+
 void
 conn_on_request(struct conn *c, struct evhttp_request *engine)
 {
@@ -326,6 +351,8 @@ conn_on_written(struct conn *c)
 	c->is_looked_at = false;
 	engine_keep_interest(c);
 	conn_set_state(c, CONN_IDLE, deadline_in(c, c->server->options.idle_ns));
-	if (conn_has_held(c))
+	if (c->pauses)
+		server_add_work(c, CONN_WORK_PAUSE);
+	else if (conn_has_held(c))
 		server_add_work(c, CONN_WORK_RESUME);
 }

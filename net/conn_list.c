@@ -32,6 +32,8 @@ bound_deadline(const struct http_server *s, enum conn_state state, int64_t deadl
 		bound = loop_now_ns(s->loop) + s->options.drain_ns;
 	else if (state == CONN_LINGER)
 		bound = loop_now_ns(s->loop) + s->options.drain_ns / 2;
+	else if (state == CONN_PAUSED)
+		bound = loop_now_ns(s->loop);
 	return deadline_ns < bound ? deadline_ns : bound;
 }
 
@@ -175,6 +177,9 @@ end_late(struct conn *c)
 	case CONN_LINGER:
 		engine_close(c);
 		return;
+	case CONN_PAUSED:
+		conn_go_on(c);
+		return;
 	case CONN_HEAD:
 		conn_refuse(c, GATE_HEADER_DEADLINE);
 		return;
@@ -205,7 +210,7 @@ void
 conn_list_sweep(struct http_server *s, int64_t now)
 {
 	static const enum conn_state timed[] = {
-		CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WRITING, CONN_LINGER};
+		CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WRITING, CONN_LINGER, CONN_PAUSED};
 
 	for (size_t i = 0; i < ARRAY_LEN(timed); i++) {
 		struct conn *next;
@@ -229,7 +234,7 @@ struct conn *
 conn_list_find_oldest(const struct http_server *s)
 {
 	static const enum conn_state waiting[] = {
-		CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WRITING, CONN_LINGER};
+		CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WRITING, CONN_LINGER, CONN_PAUSED};
 	struct conn *oldest = NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {

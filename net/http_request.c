@@ -127,6 +127,20 @@ http_request_get_loop(const struct http_request *req)
 	return req->conn->server->loop;
 }
 
+bool
+http_request_was_looked_at(const struct http_request *req)
+{
+	MUST(req->is_open);
+	return req->conn->is_looked_at;
+}
+
+void
+http_request_pause_after(struct http_request *req)
+{
+	MUST(req->is_open && !req->is_early);
+	req->conn->pauses = true;
+}
+
 void
 http_request_set_user(struct http_request *req, void *user)
 {

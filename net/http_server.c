@@ -121,6 +121,8 @@ do_work(struct conn *c)
 		engine_close(c);
 		return;
 	}
+	if ((work & CONN_WORK_PAUSE) != 0 && c->state != CONN_GONE)
+		conn_pause(c);
 	if ((work & CONN_WORK_RESUME) != 0 && c->state != CONN_GONE)
 		conn_resume(c);
 	else

@@ -44,6 +44,7 @@ enum conn_state {
 	CONN_HANDED,  /* the handler has the request */
 	CONN_WRITING, /* the reply is on its way */
 	CONN_LINGER,  /* refused: our answer is on its way, what comes in is thrown away */
+	CONN_PAUSED,  /* answered, and not read for a while */
 	CONN__STATES
 };
 
@@ -66,7 +67,8 @@ enum conn_work {
 	CONN_WORK_RESUME = 1 << 1, /* look at the bytes that came with the request before */
 	CONN_WORK_CLOSE = 1 << 2,
 	CONN_WORK_CLOSED = 1 << 3, /* tell the handler that the client went away */
-	CONN_WORK_FLUSH = 1 << 4   /* write the reply */
+	CONN_WORK_FLUSH = 1 << 4,  /* write the reply */
+	CONN_WORK_PAUSE = 1 << 5   /* stop reading for a while */
 };
 
 struct conn {
@@ -81,6 +83,7 @@ struct conn {
 	bool is_counted;         /* by the cap per address, as address */
 	struct address_key address;
 	bool is_looked_at; /* the early look at this request has been */
+	bool pauses;       /* after the reply to this request */
 	enum conn_state state;
 	struct bufferevent *bev;          /* the engine's */
 	struct evhttp_connection *engine; /* NULL until adopted */
@@ -205,6 +208,10 @@ void conn_on_written(struct conn *c);
 void conn_resume(struct conn *c);
 /* Whether bytes wait behind the request. */
 bool conn_has_held(const struct conn *c);
+/* Stops reading for CONN_PAUSE_NS; the sweep calls conn_go_on. */
+#define CONN_PAUSE_NS NS_PER_SEC
+void conn_pause(struct conn *c);
+void conn_go_on(struct conn *c);
 /* The server ends: the shorter deadlines count for what goes on already. */
 void conn_hurry(struct conn *c);
 /* Whether the client has closed its side, or all. */

@@ -4,8 +4,10 @@
  * whether its body could be read. It refuses only what the steps would refuse too, in their words, and never
  * accepts: the steps look again at everything. Any loop.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "pipeline/admission.h"
 #include "req_state.h"
 
 bool
@@ -36,7 +38,6 @@ enum req_error
 req_check_head(const struct snapshot *s, const struct req_credentials *credentials,
 	struct span media_type, struct span request_id, struct span *message)
 {
-	/* Admission under load joins here: behind the credentials, before the body. */
 	*message = identity_find_flaw(s->identities, credentials);
 	if (message->n > 0) {
 		note(REQ_ERROR_AUTH, METRIC_AUTH_FAILED, request_id, *message);
@@ -48,4 +49,21 @@ req_check_head(const struct snapshot *s, const struct req_credentials *credentia
 		return REQ_ERROR_MEDIA_TYPE;
 	}
 	return REQ_DECIDED;
+}
+
+bool
+req_has_room(
+	const struct snapshot *s, const struct pipeline *p, struct admission *a, int64_t turn_ns)
+{
+	return admission_take(a, s->gateway.overload_wait_ms * NS_PER_MS, turn_ns, clock_mono_ns(),
+		pipeline_get_queue_wait(p));
+}
+
+struct span
+req_note_turned_away(struct span request_id)
+{
+	struct span message = SPAN_LIT("more requests wait than can be served; nothing was done");
+
+	note(REQ_ERROR_OVERLOADED, METRIC_SHED, request_id, message);
+	return message;
 }

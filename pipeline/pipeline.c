@@ -57,6 +57,12 @@ pipeline_free(struct pipeline **p)
 	mem_free(old);
 }
 
+int64_t
+pipeline_get_queue_wait(const struct pipeline *p)
+{
+	return ledger_get_queue_wait(p->ledger);
+}
+
 size_t
 pipeline_count_in_flight(const struct pipeline *p)
 {

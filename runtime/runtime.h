@@ -9,6 +9,7 @@
 #include "base/loop.h"
 #include "base/workq.h"
 #include "net/listener.h"
+#include "pipeline/admission.h"
 #include "runtime/runtime.h"
 
 #define RUNTIME_MAGIC 0x52554e31u
@@ -20,6 +21,7 @@ struct worker {
 	struct loop *loop;
 	struct http_server *server;
 	struct snapshot *snapshot; /* own thread; replaced by a posted message */
+	struct admission admission;
 	struct loop_timer *drain_timer;
 	pthread_t thread;
 	bool has_thread;

@@ -199,3 +199,9 @@ worker_get_pipeline(const struct worker *w)
 {
 	return w->runtime->pipeline;
 }
+
+struct admission *
+worker_get_admission(struct worker *w)
+{
+	return &w->admission;
+}

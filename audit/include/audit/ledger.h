@@ -51,6 +51,7 @@ struct ledger_entry {
 	uint64_t seq; /* of the last record appended by apply; 0 when none */
 	char event_hash[SHA256_HEX + 1];
 	struct ledger_entry *next_waiting; /* the ledger's */
+	int64_t queued_mono_ns;            /* the ledger's */
 	int64_t deadline_mono_ns;          /* the ledger's */
 	/*
 	 * The outcome of an effect that ran (decisions 15 c): apply is tried again until it is
@@ -140,5 +141,8 @@ MUSTCHECK enum err ledger_tx_purge_claims(
 /* Whether the last commit worked and every required sink keeps up; *why (may be NULL) gets a text
  * for /readyz. Any thread. */
 bool ledger_is_ready(struct ledger *l, char *why, size_t why_size);
+/* How long the entry that came last into the newest group had waited for it: about 0 while each group
+ * takes all that has queued, however long a commit takes. Any thread. */
+int64_t ledger_get_queue_wait(const struct ledger *l);
 
 #endif

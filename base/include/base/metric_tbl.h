@@ -10,6 +10,7 @@ X(METRIC_REQUESTS_REFUSED, "nomos_requests_refused_total", COUNTER,
 X(METRIC_AUTH_FAILED, "nomos_auth_failures_total", COUNTER, "requests with no valid credential")
 X(METRIC_RATE_LIMITED, "nomos_rate_limited_total", COUNTER,
 	"requests over a rate or the concurrency limit")
+X(METRIC_SHED, "nomos_requests_shed_total", COUNTER, "requests turned away under load")
 X(METRIC_MEDIA_TYPE, "nomos_unsupported_media_type_total", COUNTER,
 	"requests with a wrong Content-Type")
 X(METRIC_DECISIONS_ALLOW, "nomos_decisions_allow_total", COUNTER, "decisions ALLOW")

@@ -134,6 +134,12 @@ const char *http_request_get_id(const struct http_request *req);
 int64_t http_request_get_start_ns(const struct http_request *req);
 struct loop *http_request_get_loop(const struct http_request *req);
 
+/* Whether options.look has seen it; in the handler. */
+bool http_request_was_looked_at(const struct http_request *req);
+/* In the handler, before the reply: after it the connection is not read for a second, so that a client
+ * that does not heed Retry-After costs nothing meanwhile. What it sends waits in its socket. */
+void http_request_pause_after(struct http_request *req);
+
 /* A pointer of the handler's, NULL at first. */
 void http_request_set_user(struct http_request *req, void *user);
 void *http_request_get_user(const struct http_request *req);

@@ -14,6 +14,10 @@
 	ROW(T, INT, concurrency_limit, .def = "32", .min = 1, .max = 1000000, .unit = "actions", \
 		.env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "Authenticated actions that may be in flight at once; one more is answered 429.") \
+	ROW(T, INT, overload_wait_ms, .def = "50", .min = 0, .max = 60000, .unit = "ms", \
+		.env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
+		.prose = "A queue that makes every request wait longer than this turns new actions away " \
+			 "with 503; 0: never.") \
 	ROW(T, INT, rate_limit_per_minute, .def = "120", .min = 1, .max = 1000000000, \
 		.unit = "requests", .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "Requests per minute and identity, as a token bucket of that capacity.") \

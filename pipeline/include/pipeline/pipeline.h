@@ -7,6 +7,7 @@
 #define PIPELINE_PIPELINE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/err.h"
@@ -22,5 +23,7 @@ MUSTCHECK enum err pipeline_new(struct ledger *ledger, struct workq *pool, size_
 void pipeline_free(struct pipeline **p);
 /* Actions in flight now. */
 size_t pipeline_count_in_flight(const struct pipeline *p);
+/* How long the ledger's queue makes an entry wait, in nanoseconds (ledger_get_queue_wait). */
+int64_t pipeline_get_queue_wait(const struct pipeline *p);
 
 #endif

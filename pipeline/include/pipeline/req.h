@@ -106,6 +106,16 @@ MUSTCHECK enum req_error req_check_head(const struct snapshot *s,
 	const struct req_credentials *credentials, struct span media_type, struct span request_id,
 	struct span *message);
 
+struct admission;
+/*
+ * Whether there is room for one more request, by the queues in front of it (admission.h). Once for each. turn_ns: when
+ * this turn of the loop began. On the thread of the admission's loop.
+ */
+MUSTCHECK bool req_has_room(
+	const struct snapshot *s, const struct pipeline *p, struct admission *a, int64_t turn_ns);
+/* Counts and logs that a request with a credential was turned away for that; the text of the answer, static. */
+struct span req_note_turned_away(struct span request_id);
+
 /* Operator and view routes: who is this principal, may it act in that role? Zero role is nobody. */
 enum role { ROLE_NOBODY = 0, ROLE_ANYONE, ROLE_VIEWER, ROLE_APPROVER, ROLE_OPERATOR };
 /* Principal by API key alone (nomos-http.md 2.5); OK and *principal, or ERR_AUTH, or ERR_FORBIDDEN when it lacks the role. */

@@ -18,6 +18,7 @@
 #include "base/span.h"
 #include "net/http_server.h"
 
+struct admission;
 struct pipeline;
 struct runtime;
 struct snapshot;
@@ -72,6 +73,7 @@ struct runtime *worker_get_runtime(const struct worker *w);
 struct loop *worker_get_loop(const struct worker *w);
 struct snapshot *worker_get_snapshot(const struct worker *w);
 struct pipeline *worker_get_pipeline(const struct worker *w);
+struct admission *worker_get_admission(struct worker *w);
 
 /*
  * Asks for a reload; several at once share one run that begins after the last of them. The request is the caller's and

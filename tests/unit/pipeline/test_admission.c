@@ -1,0 +1,126 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* Admission under load: bursts and slow disks are let in, a standing queue is not, and all ends by itself. */
+#include "base/clock.h"
+#include "pipeline/admission.h"
+#include "support/test.h"
+
+#define LIMIT (50 * NS_PER_MS)
+
+struct load {
+	struct admission a;
+	int64_t now;
+	int64_t ledger_wait;
+	unsigned n_turned_away;
+};
+
+/* A turn in which n requests come up, the last of them after wait. */
+static void
+turn(struct load *l, int64_t wait, unsigned n)
+{
+	int64_t begin = l->now;
+
+	for (unsigned i = 1; i <= n; i++) {
+		l->now = begin + wait * (int64_t)i / (int64_t)n;
+		l->n_turned_away += admission_take(&l->a, LIMIT, begin, l->now, l->ledger_wait) ? 0 : 1;
+	}
+	l->now += NS_PER_MS;
+}
+
+/* Turns of that length for so long; the share that was turned away, in percent. */
+static unsigned
+run(struct load *l, int64_t wait, int64_t ns)
+{
+	const unsigned n = 100;
+	unsigned n_all = 0;
+	int64_t end = l->now + ns;
+
+	l->n_turned_away = 0;
+	while (l->now < end) {
+		turn(l, wait, n);
+		n_all += n;
+	}
+	return l->n_turned_away * 100 / n_all;
+}
+
+static struct load
+new_load(void)
+{
+	return (struct load){.now = NS_PER_SEC};
+}
+
+TEST(short_turns_are_let_in)
+{
+	struct load l = new_load();
+
+	CHECK_INT(run(&l, 10 * NS_PER_MS, 10 * NS_PER_SEC), 0);
+}
+
+TEST(one_slow_turn_is_no_queue)
+{
+	struct load l = new_load();
+
+	for (int i = 0; i < 20; i++) {
+		CHECK_INT(run(&l, 2 * NS_PER_MS, 600 * NS_PER_MS), 0);
+		turn(&l, 400 * NS_PER_MS, 10);
+	}
+	CHECK_INT(run(&l, 2 * NS_PER_MS, NS_PER_SEC), 0);
+	/* Nor one that takes the whole interval. */
+	turn(&l, 3 * NS_PER_SEC, 10);
+	CHECK_INT(run(&l, 2 * NS_PER_MS, NS_PER_SEC), 0);
+}
+
+TEST(a_standing_queue_turns_more_and_more_away)
+{
+	struct load l = new_load();
+	unsigned first = run(&l, 80 * NS_PER_MS, NS_PER_SEC);
+	unsigned second = run(&l, 80 * NS_PER_MS, 2 * NS_PER_SEC);
+	unsigned last = run(&l, 80 * NS_PER_MS, 10 * NS_PER_SEC);
+
+	CHECK(first < second && second < last);
+	CHECK(last > 90);
+	/* Never all. */
+	CHECK(last < 100);
+}
+
+TEST(it_ends_when_the_queue_does)
+{
+	struct load l = new_load();
+
+	CHECK(run(&l, 80 * NS_PER_MS, 10 * NS_PER_SEC) > 80);
+	(void)run(&l, 5 * NS_PER_MS, 30 * NS_PER_SEC);
+	CHECK_INT(run(&l, 5 * NS_PER_MS, 5 * NS_PER_SEC), 0);
+}
+
+TEST(it_is_forgotten_when_nobody_comes)
+{
+	struct load l = new_load();
+
+	CHECK(run(&l, 80 * NS_PER_MS, 10 * NS_PER_SEC) > 80);
+	l.now += 10 * NS_PER_SEC;
+	CHECK_INT(run(&l, 5 * NS_PER_MS, 400 * NS_PER_MS), 0);
+}
+
+TEST(the_ledgers_queue_counts_too)
+{
+	struct load l = new_load();
+
+	l.ledger_wait = 200 * NS_PER_MS;
+	CHECK(run(&l, NS_PER_MS, 10 * NS_PER_SEC) > 80);
+	l.ledger_wait = 0;
+	(void)run(&l, NS_PER_MS, 30 * NS_PER_SEC);
+	CHECK_INT(run(&l, NS_PER_MS, NS_PER_SEC), 0);
+}
+
+TEST(without_a_limit_all_are_let_in)
+{
+	struct admission a = {0};
+	int64_t now = NS_PER_SEC;
+
+	for (int i = 0; i < 10000; i++, now += NS_PER_SEC / 100)
+		CHECK(admission_take(&a, 0, now, now + NS_PER_SEC, NS_PER_SEC));
+}
+
+SUITE("admission", TEST_ROW(short_turns_are_let_in), TEST_ROW(one_slow_turn_is_no_queue),
+	TEST_ROW(a_standing_queue_turns_more_and_more_away), TEST_ROW(it_ends_when_the_queue_does),
+	TEST_ROW(it_is_forgotten_when_nobody_comes), TEST_ROW(the_ledgers_queue_counts_too),
+	TEST_ROW(without_a_limit_all_are_let_in))
