@@ -44,7 +44,7 @@ open_histories(void)
 	MUST(hash_init(NULL) == OK);
 	for (uint64_t i = 0; i < N_HISTORIES; i++) {
 		struct dice d = {.state = i + 1};
-		all[i].path = make_history(&d, &all[i].head);
+		all[i].path = make_history(&d, false, &all[i].head);
 		MUST(store_reader_open(all[i].path, STORE_READ_COPY, &all[i].reader, NULL) == OK);
 		/* One index has large segments, one covers a part. */
 		index_history(

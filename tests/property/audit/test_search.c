@@ -79,7 +79,7 @@ TEST(index_and_scan_give_the_same_answer)
 	for (uint64_t seed = 1; seed <= HISTORIES; seed++) {
 		struct dice d = {.state = seed};
 		uint64_t head = 0;
-		const char *path = make_history(&d, &head);
+		const char *path = make_history(&d, false, &head);
 		uint64_t stop_at = roll(&d, 3) == 0 ? roll(&d, (uint32_t)head + 1) : head;
 		unsigned shift = 2 + roll(&d, 11);
 		uint64_t at = fill_index(path, shift, 1 + roll(&d, 60), stop_at, NULL);
@@ -97,4 +97,28 @@ TEST(index_and_scan_give_the_same_answer)
 	CHECK(n_indexed > HISTORIES / 2);
 }
 
-SUITE("search", TEST_ROW(index_and_scan_give_the_same_answer))
+TEST(leaps_over_other_times_skip_nothing)
+{
+	struct dice d = {.state = 77};
+	uint64_t head = 0;
+	const char *path = make_history(&d, true, &head);
+
+	(void)fill_index(path, 14, 1000, UINT64_MAX, NULL);
+	for (int i = 0; i < 60; i++) {
+		struct query_filter f = {.principal = pick(&d, 2), .trace_prefix = pick(&d, 3)};
+		f.has_since = true;
+		f.since_wall_ns = BEGIN_WALL_NS + roll(&d, SPREAD_SECONDS) * NS_PER_SEC;
+		f.has_until = roll(&d, 4) != 0;
+		f.until_wall_ns = f.since_wall_ns + roll(&d, 60) * NS_PER_SEC;
+		struct found *want = search(path, NULL, &f, i % 2 == 0, 0, 0);
+		struct found *got = search(path, path, &f, i % 2 == 0, 0, 0);
+		if (!is_same_answer(want, got))
+			FAIL("filter %d: %zu, not %zu", i, got->n, want->n);
+		CHECK_INT(got->result.index_head, head);
+		mem_free(want);
+		mem_free(got);
+	}
+}
+
+SUITE("search", TEST_ROW(index_and_scan_give_the_same_answer),
+	TEST_ROW(leaps_over_other_times_skip_nothing))

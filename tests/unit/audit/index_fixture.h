@@ -13,7 +13,7 @@
 #include "store_sqlite.h"
 
 #define SMALL_SHIFT 4
-#define FOUND_MAX 4096
+#define FOUND_MAX 8192
 
 struct found {
 	uint64_t seqs[FOUND_MAX];

@@ -15,6 +15,9 @@
 #define RECORDS_MAX 300
 #define BEGIN_WALL_NS (INT64_C(1790000000) * NS_PER_SEC)
 #define SPREAD_SECONDS 400
+/* Records of a long history, in which the index leaps over blocks of another time. */
+#define STEADY_RECORDS 7000
+#define STEADY_STEP_NS (SPREAD_SECONDS * NS_PER_SEC / STEADY_RECORDS)
 
 struct dice {
 	uint64_t state;
@@ -38,12 +41,13 @@ static const char *const search_members[] = {"action_id", "action_type", "agent"
 	"event_type", "principal", "result_classification", "trace_id"};
 
 static inline void
-build_body(struct dice *d, uint64_t seq, int64_t *wall_ns, struct buf *b)
+build_body(struct dice *d, uint64_t seq, bool is_steady, int64_t *wall_ns, struct buf *b)
 {
 	char stamp[CLOCK_TEXT_MAX];
 
-	*wall_ns += ((int64_t)roll(d, 5) - 1) * NS_PER_SEC;
-	if (roll(d, 40) == 0) /* the clock is set */
+	*wall_ns +=
+		is_steady ? roll(d, 3) * STEADY_STEP_NS : ((int64_t)roll(d, 5) - 1) * NS_PER_SEC;
+	if (!is_steady && roll(d, 40) == 0) /* the clock is set */
 		*wall_ns = BEGIN_WALL_NS + roll(d, SPREAD_SECONDS) * NS_PER_SEC;
 	clock_format(*wall_ns, stamp);
 	buf_printf(b, "{\"a\":%u", roll(d, 9));
@@ -63,7 +67,7 @@ build_body(struct dice *d, uint64_t seq, int64_t *wall_ns, struct buf *b)
 
 /* Rows without a chain: a search judges none. */
 static inline const char *
-make_history(struct dice *d, uint64_t *head)
+make_history(struct dice *d, bool is_steady, uint64_t *head)
 {
 	struct ledger_options o;
 	struct store *s = NULL;
@@ -74,7 +78,7 @@ make_history(struct dice *d, uint64_t *head)
 	ledger_options_init(&o);
 	o.path = ledger_path_in(test_tmpdir());
 	o.sync = LEDGER_SYNC_OFF;
-	*head = first + roll(d, RECORDS_MAX);
+	*head = first + (is_steady ? STEADY_RECORDS : roll(d, RECORDS_MAX));
 	MUST(store_sqlite_new(&o, &s, &ei) == OK);
 	MUST(s->ops->begin(s, &ei) == OK);
 	MUST(s->ops->put_meta(s, "chain_id", SPAN_LIT("00112233445566778899aabbccddeeff"), &ei) ==
@@ -83,7 +87,7 @@ make_history(struct dice *d, uint64_t *head)
 		struct store_row row = {.seq = seq};
 		struct buf b;
 		buf_init(&b, BUF_CAP_RECORD);
-		build_body(d, seq, &wall_ns, &b);
+		build_body(d, seq, is_steady, &wall_ns, &b);
 		row.body = buf_span(&b);
 		chain_hash(row.body, SPAN_NONE, row.hash);
 		MUST(s->ops->append(s, &row, &ei) == OK);
