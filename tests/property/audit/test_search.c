@@ -97,6 +97,46 @@ TEST(index_and_scan_give_the_same_answer)
 	CHECK(n_indexed > HISTORIES / 2);
 }
 
+static bool
+keep_time(const struct store_row *row, void *arg)
+{
+	struct chain_fields f;
+
+	if (!chain_read_fields(row->body, &f) || clock_parse(f.timestamp, arg, NULL) != OK)
+		*(int64_t *)arg = 0;
+	return false;
+}
+
+/* Times that begin, or end, with the record at the edge of a block. */
+TEST(the_edges_of_blocks_are_not_leaped_over)
+{
+	struct dice d = {.state = 78};
+	uint64_t head = 0;
+	const char *path = make_history(&d, true, &head);
+	struct store_reader *r = open_reader(path);
+	size_t n_edges = 0;
+
+	(void)fill_index(path, 14, 1000, UINT64_MAX, NULL);
+	for (uint64_t seq = 1023; seq < head; seq += seq % 2 == 1 ? 1 : 1023) {
+		int64_t at = 0;
+		CHECK_INT(store_reader_page(r, seq - 1, 1, keep_time, &at, NULL, NULL), OK);
+		n_edges += at != 0;
+		for (int is_down = 0; at != 0 && is_down < 2; is_down++) {
+			const struct query_filter f = {.has_since = is_down == 0,
+				.since_wall_ns = at,
+				.has_until = is_down == 1,
+				.until_wall_ns = at + 1};
+			struct found *want = search(path, NULL, &f, is_down == 1, 0, 3);
+			struct found *got = search(path, path, &f, is_down == 1, 0, 3);
+			CHECK(is_same_answer(want, got));
+			mem_free(want);
+			mem_free(got);
+		}
+	}
+	CHECK(n_edges > 6);
+	store_reader_free(&r);
+}
+
 TEST(leaps_over_other_times_skip_nothing)
 {
 	struct dice d = {.state = 77};
@@ -121,4 +161,5 @@ TEST(leaps_over_other_times_skip_nothing)
 }
 
 SUITE("search", TEST_ROW(index_and_scan_give_the_same_answer),
+	TEST_ROW(the_edges_of_blocks_are_not_leaped_over),
 	TEST_ROW(leaps_over_other_times_skip_nothing))
