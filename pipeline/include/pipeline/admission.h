@@ -30,7 +30,7 @@ struct admission {
  * One request came up for work. limit_ns: what may be waited for long, 0: no limit; turn_ns: when the turn of the loop
  * began; now_ns: monotonic; ledger_wait_ns: ledger_queue_wait_ns. False: turn it away with 503 and Retry-After.
  */
-MUSTCHECK bool admission_take(struct admission *a, int64_t limit_ns, int64_t turn_ns, int64_t now_ns,
-	int64_t ledger_wait_ns);
+MUSTCHECK bool admission_take(struct admission *a, int64_t limit_ns, int64_t turn_ns,
+	int64_t now_ns, int64_t ledger_wait_ns);
 
 #endif

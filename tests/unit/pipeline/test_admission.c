@@ -21,7 +21,8 @@ turn(struct load *l, int64_t wait, unsigned n)
 
 	for (unsigned i = 1; i <= n; i++) {
 		l->now = begin + wait * (int64_t)i / (int64_t)n;
-		l->n_turned_away += admission_take(&l->a, LIMIT, begin, l->now, l->ledger_wait) ? 0 : 1;
+		l->n_turned_away +=
+			admission_take(&l->a, LIMIT, begin, l->now, l->ledger_wait) ? 0 : 1;
 	}
 	l->now += NS_PER_MS;
 }
