@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/must.h"
@@ -56,6 +57,7 @@ ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei)
 
 	OBJ_CHECK(l, LEDGER_MAGIC);
 	make_new(e, clock_mono_ns());
+	(void)FAULT_BEFORE(LEDGER_SUBMIT);
 	MUST(pthread_mutex_lock(&l->mutex) == 0);
 	enum err rc = check_open(l, e, ei);
 	if (rc == OK) {
@@ -63,6 +65,7 @@ ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei)
 		wakes = take_idle(l);
 	}
 	MUST(pthread_mutex_unlock(&l->mutex) == 0);
+	(void)FAULT_AFTER(LEDGER_SUBMIT);
 	if (rc == OK)
 		metric_add(METRIC_LEDGER_QUEUE, 1);
 	if (wakes)
@@ -266,8 +269,10 @@ run_writer(void *arg)
 
 	OBJ_CAST(l, arg, LEDGER_MAGIC);
 	while (wait_for_work(l)) {
+		(void)FAULT_BEFORE(LEDGER_TURN);
 		take_turn(l);
 		ledger_give_back(l);
+		(void)FAULT_AFTER(LEDGER_TURN);
 	}
 	write_last_checkpoint(l);
 	return NULL;

@@ -7,6 +7,8 @@
  * stands at. tests/fault/test_fault_points.py reads these rows: a point that its scenario never
  * reaches is a failure.
  */
+X(LEDGER_SUBMIT, "ledger.submit")
+X(LEDGER_TURN, "ledger.turn") /* the writer has taken what was queued, and given it back */
 X(LEDGER_BEGIN, "ledger.begin")
 X(LEDGER_APPEND, "ledger.append")
 X(LEDGER_CLOSE, "ledger.close")   /* an intent gets its outcome */
