@@ -30,8 +30,8 @@ struct run {
 	enum err submitted[2][2];
 	size_t n_jobs[2];
 	bool is_writer_asleep;
-	enum actor last;  /* to go on */
-	enum actor waker; /* who has to wake the writer; ACTORS: nobody */
+	enum actor last;           /* to go on */
+	enum actor waker;          /* who has to wake the writer; ACTORS: nobody */
 	size_t choices[STEPS_MAX]; /* which of the actors that could go on */
 	size_t n_enabled[STEPS_MAX];
 	size_t n_steps;
