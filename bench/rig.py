@@ -18,6 +18,7 @@ API_KEY = "bench-api-key"
 AGENT_SECRET = "bench-agent-secret"
 START_SECONDS = 60
 BODY_BYTES = 600
+PARAMS_BYTES = 32000  # no more may stand in params
 
 
 def free_port():
@@ -26,16 +27,20 @@ def free_port():
         return s.getsockname()[1]
 
 
-def action(action_type, resource):
-    """A wire body of BODY_BYTES, filled up in params."""
+def action(action_type, resource, size=BODY_BYTES):
+    """A wire body of so many bytes, filled up in params, and with blanks where those are full."""
     body = {"schema_version": "v1", "action_id": "act-bench-1", "action_type": action_type, "resource": resource,
             "params": {"amount": 1250, "currency": "EUR", "note": ""}, "trace_id": "trace-bench-1",
             "context": {"extensions": {}}}
     if action_type == "fs.read":
         body["params"] = {}
         return json.dumps(body).encode()
-    body["params"]["note"] = "x" * (BODY_BYTES - len(json.dumps(body)))
-    return json.dumps(body).encode()
+    if size < len(json.dumps(body)):
+        body.update(params={"note": ""}, action_id="a1", trace_id="t1")
+    text = json.dumps(body, separators=(",", ":") if size < BODY_BYTES else None)
+    fill = size - len(text)
+    body["params"]["note"] = "x" * min(fill, PARAMS_BYTES)
+    return json.dumps(body, separators=(",", ":") if size < BODY_BYTES else None).encode().ljust(size)
 
 
 class Load:
@@ -53,6 +58,13 @@ class Load:
 
 
 REFUND = action("payments.refund", "payment://shop.example.com/orders/1")
+
+
+def decide(size):
+    """The load `decide` with a body of another size."""
+    return Load(f"decide, {size:,} B", "POST", "/action", action("payments.refund", "payment://shop.example.com/orders/1", size), "ALLOW")
+
+
 LOADS = {load.name: load for load in (
     Load("decide", "POST", "/action", REFUND, "ALLOW"),
     Load("deny", "POST", "/action", action("payments.payout", "payment://shop.example.com/orders/1"), "DENY"),
@@ -152,6 +164,7 @@ class Rig:
         else:
             self.server_cpus = self.load_cpus = ",".join(map(str, usable[:2]))
             self.workers = min(2, len(usable))
+        self.workers_max = self.workers
         self.servers = []
         self.count = 0
         shutil.rmtree(folder, ignore_errors=True)

@@ -178,12 +178,45 @@ def growth(r, report, plan):
     report.table("Size of the ledger", ["figure", *(f"{n:,} records" for n in sizes)], rows)
 
 
-PARTS = {"growth": growth, "micro": micro, "process": process, "loads": loads, "audit": audit, "policies": policies}
+def curve(r, report, title, first, steps):
+    """bare, deciding without evidence, and FULL, along one size: rows of (text, load, connections, workers)."""
+    rows = []
+    for text, load, n_connections, n_workers in steps:
+        r.workers = n_workers
+        bare, off, full = r.compare([r.bare(), r.gateway("off"), r.serve("full")], load, n_connections)
+        rows.append([text, f"{bare.rate:,.0f}", f"{off.rate:,.0f}", off.text(), f"{full.rate:,.0f}", full.text(),
+                     f"{bare.p50:,.0f} / {bare.p99:,.0f}", f"{full.p50:,.0f} / {full.p99:,.0f}"])
+        r.stop()
+    r.workers = r.workers_max
+    report.table(title, [first, "bare req/s", "off req/s", "off", "FULL req/s", "FULL", "bare p50 / p99 µs", "FULL p50 / p99 µs"], rows)
+
+
+def workers(r, report, plan):
+    """One and two workers; beyond that this machine has no processors."""
+    curve(r, report, "Workers: ratios to bare evhttp with as many", "load, workers",
+          [(f"{name}, {n}", rig.LOADS[name], plan["growth_connections"], n)
+           for name in plan["worker_loads"] for n in range(1, r.workers_max + 1)])
+
+
+def connections(r, report, plan):
+    curve(r, report, "Connections: decide; ratios to bare evhttp", "connections",
+          [(n, rig.LOADS["decide"], n, r.workers_max) for n in plan["many_connections"]])
+
+
+def bodies(r, report, plan):
+    curve(r, report, f"Bodies: decide, {plan['growth_connections']} connections; ratios to bare evhttp", "bytes",
+          [(f"{n:,}", rig.decide(n), plan["growth_connections"], r.workers_max) for n in plan["bodies"]])
+
+
+PARTS = {"growth": growth, "micro": micro, "process": process, "loads": loads, "audit": audit, "policies": policies,
+         "workers": workers, "connections": connections, "bodies": bodies}
 FULL = {"loads": list(rig.LOADS), "beside": ["decide", "health"], "connections": [1, 8, 64, 256], "rules": [10, 100, 1000, 10000], "actions": 1000,
         "audit": [("decide", 1), ("decide", 64), ("decide", 256), ("read", 1), ("read", 64), ("read", 256)],
-        "policy_connections": 64, "milliseconds": 400, "micro_rounds": 5, "counted": ["decide", "deny", "read", "explain"],
+        "policy_connections": 64, "growth_connections": 64, "worker_loads": ["health", "explain", "decide"],
+        "many_connections": [1, 4, 16, 64, 256, 1024], "bodies": [200, 600, 2048, 8192, 32000, 65000], "milliseconds": 400, "micro_rounds": 5, "counted": ["decide", "deny", "read", "explain"],
         "ledger_records": [10_000, 10_000_000], "growth_milliseconds": 3000}
 SMOKE = {**FULL, "beside": ["health"], "connections": [8], "rules": [10, 1000], "actions": 50, "audit": [("decide", 8)], "milliseconds": 30,
+         "growth_connections": 8, "worker_loads": ["decide"], "many_connections": [1, 64], "bodies": [200, 65000],
          "micro_rounds": 1, "policy_connections": 8, "counted": ["decide"], "ledger_records": [500, 5000],
          "growth_milliseconds": 30}
 
