@@ -192,6 +192,23 @@ chain_find_member(struct span body, struct span name)
 	return SPAN_NONE;
 }
 
+void
+chain_find_members(struct span body, const struct span *names, size_t n, struct span *values)
+{
+	struct member m;
+	size_t at = 0;
+	bool whole = false;
+
+	for (size_t i = 0; i < n; i++)
+		values[i] = SPAN_NONE;
+	while (next_member(body, &at, &m, &whole)) {
+		for (size_t i = 0; i < n; i++) {
+			if (values[i].p == NULL && span_eq(m.name, names[i]))
+				values[i] = m.value;
+		}
+	}
+}
+
 enum chain_fault
 chain_check(const char *chain_id, struct chain_head *head, uint64_t seq, struct span body,
 	struct span hash)

@@ -319,10 +319,9 @@ index_writer_position(const struct index_writer *w)
 /* ---- a batch ---- */
 
 static void
-take_field(struct batch *b, uint64_t seq, int field, struct span body)
+take_field(struct batch *b, uint64_t seq, int field, struct span raw)
 {
-	struct span value =
-		index_field_value(chain_find_member(body, span_cstr(index_field_member(field))));
+	struct span value = index_field_value(raw);
 
 	if (value.n == 0)
 		return;
@@ -337,12 +336,18 @@ static bool
 take_row(const struct store_row *row, void *arg)
 {
 	struct batch *b = arg;
-	struct chain_fields f;
+	struct span names[INDEX_N_FIELDS + 1];
+	struct span values[INDEX_N_FIELDS + 1];
 	int64_t at = 0;
 
+	/* The time, then the fields. */
+	names[0] = SPAN_LIT("timestamp");
 	for (int field = 1; field <= INDEX_N_FIELDS; field++)
-		take_field(b, row->seq, field, row->body);
-	if (chain_read_fields(row->body, &f) && clock_parse(f.timestamp, &at, NULL) == OK) {
+		names[field] = span_cstr(index_field_member(field));
+	chain_find_members(row->body, names, ARRAY_LEN(names), values);
+	for (int field = 1; field <= INDEX_N_FIELDS; field++)
+		take_field(b, row->seq, field, values[field]);
+	if (clock_parse(index_field_value(values[0]), &at, NULL) == OK) {
 		b->times[b->n_times].seq = row->seq;
 		b->times[b->n_times++].wall_ns = at;
 	}

@@ -55,6 +55,12 @@ skip_verbatim(struct span s, size_t at)
 			break;
 		at += sizeof(word);
 	}
+	/* The last bytes once more with those before them, which are verbatim. */
+	if (s.n >= sizeof(word) && s.n - at < sizeof(word)) {
+		memcpy(&word, s.p + s.n - sizeof(word), sizeof(word));
+		if (!has_special(word))
+			return s.n;
+	}
 	while (at < s.n && is_verbatim((unsigned char)s.p[at]))
 		at++;
 	return at;

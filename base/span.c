@@ -61,7 +61,9 @@ leading_blank(struct span s)
 {
 	if (s.n == 0)
 		return 0;
-	return is_ascii_blank(s.p[0]) ? 1 : long_blank(s.p, s.n);
+	if ((unsigned char)s.p[0] < 0x80)
+		return is_ascii_blank(s.p[0]) ? 1 : 0;
+	return long_blank(s.p, s.n);
 }
 
 static size_t
@@ -71,6 +73,8 @@ trailing_blank(struct span s)
 		return 0;
 	if (is_ascii_blank(s.p[s.n - 1]))
 		return 1;
+	if ((unsigned char)s.p[s.n - 1] < 0x80)
+		return 0; /* nearly always */
 	for (size_t n = 2; n <= 3 && n <= s.n; n++) {
 		if (long_blank(s.p + s.n - n, n) == n)
 			return n;

@@ -61,6 +61,8 @@ MUSTCHECK bool chain_read_fields(struct span body, struct chain_fields *out);
 /* The raw value of the top-level member `name` (with its quotes when it is a string); empty when
  * absent or malformed. */
 struct span chain_find_member(struct span body, struct span name);
+/* The same for n of them in one pass. */
+void chain_find_members(struct span body, const struct span *names, size_t n, struct span *values);
 
 /*
  * Checks that (seq, body, hash) is the next link behind *head and moves *head to it. chain_id:
