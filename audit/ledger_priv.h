@@ -135,7 +135,7 @@ struct ledger {
 	 * wider load touches their neighbours. */
 	_Atomic bool is_failing;       /* the store */
 	_Atomic bool is_behind;        /* a required sink */
-	_Atomic int64_t queue_wait_ns; /* of the entry that came last into the newest group */
+	_Atomic int64_t queue_wait_ns; /* ledger_get_queue_wait */
 	char why[LEDGER_WHY_MAX];      /* why is_failing; no path in it */
 
 	/* writer */

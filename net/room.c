@@ -71,12 +71,19 @@ evict(struct conn *c)
 		engine_close(c);
 }
 
+/* Whether the client waits for us: its next request is here and was not looked at yet. */
+static bool
+has_asked(const struct conn *c)
+{
+	return (c->state == CONN_IDLE || c->state == CONN_PAUSED) &&
+	       (conn_has_held(c) || conn_has_unread(c));
+}
+
 /* Whether c has waited long enough to give way. */
 static bool
 may_evict(const struct conn *c, int64_t now)
 {
-	return c->since_ns <= now - EVICT_AFTER_NS &&
-	       (c->state != CONN_IDLE || !conn_has_unread(c));
+	return c->since_ns <= now - EVICT_AFTER_NS && !has_asked(c);
 }
 
 /* Closes those that have waited longest. */

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stands between the program and the C library (LD_PRELOAD, built and steered by world.py): another wall clock, and opens
- * and syncs that do not come back for as long as the test says. The program itself knows nothing of it.
+ * Stands between the program and the C library (LD_PRELOAD, built and steered by world.py): another wall clock, opens
+ * and syncs that do not come back for as long as the test says, and reads of sockets that take long. The program itself knows nothing of it.
  */
 #define _GNU_SOURCE /* RTLD_NEXT */
 #include <dlfcn.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ struct control {
 	_Atomic int64_t open_hangs; /* opens of control->name */
 	_Atomic int64_t sync_hangs;
 	_Atomic int64_t n_hanging;
+	_Atomic int64_t read_takes_us; /* readv, with which libevent reads sockets */
 	char name[256]; /* how the path ends that hangs */
 };
 
@@ -101,6 +103,19 @@ fdatasync(int fd)
 
 	hang_while(&control->sync_hangs);
 	return next(fd);
+}
+
+ssize_t
+readv(int fd, const struct iovec *pieces, int n)
+{
+	ssize_t (*next)(int, const struct iovec *, int) =
+		(ssize_t(*)(int, const struct iovec *, int))dlsym(RTLD_NEXT, "readv");
+	int64_t us = atomic_load(&control->read_takes_us);
+	const struct timespec pause = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+
+	if (us > 0)
+		nanosleep(&pause, NULL);
+	return next(fd, pieces, n);
 }
 
 int

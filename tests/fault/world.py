@@ -1,5 +1,6 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
-"""The system as the program sees it, bent by preload.c: the wall clock, opens and syncs that hang until the test lets go."""
+"""The system as the program sees it, bent by preload.c: the wall clock, opens and syncs that hang until the test lets go,
+reads that take long."""
 import atexit
 import mmap
 import os
@@ -12,7 +13,7 @@ import tempfile
 from support import until
 
 HERE = pathlib.Path(__file__).resolve().parent
-NUMBERS = ("wall_offset_s", "open_hangs", "sync_hangs", "n_hanging")  # struct control of preload.c
+NUMBERS = ("wall_offset_s", "open_hangs", "sync_hangs", "n_hanging", "read_takes_us")  # struct control of preload.c
 NAME_BYTES = 256
 built = {}
 
@@ -61,7 +62,12 @@ class World:
     def hang_sync(self):
         self._set("sync_hangs", 1)
 
+    def slow_reads(self, microseconds):
+        """A machine that can do little: each read of a client's bytes takes so long."""
+        self._set("read_takes_us", microseconds)
+
     def release(self):
+        self._set("read_takes_us", 0)
         self._set("open_hangs", 0)
         self._set("sync_hangs", 0)
 

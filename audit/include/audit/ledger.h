@@ -141,8 +141,8 @@ MUSTCHECK enum err ledger_tx_purge_claims(
 /* Whether the last commit worked and every required sink keeps up; *why (may be NULL) gets a text
  * for /readyz. Any thread. */
 bool ledger_is_ready(struct ledger *l, char *why, size_t why_size);
-/* How long the entry that came last into the newest group had waited for it: about 0 while each group
- * takes all that has queued, however long a commit takes. Any thread. */
+/* How long the entry that came last into the newest group had waited for it; 0 while each group takes all that
+ * has queued, however long a commit takes. Any thread. */
 int64_t ledger_get_queue_wait(const struct ledger *l);
 
 #endif
