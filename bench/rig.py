@@ -206,7 +206,9 @@ class Rig:
         """The program as it is installed."""
         port = free_port()
         folder = self.place(name, port, **options)
-        return self._start(name, [self.build / "nomos", "serve", "-c", "nomos.json", "--log-level", "warn"], folder, port, True)
+        server = self._start(name, [self.build / "nomos", "serve", "-c", "nomos.json", "--log-level", "warn"], folder, port, True)
+        server.folder = folder
+        return server
 
     def gateway(self, store, name=None, **options):
         """The program with another durability."""

@@ -18,6 +18,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import overload  # noqa: E402
 import rig  # noqa: E402
 
 STATELESS = {"runtime": {"stateless_mode": True}, "audit": {"sink": "stdout"}}
@@ -209,16 +210,24 @@ def bodies(r, report, plan):
 
 
 PARTS = {"growth": growth, "micro": micro, "process": process, "loads": loads, "audit": audit, "policies": policies,
-         "workers": workers, "connections": connections, "bodies": bodies}
+         "workers": workers, "connections": connections, "bodies": bodies, "overload": overload.run}
 FULL = {"loads": list(rig.LOADS), "beside": ["decide", "health"], "connections": [1, 8, 64, 256], "rules": [10, 100, 1000, 10000], "actions": 1000,
         "audit": [("decide", 1), ("decide", 64), ("decide", 256), ("read", 1), ("read", 64), ("read", 256)],
         "policy_connections": 64, "growth_connections": 64, "worker_loads": ["health", "explain", "decide"],
         "many_connections": [1, 4, 16, 64, 256, 1024], "bodies": [200, 600, 2048, 8192, 32000, 65000], "milliseconds": 400, "micro_rounds": 5, "counted": ["decide", "deny", "read", "explain"],
-        "ledger_records": [10_000, 10_000_000], "growth_milliseconds": 3000}
+        "ledger_records": [10_000, 10_000_000], "growth_milliseconds": 3000,
+        "overload_connections": 2048, "capacity_connections": 256, "overload_milliseconds": 9000, "overload_times": [0.5, 1, 2, 4, 10]}
 SMOKE = {**FULL, "beside": ["health"], "connections": [8], "rules": [10, 1000], "actions": 50, "audit": [("decide", 8)], "milliseconds": 30,
          "growth_connections": 8, "worker_loads": ["decide"], "many_connections": [1, 64], "bodies": [200, 65000],
          "micro_rounds": 1, "policy_connections": 8, "counted": ["decide"], "ledger_records": [500, 5000],
-         "growth_milliseconds": 30}
+         "growth_milliseconds": 30, "overload_connections": 64, "capacity_connections": 8, "overload_milliseconds": 300,
+         "overload_times": [1, 4]}
+
+
+def results_folder():
+    folder = rig.HERE / "results"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def describe(r, report, smoke):
@@ -247,6 +256,8 @@ def main():
                 warm_up=not given.smoke)
     report = Report()
     plan = dict(SMOKE if given.smoke else FULL)
+    if given.write:
+        plan["overload_file"] = results_folder() / "overload.json"
     if given.records:
         plan["ledger_records"] = [plan["ledger_records"][0], given.records]
     try:
@@ -258,9 +269,7 @@ def main():
         shutil.rmtree(r.folder, ignore_errors=True)
     report.add(f"\nLoad average at the end: {os.getloadavg()[0]:.1f}.")
     if given.write:
-        results = rig.HERE / "results"
-        results.mkdir(exist_ok=True)
-        (results / f"{datetime.date.today().isoformat()}.md").write_text("\n".join(report.lines) + "\n")
+        (results_folder() / f"{datetime.date.today().isoformat()}.md").write_text("\n".join(report.lines) + "\n")
 
 
 if __name__ == "__main__":
