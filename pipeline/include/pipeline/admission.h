@@ -16,13 +16,14 @@
 
 /* Zeroed: admits everything until it has measured. */
 struct admission {
-	int64_t turn_ns;      /* begin of the turn that is being measured */
-	int64_t turn_wait_ns; /* the longest wait seen in it */
-	int64_t begin_ns;     /* of the interval; 0: none has begun */
-	int64_t least_ns;     /* the least of its turns' longest waits */
-	uint32_t n_turns;     /* in it */
-	uint32_t share;       /* of ADMISSION_WHOLE that is turned away */
-	uint32_t credit;      /* spreads those evenly */
+	int64_t turn_ns;       /* begin of the last turn seen */
+	int64_t spell_ns;      /* begin of the spell of turns that is being measured */
+	int64_t spell_wait_ns; /* the longest wait seen in it */
+	int64_t begin_ns;      /* of the interval; 0: none has begun */
+	int64_t least_ns;      /* the least of its spells' longest waits */
+	uint32_t n_spells;     /* in it */
+	uint32_t share;        /* of ADMISSION_WHOLE that is turned away */
+	uint32_t credit;       /* spreads those evenly */
 };
 #define ADMISSION_WHOLE 1024
 

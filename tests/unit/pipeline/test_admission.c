@@ -70,6 +70,34 @@ TEST(one_slow_turn_is_no_queue)
 	CHECK_INT(run(&l, 2 * NS_PER_MS, NS_PER_SEC), 0);
 }
 
+/* As an event loop does it: one turn takes in many requests, those behind it only a few. */
+TEST(short_turns_between_do_not_hide_a_queue)
+{
+	struct load l = new_load();
+	int64_t end = l.now + 10 * NS_PER_SEC;
+
+	while (l.now < end) {
+		turn(&l, 70 * NS_PER_MS, 500);
+		turn(&l, NS_PER_MS, 3);
+		turn(&l, 2 * NS_PER_MS, 3);
+	}
+	l.n_turned_away = 0;
+	turn(&l, 70 * NS_PER_MS, 500);
+	CHECK(l.n_turned_away > 400);
+}
+
+/* Many at once, and then nobody for a while. */
+TEST(bursts_are_let_in)
+{
+	struct load l = new_load();
+
+	for (int i = 0; i < 50; i++) {
+		turn(&l, 150 * NS_PER_MS, 500);
+		l.now += 400 * NS_PER_MS;
+	}
+	CHECK_INT(l.n_turned_away, 0);
+}
+
 TEST(a_standing_queue_turns_more_and_more_away)
 {
 	struct load l = new_load();
@@ -122,6 +150,7 @@ TEST(without_a_limit_all_are_let_in)
 }
 
 SUITE("admission", TEST_ROW(short_turns_are_let_in), TEST_ROW(one_slow_turn_is_no_queue),
+	TEST_ROW(short_turns_between_do_not_hide_a_queue), TEST_ROW(bursts_are_let_in),
 	TEST_ROW(a_standing_queue_turns_more_and_more_away), TEST_ROW(it_ends_when_the_queue_does),
 	TEST_ROW(it_is_forgotten_when_nobody_comes), TEST_ROW(the_ledgers_queue_counts_too),
 	TEST_ROW(without_a_limit_all_are_let_in))
