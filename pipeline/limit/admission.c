@@ -1,8 +1,10 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * The controller behind admission.h. The least wait of an interval tells a standing queue from a burst (as CoDel does,
- * RFC 8289); the share grows by half of what is left and shrinks by a quarter, so that it settles where
- * the queue does. Some are always let in, or nothing would be measured any more. Own loop's thread.
+ * RFC 8289). While one stands, each request is judged by its own wait, so that no more queues than can be served in half
+ * of the limit, and the server never runs dry: turning away a share of all instead sends so many away for their
+ * Retry-After that nobody is left. The first of a turn are always let in, or nothing would be measured any more. Own
+ * loop's thread.
  */
 #include "pipeline/admission.h"
 
@@ -11,7 +13,6 @@
 #define INTERVAL_NS (500 * NS_PER_MS)
 /* Nobody came for so long that what was measured says nothing any more. */
 #define STALE_NS (2 * NS_PER_SEC)
-#define SHARE_MAX (ADMISSION_WHOLE - ADMISSION_WHOLE / 32)
 /* Turns are looked at together for so long: under load a long one that takes in requests is followed by short ones that
  * only hand out replies, and those do not mean that nobody waits. */
 #define SPELL_NS (100 * NS_PER_MS)
@@ -39,15 +40,14 @@ end_spell(struct admission *a, int64_t turn_ns)
 	a->spell_wait_ns = 0;
 }
 
+/* What is turned away keeps the waits at half of the limit: only when they fall below a quarter has the queue gone. */
 static void
 end_interval(struct admission *a, int64_t limit_ns)
 {
-	bool is_congested = a->n_spells >= SPELLS_MIN && a->least_ns > limit_ns;
-
-	if (is_congested)
-		a->share += (SHARE_MAX - a->share + 1) / 2;
+	if (a->is_congested)
+		a->is_congested = a->least_ns > limit_ns / 4;
 	else
-		a->share -= (a->share + 3) / 4;
+		a->is_congested = a->n_spells >= SPELLS_MIN && a->least_ns > limit_ns;
 }
 
 bool
@@ -59,7 +59,8 @@ admission_take(struct admission *a, int64_t limit_ns, int64_t turn_ns, int64_t n
 	if (wait_ns < ledger_wait_ns)
 		wait_ns = ledger_wait_ns;
 	if (limit_ns <= 0 || a->begin_ns == 0 || now_ns - a->begin_ns > STALE_NS) {
-		*a = (struct admission){.turn_ns = turn_ns, .spell_ns = turn_ns, .spell_wait_ns = wait_ns};
+		*a = (struct admission){
+			.turn_ns = turn_ns, .spell_ns = turn_ns, .spell_wait_ns = wait_ns};
 		begin_interval(a, now_ns);
 		return true;
 	}
@@ -73,9 +74,5 @@ admission_take(struct admission *a, int64_t limit_ns, int64_t turn_ns, int64_t n
 	a->turn_ns = turn_ns;
 	if (wait_ns > a->spell_wait_ns)
 		a->spell_wait_ns = wait_ns;
-	a->credit += a->share;
-	if (a->credit < ADMISSION_WHOLE)
-		return true;
-	a->credit -= ADMISSION_WHOLE;
-	return false;
+	return !a->is_congested || wait_ns <= limit_ns / 2;
 }
