@@ -200,7 +200,8 @@ take_idle(void)
 static void
 put_waiting(struct connection *c, int64_t now, unsigned long seconds)
 {
-	int64_t at = now / SLOT_NS + (int64_t)seconds * (NS_PER_SEC / SLOT_NS) + random() % (NS_PER_SEC / SLOT_NS);
+	int64_t at = now / SLOT_NS + (int64_t)seconds * (NS_PER_SEC / SLOT_NS) +
+		     random() % (NS_PER_SEC / SLOT_NS);
 	struct connection **slot = &waiting[at % SLOTS];
 
 	c->is_busy = false;
@@ -451,7 +452,8 @@ main(int argc, char **argv)
 	static struct probe probes[PROBES_MAX];
 
 	if (argc < 8 || argc > 8 + PROBES_MAX) {
-		fprintf(stderr, "usage: bench_open_load PORT REQUEST CONNECTIONS RATE MILLISECONDS heed|ignore ANSWERED "
+		fprintf(stderr, "usage: bench_open_load PORT REQUEST CONNECTIONS RATE MILLISECONDS "
+				"heed|ignore ANSWERED "
 				"[PROBE...]\n");
 		return 2;
 	}

@@ -27,7 +27,7 @@ struct control {
 	_Atomic int64_t sync_hangs;
 	_Atomic int64_t n_hanging;
 	_Atomic int64_t read_takes_us; /* readv, with which libevent reads sockets */
-	char name[256]; /* how the path ends that hangs */
+	char name[256];                /* how the path ends that hangs */
 };
 
 static struct control nothing;

@@ -128,4 +128,5 @@ TEST(it_is_forgotten_when_the_queue_is_empty)
 }
 
 SUITE("ledger/queue", TEST_ROW(a_slow_commit_is_no_queue),
-	TEST_ROW(a_group_that_leaves_some_tells_how_long_they_wait), TEST_ROW(it_is_forgotten_when_the_queue_is_empty))
+	TEST_ROW(a_group_that_leaves_some_tells_how_long_they_wait),
+	TEST_ROW(it_is_forgotten_when_the_queue_is_empty))

@@ -235,7 +235,10 @@ TEST(at_the_cap_who_has_asked_again_stays)
 	rig_stop(&rig);
 }
 
-SUITE("net/pause", TEST_ROW(what_comes_within_a_second_waits_in_its_socket), TEST_ROW(what_came_with_it_keeps_its_order),
-	TEST_ROW(a_request_in_two_pieces_is_put_together), TEST_ROW(a_client_that_sends_much_is_not_kept_in_memory),
-	TEST_ROW(a_client_that_leaves_is_let_go), TEST_ROW(the_end_of_the_server_does_not_wait_for_it),
-	TEST_ROW(it_ends_with_the_server), TEST_ROW(at_the_cap_who_has_asked_again_stays))
+SUITE("net/pause", TEST_ROW(what_comes_within_a_second_waits_in_its_socket),
+	TEST_ROW(what_came_with_it_keeps_its_order),
+	TEST_ROW(a_request_in_two_pieces_is_put_together),
+	TEST_ROW(a_client_that_sends_much_is_not_kept_in_memory),
+	TEST_ROW(a_client_that_leaves_is_let_go),
+	TEST_ROW(the_end_of_the_server_does_not_wait_for_it), TEST_ROW(it_ends_with_the_server),
+	TEST_ROW(at_the_cap_who_has_asked_again_stays))
