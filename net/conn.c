@@ -120,12 +120,6 @@ conn_has_unread(const struct conn *c)
 	return recv(bufferevent_getfd(c->bev), &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-bool
-conn_has_held(const struct conn *c)
-{
-	return c->held != NULL && evbuffer_get_length(c->held) > 0;
-}
-
 static void
 throw_all(struct evbuffer *b)
 {

@@ -216,8 +216,6 @@ void conn_go_on(struct conn *c);
 void conn_hurry(struct conn *c);
 /* Whether the client has closed its side, or all. */
 bool conn_is_peer_closed(const struct conn *c);
-/* Whether bytes behind the request before are kept for their turn. */
-bool conn_has_held(const struct conn *c);
 /* Whether the kernel holds bytes of it that the next turn will read. Not for one that is gone. */
 bool conn_has_unread(const struct conn *c);
 
