@@ -138,7 +138,8 @@ check_file(const struct archive_order *o, const char *path, struct errinfo *ei)
 	if (rc == OK)
 		rc = verify_source(s, &options, &result, ei);
 	source_free(&s);
-	if (rc == OK && (!result.is_good || result.anchor.seq != o->from.seq))
+	if (rc == OK && (!result.is_good || !result.is_trailer_signed ||
+				result.anchor.seq != o->from.seq || result.head.seq != o->to.seq))
 		rc = ERR(ei, ERR_IO, "the archive does not verify as it was written: %.150s",
 			result.reason);
 	return rc;
@@ -156,6 +157,22 @@ sync_folder(const char *folder, struct errinfo *ei)
 	return is_synced ? OK : ERR_ERRNO(ei, ERR_IO, errnum, "%s", folder);
 }
 
+/* What a crash left is whole, or it would not have its name. Anything else may be the only copy of what
+ * another run of the chain was, before a backup was put back. */
+static enum err
+keep_file(const struct archive_order *o, const char *path, struct errinfo *ei)
+{
+	struct errinfo why;
+	enum err rc = check_file(o, path, &why);
+
+	if (rc == ERR_NOMEM)
+		return ERR(ei, rc, "%s", why.msg);
+	if (rc != OK)
+		return ERR(ei, ERR_CONFLICT, "%s is there already and is another one; move it away",
+			path);
+	return sync_folder(o->folder, ei);
+}
+
 enum err
 archive_write(const struct archive_order *o, char path[ARCHIVE_PATH_MAX], struct errinfo *ei)
 {
@@ -169,6 +186,8 @@ archive_write(const struct archive_order *o, char path[ARCHIVE_PATH_MAX], struct
 	snprintf(partial, sizeof(partial), "%s" PARTIAL, path);
 	if (mkdir(o->folder, 0700) != 0 && errno != EEXIST)
 		return ERR_ERRNO(ei, ERR_IO, errno, "%s", o->folder);
+	if (access(path, F_OK) == 0)
+		return keep_file(o, path, ei);
 	enum err rc = write_file(o, partial, ei);
 	if (rc == OK)
 		rc = check_file(o, partial, ei);

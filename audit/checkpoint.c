@@ -22,9 +22,9 @@
 /* The text that is signed, without the heap: a signature must not look bad because memory is
  * short. */
 static struct span
-format_text(const struct checkpoint *cp, char out[TEXT_MAX])
+format_text(const char *domain, const struct checkpoint *cp, char out[TEXT_MAX])
 {
-	int n = snprintf(out, TEXT_MAX, CHECKPOINT_DOMAIN "\n%.*s\n%" PRIu64 "\n%.*s", CHAIN_ID_HEX,
+	int n = snprintf(out, TEXT_MAX, "%s\n%.*s\n%" PRIu64 "\n%.*s", domain, CHAIN_ID_HEX,
 		cp->chain_id, cp->at.seq, SHA256_HEX, cp->at.hash);
 
 	return span_of(out, (size_t)n);
@@ -35,27 +35,41 @@ checkpoint_build_text(const struct checkpoint *cp, struct buf *out)
 {
 	char text[TEXT_MAX];
 
-	buf_add_span(out, format_text(cp, text));
+	buf_add_span(out, format_text(CHECKPOINT_DOMAIN, cp, text));
 }
 
 enum err
-checkpoint_sign(const struct sign_key *key, struct checkpoint *cp, struct errinfo *ei)
+checkpoint_sign_as(
+	const char *domain, const struct sign_key *key, struct checkpoint *cp, struct errinfo *ei)
 {
 	char text[TEXT_MAX];
 
 	memset(cp->signature, 0, sizeof(cp->signature));
 	memcpy(cp->key_id, sign_key_id(key), SIGN_KEY_ID_HEX + 1);
-	return sign_ed25519(key, format_text(cp, text), cp->signature, ei);
+	return sign_ed25519(key, format_text(domain, cp, text), cp->signature, ei);
+}
+
+enum err
+checkpoint_sign(const struct sign_key *key, struct checkpoint *cp, struct errinfo *ei)
+{
+	return checkpoint_sign_as(CHECKPOINT_DOMAIN, key, cp, ei);
 }
 
 bool
-checkpoint_is_signed_by(const struct checkpoint *cp, const struct sign_key *public_key)
+checkpoint_is_signed_as(
+	const char *domain, const struct checkpoint *cp, const struct sign_key *public_key)
 {
 	struct span signature = span_of((const char *)cp->signature, sizeof(cp->signature));
 	char text[TEXT_MAX];
 
 	return strcmp(cp->key_id, sign_key_id(public_key)) == 0 &&
-	       sign_ed25519_verify(public_key, format_text(cp, text), signature);
+	       sign_ed25519_verify(public_key, format_text(domain, cp, text), signature);
+}
+
+bool
+checkpoint_is_signed_by(const struct checkpoint *cp, const struct sign_key *public_key)
+{
+	return checkpoint_is_signed_as(CHECKPOINT_DOMAIN, cp, public_key);
 }
 
 /* Copies exactly n lower-case hex digits and a NUL. */

@@ -116,6 +116,12 @@ export_write(struct source *s, const struct export_options *o, struct export_res
 	buf_init(&x.lines, WRITE_BYTES + 4 * (size_t)BUF_CAP_RECORD);
 	enum err rc = anchor_read(source_get_reader(s), &anchor, ei);
 	x.head = anchor.at;
+	if (rc == OK && anchor.at.seq > 0 && o->key != NULL &&
+		!anchor_is_signed_by(&anchor, o->key))
+		rc = ERR(ei, ERR_CORRUPT,
+			"the mark of what was archived is not signed with this key; see `nomos "
+			"audit "
+			"verify`");
 	if (rc == OK)
 		rc = source_each(s, anchor.at.seq, visit, &x, ei);
 	if (rc == OK)

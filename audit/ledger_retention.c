@@ -87,17 +87,18 @@ take_turn(struct ledger_retention *r, struct turn *t, struct errinfo *ei)
 	return t->e.result == OK ? OK : ERR(ei, t->e.result, "%s", t->e.ei.msg);
 }
 
-/* Removes all up to the anchor. ERR_STOPPED when the ledger closes. */
+/* Removes all up to the end of a segment whose archive is there. ERR_STOPPED when the ledger closes. */
 static enum err
-forget(struct ledger_retention *r, const struct checkpoint *anchor, struct errinfo *ei)
+forget(struct ledger_retention *r, const struct checkpoint *end, struct errinfo *ei)
 {
-	struct turn t = {.upto = anchor->at.seq};
-	enum err rc = OK;
+	struct turn t = {.upto = end->at.seq};
+	struct checkpoint anchor;
+	enum err rc = anchor_sign(r->l->key, end, &anchor, ei);
 
 	MUST(sem_init(&t.done, 0, 0) == 0);
 	buf_init(&t.anchor, BUF_CAP_LOG_LINE);
-	checkpoint_build_head(anchor, &t.anchor);
-	if (buf_failed(&t.anchor))
+	checkpoint_build_head(&anchor, &t.anchor);
+	if (rc == OK && buf_failed(&t.anchor))
 		rc = ERR(ei, ERR_NOMEM, "out of memory");
 	do {
 		if (rc == OK)
@@ -132,8 +133,13 @@ static enum err
 finish_earlier(struct ledger_retention *r, const struct checkpoint *anchor, struct errinfo *ei)
 {
 	uint64_t first = 0;
-	enum err rc = store_reader_page(r->reader, 0, 1, keep_seq, &first, NULL, ei);
 
+	/* Nobody else may have records removed. */
+	if (strcmp(anchor->chain_id, r->l->chain_id) != 0 ||
+		!anchor_is_signed_by(anchor, r->l->key))
+		return ERR(ei, ERR_CORRUPT,
+			"the mark of what was archived is not of this ledger's key");
+	enum err rc = store_reader_page(r->reader, 0, 1, keep_seq, &first, NULL, ei);
 	return rc == OK && first <= anchor->at.seq ? forget(r, anchor, ei) : rc;
 }
 

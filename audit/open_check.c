@@ -217,8 +217,7 @@ check_anchor(struct ledger *l, struct errinfo *ei)
 		return rc;
 	if (row.checkpoint.at.seq != anchor.at.seq ||
 		strcmp(row.checkpoint.at.hash, anchor.at.hash) != 0 ||
-		strcmp(anchor.chain_id, l->chain_id) != 0 ||
-		!checkpoint_is_signed_by(&anchor, l->key))
+		strcmp(anchor.chain_id, l->chain_id) != 0 || !anchor_is_signed_by(&anchor, l->key))
 		return ERR(ei, ERR_CORRUPT,
 			"the records up to %" PRIu64 " are said to be archived, but record %" PRIu64
 			" does not bear it out",

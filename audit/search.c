@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "anchor.h"
 #include "audit/query.h"
 #include "base/buf.h"
 #include "base/log.h"
@@ -220,6 +221,21 @@ keep_seq(const struct store_row *row, void *arg)
 	return false;
 }
 
+/* *first: 0 when there is no record. Rows up to the anchor are in the archive, and nothing vouches for
+ * what stands in their place. */
+static enum err
+find_first(struct search *s, uint64_t *first, struct errinfo *ei)
+{
+	struct checkpoint anchor;
+	enum err rc = anchor_read(s->reader, &anchor, ei);
+
+	*first = 0;
+	if (rc == ERR_CORRUPT)
+		rc = OK; /* a damaged ledger can be searched */
+	return rc == OK ? store_reader_page(s->reader, anchor.at.seq, 1, keep_seq, first, NULL, ei)
+			: rc;
+}
+
 static enum err
 walk(struct search *s, struct errinfo *ei)
 {
@@ -227,7 +243,7 @@ walk(struct search *s, struct errinfo *ei)
 	uint64_t first = 0;
 	uint64_t last = o->head;
 	uint64_t known = s->out->index_head;
-	enum err rc = store_reader_page(s->reader, 0, 1, keep_seq, &first, NULL, ei);
+	enum err rc = find_first(s, &first, ei);
 
 	if (rc != OK || first == 0)
 		return rc;

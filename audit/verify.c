@@ -34,6 +34,7 @@ struct verification {
 	bool witness_seen;
 	bool head_file_seen;
 	/* After the first fault the lines that follow may say more about it. */
+	uint64_t vanished_seq;   /* a ledger has records behind this one, but not it; 0: none */
 	uint64_t wanted_seq;     /* the record that was not in its place; 0: none */
 	struct intents *intents; /* of a ledger; NULL otherwise */
 	bool is_last_line; /* the fault is a line that is no record, and no line follows yet */
@@ -81,6 +82,7 @@ fail_seq(struct verification *v, const struct source_record *r)
 	v->out->bad_line = r->line;
 	/* The rows of a ledger come in the order of their key: what is not here is nowhere. */
 	v->wanted_seq = v->kind == SOURCE_EXPORT ? wanted : 0;
+	v->vanished_seq = v->kind == SOURCE_EXPORT ? 0 : wanted;
 	return v->wanted_seq != 0;
 }
 
@@ -371,12 +373,27 @@ read_anchor(struct verification *v, struct source *s, struct errinfo *ei)
 	}
 	if (rc != OK)
 		return ERR(ei, rc, "%s", why.msg);
-	if (a->at.seq != 0 && v->o->key != NULL && !checkpoint_is_signed_by(a, v->o->key))
+	if (a->at.seq != 0 && v->o->key != NULL && !anchor_is_signed_by(a, v->o->key))
 		(void)fail(v, NULL, "%s",
 			strcmp(a->key_id, sign_key_id(v->o->key)) != 0
 				? "wrong key: the anchor is signed with another one"
 				: "edited: the anchor's signature does not verify");
 	return OK;
+}
+
+/* Retention of a running gateway moves the anchor and removes rows while others are read: that is no
+ * fault of the ledger, and no verdict. */
+static enum err
+look_for_retention(struct verification *v, struct source *s, struct errinfo *ei)
+{
+	uint64_t before = v->anchor.at.seq;
+	enum err rc = read_anchor(v, s, ei);
+
+	if (rc != OK || v->anchor.at.seq <= before || v->anchor.at.seq < v->vanished_seq ||
+		(v->o->key != NULL && !anchor_is_signed_by(&v->anchor, v->o->key)))
+		return rc;
+	v->out->is_good = true; /* so far */
+	return ERR(ei, ERR_BUSY, "records were archived while they were read; try again");
 }
 
 static enum err
@@ -427,7 +444,9 @@ read_all(struct verification *v, struct source *s, struct errinfo *ei)
 	/* Behind archives the source goes on where they end. */
 	if (source_get_kind(s) == SOURCE_LEDGER)
 		v->after = v->out->head.seq > 0 ? v->out->head.seq : v->anchor.at.seq;
-	return read_source(v, s, v->after, ei);
+	rc = read_source(v, s, v->after, ei);
+	return rc == OK && v->vanished_seq != 0 && source_is_live(s) ? look_for_retention(v, s, ei)
+								     : rc;
 }
 
 enum err

@@ -34,8 +34,9 @@ struct archive_order {
 
 /*
  * Writes one archive beside its name, syncs it, reads it back and verifies it, and only then gives it
- * its name; path gets that. One that is there already is replaced. ERR_CORRUPT (the records do not
- * lead from `from` to `to`), ERR_IO, ERR_NOMEM, ERR_CRYPTO, ERR_STOPPED; nothing is left then.
+ * its name; path gets that. One that is there already is verified instead. ERR_CORRUPT (the records do
+ * not lead from `from` to `to`), ERR_CONFLICT (another file has the name; it stays), ERR_IO,
+ * ERR_NOMEM, ERR_CRYPTO, ERR_STOPPED; nothing is left then.
  */
 MUSTCHECK enum err archive_write(
 	const struct archive_order *o, char path[ARCHIVE_PATH_MAX], struct errinfo *ei);

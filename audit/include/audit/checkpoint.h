@@ -37,6 +37,12 @@ void checkpoint_build_text(const struct checkpoint *cp, struct buf *out);
 MUSTCHECK enum err checkpoint_sign(
 	const struct sign_key *key, struct checkpoint *cp, struct errinfo *ei);
 bool checkpoint_is_signed_by(const struct checkpoint *cp, const struct sign_key *public_key);
+/* The same for other statements about a place, each with a first line (under 64 bytes) of its own: a
+ * signature for one never counts for another. */
+MUSTCHECK enum err checkpoint_sign_as(
+	const char *domain, const struct sign_key *key, struct checkpoint *cp, struct errinfo *ei);
+bool checkpoint_is_signed_as(
+	const char *domain, const struct checkpoint *cp, const struct sign_key *public_key);
 
 /* Reads a checkpoint record's body. False when it is another type of record or malformed; the
  * signature is not checked. */

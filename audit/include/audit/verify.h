@@ -39,8 +39,9 @@ struct verify_options {
 struct verify_result {
 	bool is_good;
 	uint64_t n_records;
-	/* The record before the first that was read, as the signed checkpoint there says: what comes
-	 * before it is in archives that were not given. seq 0: all was read. */
+	/* The record before the first that was read, as the ledger's signed anchor says, or the signed
+	 * checkpoint with which an export begins: what comes before it is in archives that were not
+	 * given. seq 0: all was read. */
 	struct chain_head anchor;
 	size_t n_archives;      /* of those given, how many are good */
 	bool is_archive_bad;    /* bad_seq and bad_line are of archive n_archives, from 0 */
@@ -56,7 +57,8 @@ struct verify_result {
 			     off, ... */
 };
 
-/* OK whatever the verdict is; ERR_IO, ERR_CORRUPT and the like when the source cannot be read to
+/* OK whatever the verdict is; ERR_BUSY: a running gateway archived records while they were read, so
+ * there is none; ERR_IO, ERR_CORRUPT and the like when the source cannot be read to
  * its end: the result then says how far it was good. */
 MUSTCHECK enum err verify_source(struct source *s, const struct verify_options *o,
 	struct verify_result *out, struct errinfo *ei);

@@ -62,6 +62,27 @@ run_sql(const char *path, const char *sql)
 	db_free(&db);
 }
 
+/* As retention writes it. */
+static inline void
+put_anchor(const char *path, const struct checkpoint *anchor)
+{
+	struct db_stmt *st = NULL;
+	struct db *db = NULL;
+	struct errinfo ei;
+	struct buf text;
+
+	buf_init(&text, 1024);
+	checkpoint_build_head(anchor, &text);
+	if (db_open(path, DB_WRITE, 1000, &db, &ei) != OK ||
+		db_prepare(db, "INSERT OR REPLACE INTO meta VALUES('anchor', ?1)", &st, &ei) != OK)
+		FAIL("%s", ei.msg);
+	db_bind_text(st, 1, buf_span(&text));
+	CHECK_INT(db_run(st, &ei), OK);
+	db_stmt_free(&st);
+	db_free(&db);
+	buf_fini(&text);
+}
+
 static inline struct sign_key *
 load_public(const char *path)
 {

@@ -481,10 +481,8 @@ TEST(rows_below_the_anchor_count_no_more_and_are_removed)
 	char archive[ARCHIVE_PATH_MAX];
 	struct checkpoint end;
 	struct errinfo ei;
+	struct checkpoint anchor;
 	struct needy n;
-	struct buf anchor;
-	struct db *db = NULL;
-	struct db_stmt *st = NULL;
 	uint64_t floor = 0;
 
 	open_needy(&n, path);
@@ -500,18 +498,11 @@ TEST(rows_below_the_anchor_count_no_more_and_are_removed)
 	CHECK_INT(archive_write(&order, archive, &ei), OK);
 	CHECK_INT(archive_write(&order, archive, &ei), OK);
 	store_reader_free(&n.needs.reader);
-	sign_key_free(&key);
 	(void)check_whole(path); /* the archive and all the rows */
 
-	buf_init(&anchor, 1024);
-	checkpoint_build_head(&end, &anchor);
-	CHECK_INT(db_open(path, DB_WRITE, 0, &db, &ei), OK);
-	CHECK_INT(db_prepare(db, "INSERT INTO meta VALUES('anchor', ?1)", &st, &ei), OK);
-	db_bind_text(st, 1, buf_span(&anchor));
-	CHECK_INT(db_run(st, &ei), OK);
-	db_stmt_free(&st);
-	db_free(&db);
-	buf_fini(&anchor);
+	CHECK_INT(anchor_sign(key, &end, &anchor, &ei), OK);
+	put_anchor(path, &anchor);
+	sign_key_free(&key);
 	CHECK_INT(first_of(path, STORE_READ_COPY), 1);
 	CHECK_INT(verify_with(path, NULL).anchor.seq, end.at.seq);
 	(void)check_whole(path);
