@@ -196,13 +196,15 @@ check_log(struct ledger *l, struct errinfo *ei)
 				"the last run did not end cleanly, and %s-wal, which holds its "
 				"last records, is missing",
 				l->path);
+		(void)lock_mark_log(l->lock_fd, false);
 		log_warn(NULL,
 			"ledger: the last run did not end cleanly, and its -wal and -shm files are "
 			"gone: unless another program has opened the ledger since, the last "
 			"records are lost");
+		return OK;
 	}
-	/* A start that fails from here on removes the log rightly. */
-	(void)lock_mark_log(l->lock_fd, false);
+	/* It stays: a start that is killed leaves the log as it was. */
+	l->has_log_mark = true;
 	return OK;
 }
 
@@ -265,8 +267,9 @@ free_ledger(struct ledger *l)
 	ledger_sinks_free(l);
 	ledger_ring_free(&l->ring);
 	/* Before SQLite moves the log into the database and removes it: if this process dies in
-	 * between, the mark must not ask for a log that is rightly gone. */
-	if (l->has_log_mark)
+	 * between, the mark must not ask for a log that is rightly gone. A start that failed over the
+	 * database may have left the log alone. */
+	if (l->has_log_mark && (l->store != NULL || is_missing(l->path, "-wal")))
 		(void)lock_mark_log(l->lock_fd, false);
 	if (l->store != NULL)
 		l->store->ops->free(l->store);
