@@ -112,17 +112,29 @@ settle_doubts(struct ledger *l, const struct chain_head *found)
 	return true;
 }
 
+/* The time over and over: SQLite writes no page that would stay as it is. */
+static void
+fill_probe(char out[PROBE_BYTES])
+{
+	char now[24];
+	int n = snprintf(now, sizeof(now), "%020" PRId64, clock_wall_ns());
+
+	for (size_t i = 0; i < PROBE_BYTES; i++)
+		out[i] = now[i % (size_t)n];
+}
+
 /* A real write, as large as a group of some actions: an open that works says nothing about a full
  * disk, nor does a page that still finds room in the log. */
 static enum err
 probe(struct ledger *l, struct errinfo *ei)
 {
 	struct store *s = l->store;
-	static const char zeros[PROBE_BYTES] = {0};
+	char bytes[PROBE_BYTES];
 	enum err rc = s->ops->begin(s, ei);
 
+	fill_probe(bytes);
 	if (rc == OK)
-		rc = s->ops->put_meta(s, META_PROBE, span_of(zeros, sizeof(zeros)), ei);
+		rc = s->ops->put_meta(s, META_PROBE, span_of(bytes, sizeof(bytes)), ei);
 	if (rc == OK) {
 		rc = s->ops->commit(s, ei);
 		l->needs_reopen = rc != OK;
