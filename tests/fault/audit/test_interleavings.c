@@ -47,8 +47,10 @@ on_point(enum fault_point at, bool is_after)
 	atomic_store(&at_point[self], is_after ? 2 : 1);
 	while (!atomic_load(&may_go[self]))
 		sched_yield();
-	atomic_store(&may_go[self], false);
+	/* In this order: once it has gone it is not seen at the point any more, or it would be let go on
+	 * a second time. */
 	atomic_store(&at_point[self], 0);
+	atomic_store(&may_go[self], false);
 }
 
 static void *
