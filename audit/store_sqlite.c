@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -122,11 +123,22 @@ open_frozen(const char *path, sqlite3 **handle)
 	return rc;
 }
 
+/* Without its count of memory SQLite has no lock around each allocation, which all its threads share. */
+static void
+configure(void)
+{
+	/* Refused when something of the process has used SQLite before; it only costs. */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 enum err
 db_open(const char *path, enum db_mode mode, uint32_t busy_timeout_ms, struct db **out,
 	struct errinfo *ei)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
 	*out = NULL;
+	MUST(pthread_once(&once, configure) == 0);
 #if NOMOS_FAULT_POINTS
 	if (fault_is_asked_for())
 		fault_vfs_install();
