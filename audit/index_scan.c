@@ -98,7 +98,9 @@ index_scan_new(const char *path, bool is_live, const struct query *q, struct ind
 	enum err rc = n > 0 && (size_t)n < sizeof(s->path)
 			      ? OK
 			      : ERR(ei, ERR_TOO_LARGE, "the path is too long");
-	if (rc == OK && (stat(s->path, &s->opened) != 0 || (!is_live && has_log(s->path))))
+	/* A FIFO would keep the search waiting for a writer. */
+	if (rc == OK && (stat(s->path, &s->opened) != 0 || !S_ISREG(s->opened.st_mode) ||
+				(!is_live && has_log(s->path))))
 		rc = ERR(ei, ERR_NOT_FOUND, "there is no search index that can be read");
 	if (is_live)
 		s->opened = (struct stat){0};

@@ -100,3 +100,27 @@ def test_output_that_nobody_takes_is_a_failure():
             assert done.returncode == 1 and b"cannot write to stdout" in done.stderr, (args, done)
     finally:
         place.remove()
+
+
+def test_a_fifo_in_place_of_the_search_index_does_not_hold_a_search():
+    place = Workplace()
+    index = place.dir / "ledger.db.idx"
+
+    def search():
+        found = place.run("audit", "query", "ledger.db", "--format", "json", "--decision", "ALLOW", check=0)
+        return len(found.stdout.splitlines())
+
+    try:
+        with Gateway(workplace=place) as g:
+            assert g.act().status == 200
+            until(index.exists, "the index is there")
+            n = search()
+            assert n > 0
+            index.unlink()
+            os.mkfifo(index)
+            assert search() == n
+        assert search() == n
+        with Gateway(workplace=place) as g:
+            assert g.act().status == 200 and search() > n
+    finally:
+        place.remove()
