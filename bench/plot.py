@@ -67,24 +67,24 @@ def x_axis(times):
 
 
 def of(found, mode):
-    return [run for run in found["runs"] if run["mode"] == mode]
+    return [run for run in found if run["mode"] == mode]
 
 
 def draw_goodput(found, times, path):
-    top = 1.25
-    ticks = (0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
-    plot = Plot("Answered, as a share of the peak", "asked for, in multiples of the capacity", "share of the peak", x_axis(times), times,
+    top = 1.4
+    ticks = (0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4)
+    plot = Plot("Answered, as a share of the capacity", "asked for, in multiples of the capacity", "share of the capacity", x_axis(times), times,
                 Axis(0, top, HEIGHT - BOTTOM, TOP, False), ticks)
     plot.line("", [(min(times), 0.8), (max(times), 0.8)], "#adb5bd", ' stroke-dasharray="2 3"')
     for mode, label in MODES.items():
-        plot.line(label, [(run["times"], run["goodput"] / found["peak"]) for run in of(found, mode)], COLOURS[0], DASHES[mode])
+        plot.line(label, [(run["times"], run["ratio"]) for run in of(found, mode)], COLOURS[0], DASHES[mode])
     plot.write(path)
 
 
 def draw_latency(found, times, path):
     lines = (("answered p50", "answered_p50"), ("answered p99", "answered_p99"), ("/healthz p99", "probe0_p99"),
              ("/admin/reload p99", "probe1_p99"))
-    highest = max(max(run[name] for _, name in lines) for run in found["runs"])
+    highest = max(max(run[name] for _, name in lines) for run in found)
     decades = [10 ** n for n in range(-1, math.ceil(math.log10(max(highest, 200))) + 1)]
     plot = Plot("How long they wait", "asked for, in multiples of the capacity", "milliseconds", x_axis(times), times,
                 Axis(decades[0], decades[-1], HEIGHT - BOTTOM, TOP, True), decades)
@@ -99,7 +99,7 @@ def draw_latency(found, times, path):
 def main():
     source, folder = map(pathlib.Path, sys.argv[1:3])
     found = json.loads(source.read_text())
-    times = sorted({run["times"] for run in found["runs"]})
+    times = sorted({run["times"] for run in found})
     folder.mkdir(parents=True, exist_ok=True)
     draw_goodput(found, times, folder / "overload-goodput.svg")
     draw_latency(found, times, folder / "overload-latency.svg")

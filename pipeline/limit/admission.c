@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * The controller behind admission.h. The least wait of an interval tells a standing queue from a burst (as CoDel does,
- * RFC 8289). While one stands, each request is judged by its own wait, so that no more queues than can be served in half
- * of the limit, and the server never runs dry: turning away a share of all instead sends so many away for their
+ * RFC 8289). While one stands, each request is judged by its own wait, so that no more queues than can be served in a
+ * fifth of the limit, and the server never runs dry: turning away a share of all instead sends so many away for their
  * Retry-After that nobody is left. The first of a turn are always let in, or nothing would be measured any more. Own
  * loop's thread.
  */
@@ -18,6 +18,9 @@
 #define SPELL_NS (100 * NS_PER_MS)
 /* One slow turn is a hiccup of the machine. */
 #define SPELLS_MIN 2
+/* While a queue stands, waits are kept at this; only when they fall below the other has the queue gone. */
+#define KEPT_NS(limit_ns) ((limit_ns) / 5)
+#define GONE_NS(limit_ns) ((limit_ns) / 8)
 
 static void
 begin_interval(struct admission *a, int64_t now_ns)
@@ -40,12 +43,11 @@ end_spell(struct admission *a, int64_t turn_ns)
 	a->spell_wait_ns = 0;
 }
 
-/* What is turned away keeps the waits at half of the limit: only when they fall below a quarter has the queue gone. */
 static void
 end_interval(struct admission *a, int64_t limit_ns)
 {
 	if (a->is_congested)
-		a->is_congested = a->least_ns > limit_ns / 4;
+		a->is_congested = a->least_ns > GONE_NS(limit_ns);
 	else
 		a->is_congested = a->n_spells >= SPELLS_MIN && a->least_ns > limit_ns;
 }
@@ -74,5 +76,5 @@ admission_take(struct admission *a, int64_t limit_ns, int64_t turn_ns, int64_t n
 	a->turn_ns = turn_ns;
 	if (wait_ns > a->spell_wait_ns)
 		a->spell_wait_ns = wait_ns;
-	return !a->is_congested || wait_ns <= limit_ns / 2;
+	return !a->is_congested || wait_ns <= KEPT_NS(limit_ns);
 }

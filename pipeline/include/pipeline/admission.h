@@ -3,7 +3,7 @@
  * Admission under load, by how long requests wait (design.md rule 8). A worker measures how long the turns of its
  * loop make a request wait, and asks the ledger how long an entry waited for its group. A queue that empties now
  * and then is none, however slow the disk: only when even the shortest wait of half a second was over the limit are
- * requests turned away, those that have waited for half of it, until the queue has gone. One object for each loop; its
+ * requests turned away, those that have waited for a fifth of it, until the queue has gone. One object for each loop; its
  * own thread only.
  */
 #ifndef PIPELINE_ADMISSION_H
