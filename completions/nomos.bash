@@ -8,7 +8,7 @@ _nomos()
 	COMPREPLY=()
 
 	case $prev in
-	-c | --config | -p | --policy-bundle | -k | --key-file | --agent-secret-file | -b | --bundle | --action | -s | --suite | --checkpoint-key | --witness | --key)
+	-c | --config | -p | --policy-bundle | -k | --key-file | --agent-secret-file | -b | --bundle | --action | -s | --suite | --checkpoint-key | --witness | --archive | --key)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -33,10 +33,11 @@ _nomos()
 		*:config:check) words="--config --policy-bundle --help" ;;
 		*:config:dump) words="--config --policy-bundle --format --help" ;;
 		*:test:*) words="--suite --bundle --format --help" ;;
-		*:audit:verify) words="--checkpoint-key --expect --witness --format --help" ;;
+		*:audit:verify) words="--checkpoint-key --expect --witness --archive --format --help" ;;
 		*:audit:export) words="--key --help" ;;
 		*:audit:query)
-			words="--trace --action --principal --decision --class --type --since --until --limit --format --help"
+			words="--trace --action --principal --agent --action-type --decision --class --type --since --until"
+			words+=" --contains --newest --from --limit --scan --format --help"
 			;;
 		*:audit:tail) words="--follow --lines --format --help" ;;
 		*:audit:seal) words="--reason --help" ;;
