@@ -1,18 +1,29 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """Runs every test_* function of every test_*.py beside this file and under ../fault; the last line counts them.
 
-    run.py [name ...]     only tests whose file or function name holds one of the words
+    run.py [--sample] [--jobs N] [name ...]     only tests whose file or function name holds one of the words
+
+Files run in a process of their own, two at a time; a file that says `ALONE = True` runs when no other does. With words, or with
+`--jobs 1`, all run here, one after the other. `--sample` leaves out those files of ../fault that SAMPLE does not name.
 """
+import argparse
+import atexit
+import concurrent.futures
 import importlib.util
 import os
 import pathlib
+import re
+import subprocess
 import sys
 import time
 import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
+FAULT = HERE.parent / "fault"
 sys.path.insert(0, str(HERE))
 ALLOWED_SKIPS = {line.split("#")[0].strip() for line in (HERE.parent / "allowed_skips").read_text().splitlines()}
+# Threads, ledger and net under faults: what a sanitizer can say more about than the other files have already made it say.
+SAMPLE = ("test_fault_points", "test_flood", "test_kill", "test_overload", "test_reload_faults", "test_signals", "test_sinks")
 
 
 class Skip(Exception):
@@ -20,44 +31,85 @@ class Skip(Exception):
 
 
 def load(path):
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
+def run_test(label, test):
+    """Whether it passed; None: it was skipped, as it may be."""
+    begin = time.monotonic()
+    try:
+        test()
+    except Skip as skip:
+        if label in ALLOWED_SKIPS:
+            print(f"skip  {label}: {skip}", flush=True)
+            return None
+        print(f"FAIL  {label}: skipped ({skip}), which tests/allowed_skips does not allow", flush=True)
+        return False
+    except BaseException as error:  # an assertion, a time-out: all are failures with a trace
+        print(f"FAIL  {label}", flush=True)
+        traceback.print_exc(file=sys.stdout)
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return False
+    print(f"ok    {label} ({time.monotonic() - begin:.2f} s)", flush=True)
+    return True
+
+
+def run_here(files, words):
+    """How many passed and failed."""
+    results = []
+    for path in files:
+        for name, test in list(vars(load(path)).items()):
+            label = f"{path.stem}.{name}"
+            if name.startswith("test_") and callable(test) and (not words or any(word in label for word in words)):
+                results.append(run_test(label, test))
+    return results.count(True), results.count(False)
+
+
+def run_apart(path):
+    """What it printed, and how many passed and failed, in a process of its own."""
+    done = subprocess.run([sys.executable, "-B", __file__, "--jobs", "1", path.stem + "."], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    text, _, last = done.stdout.rstrip("\n").rpartition("\n")
+    count = re.fullmatch(r"e2e: (\d+) passed, (\d+) failed", last)
+    if count is None:
+        return f"{done.stdout}FAIL  {path.stem}: ended with {done.returncode} before its last test\n", (0, 1)
+    return text + "\n", (int(count[1]), int(count[2]))
+
+
+def run_together(files, jobs):
+    alone = [path for path in files if re.search(r"^ALONE = True$", path.read_text(), re.M)]
+    passed = failed = 0
+    for group, width in ([path for path in files if path not in alone], jobs), (alone, 1):
+        with concurrent.futures.ThreadPoolExecutor(width) as pool:
+            for text, count in pool.map(run_apart, group):
+                print(text, end="", flush=True)
+                passed += count[0]
+                failed += count[1]
+    return passed, failed
+
+
 def main():
     import support
     support.Skip = Skip
-    words = sys.argv[1:]
-    passed = failed = 0
-    files = sorted(HERE.glob("test_*.py")) + sorted((HERE.parent / "fault").glob("test_*.py"))
-    for path in files:
-        module = load(path)
-        for name, test in list(vars(module).items()):
-            if not name.startswith("test_") or not callable(test):
-                continue
-            label = f"{path.stem}.{name}"
-            if words and not any(word in label for word in words):
-                continue
-            begin = time.monotonic()
-            try:
-                test()
-            except Skip as skip:
-                if label in ALLOWED_SKIPS:
-                    print(f"skip  {label}: {skip}", flush=True)
-                    continue
-                failed += 1
-                print(f"FAIL  {label}: skipped ({skip}), which tests/allowed_skips does not allow", flush=True)
-            except BaseException as error:  # an assertion, a time-out, an interrupt: all are failures with a trace
-                failed += 1
-                print(f"FAIL  {label}", flush=True)
-                traceback.print_exc(file=sys.stdout)
-                if isinstance(error, KeyboardInterrupt):
-                    break
-            else:
-                passed += 1
-                print(f"ok    {label} ({time.monotonic() - begin:.2f} s)", flush=True)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sample", action="store_true")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("words", nargs="*")
+    options = parser.parse_args()
+    files = sorted(FAULT.glob("test_*.py")) + sorted(HERE.glob("test_*.py"))
+    if options.sample:
+        files = [path for path in files if path.parent == HERE or path.stem in SAMPLE]
+    if options.words or options.jobs == 1:
+        passed, failed = run_here(files, options.words)
+    else:
+        passed, failed = run_together(files, options.jobs)
+    atexit._run_exitfuncs()  # what is kept for several tests is removed; a thread that a test left holds up no end
     print(f"e2e: {passed} passed, {failed} failed", flush=True)
     os._exit(1 if failed or not passed else 0)
 
