@@ -72,7 +72,7 @@ close_ledger(void *arg)
 	self = CLOSER;
 	while (!atomic_load(&may_go[CLOSER]))
 		sched_yield();
-	atomic_store(&at_point[CLOSER], 0);
+	atomic_store(&may_go[CLOSER], false);
 	ledger_close(&run.l);
 	atomic_store(&is_done[CLOSER], true);
 	return NULL;
@@ -142,21 +142,12 @@ list_enabled(bool is_closing, enum actor out[ACTORS])
 	return n;
 }
 
-static bool
+static void
 go_on(enum actor a)
 {
-	int64_t until = clock_mono_ns() + PATIENCE_NS;
-
 	atomic_store(&may_go[a], true);
-	/* It has left its point before anybody looks again. */
-	while (atomic_load(&at_point[a]) != 0 && atomic_load(&may_go[a])) {
-		if (clock_mono_ns() > until)
-			return false;
+	while (atomic_load(&may_go[a]))
 		sched_yield();
-	}
-	while (a != CLOSER && atomic_load(&may_go[a]))
-		sched_yield();
-	return true;
 }
 
 /* One run along run.choices; what lies behind them is the first actor each time. */
@@ -178,8 +169,7 @@ follow_choices(void)
 		enum actor a = enabled[run.choices[run.n_steps++]];
 		is_closing = is_closing || a == CLOSER;
 		run.last = a;
-		if (!go_on(a))
-			return false;
+		go_on(a);
 	}
 }
 
