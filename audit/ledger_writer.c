@@ -83,6 +83,7 @@ ledger_submit_all(struct ledger *l, struct ledger_entry *first)
 	OBJ_CHECK(l, LEDGER_MAGIC);
 	for (struct ledger_entry *e = first; e != NULL; e = e->next_waiting)
 		make_new(e, now);
+	(void)FAULT_BEFORE(LEDGER_SUBMIT);
 	MUST(pthread_mutex_lock(&l->mutex) == 0);
 	for (struct ledger_entry *e = first; e != NULL;) {
 		struct ledger_entry *next = e->next_waiting;
@@ -95,6 +96,7 @@ ledger_submit_all(struct ledger *l, struct ledger_entry *first)
 	}
 	bool wakes = n_taken > 0 && take_idle(l);
 	MUST(pthread_mutex_unlock(&l->mutex) == 0);
+	(void)FAULT_AFTER(LEDGER_SUBMIT);
 	metric_add(METRIC_LEDGER_QUEUE, (int64_t)n_taken);
 	if (wakes)
 		MUST(pthread_cond_signal(&l->wake) == 0);
