@@ -131,7 +131,7 @@ bool
 http_request_was_looked_at(const struct http_request *req)
 {
 	MUST(req->is_open);
-	return req->conn->is_looked_at;
+	return req->conn->is_looked_at && req->conn->server->options.look != NULL;
 }
 
 void

@@ -112,9 +112,10 @@ static bool
 shows_secret_name(const struct json *v, size_t *left)
 {
 	size_t n = v->type == JSON_STRING || v->type == JSON_NUMBER ? v->text.n : 1;
+	uint32_t n_members = v->type == JSON_OBJECT ? v->n : 0;
 
 	*left -= n < *left ? n : *left;
-	for (uint32_t i = 0; v->type == JSON_OBJECT && i<v->n && * left> 0; i++) {
+	for (uint32_t i = 0; *left > 0 && i < n_members; i++) {
 		struct span name = v->sorted[i]->name;
 
 		if (is_secret_name(name))
