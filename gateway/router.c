@@ -200,10 +200,10 @@ admit_whole(const struct exchange *x)
 {
 	if (http_request_was_looked_at(x->http) || has_room(x))
 		return true;
-	if (pass_head(x)) {
-		http_request_pause_after(x->http);
+	/* Not only those that are turned away: a flood without credentials must not be what they give way to. */
+	http_request_pause_after(x->http);
+	if (pass_head(x))
 		turn_away(x);
-	}
 	return false;
 }
 
