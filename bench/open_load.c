@@ -427,7 +427,7 @@ static void
 print_figures(const struct probe *probes, size_t n_probes)
 {
 	double seconds = (double)(end_ns - measure_ns) / 1e9;
-	char text[32];
+	char text[48];
 
 	bench_print("offered", (double)f.n_due / seconds, "per_s");
 	bench_print("unsent", (double)f.n_unsent / seconds, "per_s");

@@ -311,7 +311,7 @@ def test_clients_that_vanish():
     """A reset in each state: nothing of them stays, and what was decided is whole."""
     body = json.dumps(action()).encode()
     whole = head_of(len(body)).replace(b"0" * 64, sign("agent-secret", body).encode()) + body
-    with start() as g:
+    with start(concurrency_limit=100000) as g:
         before = descriptors(g)
         with GoodClient(g):
             for first in (b"", b"GET /he", head_of(60000) + b"{", whole, whole + b"GET /"):
