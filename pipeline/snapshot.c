@@ -13,7 +13,6 @@
 #include "pipeline/policy_files.h"
 #include "snapshot_parts.h"
 
-#define SNAPSHOT_MAGIC 0x59a95407u
 #define SNAPSHOT_ARENA_BYTES ((size_t)256 * 1024 * 1024)
 
 /*

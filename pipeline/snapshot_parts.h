@@ -17,6 +17,8 @@ struct arena;
 struct policy;
 struct redactor;
 
+#define SNAPSHOT_MAGIC 0x59a95407u
+
 struct snapshot {
 	unsigned magic;
 	atomic_size_t n_refs;
