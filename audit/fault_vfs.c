@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <sqlite3.h>
 
@@ -23,7 +24,7 @@ struct layered_file {
 	const char *path;
 	bool syncs_folder; /* a log or journal that is new: its first sync syncs its folder too */
 	sqlite3_file *real;
-	max_align_t room; /* of the real file, and as much more as it needs */
+	int64_t room; /* of the real file, and as much more as it needs; as SQLite aligns */
 };
 
 static _Atomic(const struct fault_vfs_watcher *) watcher;
