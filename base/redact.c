@@ -29,6 +29,9 @@ enum {
 	CUSTOM_BYTES_MAX = 4096, /* of one of them */
 	RANGES_FIRST = 64,       /* on the stack, more go to the heap */
 	RANGES_MAX = 1 << 20,
+	PAGE = 4096,
+	READ_AHEAD = 64,  /* bytes behind a text that may be looked at */
+	ON_STACK = 2048,  /* bytes of a text that is copied without the heap */
 	PREPARED_MAX = 4, /* redactors a thread's scratch is known to fit */
 };
 
@@ -219,6 +222,34 @@ on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned f
 	return s->failed || (s->aim != FIND_ALL && s->n > 0);
 }
 
+/*
+ * Hyperscan 5.4.0 reads up to three bytes behind the end of the text (seen with AVX-512), which ends the process when there
+ * is no memory. So a text whose end is close to that of its page is scanned in a copy.
+ */
+static bool
+may_be_read_over(struct span text)
+{
+	return ((uintptr_t)text.p + text.n + READ_AHEAD - 1) / PAGE !=
+	       ((uintptr_t)text.p + text.n - 1) / PAGE;
+}
+
+static hs_error_t
+scan_copy(const struct redactor *r, struct scan *s, hs_scratch_t *space)
+{
+	char small[ON_STACK + READ_AHEAD];
+	char *copy = s->text.n <= ON_STACK ? small : mem_alloc(s->text.n + READ_AHEAD);
+	hs_error_t rc = HS_NOMEM;
+
+	if (copy == NULL)
+		return rc;
+	memcpy(copy, s->text.p, s->text.n);
+	memset(copy + s->text.n, 0, READ_AHEAD);
+	rc = hs_scan(r->db, copy, (unsigned)s->text.n, 0, space, on_match, s);
+	if (copy != small)
+		mem_free(copy);
+	return rc;
+}
+
 /* Fills s, ranges above all; s->failed when they cannot be trusted. */
 static void
 run_scan(const struct redactor *r, struct scan *s, struct span text, enum scan_aim aim)
@@ -243,7 +274,9 @@ run_scan(const struct redactor *r, struct scan *s, struct span text, enum scan_a
 	if (space == NULL)
 		return;
 	s->failed = false;
-	rc = hs_scan(r->db, s->text.p, (unsigned)s->text.n, 0, space, on_match, s);
+	rc = may_be_read_over(s->text)
+		     ? scan_copy(r, s, space)
+		     : hs_scan(r->db, s->text.p, (unsigned)s->text.n, 0, space, on_match, s);
 	if (rc != HS_SUCCESS && rc != HS_SCAN_TERMINATED)
 		s->failed = true;
 	/* A block cut off before its END line goes to the end of the text. */

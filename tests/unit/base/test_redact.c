@@ -3,9 +3,13 @@
  * Redaction against its corpora; operators' patterns, failures, threads, and that a second pass
  * finds nothing.
  */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+
 #include "base/redact.h"
 
 #include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -321,6 +325,26 @@ TEST(hostile_texts_end)
 	buf_fini(&b);
 }
 
+/* The library looks at bytes behind a text; where there are none, that ended the process. */
+TEST(a_text_may_end_where_the_memory_ends)
+{
+	static const char alphabet[] = "eyJhbGciOi.\\\"secretTokenAKIA:/=- bearer\n\223\233@x";
+	enum { ROOM = 16 * 4096, LONGEST = 5000 };
+	char *room =
+		mmap(NULL, 2UL * ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned seed = 1;
+
+	CHECK(room != MAP_FAILED && mprotect(room + ROOM, ROOM, PROT_NONE) == 0);
+	for (int i = 0; i < 20000; i++) {
+		size_t n = 1 + (unsigned)rand_r(&seed) % (i % 100 == 0 ? LONGEST : 300);
+		char *text = room + ROOM - n;
+		for (size_t k = 0; k < n; k++)
+			text[k] = alphabet[(unsigned)rand_r(&seed) % (sizeof(alphabet) - 1)];
+		(void)redact_is_clean(redactor_default(), span_of(text, n));
+	}
+	CHECK_INT(munmap(room, 2UL * ROOM), 0);
+}
+
 static void *
 redact_in_thread(void *arg)
 {
@@ -387,5 +411,5 @@ SUITE("redact", TEST_ROW(secrets_go_whole), TEST_ROW(prose_stays), TEST_ROW(cont
 	TEST_ROW(one_look_at_many_texts), TEST_ROW(one_look_knows_patterns_that_want_the_ends),
 	TEST_ROW(wrong_patterns_are_named), TEST_ROW(too_many_patterns),
 	TEST_ROW(every_allocation_may_fail), TEST_ROW(many_places), TEST_ROW(empty_text),
-	TEST_ROW(hostile_texts_end), TEST_ROW(threads_share_redactors),
-	TEST_ROW(many_redactors_on_one_thread))
+	TEST_ROW(a_text_may_end_where_the_memory_ends), TEST_ROW(hostile_texts_end),
+	TEST_ROW(threads_share_redactors), TEST_ROW(many_redactors_on_one_thread))
