@@ -154,8 +154,18 @@ class Gateway:
         try:
             until(self._listening, "the gateway listens")
         except BaseException:
+            self._tell()
             self.kill()
             raise
+
+    def _tell(self):
+        """What is known of a process that does not get as far as listening."""
+        print(self.read_log()[-6000:])
+        for task in sorted(pathlib.Path(f"/proc/{self.process.pid}/task").glob("*")):
+            try:
+                print(f"      {(task / 'comm').read_text().strip()}: {(task / 'wchan').read_text()}, {(task / 'syscall').read_text().strip()}")
+            except OSError:
+                continue
 
     def read_log(self):
         self.err.seek(0)
