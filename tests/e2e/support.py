@@ -145,8 +145,7 @@ class Gateway:
         self.place = workplace or Workplace(options, policy)
         self.log = ""
         self.expect_exit = expect_exit
-        # Appending: the process shares the offset that reading here moves, and would write over its own lines.
-        self.err = tempfile.TemporaryFile("a+b")
+        self.err = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [*prefix, BIN, "serve", "-c", config_file, "--log-format", "json"], cwd=self.place.dir, stderr=self.err,
             stdout=stdout if stdout is not None else subprocess.DEVNULL, stdin=subprocess.DEVNULL,
@@ -169,8 +168,9 @@ class Gateway:
                 continue
 
     def read_log(self):
-        self.err.seek(0)
-        self.log = self.err.read().decode(errors="replace")
+        # Not by seek and read: the process writes at the offset that they would move, over its own lines.
+        fd = self.err.fileno()
+        self.log = os.pread(fd, os.fstat(fd).st_size, 0).decode(errors="replace")
         return self.log
 
     def _listening(self):
