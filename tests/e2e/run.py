@@ -4,17 +4,22 @@
     run.py [--sample] [--jobs N] [name ...]     only tests whose file or function name holds one of the words
 
 Files run in a process of their own, two at a time; a file that says `ALONE = True` runs when no other does. With words, or with
-`--jobs 1`, all run here, one after the other. `--sample` leaves out those files of ../fault that SAMPLE does not name.
+`--jobs 1`, all run here, one after the other. `--sample` leaves out those files of ../fault that SAMPLE does not name. A file
+that has not ended after LIMIT seconds fails: it shows where it stands and is ended with all that it started.
 """
 import argparse
 import atexit
 import concurrent.futures
+import faulthandler
 import importlib.util
 import os
 import pathlib
 import re
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
@@ -24,6 +29,8 @@ sys.path.insert(0, str(HERE))
 ALLOWED_SKIPS = {line.split("#")[0].strip() for line in (HERE.parent / "allowed_skips").read_text().splitlines()}
 # Threads, ledger and net under faults: what a sanitizer can say more about than the other files have already made it say.
 SAMPLE = ("test_fault_points", "test_flood", "test_kill", "test_overload", "test_reload_faults", "test_signals", "test_sinks")
+
+LIMIT = 7200 if os.environ.get("NOMOS_TEST_LONG") == "yes" else 900
 
 
 class Skip(Exception):
@@ -71,14 +78,37 @@ def run_here(files, words):
     return results.count(True), results.count(False)
 
 
+def end_group(process, number):
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        pass
+
+
 def run_apart(path):
-    """What it printed, and how many passed and failed, in a process of its own."""
-    done = subprocess.run([sys.executable, "-B", __file__, "--jobs", "1", path.stem + "."], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-    text, _, last = done.stdout.rstrip("\n").rpartition("\n")
+    """What it printed, and how many passed and failed, in a process of its own. Its output goes to a file: of a pipe, a process that
+    outlives the test would hold the other end."""
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen([sys.executable, "-B", __file__, "--jobs", "1", path.stem + "."], stdin=subprocess.DEVNULL,
+                                   stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            process.wait(LIMIT)
+            ended = f"ended with {process.returncode}"
+        except subprocess.TimeoutExpired:
+            ended = f"was ended after {LIMIT} s"
+            process.send_signal(signal.SIGUSR1)  # it writes where its threads stand
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                pass
+        end_group(process, signal.SIGKILL)
+        process.wait()
+        out.seek(0)
+        printed = out.read().decode(errors="replace")
+    text, _, last = printed.rstrip("\n").rpartition("\n")
     count = re.fullmatch(r"e2e: (\d+) passed, (\d+) failed", last)
     if count is None:
-        return f"{done.stdout}FAIL  {path.stem}: ended with {done.returncode} before its last test\n", (0, 1)
+        return f"{printed}FAIL  {path.stem}: {ended} before its last test\n", (0, 1)
     return text + "\n", (int(count[1]), int(count[2]))
 
 
@@ -102,6 +132,12 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("words", nargs="*")
     options = parser.parse_args()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    socket.setdefaulttimeout(LIMIT / 3)
+    # A shell may have started this in the background, with these ignored; the programs under test would inherit it.
+    for number in signal.SIGINT, signal.SIGQUIT:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     files = sorted(FAULT.glob("test_*.py")) + sorted(HERE.glob("test_*.py"))
     if options.sample:
         files = [path for path in files if path.parent == HERE or path.stem in SAMPLE]

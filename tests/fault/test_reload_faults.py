@@ -203,6 +203,8 @@ def is_refusing(address):
         socket.create_connection(address, timeout=PATIENCE).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it was in the queue of a listener that closed
+        return False
     return False
 
 
