@@ -101,25 +101,15 @@ work(struct pair *pairs, struct ledger *l, bool waits_for_recovery)
 	}
 }
 
-static struct ledger_options
-options_in(const char *dir)
-{
-	struct ledger_options o;
-
-	ledger_options_init(&o);
-	o.path = ledger_path_in(dir);
-	o.checkpoint_every = 10;
-	return o;
-}
-
 /* Opens, settles and starts; NULL when the power went. */
 static struct ledger *
 open_and_start(const char *dir, struct errinfo *ei)
 {
-	struct ledger_options o = options_in(dir);
+	struct ledger_options o = durable_options_in(dir);
 	struct ledger *l = NULL;
-	enum err rc = ledger_open(&o, &l, ei);
 
+	o.checkpoint_every = 10;
+	enum err rc = ledger_open(&o, &l, ei);
 	if (rc == OK)
 		rc = ledger_settle_unknown(l, NULL, ei);
 	if (rc == OK)

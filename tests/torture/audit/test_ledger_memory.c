@@ -16,13 +16,10 @@
 #include "store_sqlite.h"
 
 static struct ledger_options
-options_in(const char *dir)
+small_options(void)
 {
-	struct ledger_options o;
+	struct ledger_options o = options_in(test_tmpdir());
 
-	ledger_options_init(&o);
-	o.path = ledger_path_in(dir);
-	o.sync = LEDGER_SYNC_OFF;
 	o.checkpoint_every = 2;
 	o.ring_bytes = 1 << 20;
 	return o;
@@ -85,7 +82,7 @@ make_and_close(const struct ledger_options *o)
 
 TEST(making_a_ledger)
 {
-	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger_options o = small_options();
 
 	CHECK(make_and_close(&o)); /* what is allocated once per process */
 	fail_each(make_and_close, &o, 20000);
@@ -93,7 +90,7 @@ TEST(making_a_ledger)
 
 TEST(opening_a_ledger)
 {
-	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger_options o = small_options();
 	struct ledger *l = start_ledger(&o);
 
 	for (int i = 0; i < 7; i++)
@@ -154,7 +151,7 @@ write_in_child(const struct ledger_options *o, unsigned long n)
 
 TEST(writing)
 {
-	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger_options o = small_options();
 	struct job jobs[3];
 	int result = CHILD_WORKED;
 

@@ -162,13 +162,10 @@ run_producers(enum ledger_required required, int n_faults)
 	struct counter_sink sink = {.base = {.ops = &ops, .name = "count"}};
 	struct sink *sinks[1] = {&sink.base};
 	struct fault_store faults;
-	struct ledger_options o;
+	struct ledger_options o = options_in(test_tmpdir());
 	struct errinfo ei;
 	uint64_t n_written = 0;
 
-	ledger_options_init(&o);
-	o.path = ledger_path_in(test_tmpdir());
-	o.sync = LEDGER_SYNC_OFF;
 	o.sinks = sinks;
 	o.n_sinks = 1;
 	o.required = required;

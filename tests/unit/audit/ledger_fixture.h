@@ -164,6 +164,27 @@ ledger_path_in(const char *dir)
 	return path;
 }
 
+/* As by default; a power cut loses nothing. */
+static inline struct ledger_options
+durable_options_in(const char *dir)
+{
+	struct ledger_options o;
+
+	ledger_options_init(&o);
+	o.path = ledger_path_in(dir);
+	return o;
+}
+
+/* For tests that cut no power. */
+static inline struct ledger_options
+options_in(const char *dir)
+{
+	struct ledger_options o = durable_options_in(dir);
+
+	o.sync = LEDGER_SYNC_OFF;
+	return o;
+}
+
 static inline struct ledger *
 open_ledger(const struct ledger_options *o)
 {

@@ -13,6 +13,7 @@
 #include "audit/verify.h"
 #include "base/buf.h"
 #include "base/fdio.h"
+#include "ledger_file.h"
 #include "ledger_fixture.h"
 #include "store_sqlite.h"
 
@@ -21,12 +22,9 @@
 static inline const char *
 make_ledger(unsigned n, uint32_t every)
 {
-	struct ledger_options o;
+	struct ledger_options o = options_in(test_tmpdir());
 	char id[16];
 
-	ledger_options_init(&o);
-	o.path = ledger_path_in(test_tmpdir());
-	o.sync = LEDGER_SYNC_OFF;
 	o.checkpoint_every = every;
 	struct ledger *l = start_ledger(&o);
 	for (unsigned i = 1; i <= n; i++) {
@@ -49,17 +47,6 @@ beside(const char *path, const char *suffix)
 	MUST(length > 0 && (size_t)length < sizeof(made));
 	memcpy(name, made, sizeof(made));
 	return name;
-}
-
-static inline void
-run_sql(const char *path, const char *sql)
-{
-	struct db *db = NULL;
-	struct errinfo ei;
-
-	if (db_open(path, DB_WRITE, 1000, &db, &ei) != OK || db_exec(db, sql, &ei) != OK)
-		FAIL("%s: %s", sql, ei.msg);
-	db_free(&db);
 }
 
 /* As retention writes it. */

@@ -69,15 +69,12 @@ build_body(struct dice *d, uint64_t seq, bool is_steady, int64_t *wall_ns, struc
 static inline const char *
 make_history(struct dice *d, bool is_steady, uint64_t *head)
 {
-	struct ledger_options o;
+	struct ledger_options o = options_in(test_tmpdir());
 	struct store *s = NULL;
 	struct errinfo ei;
 	int64_t wall_ns = BEGIN_WALL_NS;
 	uint64_t first = 1 + (roll(d, 3) == 0 ? roll(d, 100) : 0);
 
-	ledger_options_init(&o);
-	o.path = ledger_path_in(test_tmpdir());
-	o.sync = LEDGER_SYNC_OFF;
 	*head = first + (is_steady ? STEADY_RECORDS : roll(d, RECORDS_MAX));
 	MUST(store_sqlite_new(&o, &s, &ei) == OK);
 	MUST(s->ops->begin(s, &ei) == OK);

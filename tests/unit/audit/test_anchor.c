@@ -93,12 +93,9 @@ TEST(no_checkpoint_is_an_anchor)
 TEST(a_running_ledger_removes_nothing_for_an_anchor_that_is_not_its_own)
 {
 	const struct timespec pause = {.tv_nsec = 30 * 1000 * 1000};
-	struct ledger_options o;
+	struct ledger_options o = options_in(test_tmpdir());
 	struct verify_result result;
 
-	ledger_options_init(&o);
-	o.path = ledger_path_in(test_tmpdir());
-	o.sync = LEDGER_SYNC_OFF;
 	o.checkpoint_every = EVERY;
 	o.retention.records = 1000000;
 	o.retention.look_ms = 1;
@@ -219,10 +216,7 @@ remove_rows(void *arg, uint64_t n_records)
 TEST(records_that_are_archived_meanwhile_are_not_missed)
 {
 	for (int i = 0; i < 2; i++) {
-		struct ledger_options lo;
-		ledger_options_init(&lo);
-		lo.path = ledger_path_in(test_tmpdir());
-		lo.sync = LEDGER_SYNC_OFF;
+		struct ledger_options lo = options_in(test_tmpdir());
 		struct ledger *l = start_ledger(&lo);
 		for (int n = 0; n < 8000; n++)
 			CHECK_INT(append_one(l, "a"), OK);

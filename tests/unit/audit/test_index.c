@@ -221,12 +221,9 @@ wait_for_index(const char *path, uint64_t seq)
 
 TEST(a_running_ledger_keeps_it_and_survives_its_loss)
 {
-	struct ledger_options o;
+	struct ledger_options o = options_in(test_tmpdir());
 	int64_t before = metric_get(METRIC_INDEX_REBUILDS);
 
-	ledger_options_init(&o);
-	o.path = ledger_path_in(test_tmpdir());
-	o.sync = LEDGER_SYNC_OFF;
 	o.has_index = true;
 	struct ledger *l = start_ledger(&o);
 	for (int i = 0; i < 10; i++)

@@ -19,12 +19,10 @@
 #include "ledger_priv.h"
 
 static struct ledger_options
-options_in(const char *dir)
+crash_options(void)
 {
-	struct ledger_options o;
+	struct ledger_options o = durable_options_in(test_tmpdir());
 
-	ledger_options_init(&o);
-	o.path = ledger_path_in(dir);
 	o.checkpoint_every = 4;
 	return o;
 }
@@ -137,7 +135,7 @@ see_all(const char *path)
 
 TEST(open_intents_become_unknown_once)
 {
-	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger_options o = crash_options();
 	int64_t before = metric_get(METRIC_UNKNOWN_OUTCOMES);
 	uint64_t seqs[8] = {0};
 	struct errinfo ei;
@@ -177,7 +175,7 @@ TEST(open_intents_become_unknown_once)
 
 TEST(many_open_intents_are_settled_page_by_page)
 {
-	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger_options o = crash_options();
 	struct ledger *l = start_ledger(&o);
 	struct errinfo ei;
 	size_t n = 0;
@@ -200,7 +198,7 @@ TEST(many_open_intents_are_settled_page_by_page)
 
 TEST(a_crash_inside_a_transaction_leaves_nothing_of_it)
 {
-	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger_options o = crash_options();
 
 	crash(&o, die_inside);
 	struct ledger *l = open_ledger(&o);
@@ -247,7 +245,7 @@ write_for_ever(const struct ledger_options *o)
 
 TEST(nothing_acknowledged_is_lost_to_a_kill)
 {
-	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger_options o = crash_options();
 	uint64_t last = 0;
 
 	for (uint64_t round = 0; round < 10; round++) {

@@ -16,19 +16,9 @@
 #include "audit/store.h"
 #include "base/mem.h"
 #include "fault_store.h"
+#include "ledger_file.h"
 #include "ledger_fixture.h"
 #include "ledger_priv.h"
-
-static struct ledger_options
-options_in(const char *dir)
-{
-	struct ledger_options o;
-
-	ledger_options_init(&o);
-	o.path = ledger_path_in(dir);
-	o.sync = LEDGER_SYNC_OFF;
-	return o;
-}
 
 static struct ledger *
 start_faulty(const struct ledger_options *o, struct fault_store *f)
@@ -72,39 +62,6 @@ TEST(a_closed_database_is_reopened)
 	ledger_close(&l);
 }
 
-struct counts {
-	size_t n;
-	size_t n_open;
-	struct chain_head head;
-	enum chain_fault fault;
-};
-
-static bool
-count_row(const struct store_row *row, void *arg)
-{
-	struct counts *c = arg;
-
-	c->n++;
-	c->n_open += row->state == LEDGER_OPEN;
-	if (c->fault == CHAIN_FAULT_NONE)
-		c->fault = chain_check(
-			NULL, &c->head, row->seq, row->body, span_of(row->hash, SHA256_HEX));
-	return true;
-}
-
-static struct counts
-count_records(const char *path)
-{
-	struct counts c = {0};
-	struct store_reader *r = NULL;
-	struct errinfo ei;
-
-	CHECK_INT(store_reader_open(path, STORE_READ_COPY, &r, &ei), OK);
-	CHECK_INT(store_reader_page(r, 0, STORE_PAGE_MAX, count_row, &c, NULL, &ei), OK);
-	store_reader_free(&r);
-	return c;
-}
-
 /* A store error before COMMIT: the whole group fails, the head goes back, the ledger recovers by
  * itself. */
 TEST(a_store_error_fails_the_whole_group)
@@ -136,9 +93,9 @@ TEST(a_store_error_fails_the_whole_group)
 		job_fini(&j);
 		job_fini(&ok);
 		ledger_close(&l);
-		struct counts c = count_records(o.path);
-		CHECK_INT(c.fault, CHAIN_FAULT_NONE);
-		CHECK_INT(c.n, 5);
+		struct dump d = dump_file(o.path);
+		CHECK_INT(d.fault, CHAIN_FAULT_NONE);
+		CHECK_INT(d.n, 5);
 	}
 }
 
@@ -200,10 +157,10 @@ TEST(commit_failed_and_lost)
 	CHECK_INT(append_when_ready(l), OK);
 	job_fini(&j);
 	ledger_close(&l);
-	struct counts c = count_records(o.path);
-	CHECK_INT(c.fault, CHAIN_FAULT_NONE);
-	CHECK_INT(c.n, 3);
-	CHECK_INT(c.n_open, 0);
+	struct dump d = dump_file(o.path);
+	CHECK_INT(d.fault, CHAIN_FAULT_NONE);
+	CHECK_INT(d.n, 3);
+	CHECK_INT(d.n_open, 0);
 }
 
 /* 15 b: COMMIT said that it failed, but the records are there: they get their undo, and the
@@ -230,10 +187,10 @@ TEST(commit_failed_and_kept)
 	job_fini(&j);
 	job_fini(&again);
 	ledger_close(&l);
-	struct counts c = count_records(o.path);
-	CHECK_INT(c.fault, CHAIN_FAULT_NONE);
-	CHECK_INT(c.n, 5); /* start, intent, its outcome, the new one, checkpoint */
-	CHECK_INT(c.n_open, 0);
+	struct dump d = dump_file(o.path);
+	CHECK_INT(d.fault, CHAIN_FAULT_NONE);
+	CHECK_INT(d.n, 5); /* start, intent, its outcome, the new one, checkpoint */
+	CHECK_INT(d.n_open, 0);
 }
 
 TEST(an_undo_that_cannot_be_written_is_tried_again)
@@ -256,7 +213,7 @@ TEST(an_undo_that_cannot_be_written_is_tried_again)
 	CHECK_INT(j.n_undone, 1);
 	job_fini(&j);
 	ledger_close(&l);
-	CHECK_INT(count_records(o.path).n_open, 0);
+	CHECK_INT(dump_file(o.path).n_open, 0);
 }
 
 /* 15 c: the outcome of an effect that ran waits until it is written, and its owner knows. */
@@ -291,10 +248,10 @@ TEST(an_outcome_is_written_after_all)
 		job_fini(&intent);
 		job_fini(&outcome);
 		ledger_close(&l);
-		struct counts c = count_records(o.path);
-		CHECK_INT(c.fault, CHAIN_FAULT_NONE);
-		CHECK_INT(c.n, 4); /* once, not twice */
-		CHECK_INT(c.n_open, 0);
+		struct dump d = dump_file(o.path);
+		CHECK_INT(d.fault, CHAIN_FAULT_NONE);
+		CHECK_INT(d.n, 4); /* once, not twice */
+		CHECK_INT(d.n_open, 0);
 	}
 }
 
@@ -380,9 +337,9 @@ check_file_fault(const char *suffix, bool by_replacing)
 	job_fini(&outcome);
 	CHECK_INT(append_when_ready(l), OK);
 	ledger_close(&l);
-	struct counts c = count_records(o.path);
-	CHECK_INT(c.fault, CHAIN_FAULT_NONE);
-	CHECK_INT(c.n, 6);
+	struct dump d = dump_file(o.path);
+	CHECK_INT(d.fault, CHAIN_FAULT_NONE);
+	CHECK_INT(d.n, 6);
 }
 
 TEST(a_file_that_is_gone_fails_until_it_is_back)
@@ -420,9 +377,9 @@ TEST(a_log_that_was_removed_is_noticed)
 	CHECK_INT(append_one(l, "a"), ERR_AUDIT);
 	CHECK_INT(append_when_ready(l), OK);
 	ledger_close(&l);
-	struct counts c = count_records(o.path);
-	CHECK_INT(c.fault, CHAIN_FAULT_NONE);
-	CHECK_INT(c.n, 5);
+	struct dump d = dump_file(o.path);
+	CHECK_INT(d.fault, CHAIN_FAULT_NONE);
+	CHECK_INT(d.n, 5);
 }
 
 static bool
@@ -489,9 +446,9 @@ TEST(a_full_disk_is_survived)
 	CHECK_INT(append_when_ready(l), OK);
 	n_written++;
 	ledger_close(&l);
-	struct counts c = count_records(o.path);
-	CHECK_INT(c.fault, CHAIN_FAULT_NONE);
-	CHECK_INT(c.n, n_written + 2);
+	struct dump d = dump_file(o.path);
+	CHECK_INT(d.fault, CHAIN_FAULT_NONE);
+	CHECK_INT(d.n, n_written + 2);
 }
 
 static int64_t

@@ -49,12 +49,9 @@ wait_held(struct job *j)
 static void
 start(void)
 {
-	struct ledger_options o;
+	struct ledger_options o = options_in(test_tmpdir());
 
 	sem_init(&go, 0, 0);
-	ledger_options_init(&o);
-	o.path = ledger_path_in(test_tmpdir());
-	o.sync = LEDGER_SYNC_OFF;
 	o.group_max = GROUP;
 	ledger = start_ledger(&o);
 }

@@ -74,13 +74,10 @@ new_sink(const char *name, struct tally *t)
 }
 
 static struct ledger_options
-options_in(const char *dir, struct sink **sinks, size_t n)
+options_with(const char *dir, struct sink **sinks, size_t n)
 {
-	struct ledger_options o;
+	struct ledger_options o = options_in(dir);
 
-	ledger_options_init(&o);
-	o.path = ledger_path_in(dir);
-	o.sync = LEDGER_SYNC_OFF;
 	o.sinks = sinks;
 	o.n_sinks = n;
 	return o;
@@ -97,7 +94,7 @@ TEST(a_sink_gets_every_record_in_order)
 {
 	struct tally t = {0};
 	struct sink *s = new_sink("a", &t);
-	struct ledger_options o = options_in(test_tmpdir(), &s, 1);
+	struct ledger_options o = options_with(test_tmpdir(), &s, 1);
 	struct ledger *l = start_ledger(&o);
 
 	for (int i = 0; i < 300; i++)
@@ -116,7 +113,7 @@ TEST(a_sink_goes_on_at_its_cursor)
 	const char *dir = test_tmpdir();
 	struct tally t = {0};
 	struct sink *s = new_sink("a", &t);
-	struct ledger_options o = options_in(dir, &s, 1);
+	struct ledger_options o = options_with(dir, &s, 1);
 	struct ledger *l = start_ledger(&o);
 
 	CHECK_INT(append_one(l, "a"), OK);
@@ -148,7 +145,7 @@ TEST(a_sink_goes_on_at_its_cursor)
 TEST(a_new_sink_starts_at_the_head_or_at_the_start)
 {
 	const char *dir = test_tmpdir();
-	struct ledger_options o = options_in(dir, NULL, 0);
+	struct ledger_options o = options_with(dir, NULL, 0);
 	struct ledger *l = start_ledger(&o);
 
 	CHECK_INT(append_one(l, "a"), OK);
@@ -158,7 +155,7 @@ TEST(a_new_sink_starts_at_the_head_or_at_the_start)
 	struct tally start = {0};
 	struct sink *sinks[2] = {new_sink("head", &head), new_sink("start", &start)};
 	sinks[1]->from_start = true;
-	o = options_in(dir, sinks, 2);
+	o = options_with(dir, sinks, 2);
 	o.path = ledger_path_in(dir);
 	l = start_ledger(&o);
 	CHECK_INT(append_one(l, "b"), OK);
@@ -175,7 +172,7 @@ TEST(a_sink_that_took_nothing_yet_misses_nothing)
 	const char *dir = test_tmpdir();
 	struct tally none = {0};
 	struct sink *s = new_sink("a", &none);
-	struct ledger_options o = options_in(dir, &s, 1);
+	struct ledger_options o = options_with(dir, &s, 1);
 
 	none.is_shut = true;
 	o.sink_deadline_ms = 1;
@@ -202,7 +199,7 @@ TEST(a_sink_that_lags_reads_the_store)
 	struct tally slow = {0};
 	struct tally fast = {0};
 	struct sink *sinks[2] = {new_sink("slow", &slow), new_sink("fast", &fast)};
-	struct ledger_options o = options_in(test_tmpdir(), sinks, 2);
+	struct ledger_options o = options_with(test_tmpdir(), sinks, 2);
 
 	o.ring_bytes = 1 << 20;
 	slow.is_shut = true;
@@ -228,7 +225,7 @@ TEST(a_sink_that_takes_a_part_is_offered_the_rest)
 {
 	struct tally t = {0};
 	struct sink *s = new_sink("a", &t);
-	struct ledger_options o = options_in(test_tmpdir(), &s, 1);
+	struct ledger_options o = options_with(test_tmpdir(), &s, 1);
 
 	t.take_max = 1;
 	s->batch_max = 4;
@@ -247,7 +244,7 @@ TEST(a_sink_that_takes_a_part_is_offered_the_rest)
 static struct ledger_options
 required_options(struct sink **sinks, size_t n, enum ledger_required required)
 {
-	struct ledger_options o = options_in(test_tmpdir(), sinks, n);
+	struct ledger_options o = options_with(test_tmpdir(), sinks, n);
 
 	o.required = required;
 	o.sink_deadline_ms = 30;

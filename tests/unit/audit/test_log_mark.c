@@ -34,17 +34,6 @@ run_and_die(const struct ledger_options *o, int n_records)
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-static struct ledger_options
-options_here(void)
-{
-	struct ledger_options o;
-
-	ledger_options_init(&o);
-	o.path = ledger_path_in(test_tmpdir());
-	o.sync = LEDGER_SYNC_OFF;
-	return o;
-}
-
 static enum err
 open_and_close(const struct ledger_options *o)
 {
@@ -59,7 +48,7 @@ open_and_close(const struct ledger_options *o)
 TEST(a_log_is_missed_after_a_start_that_was_killed_too)
 {
 	for (int n_starts = 0; n_starts < 3; n_starts++) {
-		struct ledger_options o = options_here();
+		struct ledger_options o = options_in(test_tmpdir());
 		run_and_die(&o, 5);
 		for (int i = 0; i < n_starts; i++)
 			run_and_die(&o, 0);
@@ -71,7 +60,7 @@ TEST(a_log_is_missed_after_a_start_that_was_killed_too)
 
 TEST(a_start_that_fails_takes_the_mark_along_with_the_log)
 {
-	struct ledger_options o = options_here();
+	struct ledger_options o = options_in(test_tmpdir());
 	struct buf lock;
 
 	/* The key is looked at when the database is open: closing it folds the log in. */
@@ -88,7 +77,7 @@ TEST(a_start_that_fails_takes_the_mark_along_with_the_log)
 
 TEST(a_start_that_fails_before_the_database_leaves_the_mark)
 {
-	struct ledger_options o = options_here();
+	struct ledger_options o = options_in(test_tmpdir());
 	struct errinfo ei;
 	int fd = -1;
 
