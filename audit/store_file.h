@@ -7,8 +7,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <sys/types.h>
-
 #include "base/attr.h"
 #include "store_ops.h"
 #include "store_sqlite.h"
@@ -41,9 +39,10 @@ enum store_statement {
 
 /* Which file stands behind a path. */
 struct file_id {
-	dev_t device;
-	ino_t inode;
-	nlink_t n_links;
+	uint32_t device_major;
+	uint32_t device_minor;
+	uint64_t inode;
+	uint32_t n_links;
 	bool is_known;
 };
 
