@@ -8,9 +8,15 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "limit/bucket_table.h"
+#include "pipeline/board.h"
 #include "req_state.h"
 
 enum { LOOPS_MAX = 1024 };
+
+static const struct board_limits board_limits = {
+	.max = {[BOARD_ROOM_WAITS] = 1000, [BOARD_ROOM_PAGES] = 64},
+	.max_per_owner = {[BOARD_ROOM_WAITS] = 100, [BOARD_ROOM_PAGES] = 8},
+};
 
 enum err
 pipeline_new(struct ledger *ledger, struct workq *pool, size_t n_loops, struct pipeline **out,
@@ -30,7 +36,8 @@ pipeline_new(struct ledger *ledger, struct workq *pool, size_t n_loops, struct p
 	p->coarse_buckets = bucket_table_new();
 	p->rule_buckets = bucket_table_new();
 	p->breakers = breakers_new();
-	if (p->coarse_buckets == NULL || p->rule_buckets == NULL || p->breakers == NULL) {
+	if (p->coarse_buckets == NULL || p->rule_buckets == NULL || p->breakers == NULL ||
+		board_new(&board_limits, &p->board, ei) != OK) {
 		pipeline_free(&p);
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	}
@@ -53,6 +60,7 @@ pipeline_free(struct pipeline **p)
 	bucket_table_free(&old->coarse_buckets);
 	bucket_table_free(&old->rule_buckets);
 	breakers_free(&old->breakers);
+	board_free(&old->board);
 	old->magic = 0;
 	mem_free(old);
 }
@@ -67,4 +75,10 @@ size_t
 pipeline_count_in_flight(const struct pipeline *p)
 {
 	return slots_count(&p->slots);
+}
+
+struct board *
+pipeline_get_board(const struct pipeline *p)
+{
+	return p->board;
 }

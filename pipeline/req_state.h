@@ -22,6 +22,7 @@
 #include "pipeline/req.h"
 #include "snapshot_parts.h"
 
+struct board;
 struct bucket_table;
 
 #define REQ_MAGIC 0x2e90e57au
@@ -48,6 +49,7 @@ struct pipeline {
 	struct bucket_table *coarse_buckets;
 	struct bucket_table *rule_buckets;
 	struct breakers *breakers;
+	struct board *board;
 	struct slots slots;
 	size_t n_pools;
 	struct req_pool pools[];

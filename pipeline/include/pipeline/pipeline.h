@@ -12,6 +12,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 
+struct board;
 struct ledger;
 struct pipeline;
 struct workq;
@@ -25,5 +26,7 @@ void pipeline_free(struct pipeline **p);
 size_t pipeline_count_in_flight(const struct pipeline *p);
 /* How long the ledger's queue makes an entry wait, in nanoseconds (ledger_get_queue_wait). */
 int64_t pipeline_get_queue_wait(const struct pipeline *p);
+/* Who waits for news of an approval (board.h). */
+struct board *pipeline_get_board(const struct pipeline *p);
 
 #endif
