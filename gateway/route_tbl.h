@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * X(METHOD, path, ACCESS, largest body in bytes, handler): every route. Who may call and how much may be sent are columns, so that no
- * handler can forget them; ACCESS zero is nobody. openapi/nomos.v1.yaml lists the same (a test compares). Includers
+ * handler can forget them; ACCESS zero is nobody. One segment of a path may be {id} (route_match.h): any one, which the handler
+ * gets decoded; paths without it come first. openapi/nomos.v1.yaml lists the same (a test compares). Includers
  * define X.
  */
 #include <stddef.h>
@@ -14,3 +15,6 @@ X(GET, "/healthz", PUBLIC, 0, api_healthz)
 X(GET, "/readyz", PUBLIC, 0, api_readyz)
 X(GET, "/version", PUBLIC, 0, api_version)
 X(GET, "/openapi.yaml", PUBLIC, 0, api_openapi)
+X(GET, "/ui", PUBLIC, 0, api_ui_redirect)
+X(GET, "/ui/", PUBLIC, 0, api_ui_index)
+X(GET, "/ui/{id}", PUBLIC, 0, api_ui_file)

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * From method and path to a handler, by route_tbl.h: unknown path 404, known path with another method 405 with Allow, body
- * over the route's limit 413, role of operator routes. A handler runs only when all of that holds. The same is looked at
+ * From method and path to a handler, by route_tbl.h: unknown path 404, known path with another method 405 with Allow, segment
+ * that no id can have 400, body over the route's limit 413, role of operator routes. A handler runs only when all of that holds. The same is looked at
  * before a body is waited for, so that nobody without a credential can have one kept. Worker's thread.
  */
 #include "gateway/gateway.h"
@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/metric.h"
 #include "pipeline/snapshot.h"
+#include "route_match.h"
 #include "routes.h"
 
 struct route {
@@ -39,9 +40,11 @@ list_methods(struct span path, struct buf *out)
 {
 	bool is_listed[HTTP_METHOD__MAX] = {false};
 	bool is_any = span_eq(path, SPAN_LIT("*"));
+	struct span id;
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (is_listed[routes[i].method] || (!is_any && !span_eq(routes[i].path, path)))
+		if (is_listed[routes[i].method] ||
+			(!is_any && !route_match(routes[i].path, path, &id)))
 			continue;
 		is_listed[routes[i].method] = true;
 		buf_add_cstr(out, http_method_text(routes[i].method));
@@ -140,24 +143,46 @@ refuse_size(const struct route *route, struct http_request *http)
 	reply_error(http, 413, "validation_error", span_of(text, (size_t)n), 0);
 }
 
+/* Answers and returns false when the path's segment is not one that any id can have. */
+static bool
+check_id(const struct route *route, const struct exchange *x)
+{
+	if (x->id.n > 0 || !route_has_id(route->path))
+		return true;
+	reply_error(x->http, 400, "validation_error", SPAN_LIT("malformed path segment"), 0);
+	return false;
+}
+
 static void
 serve(const struct route *route, struct exchange *x)
 {
+	if (!check_id(route, x))
+		return;
 	if (http_request_get_body(x->http).n > route->max_body)
 		refuse_size(route, x->http);
 	else if (admit(route, x))
 		route->handle(x);
 }
 
+/* A path as it is written in the table comes before one that matches with an id, which goes to x->id if it is sound. */
 static const struct route *
-find_route(const struct http_request *http)
+find_route(struct exchange *x)
 {
-	struct span path = http_request_get_path(http);
-	enum http_method method = http_request_get_method(http);
+	struct span path = http_request_get_path(x->http);
+	enum http_method method = http_request_get_method(x->http);
+	struct span raw_id;
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		if (is_method_of(&routes[i], method) && span_eq(routes[i].path, path))
 			return &routes[i];
+	}
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (!is_method_of(&routes[i], method) ||
+			!route_match(routes[i].path, path, &raw_id))
+			continue;
+		if (!route_decode_id(raw_id, x->id_bytes, &x->id))
+			x->id = SPAN_NONE;
+		return &routes[i];
 	}
 	return NULL;
 }
@@ -211,7 +236,7 @@ void
 gateway_handle(struct http_request *http, void *arg)
 {
 	struct exchange x = {.http = http, .worker = arg};
-	const struct route *route = find_route(http);
+	const struct route *route = find_route(&x);
 
 	if (route == NULL)
 		answer_without_route(http, http_request_get_path(http));
@@ -223,10 +248,12 @@ void
 gateway_look(struct http_request *http, void *arg)
 {
 	struct exchange x = {.http = http, .worker = arg};
-	const struct route *route = find_route(http);
+	const struct route *route = find_route(&x);
 
 	if (route == NULL)
 		answer_without_route(http, http_request_get_path(http));
+	else if (!check_id(route, &x))
+		return;
 	else if (!http_request_limit_body(http, route->max_body))
 		refuse_size(route, http);
 	else if (route->access != ACCESS_AGENT)

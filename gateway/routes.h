@@ -6,6 +6,7 @@
 #include "base/span.h"
 #include "net/http_server.h"
 #include "pipeline/req.h"
+#include "route_match.h"
 #include "runtime/runtime.h"
 
 struct arena;
@@ -27,6 +28,8 @@ struct exchange {
 	struct worker *worker;
 	struct span
 		principal; /* of an operator route; borrowed from the snapshot, this turn only */
+	struct span id;    /* what stands for {id} in the path, decoded; this turn only */
+	char id_bytes[ROUTE_ID_BYTES_MAX];
 };
 
 void api_action(const struct exchange *x);
@@ -36,6 +39,9 @@ void api_healthz(const struct exchange *x);
 void api_readyz(const struct exchange *x);
 void api_version(const struct exchange *x);
 void api_openapi(const struct exchange *x);
+void api_ui_redirect(const struct exchange *x);
+void api_ui_index(const struct exchange *x);
+void api_ui_file(const struct exchange *x);
 
 /* The credentials of a request, borrowed from it. */
 struct req_credentials exchange_get_credentials(const struct http_request *http);

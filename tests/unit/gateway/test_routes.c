@@ -67,6 +67,8 @@ TEST(each_path_of_the_document_is_a_route)
 	for (const struct json *path = paths->first; path != NULL; path = path->next) {
 		for (const struct json *op = path->first; op != NULL; op = op->next) {
 			bool is_found = false;
+			if (span_eq_cstr(op->name, "parameters"))
+				continue;
 			for (size_t i = 0; i < n; i++) {
 				char method[16];
 				is_found = is_found ||
