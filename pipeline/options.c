@@ -274,7 +274,7 @@ pipeline_check_options(const struct pipeline_options *options, struct config_sco
 	bool is_development =
 		span_eq_cstr(environment, "dev") || span_eq_cstr(environment, "local");
 
-	if (options->approvals && options->runtime.stateless_mode)
+	if (options->approvals.enabled && options->runtime.stateless_mode)
 		config_fail(
 			scope, "approvals", "approvals must be disabled in runtime.stateless_mode");
 	if (!config_strings_has(&options->policy.policy_bundle_roles, SPAN_LIT("local_override")))

@@ -65,7 +65,10 @@ fill_snapshot(struct snapshot *s, const struct pipeline_options *o, struct errin
 	if (rc == OK)
 		rc = fill_values(s, o, ei);
 	if (rc == OK)
-		rc = identity_table_new(&o->identity, &s->identities, ei);
+		rc = identity_table_new(
+			&o->identity, &o->approvals.approver_principals, &s->identities, ei);
+	if (rc == OK)
+		rc = approval_settings_fill(&s->approvals, &o->approvals, s->arena, ei);
 	if (rc == OK && o->rate_limits.enabled)
 		rc = rate_limits_new(&o->rate_limits, s->arena, &s->rate_limits, ei);
 	if (rc == OK)
@@ -80,6 +83,7 @@ destroy(struct snapshot *s)
 	policy_unref(&s->policy);
 	redactor_free(&s->redactor);
 	identity_table_free(&s->identities);
+	approval_settings_clear(&s->approvals);
 	arena_free(&s->arena);
 	s->magic = 0;
 	mem_free(s);

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "approval/approval_settings.h"
 #include "exec/exec.h"
 #include "identity/identity_table.h"
 #include "limit/rate_limits.h"
@@ -29,6 +30,7 @@ struct snapshot {
 	const struct rate_limits *rate_limits; /* NULL: none */
 	struct exec_settings exec;
 	struct gateway_limits gateway;
+	struct approval_settings approvals;
 	struct span engine_version;
 	const char *assurance;
 	enum sandbox_mode

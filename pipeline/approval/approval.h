@@ -80,8 +80,8 @@ struct approval {
 	struct span resource; /* the normal form */
 	struct span action_id;
 	struct span trace_id;
-	struct span obligations; /* canonical */
-	struct span rule_ids;    /* canonical array */
+	struct span obligations;      /* canonical */
+	struct span rule_ids;         /* canonical array */
 	const struct json *approvers; /* the obligation, or NULL: any approver */
 	char fingerprint[SHA256_HEX + 1];
 	char binding_hash[SHA256_HEX + 1];

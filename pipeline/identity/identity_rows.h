@@ -38,6 +38,7 @@ struct identity_table {
 	struct map *pairs;       /* principal -> struct name_list of agents */
 	struct name_list roles[ROLE_OPERATOR + 1];
 	bool has_roles;
+	struct name_list approvers; /* approvals.approver_principals */
 	struct span environment;
 };
 

@@ -146,7 +146,8 @@ add_roles(struct identity_table *t, const struct config_map_strings *roles, stru
 }
 
 static enum err
-fill_table(struct identity_table *t, const struct identity_section *o, struct errinfo *ei)
+fill_table(struct identity_table *t, const struct identity_section *o,
+	const struct config_strings *approvers, struct errinfo *ei)
 {
 	enum err rc;
 
@@ -162,14 +163,16 @@ fill_table(struct identity_table *t, const struct identity_section *o, struct er
 		rc = add_pairs(t, &o->principal_agents, ei);
 	if (rc == OK)
 		rc = add_roles(t, &o->roles, ei);
+	if (rc == OK && approvers != NULL && !copy_names(t->arena, approvers, &t->approvers))
+		rc = ERR(ei, ERR_NOMEM, "out of memory for identities");
 	if (rc == OK && arena_failed(t->arena))
 		rc = ERR(ei, ERR_NOMEM, "out of memory for identities");
 	return rc;
 }
 
 enum err
-identity_table_new(
-	const struct identity_section *options, struct identity_table **out, struct errinfo *ei)
+identity_table_new(const struct identity_section *options, const struct config_strings *approvers,
+	struct identity_table **out, struct errinfo *ei)
 {
 	struct identity_table *t = mem_zalloc(1, sizeof(*t));
 	enum err rc;
@@ -179,7 +182,8 @@ identity_table_new(
 		return ERR(ei, ERR_NOMEM, "out of memory for identities");
 	t->magic = IDENTITY_MAGIC;
 	t->arena = arena_new(IDENTITY_ARENA_BYTES);
-	rc = t->arena != NULL ? fill_table(t, options, ei) : ERR(ei, ERR_NOMEM, "out of memory");
+	rc = t->arena != NULL ? fill_table(t, options, approvers, ei)
+			      : ERR(ei, ERR_NOMEM, "out of memory");
 	if (rc != OK) {
 		identity_table_free(&t);
 		return rc;

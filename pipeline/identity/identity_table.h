@@ -17,11 +17,12 @@
 #include "pipeline/req.h"
 #include "policy/identity.h"
 
+struct config_strings;
 struct identity_table;
 
-/* Copies what it needs from the options. ERR_NOMEM. */
-MUSTCHECK enum err identity_table_new(
-	const struct identity_section *options, struct identity_table **out, struct errinfo *ei);
+/* Copies what it needs from the options. approvers (may be NULL) hold the role approver as well. ERR_NOMEM. */
+MUSTCHECK enum err identity_table_new(const struct identity_section *options,
+	const struct config_strings *approvers, struct identity_table **out, struct errinfo *ei);
 /* Wipes the secrets; accepts NULL. */
 void identity_table_free(struct identity_table **t);
 

@@ -19,6 +19,7 @@
 
 #include "base/span.h"
 #include "config/table.h"
+#include "pipeline/approval_options.h"
 #include "pipeline/options_tbl.h"
 #include "policy/policy.h"
 

@@ -192,10 +192,7 @@
 		.unbuilt = CONFIG_UNBUILT_WARN, \
 		.reason = "credentials are not built yet; secrets.checkout is denied", \
 		.prose = "Secrets that are leased to actions.") \
-	ROW(T, LATER, approvals, .gate = "enabled", .env = "NOMOS_APPROVALS_ENABLED", \
-		.unbuilt = CONFIG_UNBUILT_WARN, \
-		.reason = "approvals are not built yet; rules that ask for one deny", \
-		.prose = "Actions that wait for a person.") \
+	ROW(T, OBJECT(approvals_section), approvals, .prose = "Actions that wait for a person.") \
 	ROW(T, LATER, telemetry, .gate = "enabled", .env = "NOMOS_TELEMETRY_ENABLED", \
 		.unbuilt = CONFIG_UNBUILT_WARN, .reason = "telemetry is not built yet; nothing is sent", \
 		.prose = "Traces and counters for a collector.") \

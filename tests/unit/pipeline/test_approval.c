@@ -229,8 +229,8 @@ TEST(the_clock_that_is_first_ends_it)
 		CHECK_INT(approval_vote(&a, &b, &now, arena),
 			rows[i].is_over ? VOTE_EXPIRED : VOTE_RECORDED);
 		a.state = APPROVAL_APPROVED;
-		CHECK_INT(check_with(&a, "bob", "payment://bank/x", "{\"n\":1}", "{}", POLICY_A,
-				  &now),
+		CHECK_INT(check_with(
+				  &a, "bob", "payment://bank/x", "{\"n\":1}", "{}", POLICY_A, &now),
 			rows[i].is_over ? APPROVAL_STATUS_EXPIRED : APPROVAL_STATUS_NONE);
 	}
 }
@@ -386,7 +386,8 @@ build(const struct approval *a)
 static struct approval
 open_and_vote(void)
 {
-	struct approval a = open_with("{\"approvers\":{\"min\":2,\"principals\":[\"alice\",\"carol\"]}}");
+	struct approval a =
+		open_with("{\"approvers\":{\"min\":2,\"principals\":[\"alice\",\"carol\"]}}");
 	struct approval_ballot b = make_ballot("alice", true);
 
 	b.vote.reason = SPAN_LIT("looks \"fine\" <b>\xE2\x80\xAE</b>");

@@ -55,7 +55,7 @@ static void
 identity_fixture_init(struct identity_fixture *f)
 {
 	identity_options(f);
-	MUST(identity_table_new(&f->options, &f->table, NULL) == OK);
+	MUST(identity_table_new(&f->options, NULL, &f->table, NULL) == OK);
 }
 
 static struct span
@@ -149,7 +149,7 @@ TEST(an_environment_is_required)
 
 	identity_options(&f);
 	f.options.environment = SPAN_NONE;
-	CHECK_INT(identity_table_new(&f.options, &f.table, NULL), OK);
+	CHECK_INT(identity_table_new(&f.options, NULL, &f.table, NULL), OK);
 	CHECK_INT(identity_authenticate(f.table, &c, SPAN_LIT(BODY), &who, &ei), ERR_AUTH);
 	CHECK_STR(ei.msg, "environment is required");
 	identity_table_free(&f.table);
@@ -177,7 +177,7 @@ TEST(roles_as_configured)
 	f.operators[0] = SPAN_LIT("root");
 	f.roles[0] = (struct config_entry){SPAN_LIT("operator"), {f.operators, 1}};
 	f.options.roles = (struct config_map_strings){f.roles, 1};
-	CHECK_INT(identity_table_new(&f.options, &f.table, NULL), OK);
+	CHECK_INT(identity_table_new(&f.options, NULL, &f.table, NULL), OK);
 	CHECK(identity_has_role(f.table, SPAN_LIT("root"), ROLE_OPERATOR));
 	CHECK(identity_has_role(f.table, SPAN_LIT("root"), ROLE_VIEWER));
 	CHECK(!identity_has_role(f.table, SPAN_LIT("root"), ROLE_APPROVER));
@@ -185,7 +185,7 @@ TEST(roles_as_configured)
 	CHECK(!identity_has_role(f.table, SPAN_LIT("ROOT"), ROLE_OPERATOR));
 	identity_table_free(&f.table);
 	f.roles[0].key = SPAN_LIT("admin");
-	CHECK_INT(identity_table_new(&f.options, &f.table, NULL), ERR_INVALID);
+	CHECK_INT(identity_table_new(&f.options, NULL, &f.table, NULL), ERR_INVALID);
 }
 
 TEST(forms_of_hashed_keys)
@@ -214,7 +214,7 @@ TEST(memory_that_runs_out_leaves_nothing)
 	live = mem_live();
 	for (unsigned long n = 1; rc != OK && n < 1000; n++) {
 		mem_fail_at(n);
-		rc = identity_table_new(&f.options, &f.table, NULL);
+		rc = identity_table_new(&f.options, NULL, &f.table, NULL);
 		mem_fail_at(0);
 		CHECK(rc == OK || (rc == ERR_NOMEM && f.table == NULL && mem_live() == live));
 	}

@@ -325,7 +325,6 @@ TEST(parts_that_are_not_built)
 		"\"upstream\":{\"routes\":[\"https://a\"]}",
 	};
 	static const char *const accepted[] = {
-		"\"approvals\":{\"enabled\":true}",
 		"\"credentials\":{\"enabled\":true,\"secrets\":[]}",
 		"\"telemetry\":{\"enabled\":true}",
 		"\"mcp\":{\"enabled\":true}",
@@ -347,6 +346,35 @@ TEST(parts_that_are_not_built)
 	check_load("{\"approvals\":{\"enabled\":true},\"runtime\":{\"stateless_mode\":true}"
 		   "," GOOD_IDENTITY "," GOOD_POLICY "}",
 		"approvals must be disabled in runtime.stateless_mode");
+}
+
+TEST(approvals)
+{
+	struct loaded l;
+
+	load(&l, "{\"approvals\":{\"enabled\":true,\"ttl_seconds\":60,\"approver_principals\":["
+		 "\"a\"],"
+		 "\"slack_token\":\"0123456789abcdef\",\"relay\":{\"teams\":{\"token\":"
+		 "\"0123456789abcdef\",\"users\":{\"U1\":\"alice\"}}}}," GOOD_IDENTITY
+		 "," GOOD_POLICY "}");
+	CHECK_INT(l.rc, OK);
+	CHECK(l.root.approvals.enabled);
+	CHECK_INT(l.root.approvals.ttl_seconds, 60);
+	CHECK_INT(l.root.approvals.max_pending, 1000);
+	CHECK_SPAN(config_map_find(&l.root.approvals.relay.teams.users, SPAN_LIT("U1")), "alice");
+	arena_free(&l.arena);
+#define CHECK_APPROVALS(text, want)                                                                \
+	check_load("{\"approvals\":{" text "}," GOOD_IDENTITY "," GOOD_POLICY "}", want)
+	CHECK_APPROVALS("\"store_path\":\"x.db\",\"backend\":\"sqlite\"", "");
+	CHECK_APPROVALS("\"ttl_seconds\":0", "ttl_seconds");
+	CHECK_APPROVALS("\"approver_principals\":[\" a\"]", "approver 1 is blank");
+	CHECK_APPROVALS("\"slack_token\":\"a \"", "white space");
+	CHECK_APPROVALS("\"slack_token\":\"0123456789abcdef\",\"relay\":{\"slack\":{\"token\":"
+			"\"0123456789abcdeX\"}}",
+		"differ");
+	CHECK_APPROVALS("\"relay\":{\"slack\":{\"principal\":\" \"}}", "principal is blank");
+	CHECK_APPROVALS("\"relay\":{\"slack\":{\"users\":{\"U\":\" x\"}}}", "entry 1");
+#undef CHECK_APPROVALS
 }
 
 TEST(assurance_levels)
@@ -377,4 +405,4 @@ SUITE("options", TEST_ROW(tables_are_sound), TEST_ROW(defaults), TEST_ROW(rules_
 	TEST_ROW(blanks_are_no_identity), TEST_ROW(what_is_wrong_with_a_secret_is_said_without_it),
 	TEST_ROW(local_override_is_for_development), TEST_ROW(rate_rules),
 	TEST_ROW(the_environment_wins_and_keys_follow_the_principal),
-	TEST_ROW(parts_that_are_not_built), TEST_ROW(assurance_levels))
+	TEST_ROW(parts_that_are_not_built), TEST_ROW(approvals), TEST_ROW(assurance_levels))
