@@ -274,6 +274,23 @@ ledger_tx_close(struct ledger_tx *tx, uint64_t intent_seq, struct errinfo *ei)
 	return rc == OK ? OK : ledger_tx_store_failed(tx, &detail, ei);
 }
 
+enum err
+ledger_tx_get_state(struct ledger_tx *tx, uint64_t seq, enum ledger_state *out, struct errinfo *ei)
+{
+	struct store *s = tx->l->store;
+	struct errinfo detail;
+	int state = LEDGER_COMPLETE;
+
+	*out = LEDGER_COMPLETE;
+	if (tx->has_failed)
+		return ERR(ei, ERR_AUDIT, LEDGER_REFUSAL);
+	enum err rc = s->ops->get_state(s, seq, &state, &detail);
+	if (rc == ERR_NOT_FOUND)
+		return ERR(ei, rc, "%s", detail.msg);
+	*out = (enum ledger_state)state;
+	return rc == OK ? OK : ledger_tx_store_failed(tx, &detail, ei);
+}
+
 /* ---- the ledger's own rows ---- */
 
 static enum err

@@ -23,6 +23,15 @@ static const char *const migrations[STORE_SCHEMA_VERSION] = {
 	"CREATE INDEX claims_expires ON claims(expires) WHERE expires <> 0;"
 	"CREATE TABLE cursors(sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
+	/* A body may be far longer than a row of claims, which is kept in its index: a table with rows of its own. */
+	"ALTER TABLE claims ADD COLUMN owner BLOB NOT NULL"
+	" DEFAULT x'00000000000000000000000000000000';"
+	"DROP INDEX claims_expires;"
+	"CREATE INDEX claims_due ON claims(kind, expires) WHERE expires <> 0;"
+	"CREATE INDEX claims_owned ON claims(kind, owner, state);"
+	"CREATE INDEX claims_listed ON claims(kind, state, seq);"
+	"CREATE TABLE claim_bodies(kind INTEGER NOT NULL, key BLOB NOT NULL, body BLOB NOT NULL,"
+	" PRIMARY KEY(kind, key), FOREIGN KEY(kind, key) REFERENCES claims ON DELETE CASCADE);",
 };
 
 static enum err
@@ -91,12 +100,12 @@ schema_migrate(struct db *db, struct errinfo *ei)
 }
 
 enum err
-schema_check(struct db *db, struct errinfo *ei)
+schema_check(struct db *db, int oldest, struct errinfo *ei)
 {
 	int64_t version = 0;
 	enum err rc = read_version(db, &version, ei);
 
-	if (rc == OK && version < STORE_SCHEMA_VERSION)
+	if (rc == OK && version < oldest)
 		return ERR(ei, version == 0 ? ERR_INVALID : ERR_UNSUPPORTED,
 			version == 0 ? "the file is empty, not a ledger"
 				     : "the ledger has an older schema; start the gateway once to "

@@ -30,15 +30,37 @@ static const char *const statements[STMT__MAX] = {
 	[STMT_FORGET] =
 		"DELETE FROM records WHERE seq <= ?1 AND seq < (SELECT min(seq) FROM records) + ?2",
 	[STMT_SET_STATE] = "UPDATE records SET state = ?3 WHERE seq = ?1 AND state = ?2",
-	[STMT_FIND_CLAIM] =
-		"SELECT seq, binding_hash, state, expires FROM claims WHERE kind = ?1 AND key = ?2",
-	[STMT_PUT_CLAIM] = "INSERT INTO claims(kind, key, seq, binding_hash, state, expires)"
-			   " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+	[STMT_GET_STATE] = "SELECT state FROM records WHERE seq = ?1",
+	[STMT_FIND_CLAIM] = "SELECT " CLAIM_COLUMNS " FROM claims WHERE kind = ?1 AND key = ?2",
+	[STMT_PUT_CLAIM] = "INSERT INTO claims(kind, key, seq, binding_hash, state, expires, owner)"
+			   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+	[STMT_UPDATE_CLAIM] = "UPDATE claims SET seq = ?3, state = ?4, expires = ?5"
+			      " WHERE kind = ?1 AND key = ?2",
 	[STMT_SET_CLAIM_STATE] = "UPDATE claims SET state = ?3 WHERE kind = ?1 AND key = ?2",
 	[STMT_DELETE_CLAIM] = "DELETE FROM claims WHERE kind = ?1 AND key = ?2",
 	[STMT_PURGE_CLAIMS] =
 		"DELETE FROM claims WHERE (kind, key) IN (SELECT kind, key FROM claims"
-		" WHERE expires <> 0 AND expires <= ?1 ORDER BY expires LIMIT ?2)",
+		" WHERE kind = ?1 AND expires <> 0 AND expires <= ?2 ORDER BY expires LIMIT ?3)",
+	[STMT_SET_CLAIM_BODY] =
+		"INSERT INTO claim_bodies(kind, key, body) SELECT kind, key, ?3 FROM claims"
+		" WHERE kind = ?1 AND key = ?2 ON CONFLICT DO UPDATE SET body = excluded.body",
+	[STMT_GET_CLAIM_BODY] = "SELECT body FROM claim_bodies WHERE kind = ?1 AND key = ?2",
+	[STMT_COUNT_KIND] = "SELECT count(*) FROM (SELECT 1 FROM claims WHERE kind = ?1 LIMIT ?2)",
+	[STMT_COUNT_STATE] = "SELECT count(*) FROM (SELECT 1 FROM claims INDEXED BY claims_listed"
+			     " WHERE kind = ?1 AND state = ?3 LIMIT ?2)",
+	[STMT_COUNT_OWNER] = "SELECT count(*) FROM (SELECT 1 FROM claims INDEXED BY claims_owned"
+			     " WHERE kind = ?1 AND owner = ?4 LIMIT ?2)",
+	[STMT_COUNT_OWNER_STATE] =
+		"SELECT count(*) FROM (SELECT 1 FROM claims INDEXED BY claims_owned"
+		" WHERE kind = ?1 AND owner = ?4 AND state = ?3 LIMIT ?2)",
+	[STMT_EACH_CLAIM] = "SELECT " CLAIM_COLUMNS " FROM claims WHERE kind = ?1 AND seq < ?2"
+			    " ORDER BY seq DESC LIMIT ?3",
+	[STMT_EACH_CLAIM_STATE] =
+		"SELECT " CLAIM_COLUMNS " FROM claims INDEXED BY claims_listed"
+		" WHERE kind = ?1 AND seq < ?2 AND state = ?4 ORDER BY seq DESC LIMIT ?3",
+	[STMT_EACH_EXPIRED] =
+		"SELECT " CLAIM_COLUMNS " FROM claims INDEXED BY claims_due"
+		" WHERE kind = ?1 AND expires <> 0 AND expires <= ?2 ORDER BY expires LIMIT ?3",
 	[STMT_GET_CURSOR] = "SELECT seq FROM cursors WHERE sink = ?1",
 	[STMT_PUT_CURSOR] = "INSERT INTO cursors(sink, seq) VALUES(?1, ?2)"
 			    " ON CONFLICT(sink) DO UPDATE SET seq = excluded.seq",
@@ -205,7 +227,8 @@ open_database(struct store_file *f, enum db_mode mode, struct errinfo *ei)
 	/* The version comes first: a file of another program, or of a newer nomos, is left as it
 	 * is. */
 	if (rc == OK)
-		rc = mode == DB_CREATE ? schema_migrate(f->db, ei) : schema_check(f->db, ei);
+		rc = mode == DB_CREATE ? schema_migrate(f->db, ei)
+				       : schema_check(f->db, STORE_SCHEMA_VERSION, ei);
 	if (rc == OK)
 		rc = check_first_row(f->db, ei);
 	if (rc == OK)
@@ -308,11 +331,18 @@ static const struct store_ops file_ops = {
 	.truncate = store_file_truncate,
 	.forget = store_file_forget,
 	.set_state = store_file_set_state,
+	.get_state = store_file_get_state,
 	.find_claim = store_file_find_claim,
 	.put_claim = store_file_put_claim,
 	.set_claim_state = store_file_set_claim_state,
 	.delete_claim = store_file_delete_claim,
+	.update_claim = store_file_update_claim,
 	.purge_claims = store_file_purge_claims,
+	.set_claim_body = store_file_set_claim_body,
+	.get_claim_body = store_file_get_claim_body,
+	.count_claims = store_file_count_claims,
+	.each_claim = store_file_each_claim,
+	.each_expired = store_file_each_expired,
 	.get_cursor = store_file_get_cursor,
 	.put_cursor = store_file_put_cursor,
 	.get_meta = store_file_get_meta,

@@ -17,11 +17,22 @@ enum store_statement {
 	STMT_TRUNCATE,
 	STMT_FORGET,
 	STMT_SET_STATE,
+	STMT_GET_STATE,
 	STMT_FIND_CLAIM,
 	STMT_PUT_CLAIM,
 	STMT_SET_CLAIM_STATE,
+	STMT_UPDATE_CLAIM,
 	STMT_DELETE_CLAIM,
 	STMT_PURGE_CLAIMS,
+	STMT_SET_CLAIM_BODY,
+	STMT_GET_CLAIM_BODY,
+	STMT_COUNT_KIND,
+	STMT_COUNT_STATE,
+	STMT_COUNT_OWNER,
+	STMT_COUNT_OWNER_STATE,
+	STMT_EACH_CLAIM,
+	STMT_EACH_CLAIM_STATE,
+	STMT_EACH_EXPIRED,
 	STMT_GET_CURSOR,
 	STMT_PUT_CURSOR,
 	STMT_GET_META,
@@ -82,6 +93,7 @@ enum err store_file_truncate(struct store *s, const struct chain_head *to, struc
 enum err store_file_forget(
 	struct store *s, uint64_t upto, size_t max_rows, size_t *n, struct errinfo *ei);
 enum err store_file_set_state(struct store *s, uint64_t seq, int from, int to, struct errinfo *ei);
+enum err store_file_get_state(struct store *s, uint64_t seq, int *out, struct errinfo *ei);
 enum err store_file_get_cursor(
 	struct store *s, const char *sink, uint64_t *seq, struct errinfo *ei);
 enum err store_file_put_cursor(struct store *s, const char *sink, uint64_t seq, struct errinfo *ei);
@@ -102,7 +114,25 @@ enum err store_file_set_claim_state(
 	struct store *s, uint32_t kind, const uint8_t *key, int32_t state, struct errinfo *ei);
 enum err store_file_delete_claim(
 	struct store *s, uint32_t kind, const uint8_t *key, struct errinfo *ei);
-enum err store_file_purge_claims(
-	struct store *s, int64_t now_wall_ns, size_t max, struct errinfo *ei);
+enum err store_file_update_claim(struct store *s, const struct ledger_claim *c, struct errinfo *ei);
+enum err store_file_purge_claims(struct store *s, uint32_t kind, int64_t now_wall_ns, size_t max,
+	size_t *n, struct errinfo *ei);
+
+/* store_file_lists.c */
+enum err store_file_set_claim_body(
+	struct store *s, uint32_t kind, const uint8_t *key, struct span body, struct errinfo *ei);
+enum err store_file_get_claim_body(
+	struct store *s, uint32_t kind, const uint8_t *key, struct buf *out, struct errinfo *ei);
+enum err store_file_count_claims(struct store *s, uint32_t kind, int32_t state,
+	const uint8_t *owner, size_t max, size_t *n, struct errinfo *ei);
+enum err store_file_each_claim(struct store *s, uint32_t kind, int32_t state, uint64_t before_seq,
+	size_t max, ledger_claim_visit_fn visit, void *arg, struct errinfo *ei);
+enum err store_file_each_expired(struct store *s, uint32_t kind, int64_t now_wall_ns, size_t max,
+	ledger_claim_visit_fn visit, void *arg, struct errinfo *ei);
+
+/* Columns of CLAIM_COLUMNS, the kind apart. ERR_CORRUPT. */
+#define CLAIM_COLUMNS "key, seq, binding_hash, state, expires, owner"
+MUSTCHECK enum err store_read_claim(
+	struct db_stmt *st, uint32_t kind, struct ledger_claim *out, struct errinfo *ei);
 
 #endif

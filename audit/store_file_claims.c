@@ -13,17 +13,23 @@ key_span(const uint8_t *key)
 	return span_of((const char *)key, LEDGER_CLAIM_KEY);
 }
 
-static enum err
-read_claim(struct db_stmt *st, struct ledger_claim *out, struct errinfo *ei)
+enum err
+store_read_claim(struct db_stmt *st, uint32_t kind, struct ledger_claim *out, struct errinfo *ei)
 {
-	struct span binding = db_column_bytes(st, 1);
+	struct span key = db_column_bytes(st, 0);
+	struct span binding = db_column_bytes(st, 2);
+	struct span owner = db_column_bytes(st, 5);
 
-	if (binding.n != sizeof(out->binding_hash))
+	if (key.n != sizeof(out->key) || binding.n != sizeof(out->binding_hash) ||
+		owner.n != sizeof(out->owner))
 		return ERR(ei, ERR_CORRUPT, "a claim is damaged");
-	out->seq = (uint64_t)db_column_int(st, 0);
+	out->kind = kind;
+	memcpy(out->key, key.p, sizeof(out->key));
+	out->seq = (uint64_t)db_column_int(st, 1);
 	memcpy(out->binding_hash, binding.p, sizeof(out->binding_hash));
-	out->state = (int32_t)db_column_int(st, 2);
-	out->expires_wall_ns = db_column_int(st, 3);
+	out->state = (int32_t)db_column_int(st, 3);
+	out->expires_wall_ns = db_column_int(st, 4);
+	memcpy(out->owner, owner.p, sizeof(out->owner));
 	return OK;
 }
 
@@ -44,10 +50,8 @@ store_file_find_claim(struct store *s, uint32_t kind, const uint8_t *key, struct
 		return ERR(ei, ERR_NOT_FOUND, "no such claim");
 	if (rc != OK)
 		return rc;
-	rc = read_claim(st, out, ei);
+	rc = store_read_claim(st, kind, out, ei);
 	db_reset(st);
-	out->kind = kind;
-	memcpy(out->key, key, sizeof(out->key));
 	return rc;
 }
 
@@ -64,6 +68,7 @@ store_file_put_claim(struct store *s, const struct ledger_claim *c, struct errin
 	db_bind_blob(st, 4, span_of((const char *)c->binding_hash, sizeof(c->binding_hash)));
 	db_bind_int(st, 5, c->state);
 	db_bind_int(st, 6, c->expires_wall_ns);
+	db_bind_blob(st, 7, span_of((const char *)c->owner, sizeof(c->owner)));
 	enum err rc = db_run(st, ei);
 	if (rc == OK && db_changes(store_file_cast(s)->db) == 0)
 		return ERR(ei, ERR_CONFLICT, "already claimed");
@@ -100,13 +105,37 @@ store_file_delete_claim(struct store *s, uint32_t kind, const uint8_t *key, stru
 }
 
 enum err
-store_file_purge_claims(struct store *s, int64_t now_wall_ns, size_t max, struct errinfo *ei)
+store_file_update_claim(struct store *s, const struct ledger_claim *c, struct errinfo *ei)
 {
-	struct db_stmt *st = store_file_stmt(s, STMT_PURGE_CLAIMS, ei);
+	struct db_stmt *st = store_file_stmt(s, STMT_UPDATE_CLAIM, ei);
 
 	if (st == NULL)
 		return ERR_IO;
-	db_bind_int(st, 1, now_wall_ns);
-	db_bind_int(st, 2, (int64_t)max);
-	return db_run(st, ei);
+	db_bind_int(st, 1, c->kind);
+	db_bind_blob(st, 2, key_span(c->key));
+	db_bind_int(st, 3, (int64_t)c->seq);
+	db_bind_int(st, 4, c->state);
+	db_bind_int(st, 5, c->expires_wall_ns);
+	enum err rc = db_run(st, ei);
+	if (rc == OK && db_changes(store_file_cast(s)->db) == 0)
+		return ERR(ei, ERR_NOT_FOUND, "no such claim");
+	return rc;
+}
+
+enum err
+store_file_purge_claims(struct store *s, uint32_t kind, int64_t now_wall_ns, size_t max, size_t *n,
+	struct errinfo *ei)
+{
+	struct db_stmt *st = store_file_stmt(s, STMT_PURGE_CLAIMS, ei);
+
+	*n = 0;
+	if (st == NULL)
+		return ERR_IO;
+	db_bind_int(st, 1, kind);
+	db_bind_int(st, 2, now_wall_ns);
+	db_bind_int(st, 3, (int64_t)max);
+	enum err rc = db_run(st, ei);
+	if (rc == OK)
+		*n = (size_t)db_changes(store_file_cast(s)->db);
+	return rc;
 }

@@ -110,6 +110,26 @@ store_file_set_state(struct store *s, uint64_t seq, int from, int to, struct err
 }
 
 enum err
+store_file_get_state(struct store *s, uint64_t seq, int *out, struct errinfo *ei)
+{
+	struct db_stmt *st = store_file_stmt(s, STMT_GET_STATE, ei);
+	bool has_row = false;
+
+	*out = 0;
+	if (st == NULL)
+		return ERR_IO;
+	db_bind_int(st, 1, (int64_t)seq);
+	enum err rc = db_step(st, &has_row, ei);
+	if (rc == OK && !has_row)
+		return ERR(ei, ERR_NOT_FOUND, "there is no record %" PRIu64, seq);
+	if (rc == OK) {
+		*out = (int)db_column_int(st, 0);
+		db_reset(st);
+	}
+	return rc;
+}
+
+enum err
 store_file_get_cursor(struct store *s, const char *sink, uint64_t *seq, struct errinfo *ei)
 {
 	struct db_stmt *st = store_file_stmt(s, STMT_GET_CURSOR, ei);

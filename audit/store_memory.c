@@ -11,40 +11,13 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/must.h"
-#include "store_ops.h"
+#include "store_memory.h"
 
-#define MEMORY_MAGIC 0x5f11e003u
 #define ROWS_MAX (1u << 20)
-/* Open records are kept in the same table as claims, under a kind that no rule may use. */
-#define KIND_OPEN UINT32_MAX
-
-/* What a row was before a change; value NULL: absent. */
-struct change {
-	uint32_t kind;
-	uint8_t key[LEDGER_CLAIM_KEY];
-	struct ledger_claim *old;
-};
-
-struct store_memory {
-	struct store base;
-	unsigned magic;
-	bool has_claims;
-	bool is_broken;
-	bool is_in_transaction;
-	struct map *rows; /* of struct ledger_claim */
-	struct chain_head head;
-	struct chain_head head_at_begin;
-	struct chain_head head_at_mark;
-	struct change *changes;
-	size_t n_changes;
-	size_t n_changes_max;
-	size_t n_changes_at_mark;
-};
-
 #define ROW_KEY_BYTES (sizeof(uint32_t) + LEDGER_CLAIM_KEY)
 
-static struct store_memory *
-cast(struct store *s)
+struct store_memory *
+store_memory_cast(struct store *s)
 {
 	struct store_memory *m = (struct store_memory *)(void *)s;
 
@@ -67,8 +40,8 @@ open_key(uint64_t seq, uint8_t out[LEDGER_CLAIM_KEY])
 	memcpy(out, &seq, sizeof(seq));
 }
 
-static struct ledger_claim *
-find_row(struct store_memory *m, uint32_t kind, const uint8_t *key)
+struct memory_row *
+store_memory_find(struct store_memory *m, uint32_t kind, const uint8_t *key)
 {
 	char k[ROW_KEY_BYTES];
 
@@ -90,10 +63,24 @@ reserve_change(struct store_memory *m)
 	return true;
 }
 
-/* Puts a copy of *row, or removes the row when row is NULL, and remembers what was there. */
-static enum err
-change_row(struct store_memory *m, uint32_t kind, const uint8_t *key,
-	const struct ledger_claim *row, struct errinfo *ei)
+static struct memory_row *
+new_row(const struct ledger_claim *claim, struct span body)
+{
+	struct memory_row *row = mem_alloc(sizeof(*row) + body.n);
+
+	if (row == NULL)
+		return NULL;
+	row->claim = *claim;
+	row->has_body = body.p != NULL;
+	row->n_body = body.n;
+	if (body.n > 0)
+		memcpy(row->body, body.p, body.n);
+	return row;
+}
+
+enum err
+store_memory_change(struct store_memory *m, uint32_t kind, const uint8_t *key,
+	const struct ledger_claim *claim, struct span body, struct errinfo *ei)
 {
 	char k[ROW_KEY_BYTES];
 	struct span name = row_key(kind, key, k);
@@ -101,15 +88,14 @@ change_row(struct store_memory *m, uint32_t kind, const uint8_t *key,
 
 	if (m->is_broken || !reserve_change(m))
 		return ERR(ei, ERR_NOMEM, "out of memory");
-	if (row == NULL) {
+	if (claim == NULL) {
 		old = map_take(m->rows, name);
 	} else {
-		struct ledger_claim *copy = mem_alloc(sizeof(*copy));
-		if (copy == NULL)
+		struct memory_row *row = new_row(claim, body);
+		if (row == NULL)
 			return ERR(ei, ERR_NOMEM, "out of memory");
-		*copy = *row;
-		if (!map_put(m->rows, name, copy, &old)) {
-			mem_free(copy);
+		if (!map_put(m->rows, name, row, &old)) {
+			mem_free(row);
 			return ERR(ei, ERR_NOMEM, "the store is full");
 		}
 	}
@@ -148,7 +134,7 @@ forget_changes(struct store_memory *m)
 static enum err
 begin(struct store *s, struct errinfo *ei)
 {
-	struct store_memory *m = cast(s);
+	struct store_memory *m = store_memory_cast(s);
 
 	if (m->is_broken)
 		return ERR(
@@ -161,7 +147,7 @@ begin(struct store *s, struct errinfo *ei)
 static enum err
 commit(struct store *s, struct errinfo *ei)
 {
-	struct store_memory *m = cast(s);
+	struct store_memory *m = store_memory_cast(s);
 
 	(void)ei;
 	forget_changes(m);
@@ -172,7 +158,7 @@ commit(struct store *s, struct errinfo *ei)
 static void
 rollback(struct store *s)
 {
-	struct store_memory *m = cast(s);
+	struct store_memory *m = store_memory_cast(s);
 
 	if (!m->is_in_transaction)
 		return;
@@ -184,7 +170,7 @@ rollback(struct store *s)
 static enum err
 mark(struct store *s, struct errinfo *ei)
 {
-	struct store_memory *m = cast(s);
+	struct store_memory *m = store_memory_cast(s);
 
 	(void)ei;
 	m->n_changes_at_mark = m->n_changes;
@@ -195,7 +181,7 @@ mark(struct store *s, struct errinfo *ei)
 static enum err
 unmark(struct store *s, bool keep, struct errinfo *ei)
 {
-	struct store_memory *m = cast(s);
+	struct store_memory *m = store_memory_cast(s);
 
 	if (keep)
 		return OK;
@@ -207,13 +193,14 @@ unmark(struct store *s, bool keep, struct errinfo *ei)
 static enum err
 append(struct store *s, const struct store_row *row, struct errinfo *ei)
 {
-	struct store_memory *m = cast(s);
+	struct store_memory *m = store_memory_cast(s);
 
-	if (row->state != LEDGER_COMPLETE) {
+	/* Without claims nothing can be reported: rows that nobody ever closes would fill the table. */
+	if (row->state == LEDGER_OPEN || (row->state != LEDGER_COMPLETE && m->has_claims)) {
 		struct ledger_claim open = {
 			.kind = KIND_OPEN, .seq = row->seq, .state = row->state};
 		open_key(row->seq, open.key);
-		enum err rc = change_row(m, KIND_OPEN, open.key, &open, ei);
+		enum err rc = store_memory_change(m, KIND_OPEN, open.key, &open, SPAN_NONE, ei);
 		if (rc != OK)
 			return rc;
 	}
@@ -225,14 +212,14 @@ append(struct store *s, const struct store_row *row, struct errinfo *ei)
 static enum err
 truncate_records(struct store *s, const struct chain_head *to, struct errinfo *ei)
 {
-	struct store_memory *m = cast(s);
+	struct store_memory *m = store_memory_cast(s);
 	enum err rc = OK;
 
 	for (uint64_t seq = to->seq + 1; rc == OK && seq <= m->head.seq; seq++) {
 		uint8_t key[LEDGER_CLAIM_KEY];
 		open_key(seq, key);
-		if (find_row(m, KIND_OPEN, key) != NULL)
-			rc = change_row(m, KIND_OPEN, key, NULL, ei);
+		if (store_memory_find(m, KIND_OPEN, key) != NULL)
+			rc = store_memory_change(m, KIND_OPEN, key, NULL, SPAN_NONE, ei);
 	}
 	m->head = *to;
 	return rc;
@@ -241,113 +228,33 @@ truncate_records(struct store *s, const struct chain_head *to, struct errinfo *e
 static enum err
 set_state(struct store *s, uint64_t seq, int from, int to, struct errinfo *ei)
 {
-	struct store_memory *m = cast(s);
+	struct store_memory *m = store_memory_cast(s);
 	uint8_t key[LEDGER_CLAIM_KEY];
 
 	open_key(seq, key);
-	const struct ledger_claim *row = find_row(m, KIND_OPEN, key);
-	if (row == NULL || row->state != from)
+	const struct memory_row *row = store_memory_find(m, KIND_OPEN, key);
+	if (row == NULL || row->claim.state != from)
 		return ERR(ei, ERR_NOT_FOUND, "the record is not open");
-	struct ledger_claim changed = *row;
+	struct ledger_claim changed = row->claim;
 	changed.state = to;
-	return change_row(m, KIND_OPEN, key, to != LEDGER_COMPLETE ? &changed : NULL, ei);
+	return store_memory_change(
+		m, KIND_OPEN, key, to != LEDGER_COMPLETE ? &changed : NULL, SPAN_NONE, ei);
 }
 
 static enum err
-check_claims(const struct store_memory *m, uint32_t kind, struct errinfo *ei)
+get_state(struct store *s, uint64_t seq, int *out, struct errinfo *ei)
 {
-	if (!m->has_claims)
-		return ERR(ei, ERR_UNSUPPORTED, "stateless mode keeps no claims");
-	if (kind == KIND_OPEN)
-		return ERR(ei, ERR_INVALID, "no such kind of claim");
+	struct store_memory *m = store_memory_cast(s);
+	uint8_t key[LEDGER_CLAIM_KEY];
+
+	*out = LEDGER_COMPLETE;
+	if (seq == 0 || seq > m->head.seq)
+		return ERR(ei, ERR_NOT_FOUND, "there is no such record");
+	open_key(seq, key);
+	const struct memory_row *row = store_memory_find(m, KIND_OPEN, key);
+	if (row != NULL)
+		*out = row->claim.state;
 	return OK;
-}
-
-static enum err
-find_claim(struct store *s, uint32_t kind, const uint8_t *key, struct ledger_claim *out,
-	struct errinfo *ei)
-{
-	struct store_memory *m = cast(s);
-	enum err rc = check_claims(m, kind, ei);
-
-	*out = (struct ledger_claim){0};
-	if (rc != OK)
-		return rc;
-	const struct ledger_claim *row = find_row(m, kind, key);
-	if (row == NULL)
-		return ERR(ei, ERR_NOT_FOUND, "no such claim");
-	*out = *row;
-	return OK;
-}
-
-static enum err
-put_claim(struct store *s, const struct ledger_claim *c, struct errinfo *ei)
-{
-	struct store_memory *m = cast(s);
-	enum err rc = check_claims(m, c->kind, ei);
-
-	if (rc != OK)
-		return rc;
-	if (find_row(m, c->kind, c->key) != NULL)
-		return ERR(ei, ERR_CONFLICT, "already claimed");
-	return change_row(m, c->kind, c->key, c, ei);
-}
-
-static enum err
-set_claim_state(
-	struct store *s, uint32_t kind, const uint8_t *key, int32_t state, struct errinfo *ei)
-{
-	struct ledger_claim row;
-	enum err rc = find_claim(s, kind, key, &row, ei);
-
-	row.state = state;
-	return rc == OK ? change_row(cast(s), kind, key, &row, ei) : rc;
-}
-
-static enum err
-delete_claim(struct store *s, uint32_t kind, const uint8_t *key, struct errinfo *ei)
-{
-	struct store_memory *m = cast(s);
-	enum err rc = check_claims(m, kind, ei);
-
-	if (rc != OK || find_row(m, kind, key) == NULL)
-		return rc;
-	return change_row(m, kind, key, NULL, ei);
-}
-
-struct expired {
-	int64_t now_wall_ns;
-	size_t n;
-	struct ledger_claim rows[64];
-};
-
-static bool
-collect_expired(struct span key, void *value, void *arg)
-{
-	const struct ledger_claim *row = value;
-	struct expired *e = arg;
-
-	(void)key;
-	if (row->kind != KIND_OPEN && row->expires_wall_ns != 0 &&
-		row->expires_wall_ns <= e->now_wall_ns)
-		e->rows[e->n++] = *row;
-	return e->n < ARRAY_LEN(e->rows);
-}
-
-static enum err
-purge_claims(struct store *s, int64_t now_wall_ns, size_t max, struct errinfo *ei)
-{
-	struct store_memory *m = cast(s);
-	struct expired e = {.now_wall_ns = now_wall_ns, .n = 0};
-	enum err rc = OK;
-
-	do {
-		e.n = 0;
-		map_each(m->rows, collect_expired, &e);
-		for (size_t i = 0; rc == OK && i < e.n && max > 0; i++, max--)
-			rc = change_row(m, e.rows[i].kind, e.rows[i].key, NULL, ei);
-	} while (rc == OK && max > 0 && e.n == ARRAY_LEN(e.rows));
-	return rc;
 }
 
 /* Nothing of a sink outlives the process, so a cursor is always new. */
@@ -392,7 +299,7 @@ static enum err
 head(struct store *s, struct chain_head *out, struct errinfo *ei)
 {
 	(void)ei;
-	*out = cast(s)->head;
+	*out = store_memory_cast(s)->head;
 	return OK;
 }
 
@@ -429,13 +336,13 @@ check_file(struct store *s, struct errinfo *ei)
 static enum err
 reopen(struct store *s, struct errinfo *ei)
 {
-	return cast(s)->is_broken ? ERR(ei, ERR_NOMEM, "the store is out of use") : OK;
+	return store_memory_cast(s)->is_broken ? ERR(ei, ERR_NOMEM, "the store is out of use") : OK;
 }
 
 static void
 free_store(struct store *s)
 {
-	struct store_memory *m = cast(s);
+	struct store_memory *m = store_memory_cast(s);
 
 	forget_changes(m);
 	mem_free(m->changes);
@@ -453,11 +360,18 @@ static const struct store_ops memory_ops = {
 	.append = append,
 	.truncate = truncate_records,
 	.set_state = set_state,
-	.find_claim = find_claim,
-	.put_claim = put_claim,
-	.set_claim_state = set_claim_state,
-	.delete_claim = delete_claim,
-	.purge_claims = purge_claims,
+	.get_state = get_state,
+	.find_claim = store_memory_find_claim,
+	.put_claim = store_memory_put_claim,
+	.set_claim_state = store_memory_set_claim_state,
+	.delete_claim = store_memory_delete_claim,
+	.update_claim = store_memory_update_claim,
+	.purge_claims = store_memory_purge_claims,
+	.set_claim_body = store_memory_set_claim_body,
+	.get_claim_body = store_memory_get_claim_body,
+	.count_claims = store_memory_count_claims,
+	.each_claim = store_memory_each_claim,
+	.each_expired = store_memory_each_expired,
 	.get_cursor = get_cursor,
 	.put_cursor = put_cursor,
 	.get_meta = get_meta,

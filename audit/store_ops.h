@@ -35,6 +35,8 @@ struct store_ops {
 		struct store *s, uint64_t upto, size_t max_rows, size_t *n, struct errinfo *ei);
 	/* ERR_NOT_FOUND when the row is not in state from. */
 	enum err (*set_state)(struct store *s, uint64_t seq, int from, int to, struct errinfo *ei);
+	/* ERR_NOT_FOUND when there is no such row. */
+	enum err (*get_state)(struct store *s, uint64_t seq, int *out, struct errinfo *ei);
 	enum err (*find_claim)(struct store *s, uint32_t kind, const uint8_t *key,
 		struct ledger_claim *out, struct errinfo *ei); /* ERR_NOT_FOUND, ERR_UNSUPPORTED */
 	enum err (*put_claim)(struct store *s, const struct ledger_claim *c,
@@ -43,8 +45,21 @@ struct store_ops {
 		int32_t state, struct errinfo *ei); /* ERR_NOT_FOUND */
 	enum err (*delete_claim)(
 		struct store *s, uint32_t kind, const uint8_t *key, struct errinfo *ei);
-	enum err (*purge_claims)(
-		struct store *s, int64_t now_wall_ns, size_t max, struct errinfo *ei);
+	enum err (*update_claim)(struct store *s, const struct ledger_claim *c,
+		struct errinfo *ei); /* seq, state, expiry; ERR_NOT_FOUND */
+	enum err (*purge_claims)(struct store *s, uint32_t kind, int64_t now_wall_ns, size_t max,
+		size_t *n, struct errinfo *ei);
+	enum err (*set_claim_body)(struct store *s, uint32_t kind, const uint8_t *key,
+		struct span body, struct errinfo *ei); /* ERR_NOT_FOUND */
+	enum err (*get_claim_body)(struct store *s, uint32_t kind, const uint8_t *key,
+		struct buf *out, struct errinfo *ei); /* ERR_NOT_FOUND */
+	/* owner may be NULL, state LEDGER_ANY_STATE. */
+	enum err (*count_claims)(struct store *s, uint32_t kind, int32_t state,
+		const uint8_t *owner, size_t max, size_t *n, struct errinfo *ei);
+	enum err (*each_claim)(struct store *s, uint32_t kind, int32_t state, uint64_t before_seq,
+		size_t max, ledger_claim_visit_fn visit, void *arg, struct errinfo *ei);
+	enum err (*each_expired)(struct store *s, uint32_t kind, int64_t now_wall_ns, size_t max,
+		ledger_claim_visit_fn visit, void *arg, struct errinfo *ei);
 
 	enum err (*get_cursor)(struct store *s, const char *sink, uint64_t *seq,
 		struct errinfo *ei); /* ERR_NOT_FOUND */

@@ -61,7 +61,7 @@ store_reader_open(const char *path, enum store_reader_mode mode, struct store_re
 	if (rc == OK && mode == STORE_READ_COPY)
 		rc = db_exec(r->db, "PRAGMA mmap_size = 4294967296", ei);
 	if (rc == OK)
-		rc = schema_check(r->db, ei);
+		rc = schema_check(r->db, SCHEMA_READABLE_VERSION, ei);
 	if (rc == OK)
 		rc = prepare_all(r, ei);
 	if (rc != OK)

@@ -25,6 +25,7 @@ struct ledger_tx;
 /* audit/ledger_options.h: path, key, checkpoint interval, queue, sinks, what is required */
 struct ledger_options;
 struct redactor;
+struct buf;
 
 /* What stays to be done after a record. */
 enum ledger_state {
@@ -106,6 +107,10 @@ MUSTCHECK enum err ledger_tx_append(struct ledger_tx *tx, const struct record_te
 /* The record, open or authorized, has its outcome: state becomes LEDGER_COMPLETE. ERR_NOT_FOUND
  * when it was neither. */
 MUSTCHECK enum err ledger_tx_close(struct ledger_tx *tx, uint64_t intent_seq, struct errinfo *ei);
+/* What stays to be done after record seq. ERR_NOT_FOUND when there is no such record. In stateless mode only
+ * open intents are known. */
+MUSTCHECK enum err ledger_tx_get_state(
+	struct ledger_tx *tx, uint64_t seq, enum ledger_state *out, struct errinfo *ei);
 
 /*
  * Claims: rows that the rules of pipeline/ use to be first, or once (idempotency keys, approvals,
@@ -113,10 +118,14 @@ MUSTCHECK enum err ledger_tx_close(struct ledger_tx *tx, uint64_t intent_seq, st
  * ERR_AUDIT for the store; the entry must give up then.
  */
 #define LEDGER_CLAIM_KEY 16
+#define LEDGER_CLAIM_OWNER 16
+#define LEDGER_CLAIM_BODY_MAX ((size_t)256 * 1024)
+#define LEDGER_ANY_STATE INT32_MIN /* of a claim, where one is asked for */
 struct ledger_claim {
-	uint32_t kind;                 /* the rule's own number space */
-	uint8_t key[LEDGER_CLAIM_KEY]; /* hash of identity and key */
-	uint64_t seq;                  /* the record it belongs to */
+	uint32_t kind;                     /* the rule's own number space */
+	uint8_t key[LEDGER_CLAIM_KEY];     /* hash of identity and key */
+	uint8_t owner[LEDGER_CLAIM_OWNER]; /* hash of the identity it counts for; zero: none */
+	uint64_t seq;                      /* the record it belongs to */
 	uint8_t binding_hash[SHA256_BYTES];
 	int32_t state;           /* the rule's own */
 	int64_t expires_wall_ns; /* 0: never */
@@ -131,12 +140,38 @@ MUSTCHECK enum err ledger_tx_put_claim(
 /* ERR_NOT_FOUND. */
 MUSTCHECK enum err ledger_tx_set_claim_state(struct ledger_tx *tx, uint32_t kind,
 	const uint8_t key[LEDGER_CLAIM_KEY], int32_t state, struct errinfo *ei);
-/* OK also when there is none. */
+/* Gives seq, state and expiry of c to the claim of its kind and key; owner and binding stay. ERR_NOT_FOUND. */
+MUSTCHECK enum err ledger_tx_update_claim(
+	struct ledger_tx *tx, const struct ledger_claim *c, struct errinfo *ei);
+/* Its body goes with it. OK also when there is none. */
 MUSTCHECK enum err ledger_tx_delete_claim(struct ledger_tx *tx, uint32_t kind,
 	const uint8_t key[LEDGER_CLAIM_KEY], struct errinfo *ei);
-/* Deletes at most max claims that expired at or before now_wall_ns. */
-MUSTCHECK enum err ledger_tx_purge_claims(
-	struct ledger_tx *tx, int64_t now_wall_ns, size_t max, struct errinfo *ei);
+/* Deletes at most max claims of this kind that expired at or before now_wall_ns; *n: how many. A kind
+ * whose expiry has to be recorded is not purged but visited. */
+MUSTCHECK enum err ledger_tx_purge_claims(struct ledger_tx *tx, uint32_t kind, int64_t now_wall_ns,
+	size_t max, size_t *n, struct errinfo *ei);
+
+/* One text beside a claim, put or replaced. ERR_NOT_FOUND without the claim, ERR_INVALID beyond
+ * LEDGER_CLAIM_BODY_MAX. */
+MUSTCHECK enum err ledger_tx_set_claim_body(struct ledger_tx *tx, uint32_t kind,
+	const uint8_t key[LEDGER_CLAIM_KEY], struct span body, struct errinfo *ei);
+/* Appends it. ERR_NOT_FOUND when the claim has none, or there is no such claim. */
+MUSTCHECK enum err ledger_tx_get_claim_body(struct ledger_tx *tx, uint32_t kind,
+	const uint8_t key[LEDGER_CLAIM_KEY], struct buf *out, struct errinfo *ei);
+
+/* How many there are, by an index; the counting ends at max. owner may be NULL: everybody's. */
+MUSTCHECK enum err ledger_tx_count_claims(struct ledger_tx *tx, uint32_t kind, int32_t state,
+	const uint8_t *owner, size_t max, size_t *n, struct errinfo *ei);
+/* False ends the visit. It must change no rows; *c is valid during the call only. */
+typedef bool (*ledger_claim_visit_fn)(const struct ledger_claim *c, void *arg);
+/* At most max claims with a seq below before_seq (0: from the newest), the newest first. By an index unless
+ * state is LEDGER_ANY_STATE, which reads the whole kind. */
+MUSTCHECK enum err ledger_tx_each_claim(struct ledger_tx *tx, uint32_t kind, int32_t state,
+	uint64_t before_seq, size_t max, ledger_claim_visit_fn visit, void *arg,
+	struct errinfo *ei);
+/* At most max claims that expired at or before now_wall_ns, the first to expire first, by an index. */
+MUSTCHECK enum err ledger_tx_each_expired(struct ledger_tx *tx, uint32_t kind, int64_t now_wall_ns,
+	size_t max, ledger_claim_visit_fn visit, void *arg, struct errinfo *ei);
 
 /* Whether the last commit worked and every required sink keeps up; *why (may be NULL) gets a text
  * for /readyz. Any thread. */

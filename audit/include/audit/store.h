@@ -11,7 +11,11 @@
  *       hash: the 32 raw bytes of event_hash; body: see chain.h;
  *       partial index records_open(state, seq) where state <> 0
  *   claims(kind INTEGER, key BLOB, seq INTEGER, binding_hash BLOB, state INTEGER,
- *       expires INTEGER, PRIMARY KEY(kind, key))
+ *       expires INTEGER, owner BLOB, PRIMARY KEY(kind, key))
+ *       kind and key: see LEDGER_CLAIM_KEY; owner: 16 bytes, since version 2;
+ *       claims_due(kind, expires), claims_owned(kind, owner, state), claims_listed(kind, state, seq)
+ *   claim_bodies(kind INTEGER, key BLOB, body BLOB, PRIMARY KEY(kind, key))   goes with its claim;
+ *       since version 2
  *   cursors(sink TEXT PRIMARY KEY, seq INTEGER)      last record the sink has taken
  *   meta(key TEXT PRIMARY KEY, value TEXT)           chain_id, created, checkpoint, probe, anchor
  */
@@ -34,7 +38,7 @@ struct store_reader;
 struct ledger_claim;
 
 #define STORE_APPLICATION_ID 0x6e6f6d73 /* "noms" */
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 #define STORE_PAGE_MAX 1000 /* rows per transaction of a reader (decisions 19) */
 
 struct store_row {

@@ -121,6 +121,12 @@ fault_set_state(struct store *s, uint64_t seq, int from, int to, struct errinfo 
 }
 
 static inline enum err
+fault_get_state(struct store *s, uint64_t seq, int *out, struct errinfo *ei)
+{
+	return REAL(s)->ops->get_state(REAL(s), seq, out, ei);
+}
+
+static inline enum err
 fault_find_claim(struct store *s, uint32_t kind, const uint8_t *key, struct ledger_claim *out,
 	struct errinfo *ei)
 {
@@ -147,9 +153,53 @@ fault_delete_claim(struct store *s, uint32_t kind, const uint8_t *key, struct er
 }
 
 static inline enum err
-fault_purge_claims(struct store *s, int64_t now_wall_ns, size_t max, struct errinfo *ei)
+fault_update_claim(struct store *s, const struct ledger_claim *c, struct errinfo *ei)
 {
-	return REAL(s)->ops->purge_claims(REAL(s), now_wall_ns, max, ei);
+	return strikes(s, FAULT_CLAIM, ei) ? ERR_IO : REAL(s)->ops->update_claim(REAL(s), c, ei);
+}
+
+static inline enum err
+fault_purge_claims(struct store *s, uint32_t kind, int64_t now_wall_ns, size_t max, size_t *n,
+	struct errinfo *ei)
+{
+	return REAL(s)->ops->purge_claims(REAL(s), kind, now_wall_ns, max, n, ei);
+}
+
+static inline enum err
+fault_set_claim_body(
+	struct store *s, uint32_t kind, const uint8_t *key, struct span body, struct errinfo *ei)
+{
+	return strikes(s, FAULT_CLAIM, ei)
+		       ? ERR_IO
+		       : REAL(s)->ops->set_claim_body(REAL(s), kind, key, body, ei);
+}
+
+static inline enum err
+fault_get_claim_body(
+	struct store *s, uint32_t kind, const uint8_t *key, struct buf *out, struct errinfo *ei)
+{
+	return REAL(s)->ops->get_claim_body(REAL(s), kind, key, out, ei);
+}
+
+static inline enum err
+fault_count_claims(struct store *s, uint32_t kind, int32_t state, const uint8_t *owner, size_t max,
+	size_t *n, struct errinfo *ei)
+{
+	return REAL(s)->ops->count_claims(REAL(s), kind, state, owner, max, n, ei);
+}
+
+static inline enum err
+fault_each_claim(struct store *s, uint32_t kind, int32_t state, uint64_t before_seq, size_t max,
+	ledger_claim_visit_fn visit, void *arg, struct errinfo *ei)
+{
+	return REAL(s)->ops->each_claim(REAL(s), kind, state, before_seq, max, visit, arg, ei);
+}
+
+static inline enum err
+fault_each_expired(struct store *s, uint32_t kind, int64_t now_wall_ns, size_t max,
+	ledger_claim_visit_fn visit, void *arg, struct errinfo *ei)
+{
+	return REAL(s)->ops->each_expired(REAL(s), kind, now_wall_ns, max, visit, arg, ei);
 }
 
 static inline enum err
@@ -230,11 +280,18 @@ fault_install(struct fault_store *f, struct ledger *l)
 		.append = fault_append,
 		.truncate = fault_truncate,
 		.set_state = fault_set_state,
+		.get_state = fault_get_state,
 		.find_claim = fault_find_claim,
 		.put_claim = fault_put_claim,
 		.set_claim_state = fault_set_claim_state,
 		.delete_claim = fault_delete_claim,
+		.update_claim = fault_update_claim,
 		.purge_claims = fault_purge_claims,
+		.set_claim_body = fault_set_claim_body,
+		.get_claim_body = fault_get_claim_body,
+		.count_claims = fault_count_claims,
+		.each_claim = fault_each_claim,
+		.each_expired = fault_each_expired,
 		.get_cursor = fault_get_cursor,
 		.put_cursor = fault_put_cursor,
 		.get_meta = fault_get_meta,

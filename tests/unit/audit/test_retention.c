@@ -357,7 +357,7 @@ TEST(a_segment_ends_at_a_checkpoint_and_not_before_it_is_needed_no_more)
 	store_reader_free(&n.needs.reader);
 	CHECK_INT(end_after(path, "UPDATE records SET state = 0"), end);
 	/* claims */
-	CHECK_INT(end_after(path, "INSERT INTO claims VALUES(1, x'00', 5, x'00', 0, 0)"), 0);
+	CHECK_INT(end_after(path, "INSERT INTO claims VALUES(1, x'00', 5, x'00', 0, 0, x'00')"), 0);
 	CHECK_INT(end_after(path, "UPDATE claims SET expires = 1"), end);
 	CHECK_INT(end_after(path, "UPDATE claims SET expires = 9000000000000000000"), 0);
 	CHECK_INT(end_after(path, "UPDATE claims SET seq = 40"), end);
@@ -427,7 +427,8 @@ TEST(no_segment_holds_what_is_needed)
 			needed = seq < needed ? seq : needed;
 			if (kind == 2)
 				snprintf(sql, sizeof(sql),
-					"INSERT INTO claims VALUES(1, x'00', %u, x'00', 0, 0)",
+					"INSERT INTO claims VALUES(1, x'00', %u, x'00', 0, 0, "
+					"x'00')",
 					(unsigned)seq);
 			else
 				snprintf(sql, sizeof(sql),

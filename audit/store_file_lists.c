@@ -1,0 +1,135 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What lies beside claims in the SQLite file, their bodies, and what is asked of many claims at once: counts and
+ * lists, each by an index and with a bound. Runs on the thread that owns the store.
+ */
+#include "base/buf.h"
+#include "store_file.h"
+
+static struct span
+key_span(const uint8_t *key)
+{
+	return span_of((const char *)key, LEDGER_CLAIM_KEY);
+}
+
+enum err
+store_file_set_claim_body(struct store *s, uint32_t kind, const uint8_t *key, struct span body,
+	struct errinfo *ei)
+{
+	struct db_stmt *st = store_file_stmt(s, STMT_SET_CLAIM_BODY, ei);
+
+	if (st == NULL)
+		return ERR_IO;
+	db_bind_int(st, 1, kind);
+	db_bind_blob(st, 2, key_span(key));
+	db_bind_blob(st, 3, body);
+	enum err rc = db_run(st, ei);
+	if (rc == OK && db_changes(store_file_cast(s)->db) == 0)
+		return ERR(ei, ERR_NOT_FOUND, "no such claim");
+	return rc;
+}
+
+enum err
+store_file_get_claim_body(
+	struct store *s, uint32_t kind, const uint8_t *key, struct buf *out, struct errinfo *ei)
+{
+	struct db_stmt *st = store_file_stmt(s, STMT_GET_CLAIM_BODY, ei);
+	bool has_row = false;
+
+	if (st == NULL)
+		return ERR_IO;
+	db_bind_int(st, 1, kind);
+	db_bind_blob(st, 2, key_span(key));
+	enum err rc = db_step(st, &has_row, ei);
+	if (rc == OK && !has_row)
+		return ERR(ei, ERR_NOT_FOUND, "the claim has no body");
+	if (rc == OK) {
+		buf_add_span(out, db_column_bytes(st, 0));
+		db_reset(st);
+	}
+	return rc;
+}
+
+static enum store_statement
+count_statement(bool has_state, bool has_owner)
+{
+	if (has_owner)
+		return has_state ? STMT_COUNT_OWNER_STATE : STMT_COUNT_OWNER;
+	return has_state ? STMT_COUNT_STATE : STMT_COUNT_KIND;
+}
+
+enum err
+store_file_count_claims(struct store *s, uint32_t kind, int32_t state, const uint8_t *owner,
+	size_t max, size_t *n, struct errinfo *ei)
+{
+	bool has_state = state != LEDGER_ANY_STATE;
+	struct db_stmt *st = store_file_stmt(s, count_statement(has_state, owner != NULL), ei);
+	bool has_row = false;
+
+	*n = 0;
+	if (st == NULL)
+		return ERR_IO;
+	db_bind_int(st, 1, kind);
+	db_bind_int(st, 2, (int64_t)max);
+	if (has_state)
+		db_bind_int(st, 3, state);
+	if (owner != NULL)
+		db_bind_blob(st, 4, span_of((const char *)owner, LEDGER_CLAIM_OWNER));
+	enum err rc = db_step(st, &has_row, ei);
+	if (rc == OK && has_row) {
+		*n = (size_t)db_column_int(st, 0);
+		db_reset(st);
+	}
+	return rc;
+}
+
+static enum err
+visit_claims(struct db_stmt *st, uint32_t kind, ledger_claim_visit_fn visit, void *arg,
+	struct errinfo *ei)
+{
+	struct ledger_claim c = {0};
+	bool has_row = false;
+	enum err rc = db_step(st, &has_row, ei);
+
+	while (rc == OK && has_row) {
+		rc = store_read_claim(st, kind, &c, ei);
+		if (rc != OK || !visit(&c, arg))
+			break;
+		rc = db_step(st, &has_row, ei);
+	}
+	db_reset(st);
+	return rc;
+}
+
+enum err
+store_file_each_claim(struct store *s, uint32_t kind, int32_t state, uint64_t before_seq,
+	size_t max, ledger_claim_visit_fn visit, void *arg, struct errinfo *ei)
+{
+	bool has_state = state != LEDGER_ANY_STATE;
+	struct db_stmt *st =
+		store_file_stmt(s, has_state ? STMT_EACH_CLAIM_STATE : STMT_EACH_CLAIM, ei);
+
+	if (st == NULL)
+		return ERR_IO;
+	db_bind_int(st, 1, kind);
+	db_bind_int(st, 2,
+		before_seq == 0 || before_seq > INT64_MAX ? INT64_MAX : (int64_t)before_seq);
+	db_bind_int(st, 3, (int64_t)max);
+	if (has_state)
+		db_bind_int(st, 4, state);
+	return visit_claims(st, kind, visit, arg, ei);
+}
+
+enum err
+store_file_each_expired(struct store *s, uint32_t kind, int64_t now_wall_ns, size_t max,
+	ledger_claim_visit_fn visit, void *arg, struct errinfo *ei)
+{
+	struct db_stmt *st = store_file_stmt(s, STMT_EACH_EXPIRED, ei);
+
+	if (st == NULL)
+		return ERR_IO;
+	db_bind_int(st, 1, kind);
+	db_bind_int(st, 2, now_wall_ns);
+	db_bind_int(st, 3, (int64_t)max);
+	return visit_claims(st, kind, visit, arg, ei);
+}
