@@ -58,7 +58,8 @@ static struct json *
 build(struct program *g, unsigned depth)
 {
 	enum { MAKE_STRING = 0, MAKE_INT, MAKE_BOOL, MAKE_NULL, MAKE_ARRAY, MAKE_OBJECT, MAKE__N };
-	unsigned what = next_byte(g) % (depth < DEPTH_MAX ? MAKE__N : MAKE_ARRAY);
+	unsigned kinds = depth < DEPTH_MAX ? MAKE__N : MAKE_ARRAY;
+	unsigned what = next_byte(g) % kinds;
 	struct json *v;
 
 	if (what == MAKE_STRING)

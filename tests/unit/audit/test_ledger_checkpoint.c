@@ -87,4 +87,6 @@ TEST(a_seal_names_the_chain_before)
 	buf_fini(&first);
 }
 
-SUITE("ledger/checkpoint", TEST_ROW(a_run_without_records_adds_no_checkpoint), TEST_ROW(checkpoints_come_every_n_records_and_fill_the_head_file), TEST_ROW(a_seal_names_the_chain_before))
+SUITE("ledger/checkpoint", TEST_ROW(a_run_without_records_adds_no_checkpoint),
+	TEST_ROW(checkpoints_come_every_n_records_and_fill_the_head_file),
+	TEST_ROW(a_seal_names_the_chain_before))

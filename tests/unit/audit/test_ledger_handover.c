@@ -251,4 +251,9 @@ TEST(a_turn_that_ends_while_the_ledger_is_closed_is_refused)
 	turn_fini(&t);
 }
 
-SUITE("ledger/handover", TEST_ROW(nothing_is_taken_before_start_or_after_close), TEST_ROW(what_is_queued_at_close_is_written), TEST_ROW(a_full_queue_refuses), TEST_ROW(done_runs_on_the_loop_that_was_named), TEST_ROW(a_turn_is_handed_over_at_its_end_in_order), TEST_ROW(a_turn_that_the_queue_has_no_room_for_is_refused_in_part), TEST_ROW(a_turn_that_ends_while_the_ledger_is_closed_is_refused))
+SUITE("ledger/handover", TEST_ROW(nothing_is_taken_before_start_or_after_close),
+	TEST_ROW(what_is_queued_at_close_is_written), TEST_ROW(a_full_queue_refuses),
+	TEST_ROW(done_runs_on_the_loop_that_was_named),
+	TEST_ROW(a_turn_is_handed_over_at_its_end_in_order),
+	TEST_ROW(a_turn_that_the_queue_has_no_room_for_is_refused_in_part),
+	TEST_ROW(a_turn_that_ends_while_the_ledger_is_closed_is_refused))

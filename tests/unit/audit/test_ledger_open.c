@@ -226,4 +226,11 @@ TEST(options_are_checked)
 	check_refused(&o, ERR_INVALID, "sink");
 }
 
-SUITE("ledger/open", TEST_ROW(a_second_process_is_named_the_first), TEST_ROW(a_newer_schema_is_left_alone), TEST_ROW(a_ledger_with_a_second_name_is_refused), TEST_ROW(another_programs_database_is_left_alone), TEST_ROW(a_file_that_is_no_database_is_left_alone), TEST_ROW(tampering_is_found_at_open), TEST_ROW(a_record_before_the_checkpoint_is_for_the_full_check), TEST_ROW(a_head_file_without_its_ledger_is_refused), TEST_ROW(an_older_ledger_is_refused), TEST_ROW(the_key_is_private_and_not_replaced), TEST_ROW(another_key_is_refused), TEST_ROW(options_are_checked))
+SUITE("ledger/open", TEST_ROW(a_second_process_is_named_the_first),
+	TEST_ROW(a_newer_schema_is_left_alone), TEST_ROW(a_ledger_with_a_second_name_is_refused),
+	TEST_ROW(another_programs_database_is_left_alone),
+	TEST_ROW(a_file_that_is_no_database_is_left_alone), TEST_ROW(tampering_is_found_at_open),
+	TEST_ROW(a_record_before_the_checkpoint_is_for_the_full_check),
+	TEST_ROW(a_head_file_without_its_ledger_is_refused), TEST_ROW(an_older_ledger_is_refused),
+	TEST_ROW(the_key_is_private_and_not_replaced), TEST_ROW(another_key_is_refused),
+	TEST_ROW(options_are_checked))
