@@ -28,7 +28,7 @@ bound_deadline(const struct http_server *s, enum conn_state state, int64_t deadl
 		return deadline_ns;
 	if (state == CONN_HEAD || state == CONN_BODY)
 		bound = s->whole_by_ns;
-	else if (state == CONN_WRITING)
+	else if (state == CONN_WRITING || state == CONN_SENDING)
 		bound = loop_now_ns(s->loop) + s->options.drain_ns;
 	else if (state == CONN_LINGER)
 		bound = loop_now_ns(s->loop) + s->options.drain_ns / 2;
@@ -89,7 +89,7 @@ void
 conn_hurry(struct conn *c)
 {
 	OBJ_CHECK(c, CONN_MAGIC);
-	if (c->state == CONN_WRITING)
+	if (c->state == CONN_WRITING || c->state == CONN_SENDING)
 		c->written_left = evbuffer_get_length(bufferevent_get_output(c->bev));
 	c->deadline_ns = bound_deadline(c->server, c->state, c->deadline_ns);
 }
@@ -163,7 +163,7 @@ check_writing(struct conn *c)
 		return;
 	}
 	c->written_left = left;
-	conn_set_state(c, CONN_WRITING, loop_now_ns(s->loop) + s->options.write_stall_ns);
+	conn_set_state(c, c->state, loop_now_ns(s->loop) + s->options.write_stall_ns);
 }
 
 static void
@@ -187,8 +187,10 @@ end_late(struct conn *c)
 		conn_refuse(c, GATE_BODY_DEADLINE);
 		return;
 	case CONN_WRITING:
+	case CONN_SENDING:
 		check_writing(c);
 		return;
+	case CONN_STREAM:
 	case CONN_HANDED:
 	case CONN_GONE:
 	case CONN__STATES:
@@ -196,11 +198,11 @@ end_late(struct conn *c)
 	}
 }
 
-/* The clients of requests that wait for their answer are asked whether they are still there. */
+/* The clients of requests that wait for their answer, or for more of it, are asked whether they are still there. */
 static void
-look_for_leavers(struct http_server *s)
+look_for_leavers(struct http_server *s, enum conn_state state)
 {
-	for (struct conn *c = s->lists[CONN_HANDED].first; c != NULL; c = c->next) {
+	for (struct conn *c = s->lists[state].first; c != NULL; c = c->next) {
 		if (c->req.closed_fn != NULL && conn_is_peer_closed(c))
 			server_add_work(c, CONN_WORK_CLOSED);
 	}
@@ -209,8 +211,8 @@ look_for_leavers(struct http_server *s)
 void
 conn_list_sweep(struct http_server *s, int64_t now)
 {
-	static const enum conn_state timed[] = {
-		CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WRITING, CONN_LINGER, CONN_PAUSED};
+	static const enum conn_state timed[] = {CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WRITING,
+		CONN_LINGER, CONN_PAUSED, CONN_SENDING};
 
 	for (size_t i = 0; i < ARRAY_LEN(timed); i++) {
 		struct conn *next;
@@ -220,7 +222,8 @@ conn_list_sweep(struct http_server *s, int64_t now)
 			end_late(c);
 		}
 	}
-	look_for_leavers(s);
+	look_for_leavers(s, CONN_HANDED);
+	look_for_leavers(s, CONN_STREAM);
 	if (s->options.min_rate == 0 || now < s->next_rate_ns)
 		return;
 	s->next_rate_ns =
@@ -228,13 +231,14 @@ conn_list_sweep(struct http_server *s, int64_t now)
 	look_at_rates(s, CONN_HEAD, now);
 	look_at_rates(s, CONN_BODY, now);
 	look_at_rates(s, CONN_WRITING, now);
+	look_at_rates(s, CONN_SENDING, now);
 }
 
 struct conn *
 conn_list_find_oldest(const struct http_server *s)
 {
-	static const enum conn_state waiting[] = {
-		CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WRITING, CONN_LINGER, CONN_PAUSED};
+	static const enum conn_state waiting[] = {CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WRITING,
+		CONN_LINGER, CONN_PAUSED, CONN_SENDING};
 	struct conn *oldest = NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {

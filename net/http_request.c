@@ -161,6 +161,8 @@ http_request_set_closed_fn(struct http_request *req, http_closed_fn fn, void *ar
 	MUST(req->is_open);
 	req->closed_fn = fn;
 	req->closed_arg = arg;
+	if (req->conn->state == CONN_GONE || req->conn->server->stop_deadline_ns != 0)
+		server_add_work(req->conn, CONN_WORK_CLOSED);
 }
 
 void
@@ -263,7 +265,7 @@ http_request_reply(struct http_request *req, unsigned status, const struct http_
 	struct conn *c = req->conn;
 	struct http_server *s = c->server;
 
-	MUST(req->is_open && status >= 200 && status < 600);
+	MUST(req->is_open && !req->is_streaming && status >= 200 && status < 600);
 	MUST(body.n == 0 || (status != 204 && status != 304));
 	if (!are_headers_legal(headers, n_headers)) {
 		status = 500;
@@ -292,4 +294,51 @@ http_request_reply(struct http_request *req, unsigned status, const struct http_
 	req->is_open = false;
 	req->closed_fn = NULL;
 	req->engine = NULL;
+}
+
+/* All of the head into the scratch buffer; false when memory is out or it is too long. */
+static bool
+build_stream_head(const struct http_request *req, unsigned status,
+	const struct http_header *headers, size_t n)
+{
+	struct http_server *s = req->conn->server;
+	struct buf *b = &s->scratch;
+	bool has_body = req->conn->framing.method != HTTP_METHOD_HEAD;
+
+	buf_reset(b);
+	buf_printf(b,
+		"HTTP/1.1 %u %s\r\nX-Request-Id: %s\r\nDate: %s\r\nServer: nomos\r\nConnection: "
+		"close\r\n",
+		status, http_status_text(status), req->id, server_get_date(s));
+	if (has_body && !req->conn->framing.is_http10)
+		BUF_ADD_LIT(b, "Transfer-Encoding: chunked\r\n");
+	for (size_t i = 0; i < n; i++) {
+		buf_add_span(b, headers[i].name);
+		BUF_ADD_LIT(b, ": ");
+		buf_add_span(b, headers[i].value);
+		BUF_ADD_LIT(b, "\r\n");
+	}
+	BUF_ADD_LIT(b, "\r\n");
+	return !buf_failed(b);
+}
+
+void
+http_request_stream_begin(struct http_request *req, unsigned status,
+	const struct http_header *headers, size_t n_headers)
+{
+	struct conn *c = req->conn;
+
+	MUST(req->is_open && !req->is_early && !req->is_streaming);
+	MUST(status >= 200 && status < 600 && status != 204 && status != 304);
+	MUST(are_headers_legal(headers, n_headers));
+	metric_add(METRIC_REQUESTS, 1);
+	metric_add(METRIC_STREAMS, 1);
+	req->is_deferred = true;
+	req->is_streaming = true;
+	if (c->state == CONN_GONE)
+		return;
+	if (build_stream_head(req, status, headers, n_headers))
+		conn_stream_begin(c, buf_span(&c->server->scratch));
+	else
+		server_add_work(c, CONN_WORK_CLOSE);
 }

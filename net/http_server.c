@@ -112,6 +112,8 @@ do_work(struct conn *c)
 		fn(req, req->closed_arg);
 		c->is_pinned = false;
 	}
+	if ((work & CONN_WORK_DRAINED) != 0)
+		conn_stream_drained(c);
 	if ((work & CONN_WORK_FLUSH) != 0 && c->state == CONN_WRITING) {
 		c->is_pinned = true;
 		engine_flush(c);
@@ -284,8 +286,11 @@ http_server_stop_accepting(struct http_server *s)
 	s->stop_deadline_ns = clock_mono_ns() + STOP_NS;
 	s->whole_by_ns = loop_now_ns(s->loop) + s->options.drain_ns;
 	for (size_t i = 0; i < CONN__STATES; i++) {
-		for (struct conn *c = s->lists[i].first; c != NULL; c = c->next)
+		for (struct conn *c = s->lists[i].first; c != NULL; c = c->next) {
 			conn_hurry(c);
+			if (c->req.is_open)
+				server_add_work(c, CONN_WORK_CLOSED);
+		}
 	}
 	try_stop(s);
 }

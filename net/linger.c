@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of a connection that has more to say than we want to hear: a refusal of the gate or an
- * answer before the body. Our answer is written, what comes in is thrown away for a while so that
+ * The end of a connection that has more to say than we want to hear: a refusal of the gate, an
+ * answer before the body, the end of a stream. Our answer is written, what comes in is thrown away for a while so that
  * the client can read the answer, then the socket is closed. Must never read a further byte as a
  * request. Runs on the loop's thread.
  */
@@ -81,10 +81,9 @@ throw_all(struct evbuffer *b)
 	evbuffer_drain(b, evbuffer_get_length(b));
 }
 
-/* Writes the last answer, which is in b when is_built; from here on the engine is not called for
- * this connection but to close it. */
+/* From here on nothing is read as a request. */
 static void
-linger(struct conn *c, const struct buf *b, bool is_built)
+throw_read(struct conn *c)
 {
 	framing_reset(&c->framing);
 	if (c->held != NULL)
@@ -92,9 +91,27 @@ linger(struct conn *c, const struct buf *b, bool is_built)
 	throw_all(bufferevent_get_input(c->bev));
 	conn_set_state(c, CONN_LINGER, loop_now_ns(c->server->loop) + LINGER_NS);
 	c->n_thrown = 0;
+}
+
+/* Writes the last answer, which is in b when is_built; from here on the engine is not called for
+ * this connection but to close it. */
+static void
+linger(struct conn *c, const struct buf *b, bool is_built)
+{
+	throw_read(c);
 	bufferevent_setcb(c->bev, NULL, on_written, on_event, c);
 	if (!is_built || bufferevent_write(c->bev, b->p, b->n) != 0 ||
 		bufferevent_enable(c->bev, EV_READ | EV_WRITE) != 0)
+		server_add_work(c, CONN_WORK_CLOSE);
+}
+
+void
+conn_linger(struct conn *c)
+{
+	throw_read(c);
+	bufferevent_setcb(c->bev, NULL, NULL, on_event, c);
+	shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+	if (bufferevent_enable(c->bev, EV_READ) != 0)
 		server_add_work(c, CONN_WORK_CLOSE);
 }
 

@@ -45,6 +45,8 @@ enum conn_state {
 	CONN_WRITING, /* the reply is on its way */
 	CONN_LINGER,  /* refused: our answer is on its way, what comes in is thrown away */
 	CONN_PAUSED,  /* answered, and not read for a while */
+	CONN_STREAM,  /* a streamed reply, of which all that is there was sent */
+	CONN_SENDING, /* a streamed reply, of which something is unsent */
 	CONN__STATES
 };
 
@@ -59,6 +61,11 @@ struct http_request {
 	bool is_open;  /* handed to the handler and not answered */
 	bool is_early; /* the early look: the body is not here */
 	bool is_deferred;
+	bool is_streaming; /* until the end of the stream */
+	bool is_chunked;
+	bool wants_drained; /* a piece was not taken */
+	http_drained_fn drained_fn;
+	void *drained_arg;
 };
 
 /* Work that must not be done inside a callback of the engine. */
@@ -68,7 +75,8 @@ enum conn_work {
 	CONN_WORK_CLOSE = 1 << 2,
 	CONN_WORK_CLOSED = 1 << 3, /* tell the handler that the client went away */
 	CONN_WORK_FLUSH = 1 << 4,  /* write the reply */
-	CONN_WORK_PAUSE = 1 << 5   /* stop reading for a while */
+	CONN_WORK_PAUSE = 1 << 5,  /* stop reading for a while */
+	CONN_WORK_DRAINED = 1 << 6 /* tell the handler that there is room in its stream */
 };
 
 struct conn {
@@ -95,8 +103,8 @@ struct conn {
 	struct http_request req;
 	int64_t since_ns;    /* when the state began */
 	int64_t deadline_ns; /* INT64_MAX: none */
-	size_t reply_n;      /* WRITING: bytes of the reply */
-	size_t written_left; /* WRITING: bytes not written when last looked */
+	size_t reply_n;      /* WRITING, SENDING: bytes of the reply since nothing was unsent */
+	size_t written_left; /* WRITING, SENDING: bytes not written when last looked */
 	size_t n_thrown;     /* LINGER: bytes thrown away */
 	size_t n_served;
 };
@@ -191,6 +199,14 @@ void conn_reply_early(struct conn *c, unsigned status, const struct http_header 
 	size_t n_headers, struct span body);
 /* Closes at once, with the refusal if the socket takes it. */
 void conn_cut(struct conn *c, enum gate_refusal why);
+
+/* Nothing more is to be said to this client: closes when it has closed, or after a while. */
+void conn_linger(struct conn *c);
+
+/* http_stream.c */
+/* Sends the head of a stream; the request is streaming from then on. */
+void conn_stream_begin(struct conn *c, struct span head);
+void conn_stream_drained(struct conn *c);
 
 /* conn.c */
 /* For the next socket, not counted yet. NULL when memory is out. */

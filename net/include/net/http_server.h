@@ -144,8 +144,9 @@ void http_request_pause_after(struct http_request *req);
 void http_request_set_user(struct http_request *req, void *user);
 void *http_request_get_user(const struct http_request *req);
 
-/* fn runs once, some quarter of a second after the client closed its side before the reply was
- * given. The request stays valid and must still be answered (a client that closed only its half
+/* fn runs once: some quarter of a second after the client closed its side before the reply was
+ * given, or when the server stops accepting (http_server_stop_accepting), so that nobody waits on. The
+ * request stays valid and must still be answered (a client that closed only its half
  * reads the answer). NULL takes fn back. */
 typedef void (*http_closed_fn)(struct http_request *req, void *arg);
 void http_request_set_closed_fn(struct http_request *req, http_closed_fn fn, void *arg);
@@ -162,5 +163,28 @@ void http_request_defer(struct http_request *req);
  */
 void http_request_reply(struct http_request *req, unsigned status,
 	const struct http_header *headers, size_t n_headers, struct span body);
+
+/*
+ * A reply in pieces, instead of http_request_reply, in the handler or later: begin, write as often as there is something to
+ * say, end. It is the last on its connection ("Connection: close"): what the client has sent behind this request is never
+ * run. Chunked for HTTP/1.1, up to the end of the connection for 1.0; HEAD gets the headers alone, and what is
+ * written is dropped. A stream that has nothing to say may be silent for ever; while something is unsent the client is
+ * timed like every other (write_stall_ns, min_rate, and drain_ns after http_server_stop_accepting). Set a closed_fn: of a
+ * client that left only that tells (of one that closed its half, while nothing is unsent). Counted by METRIC_STREAMS.
+ */
+#define HTTP_STREAM_BYTES_MAX (256 * 1024)
+/* Headers as for http_request_reply, all legal (MUST), none with a body's length. status 200 to 599, neither 204 nor 304. */
+void http_request_stream_begin(struct http_request *req, unsigned status,
+	const struct http_header *headers, size_t n_headers);
+/* Takes all of it (at most HTTP_STREAM_BYTES_MAX) or nothing: false when so much is unsent that there is no room for it, or
+ * the client has gone. */
+MUSTCHECK bool http_request_stream_write(struct http_request *req, struct span bytes);
+/* fn runs in a later turn, each time that all is sent after a piece was not taken. */
+typedef void (*http_drained_fn)(struct http_request *req, void *arg);
+void http_request_stream_set_drained_fn(struct http_request *req, http_drained_fn fn, void *arg);
+/* Ends the stream and the handler's use of req; the client sees that it is whole. */
+void http_request_stream_end(struct http_request *req);
+/* The same, but the client sees that it is not whole. */
+void http_request_stream_abort(struct http_request *req);
 
 #endif
