@@ -8,8 +8,9 @@
  * insert touches the pages of the newest segment only, however large the file has become, and a
  * search goes from segment to segment in the order of its answers.
  *
- *   entries(segment, field, value, seq)  WITHOUT ROWID; value: the first INDEX_VALUE_MAX bytes of the
- *       member's text as it stands in the record, without its quotes
+ *   entries(segment, field, value, seq, more)  WITHOUT ROWID; value: the first INDEX_VALUE_MAX bytes of the
+ *       member's text as it stands in the record, without its quotes; seq and more: the records of one
+ *       batch that have it, as index_postings.h says. Rows of one value do not overlap
  *   times(level, block, low, high)       the times of 2^INDEX_BLOCK_SHIFT records (level 0) and of a
  *       segment (level 1), nanoseconds
  *   meta(key, value)                     chain_id, shift, seq and hash of the last record indexed
@@ -27,7 +28,7 @@
 struct db;
 
 #define INDEX_APPLICATION_ID 0x6e6f6d69 /* "nomi" */
-#define INDEX_VERSION 1
+#define INDEX_VERSION 2
 #define INDEX_SHIFT 17 /* of a segment: 131,072 records */
 #define INDEX_BLOCK_SHIFT 10
 #define INDEX_VALUE_MAX 64

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/must.h"
+#include "index_postings.h"
 #include "query_terms.h"
 #include "store_sqlite.h"
 
@@ -52,19 +53,19 @@ static enum err
 prepare_all(struct index_scan *s, struct errinfo *ei)
 {
 	enum err rc = db_prepare(s->db,
-		"SELECT seq FROM entries WHERE segment = ?1 AND field = ?2 AND value = ?3"
+		"SELECT seq, more FROM entries WHERE segment = ?1 AND field = ?2 AND value = ?3"
 		" AND seq <= ?4 ORDER BY seq DESC LIMIT 1",
 		&s->down, ei);
 
 	if (rc == OK)
 		rc = db_prepare(s->db,
-			"SELECT seq FROM entries WHERE segment = ?1 AND field = ?2 AND value = ?3"
-			" AND seq >= ?4 ORDER BY seq LIMIT 1",
+			"SELECT seq, more FROM entries WHERE segment = ?1 AND field = ?2"
+			" AND value = ?3 AND seq >= ?4 ORDER BY seq LIMIT 1",
 			&s->up, ei);
 	if (rc == OK)
 		rc = db_prepare(s->db,
-			"SELECT seq FROM entries WHERE segment = ?1 AND field = ?2 AND value >= ?3"
-			" AND value < ?4",
+			"SELECT seq, more FROM entries WHERE segment = ?1 AND field = ?2"
+			" AND value >= ?3 AND value < ?4",
 			&s->prefix, ei);
 	if (rc == OK)
 		rc = db_prepare(s->db,
@@ -154,6 +155,19 @@ index_scan_is_current(const struct index_scan *s)
 	       now.st_mtim.tv_nsec == s->opened.st_mtim.tv_nsec && !has_log(s->path);
 }
 
+/* ---- rows ---- */
+
+/* The row that a statement stands on. */
+static enum err
+read_postings(struct db_stmt *st, struct postings *p, struct errinfo *ei)
+{
+	int64_t first = db_column_int(st, 0);
+
+	if (first <= 0 || !postings_read(p, (uint64_t)first, db_column_bytes(st, 1)))
+		return ERR(ei, ERR_CORRUPT, "a row of the index is damaged");
+	return OK;
+}
+
 /* ---- a prefix ---- */
 
 static int
@@ -184,6 +198,19 @@ add_match(struct matches *m, uint64_t seq, unsigned shift, struct errinfo *ei)
 }
 
 static enum err
+add_matches(struct index_scan *s, struct matches *m, struct errinfo *ei)
+{
+	struct postings p;
+	enum err rc = read_postings(s->prefix, &p, ei);
+
+	uint64_t seq = rc == OK ? p.first : 0;
+
+	for (; rc == OK && seq != 0; seq = postings_up(&p, seq + 1))
+		rc = add_match(m, seq, s->header.shift, ei);
+	return rc;
+}
+
+static enum err
 load_matches(struct index_scan *s, const struct query_term *t, uint64_t segment, struct errinfo *ei)
 {
 	struct matches *m = &s->matches;
@@ -203,7 +230,7 @@ load_matches(struct index_scan *s, const struct query_term *t, uint64_t segment,
 	db_bind_blob(s->prefix, 4, span_of(beyond, t->value.n));
 	enum err rc = db_step(s->prefix, &has_row, ei);
 	while (rc == OK && has_row) {
-		rc = add_match(m, (uint64_t)db_column_int(s->prefix, 0), s->header.shift, ei);
+		rc = add_matches(s, m, ei);
 		if (rc == OK)
 			rc = db_step(s->prefix, &has_row, ei);
 	}
@@ -238,31 +265,47 @@ find_match(const struct matches *m, uint64_t at, bool is_down)
 
 /* ---- conditions ---- */
 
+/* The row of a value that begins at `at` or nearest to it in the statement's direction. */
+static enum err
+find_row(struct index_scan *s, struct db_stmt *st, const struct query_term *t, uint64_t at,
+	struct postings *p, bool *has_row, struct errinfo *ei)
+{
+	db_bind_int(st, 1, (int64_t)(at >> s->header.shift));
+	db_bind_int(st, 2, t->field);
+	db_bind_blob(st, 3, t->value);
+	db_bind_int(st, 4, (int64_t)at);
+	enum err rc = db_step(st, has_row, ei);
+	if (rc != OK || !*has_row)
+		return rc;
+	rc = read_postings(st, p, ei);
+	db_reset(st);
+	return rc;
+}
+
 /* *seq: the first that has the term, from `at` on, in at's segment; 0: none. */
 static enum err
 seek_term(struct index_scan *s, const struct query_term *t, uint64_t at, bool is_down,
 	uint64_t *seq, struct errinfo *ei)
 {
-	struct db_stmt *st = is_down ? s->down : s->up;
-	uint64_t segment = at >> s->header.shift;
+	struct postings p;
 	bool has_row = false;
 
 	*seq = 0;
 	if (t->is_prefix) {
-		enum err loaded = load_matches(s, t, segment, ei);
+		enum err loaded = load_matches(s, t, at >> s->header.shift, ei);
 		if (loaded == OK)
 			*seq = find_match(&s->matches, at, is_down);
 		return loaded;
 	}
-	db_bind_int(st, 1, (int64_t)segment);
-	db_bind_int(st, 2, t->field);
-	db_bind_blob(st, 3, t->value);
-	db_bind_int(st, 4, (int64_t)at);
-	enum err rc = db_step(st, &has_row, ei);
-	if (rc == OK && has_row) {
-		*seq = (uint64_t)db_column_int(st, 0);
-		db_reset(st);
-	}
+	/* The row that begins before `at` may reach beyond it. */
+	enum err rc = find_row(s, s->down, t, at, &p, &has_row, ei);
+	if (rc == OK && has_row)
+		*seq = is_down ? postings_down(&p, at) : postings_up(&p, at);
+	if (rc != OK || is_down || *seq != 0)
+		return rc;
+	rc = find_row(s, s->up, t, at, &p, &has_row, ei);
+	if (rc == OK && has_row)
+		*seq = p.first;
 	return rc;
 }
 

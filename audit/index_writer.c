@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "index_layout.h"
+#include "index_postings.h"
 #include "store_sqlite.h"
 
 #define WRITER_MAGIC 0x1d3c0001u
@@ -63,7 +64,8 @@ struct index_writer {
 static const char schema[] =
 	"CREATE TABLE entries(segment INTEGER NOT NULL, field INTEGER NOT NULL, value BLOB NOT "
 	"NULL,"
-	" seq INTEGER NOT NULL, PRIMARY KEY(segment, field, value, seq)) WITHOUT ROWID;"
+	" seq INTEGER NOT NULL, more BLOB NOT NULL, PRIMARY KEY(segment, field, value, seq))"
+	" WITHOUT ROWID;"
 	"CREATE TABLE times(level INTEGER NOT NULL, block INTEGER NOT NULL, low INTEGER NOT NULL,"
 	" high INTEGER NOT NULL, PRIMARY KEY(level, block)) WITHOUT ROWID;"
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
@@ -123,8 +125,8 @@ prepare_all(struct index_writer *w, struct errinfo *ei)
 		struct db_stmt **st;
 		const char *sql;
 	} all[] = {
-		{&w->insert, "INSERT OR IGNORE INTO entries(segment, field, value, seq)"
-			     " VALUES(?1, ?2, ?3, ?4)"},
+		{&w->insert, "INSERT OR REPLACE INTO entries(segment, field, value, seq, more)"
+			     " VALUES(?1, ?2, ?3, ?4, ?5)"},
 		{&w->put_time, "INSERT INTO times(level, block, low, high) VALUES(?1, ?2, ?3, ?3)"
 			       " ON CONFLICT(level, block) DO UPDATE SET low = min(low, ?3),"
 			       " high = max(high, ?3)"},
@@ -377,18 +379,36 @@ compare_entries(const void *a, const void *b, void *values)
 	return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
+static bool
+is_alike(const struct index_writer *w, const struct entry *x, const struct entry *y)
+{
+	const char *bytes = w->batch->values.p;
+
+	return x->field == y->field && x->n == y->n &&
+	       x->seq >> w->header.shift == y->seq >> w->header.shift &&
+	       memcmp(bytes + x->at, bytes + y->at, x->n) == 0;
+}
+
+/* The rows are few where many records have a value: one for the batch. */
 static enum err
 put_entries(struct index_writer *w, struct errinfo *ei)
 {
 	struct batch *b = w->batch;
 	enum err rc = OK;
+	size_t i = 0;
 
-	for (size_t i = 0; rc == OK && i < b->n; i++) {
-		const struct entry *e = &b->entries[i];
+	while (rc == OK && i < b->n) {
+		const struct entry *e = &b->entries[i++];
+		struct postings p;
+		postings_begin(&p, e->seq);
+		while (i < b->n && is_alike(w, e, &b->entries[i]) &&
+			postings_add(&p, b->entries[i].seq))
+			i++;
 		db_bind_int(w->insert, 1, (int64_t)(e->seq >> w->header.shift));
 		db_bind_int(w->insert, 2, e->field);
 		db_bind_blob(w->insert, 3, span_of(b->values.p + e->at, e->n));
 		db_bind_int(w->insert, 4, (int64_t)e->seq);
+		db_bind_blob(w->insert, 5, postings_bits(&p));
 		rc = db_run(w->insert, ei);
 	}
 	return rc;

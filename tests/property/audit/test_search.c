@@ -82,7 +82,8 @@ TEST(index_and_scan_give_the_same_answer)
 		const char *path = make_history(&d, false, &head);
 		uint64_t stop_at = roll(&d, 3) == 0 ? roll(&d, (uint32_t)head + 1) : head;
 		unsigned shift = 2 + roll(&d, 11);
-		uint64_t at = fill_index(path, shift, 1 + roll(&d, 60), stop_at, NULL);
+		size_t batch = roll(&d, 3) == 0 ? STORE_PAGE_MAX : 1 + roll(&d, 60);
+		uint64_t at = fill_index(path, shift, batch, stop_at, NULL);
 		n_indexed += at > 0;
 		for (int i = 0; i < FILTERS; i++) {
 			struct query_filter f = pick_filter(&d);

@@ -131,8 +131,8 @@ TEST(what_the_index_says_is_checked_in_the_ledger)
 	const char *path = make_ledger(20, 8);
 
 	(void)fill_index(path, SMALL_SHIFT, 100, UINT64_MAX, NULL);
-	spoil(path, "INSERT OR IGNORE INTO entries SELECT segment, field, CAST('a7' AS BLOB), seq"
-		    " FROM entries WHERE field = 1");
+	spoil(path, "INSERT OR IGNORE INTO entries SELECT segment, field, CAST('a7' AS BLOB), seq,"
+		    " more FROM entries WHERE field = 1");
 	CHECK_INT(count(path, path, &by_action, NULL), 1);
 }
 
