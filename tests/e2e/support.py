@@ -20,6 +20,9 @@ LONG = os.environ.get("NOMOS_TEST_LONG") == "yes"
 # Instrumented builds are many times slower; every wait is bounded by this, and none is a fixed sleep.
 PATIENCE = float(os.environ.get("NOMOS_TEST_PATIENCE", "60"))
 
+# A build with a sanitizer: what it takes of memory and time says nothing of the program.
+INSTRUMENTED = any(word in BIN for word in ("asan", "tsan"))
+
 API_KEY = "test-api-key-1"
 OPERATOR_KEY = "test-operator-key"
 AGENT_SECRET = "agent-secret"
@@ -216,6 +219,16 @@ class Gateway:
 
     def connect(self):
         return http.client.HTTPConnection(*self.address, timeout=PATIENCE)
+
+    def is_refusing(self):
+        """Whether nobody listens any more."""
+        try:
+            socket.create_connection(self.address, timeout=PATIENCE).close()
+        except ConnectionRefusedError:
+            return True
+        except ConnectionResetError:  # it was in the queue of a listener that closed
+            return False
+        return False
 
     def raw(self, data, until_closed=True):
         """Sends bytes as they are and returns what comes back until the peer closes."""

@@ -1,36 +1,10 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """Weak spots of the reference that no other test covers; docs/reliability.md has the whole list with its tests."""
-import contextlib
-import fcntl
-import os
 import socket
 import threading
 
+from pipes import drain, pipe_of
 from support import Gateway, PATIENCE, Workplace, action, config, until
-
-
-@contextlib.contextmanager
-def full_pipe():
-    """(read end, write end) of a pipe whose writer has to wait until somebody reads."""
-    read, write = os.pipe()
-    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
-    try:
-        os.set_blocking(write, False)
-        with contextlib.suppress(BlockingIOError):
-            while os.write(write, b"\n" * 4096):
-                pass
-        os.set_blocking(write, True)
-        yield read, write
-    finally:
-        os.close(read)
-        os.close(write)
-
-
-def read_all(read, stop):
-    os.set_blocking(read, False)
-    while not stop.wait(0.005):
-        with contextlib.suppress(BlockingIOError):
-            os.read(read, 65536)
 
 
 def test_weak_spot_3_an_answer_that_takes_long_still_arrives():
@@ -41,8 +15,8 @@ def test_weak_spot_3_an_answer_that_takes_long_still_arrives():
     place = Workplace(options)
     stop = threading.Event()
     try:
-        with full_pipe() as (read, write), Gateway(workplace=place, stdout=write) as g:
-            reader = threading.Thread(target=read_all, args=(read, stop))
+        with pipe_of(4096, is_full=True) as (read, write), Gateway(workplace=place, stdout=write) as g:
+            reader = threading.Thread(target=drain, args=(read, stop))
             answers = []
             write_file = action("fs.write", "file://workspace/out/slow", {"content": "x"})
             waiting = threading.Thread(target=lambda: answers.append(g.act(write_file)))
@@ -65,7 +39,7 @@ def test_weak_spot_3_an_answer_that_takes_long_still_arrives():
             stop.clear()
             # The end needs the reader as well.
             reader.join()
-            reader = threading.Thread(target=read_all, args=(read, stop))
+            reader = threading.Thread(target=drain, args=(read, stop))
             reader.start()
             g.stop()
             stop.set()

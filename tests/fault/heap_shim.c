@@ -50,6 +50,8 @@ static const struct {
 	{"libcjson", CJSON},
 };
 
+static const char *const sanitizers[] = {"libasan", "liblsan", "libtsan", "libubsan"};
+
 struct count {
 	_Atomic uint64_t calls, live, live_bytes, peak_bytes;
 };
@@ -66,7 +68,7 @@ struct control {
 	uint64_t unused[7];
 	struct count by_owner[16];
 	uint64_t unused_too[48];
-	char where[TEXT_BYTES]; /* the calls above the last one that failed */
+	_Atomic char where[TEXT_BYTES]; /* the calls above the last one that failed */
 	_Atomic uint64_t trace[TRACE_MAX];
 };
 
@@ -88,9 +90,11 @@ _Static_assert(sizeof(struct mark) == 16, "keeps the alignment of malloc");
 static struct {
 	uintptr_t begin, end, base;
 	enum owner owner;
+	bool is_sanitizer;
 	char name[32];
 } modules[MODULES_MAX];
 static size_t n_modules;
+static bool has_sanitizer;
 static struct control *control;
 static _Thread_local bool is_inside __attribute__((tls_model("initial-exec")));
 
@@ -179,6 +183,10 @@ add_module(struct dl_phdr_info *info, size_t size, void *arg)
 			if (strncmp(name, libraries[k].name, strlen(libraries[k].name)) == 0)
 				modules[n_modules].owner = libraries[k].owner;
 		}
+		for (size_t k = 0; k < sizeof(sanitizers) / sizeof(sanitizers[0]); k++) {
+			if (strncmp(name, sanitizers[k], strlen(sanitizers[k])) == 0)
+				has_sanitizer = modules[n_modules].is_sanitizer = true;
+		}
 		n_modules++;
 	}
 	return 0;
@@ -240,22 +248,49 @@ trace(void)
 		atomic_store(&control->trace[at], hash);
 }
 
+/*
+ * Two threads may write at a time, and mix up a text that is only a hint. Atomically and without a call that a sanitizer looks
+ * into: this file is not instrumented, so it would see the writes and nothing of what orders them.
+ */
 static void
 say_where(void)
 {
 	uintptr_t frames[FRAMES_MAX];
+	char line[96];
 	int n = get_frames(frames);
 	size_t used = 0;
 
 	for (int i = 2; i < n; i++) {
 		size_t m = module_of(frames[i]);
 
-		if (m < n_modules && used < TEXT_BYTES - 96)
-			used += (size_t)snprintf(control->where + used, TEXT_BYTES - used,
-				"%s+0x%lx\n", modules[m].name,
-				(unsigned long)(frames[i] - modules[m].base));
+		if (m == n_modules || used >= TEXT_BYTES - sizeof(line))
+			continue;
+		snprintf(line, sizeof(line), "%s+0x%lx\n", modules[m].name,
+			(unsigned long)(frames[i] - modules[m].base));
+		for (size_t k = 0; line[k] != '\0'; k++)
+			atomic_store(&control->where[used++], line[k]);
 	}
-	control->where[used] = '\0';
+	atomic_store(&control->where[used], '\0');
+}
+
+/* What a sanitizer asks for on its own account, as at the start of a thread: it ends the process when it gets nothing. */
+static bool
+is_for_sanitizer(void)
+{
+	uintptr_t frames[FRAMES_MAX];
+	bool is_met = false;
+
+	if (!has_sanitizer)
+		return false;
+	int n = get_frames(frames);
+	for (int i = 2; i < n; i++) {
+		size_t m = module_of(frames[i]);
+
+		if (m < n_modules && modules[m].owner == OWN)
+			return false;
+		is_met = is_met || (m < n_modules && modules[m].is_sanitizer);
+	}
+	return is_met;
 }
 
 static bool
@@ -268,9 +303,11 @@ is_chosen(enum owner who)
 	if (atomic_load(&control->trace_on) != 0)
 		trace();
 	if (atomic_load(&control->fail_all) != 0)
-		return true;
+		return !is_for_sanitizer();
 	uint64_t left = atomic_load(&control->fail_in);
 	while (left > 0) {
+		if (left == 1 && is_for_sanitizer())
+			return false;
 		if (atomic_compare_exchange_weak(&control->fail_in, &left, left - 1))
 			return left == 1;
 	}

@@ -16,6 +16,7 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from evidence import verify
+from pipes import pipe_of
 from support import BIN, POLICY, Gateway, Workplace, action, config, until
 
 
@@ -97,17 +98,13 @@ def test_stderr_that_nobody_reads():
 
 def test_end_with_a_stderr_that_nobody_reads():
     """The last lines wait for a moment, not for ever."""
-    read, write = os.pipe()
-    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
     place = Workplace()
     try:
-        with Quiet(write, place) as g:
+        with pipe_of(4096) as (_, write), Quiet(write, place) as g:
             make_log_lines(g, 40)
             check_works(g, "blocked")
         verify(place)
     finally:
-        os.close(read)
-        os.close(write)
         place.remove()
 
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from evidence import make_action, rounds, seeded
 from heap import OWNERS, Heap
-from support import Gateway, action, config, until
+from support import INSTRUMENTED, Gateway, action, config, until
 
 KIB = 1024
 MULTIPLE = 64
@@ -202,7 +202,7 @@ def test_nothing_grows():
         # SQLite fills its caches up to their sizes: 2 MiB of the ledger, 8 MiB of the search index, readers.
         assert heap.live("sqlite")[1] <= 16 * KIB * KIB, heap.live("sqlite")
         grown = anonymous_kib(g.process.pid) - rss
-        assert grown <= (heap.live("sqlite")[1] - cached) // KIB + 2 * KIB, f"{grown} KiB more after {n} requests"
+        assert grown <= (heap.live("sqlite")[1] - cached) // KIB + 2 * KIB or INSTRUMENTED, f"{grown} KiB more after {n} requests"
         print(f"      {n} requests: own blocks {before['own'][0]} and {after['own'][0]}, RssAnon {rss} KiB and {rss + grown} KiB", flush=True)
 
 
@@ -225,7 +225,8 @@ def test_own_allocations_of_a_warm_request():
             connection.close()
         print(f"      own allocations for {n} of each: {found}", flush=True)
         # A request of any kind needs none outside its arena; the ledger's chores (checkpoint, search index) need one now and then.
-        assert all(calls <= n // 10 for calls in found.values()), found
+        # Under ASan each piece of an arena is a block, so that what is behind it is seen.
+        assert all(calls <= n // 10 for calls in found.values()) or INSTRUMENTED, found
 
 
 def test_idle_process_and_idle_connections():
@@ -239,5 +240,5 @@ def test_idle_process_and_idle_connections():
             assert s.recv(4096).startswith(b"HTTP/1.1 200")
         per = (anonymous_kib(g.process.pid) - idle) / n
         print(f"      idle: {idle} KiB; {per:.1f} KiB per idle connection", flush=True)
-        assert idle <= 8 * KIB, idle
-        assert per <= 10, per
+        assert idle <= 8 * KIB or INSTRUMENTED, idle
+        assert per <= 10 or INSTRUMENTED, per

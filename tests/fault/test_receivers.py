@@ -98,10 +98,22 @@ def check_all_arrived(receiver, place):
     assert got == want, (got[:5], got[-5:], want[-5:])
 
 
-def test_optional_receiver_broken_in_every_way():
+@contextlib.contextmanager
+def receiving(required):
+    """(receiver, workplace); afterwards all records have arrived."""
     receiver = Receiver()
-    place = Workplace(sinks(receiver.url, ""))
+    place = Workplace(sinks(receiver.url, required))
     try:
+        yield receiver, place
+        check_all_arrived(receiver, place)
+        verify(place)
+    finally:
+        receiver.close()
+        place.remove()
+
+
+def test_optional_receiver_broken_in_every_way():
+    with receiving("") as (receiver, place):
         with Gateway(workplace=place) as g:
             for mode in BROKEN:
                 receiver.mode = mode
@@ -112,17 +124,10 @@ def test_optional_receiver_broken_in_every_way():
             receiver.mode = "works"
             last = read_ledger(place.ledger)[-1][1]["seq"]
             until(lambda: receiver.taken and receiver.taken[-1]["seq"] >= last, "all arrive")
-        check_all_arrived(receiver, place)
-        verify(place)
-    finally:
-        receiver.close()
-        place.remove()
 
 
 def test_required_receiver_broken_in_every_way():
-    receiver = Receiver()
-    place = Workplace(sinks(receiver.url, "webhook"))
-    try:
+    with receiving("webhook") as (receiver, place):
         with Gateway(workplace=place) as g:
             for mode in BROKEN:
                 receiver.mode = mode
@@ -137,18 +142,11 @@ def test_required_receiver_broken_in_every_way():
         for intent in [r for _, r in rows if r["event_type"] == "action.decision" and r["action_id"].startswith("refused-")]:
             outcomes = [r for _, r in rows if r.get("intent_seq") == intent["seq"]]
             assert [r["outcome"] for r in outcomes] == ["failed"], outcomes
-        check_all_arrived(receiver, place)
-        verify(place)
-    finally:
-        receiver.close()
-        place.remove()
 
 
 def test_stopping_does_not_wait_for_a_broken_receiver_and_the_next_start_delivers():
     for mode in BROKEN:
-        receiver = Receiver()
-        place = Workplace(sinks(receiver.url, ""))
-        try:
+        with receiving("") as (receiver, place):
             receiver.mode = mode
             with Gateway(workplace=place) as g:
                 assert {g.act().status for _ in range(3)} == {200}
@@ -157,11 +155,6 @@ def test_stopping_does_not_wait_for_a_broken_receiver_and_the_next_start_deliver
             with Gateway(workplace=place) as g:
                 last = len(g.records())
                 until(lambda: receiver.taken and receiver.taken[-1]["seq"] >= last, "all arrive")
-            check_all_arrived(receiver, place)
-            verify(place)
-        finally:
-            receiver.close()
-            place.remove()
 
 
 def test_receiver_that_is_gone():

@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from evidence import open_intents, read_ledger, rounds, seeded, verify
-from support import BIN, OPERATOR_KEY, PATIENCE, POLICY, Gateway, Workplace, action, config, until
+from support import BIN, INSTRUMENTED, OPERATOR_KEY, PATIENCE, POLICY, Gateway, Workplace, action, config, until
 from world import World
 
 AS_OWNER = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--") if os.geteuid() == 0 else ()
@@ -139,11 +139,7 @@ def test_thousands_of_reloads_leave_nothing_behind():
         until(lambda: count_files(g.process.pid) <= files, "the snapshots are freed")
         print(f"      {grown} KiB more after {rounds(400, 10000)} reloads", flush=True)
         # The store and the ring of the ledger fill up to their bounds; instrumented builds keep what was freed.
-        assert grown < rounds(4096, 16384) or is_instrumented(), grown
-
-
-def is_instrumented():
-    return any(name in BIN for name in ("asan", "tsan"))
+        assert grown < rounds(4096, 16384) or INSTRUMENTED, grown
 
 
 def test_a_reload_that_hangs_holds_up_nobody():
@@ -190,22 +186,12 @@ def test_a_reload_that_ends_during_the_shutdown():
                 g.signal(signal.SIGHUP)
                 world.until_hanging()
                 g.signal(signal.SIGTERM)
-                until(lambda: is_refusing(g.address), "the listeners are closed")
+                until(lambda: g.is_refusing(), "the listeners are closed")
                 world.release()
                 assert g.process.wait(PATIENCE) == 0, g.read_log()
                 check_end(g.place)
                 reloads = [r for _, r in read_ledger(g.place.ledger) if r["event_type"] == "runtime.reload"]
                 assert len(reloads) == 1 and reloads[0]["outcome"] == "success"
-
-
-def is_refusing(address):
-    try:
-        socket.create_connection(address, timeout=PATIENCE).close()
-    except ConnectionRefusedError:
-        return True
-    except ConnectionResetError:  # it was in the queue of a listener that closed
-        return False
-    return False
 
 
 def test_reloads_and_the_end_at_the_same_time():

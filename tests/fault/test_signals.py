@@ -124,18 +124,10 @@ def test_second_signal_ends_at_once_while_a_reload_hangs():
         world.until_hanging()
         assert g.act().status == 200
         g.signal(signal.SIGTERM)
-        until(lambda: "a reload does not end" not in g.read_log() and is_refusing(g.address), "the listeners are closed")
+        until(lambda: "a reload does not end" not in g.read_log() and g.is_refusing(), "the listeners are closed")
         g.signal(signal.SIGTERM)
         assert g.process.wait(PATIENCE) in (1, -signal.SIGTERM)
         verify(g.place)
-
-
-def is_refusing(address):
-    try:
-        socket.create_connection(address, timeout=PATIENCE).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def test_hangup_is_harmless_until_the_last_instruction():

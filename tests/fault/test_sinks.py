@@ -1,10 +1,8 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """A sink that hangs: a required one stops decisions until it works again, an optional one is never waited for (decisions 15, 22)."""
 import contextlib
-import fcntl
 import http.server
 import json
-import os
 import pathlib
 import sys
 import threading
@@ -12,6 +10,7 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from evidence import read_ledger, verify
+from pipes import drain, pipe_of
 from support import Gateway, Workplace, action, config, until
 
 
@@ -142,26 +141,6 @@ def test_optional_webhook_is_never_waited_for():
         place.remove()
 
 
-@contextlib.contextmanager
-def small_pipe():
-    """(read end, write end) of a pipe of 64 KiB; the write end blocks, as a stdout does."""
-    read, write = os.pipe()
-    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 65536)
-    try:
-        yield read, write
-    finally:
-        os.close(read)
-        os.close(write)
-
-
-def drain(read, stop):
-    os.set_blocking(read, False)
-    while not stop.wait(0.005):
-        with contextlib.suppress(BlockingIOError):
-            while os.read(read, 65536):
-                pass
-
-
 def until_refused(g):
     """Fills the pipe: records go out until one does not."""
     def one():
@@ -172,7 +151,7 @@ def until_refused(g):
 
 
 def test_required_stdout_that_nobody_reads():
-    with small_pipe() as (read, write):
+    with pipe_of(65536) as (read, write):
         place = Workplace(sinks("stdout", "stdout"))
         stop = threading.Event()
         reader = threading.Thread(target=drain, args=(read, stop))
@@ -195,7 +174,7 @@ def test_required_stdout_that_nobody_reads():
 
 
 def test_optional_stdout_that_nobody_reads():
-    with small_pipe() as (_, write):
+    with pipe_of(65536) as (_, write):
         place = Workplace(sinks("stdout", ""))
         try:
             with Gateway(workplace=place, stdout=write) as g:
