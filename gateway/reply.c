@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/must.h"
 
 #define ERROR_BYTES_MAX 4096
 #define REPORT_PATH "/actions/report"
@@ -70,6 +71,24 @@ reply_built(struct http_request *http, unsigned status, const struct buf *body)
 		reply_error(http, 503, "overloaded", SPAN_LIT("out of memory"), 1);
 	else
 		reply_json(http, status, buf_span(body));
+}
+
+void
+reply_private(struct http_request *http, unsigned status, const struct http_header *extra,
+	size_t n_extra, const struct buf *body)
+{
+	struct http_header headers[REPLY_EXTRA_MAX + 2] = {
+		{SPAN_LIT("Cache-Control"), SPAN_LIT("no-store")},
+		{SPAN_LIT("X-Content-Type-Options"), SPAN_LIT("nosniff")},
+	};
+
+	MUST(n_extra <= REPLY_EXTRA_MAX);
+	for (size_t i = 0; i < n_extra; i++)
+		headers[i + 2] = extra[i];
+	if (buf_failed(body))
+		reply_error(http, 503, "overloaded", SPAN_LIT("out of memory"), 1);
+	else
+		http_request_reply(http, status, headers, n_extra + 2, buf_span(body));
 }
 
 static void

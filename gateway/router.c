@@ -113,24 +113,49 @@ role_of(enum access access)
 	return ROLE_NOBODY;
 }
 
+/* An API key in the request is judged alone: a cookie beside it is not looked at. */
+static enum err
+find_principal(struct exchange *x, enum role role, const char **code, const char **why)
+{
+	struct req_credentials credentials = exchange_get_credentials(x->http);
+	enum err rc;
+
+	*code = "auth_error";
+	*why = "principal authentication failed";
+	if (credentials.authorization.n > 0) {
+		rc = req_authorize_operator(
+			worker_get_snapshot(x->worker), &credentials, role, &x->principal);
+	} else {
+		rc = exchange_find_session(x, why);
+		*code = rc == ERR_FORBIDDEN ? "csrf_error" : *code;
+		if (rc != OK)
+			return rc;
+		rc = req_has_role(worker_get_snapshot(x->worker), x->principal, role)
+			     ? OK
+			     : ERR_FORBIDDEN;
+	}
+	if (rc == ERR_FORBIDDEN) {
+		*code = "forbidden";
+		*why = "the principal has not the role";
+	}
+	return rc;
+}
+
 /* Answers and returns false when the caller may not use the route. */
 static bool
 admit(const struct route *route, struct exchange *x)
 {
+	const char *code;
+	const char *why;
+
 	if (route->access == ACCESS_PUBLIC || route->access == ACCESS_AGENT)
 		return true;
-	struct req_credentials credentials = exchange_get_credentials(x->http);
-	enum err rc = req_authorize_operator(worker_get_snapshot(x->worker), &credentials,
-		role_of(route->access), &x->principal);
+	enum err rc = find_principal(x, role_of(route->access), &code, &why);
 	if (rc == OK)
 		return true;
-	if (rc == ERR_FORBIDDEN) {
-		reply_error(
-			x->http, 403, "forbidden", SPAN_LIT("the principal has not the role"), 0);
-		return false;
-	}
-	metric_add(METRIC_AUTH_FAILED, 1);
-	reply_error(x->http, 401, "auth_error", SPAN_LIT("principal authentication failed"), 0);
+	if (rc != ERR_FORBIDDEN)
+		metric_add(METRIC_AUTH_FAILED, 1);
+	reply_error(x->http, rc == ERR_FORBIDDEN ? 403 : 401, code, span_cstr(why), 0);
 	return false;
 }
 

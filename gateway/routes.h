@@ -6,6 +6,7 @@
 #include "base/span.h"
 #include "net/http_server.h"
 #include "pipeline/req.h"
+#include "pipeline/session.h"
 #include "route_match.h"
 #include "runtime/runtime.h"
 
@@ -28,7 +29,8 @@ struct exchange {
 	struct worker *worker;
 	struct span
 		principal; /* of an operator route; borrowed from the snapshot, this turn only */
-	struct span id;    /* what stands for {id} in the path, decoded; this turn only */
+	struct session session; /* zero unless a cookie stood for the API key */
+	struct span id;         /* what stands for {id} in the path, decoded; this turn only */
 	char id_bytes[ROUTE_ID_BYTES_MAX];
 };
 
@@ -42,9 +44,18 @@ void api_openapi(const struct exchange *x);
 void api_ui_redirect(const struct exchange *x);
 void api_ui_index(const struct exchange *x);
 void api_ui_file(const struct exchange *x);
+void api_ui_sign_in(const struct exchange *x);
+void api_ui_session(const struct exchange *x);
+void api_ui_sign_out(const struct exchange *x);
 
 /* The credentials of a request, borrowed from it. */
 struct req_credentials exchange_get_credentials(const struct http_request *http);
+
+/*
+ * ui_session.c: the principal by session cookie, for a request without an Authorization line, to x->principal and x->session.
+ * ERR_AUTH; ERR_FORBIDDEN when it would change something and is not shown to come from our page. *why is static.
+ */
+MUSTCHECK enum err exchange_find_session(struct exchange *x, const char **why);
 
 /* reply.c: the error body of nomos-http.md 1.2: {"decision":"DENY","reason":"code: message"}, with Retry-After when not 0. */
 void reply_error(struct http_request *http, unsigned status, const char *code, struct span message,
@@ -53,6 +64,10 @@ void reply_error(struct http_request *http, unsigned status, const char *code, s
 void reply_json(struct http_request *http, unsigned status, struct span body);
 /* The same from a buffer; 503 when memory was out while it was built. */
 void reply_built(struct http_request *http, unsigned status, const struct buf *body);
+/* A reply that only its reader may keep: not stored by any cache, n_extra more headers (at most REPLY_EXTRA_MAX). */
+#define REPLY_EXTRA_MAX 4
+void reply_private(struct http_request *http, unsigned status, const struct http_header *extra,
+	size_t n_extra, const struct buf *body);
 /* The result of /action, /run and /explain, with the trace context echoed. */
 void reply_result(struct http_request *http, struct arena *a, const struct req_result *result);
 

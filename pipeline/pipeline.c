@@ -9,6 +9,7 @@
 #include "base/must.h"
 #include "limit/bucket_table.h"
 #include "pipeline/board.h"
+#include "pipeline/session.h"
 #include "req_state.h"
 
 enum { LOOPS_MAX = 1024 };
@@ -36,8 +37,9 @@ pipeline_new(struct ledger *ledger, struct workq *pool, size_t n_loops, struct p
 	p->coarse_buckets = bucket_table_new();
 	p->rule_buckets = bucket_table_new();
 	p->breakers = breakers_new();
+	p->sessions = session_table_new();
 	if (p->coarse_buckets == NULL || p->rule_buckets == NULL || p->breakers == NULL ||
-		board_new(&board_limits, &p->board, ei) != OK) {
+		p->sessions == NULL || board_new(&board_limits, &p->board, ei) != OK) {
 		pipeline_free(&p);
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	}
@@ -61,6 +63,7 @@ pipeline_free(struct pipeline **p)
 	bucket_table_free(&old->rule_buckets);
 	breakers_free(&old->breakers);
 	board_free(&old->board);
+	session_table_free(&old->sessions);
 	old->magic = 0;
 	mem_free(old);
 }
@@ -81,4 +84,10 @@ struct board *
 pipeline_get_board(const struct pipeline *p)
 {
 	return p->board;
+}
+
+struct session_table *
+pipeline_get_sessions(const struct pipeline *p)
+{
+	return p->sessions;
 }

@@ -90,6 +90,12 @@ req_authorize_operator(const struct snapshot *s, const struct req_credentials *c
 	return identity_has_role(s->identities, *principal, role) ? OK : ERR_FORBIDDEN;
 }
 
+bool
+req_has_role(const struct snapshot *s, struct span principal, enum role role)
+{
+	return identity_has_role(s->identities, principal, role);
+}
+
 /* The loop's own, claimed the first time it asks. */
 static struct req_pool *
 find_pool(struct pipeline *p, struct loop *loop)

@@ -24,6 +24,7 @@
 
 struct board;
 struct bucket_table;
+struct session_table;
 
 #define REQ_MAGIC 0x2e90e57au
 #define PIPELINE_MAGIC 0x919e11e0u
@@ -49,6 +50,7 @@ struct pipeline {
 	struct bucket_table *coarse_buckets;
 	struct bucket_table *rule_buckets;
 	struct breakers *breakers;
+	struct session_table *sessions;
 	struct board *board;
 	struct slots slots;
 	size_t n_pools;

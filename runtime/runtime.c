@@ -280,3 +280,9 @@ runtime_check_ready(const struct worker *w, struct readiness_check out[READINESS
 		is_ready = is_ready && out[i].is_ok;
 	return is_ready;
 }
+
+bool
+runtime_is_loopback(const struct runtime *r)
+{
+	return listener_is_loopback(&r->addr);
+}

@@ -10,8 +10,6 @@
 #include "base/mem.h"
 #include "base/secret.h"
 
-#define KEY_ID_BYTES_MAX 64
-
 static bool
 is_letter_or_digit(char c)
 {
@@ -54,20 +52,46 @@ key_id(struct span key)
 	return span_of(rest.p, end);
 }
 
+void
+identity_mark_key(struct span key, struct key_mark *out)
+{
+	struct span id = key_id(key);
+
+	*out = (struct key_mark){{0}, ""};
+	hash_sha256(key, out->hash);
+	/* A longer one is no id of ours (identity_key_id_is_valid). */
+	if (id.n > 0 && id.n <= KEY_ID_BYTES_MAX)
+		memcpy(out->id, id.p, id.n);
+}
+
 static bool
-find_hashed(const struct identity_table *t, struct span key, const uint8_t hash[SHA256_BYTES],
-	struct span *principal)
+find_hashed(const struct identity_table *t, const struct key_mark *mark, struct span *principal)
 {
 	static const struct hashed_key nobody;
-	const struct hashed_key *found = map_find(t->hashed_keys, key_id(key));
+	const struct hashed_key *found = map_find(t->hashed_keys, span_cstr(mark->id));
 	const struct hashed_key *against = found != NULL ? found : &nobody;
 	bool is_equal = secret_eq(span_of((const char *)against->hash, SHA256_BYTES),
-		span_of((const char *)hash, SHA256_BYTES));
+		span_of((const char *)mark->hash, SHA256_BYTES));
 
 	if (found == NULL || !is_equal)
 		return false;
 	*principal = found->principal;
 	return true;
+}
+
+enum err
+identity_find_mark(
+	const struct identity_table *t, const struct key_mark *mark, struct span *principal)
+{
+	const struct span *plain =
+		map_find(t->plain_keys, span_of((const char *)mark->hash, SHA256_BYTES));
+
+	*principal = SPAN_NONE;
+	if (plain != NULL) {
+		*principal = *plain;
+		return OK;
+	}
+	return find_hashed(t, mark, principal) ? OK : ERR_AUTH;
 }
 
 /* The part behind "Bearer ", trimmed; empty when the scheme is another. */
@@ -88,21 +112,13 @@ identity_find_bearer(
 	const struct identity_table *t, struct span authorization, struct span *principal)
 {
 	struct span key = bearer_key(authorization);
-	const struct span *plain;
-	uint8_t hash[SHA256_BYTES];
-	bool is_known = false;
+	struct key_mark mark;
 
 	*principal = SPAN_NONE;
 	if (key.n == 0)
 		return ERR_AUTH;
-	hash_sha256(key, hash);
-	plain = map_find(t->plain_keys, span_of((const char *)hash, sizeof(hash)));
-	if (plain != NULL) {
-		*principal = *plain;
-		is_known = true;
-	} else {
-		is_known = find_hashed(t, key, hash, principal);
-	}
-	mem_wipe(hash, sizeof(hash));
-	return is_known ? OK : ERR_AUTH;
+	identity_mark_key(key, &mark);
+	enum err rc = identity_find_mark(t, &mark, principal);
+	mem_wipe(&mark, sizeof(mark));
+	return rc;
 }

@@ -45,6 +45,18 @@ struct span identity_find_flaw(
 /* The principal of an API key in an Authorization value. ERR_AUTH. */
 MUSTCHECK enum err identity_find_bearer(
 	const struct identity_table *t, struct span authorization, struct span *principal);
+
+/* What is kept of an API key to find it again, in the tables of later snapshots too: never its text. A plain value. */
+#define KEY_ID_BYTES_MAX 64
+struct key_mark {
+	uint8_t hash[SHA256_BYTES];
+	char id[KEY_ID_BYTES_MAX + 1]; /* "" of a key that is configured in clear */
+};
+/* Takes the mark of any text; whether there is such a key is for identity_find_mark to say. */
+void identity_mark_key(struct span key, struct key_mark *out);
+/* The principal of the key with that mark, borrowed from the table. ERR_AUTH: there is none. */
+MUSTCHECK enum err identity_find_mark(
+	const struct identity_table *t, const struct key_mark *mark, struct span *principal);
 /* Whether the principal holds the role; operators and approvers may view. */
 bool identity_has_role(const struct identity_table *t, struct span principal, enum role role);
 

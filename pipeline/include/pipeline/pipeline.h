@@ -15,6 +15,7 @@
 struct board;
 struct ledger;
 struct pipeline;
+struct session_table;
 struct workq;
 
 /* Borrows the ledger and the pool, which outlive it. Requests come from at most n_loops loops. ERR_NOMEM. */
@@ -28,5 +29,7 @@ size_t pipeline_count_in_flight(const struct pipeline *p);
 int64_t pipeline_get_queue_wait(const struct pipeline *p);
 /* Who waits for news of an approval (board.h). */
 struct board *pipeline_get_board(const struct pipeline *p);
+/* Who is signed in on the operator page (session.h). */
+struct session_table *pipeline_get_sessions(const struct pipeline *p);
 
 #endif

@@ -121,5 +121,7 @@ enum role { ROLE_NOBODY = 0, ROLE_ANYONE, ROLE_VIEWER, ROLE_APPROVER, ROLE_OPERA
 /* Principal by API key alone (nomos-http.md 2.5); OK and *principal, or ERR_AUTH, or ERR_FORBIDDEN when it lacks the role. */
 MUSTCHECK enum err req_authorize_operator(const struct snapshot *s,
 	const struct req_credentials *credentials, enum role role, struct span *principal);
+/* Whether a principal that was authenticated may act in the role. */
+bool req_has_role(const struct snapshot *s, struct span principal, enum role role);
 
 #endif

@@ -57,6 +57,8 @@ void runtime_free(struct runtime **r);
 
 /* Any thread. */
 bool runtime_is_draining(const struct runtime *r);
+/* Whether only this host can reach the listener. */
+bool runtime_is_loopback(const struct runtime *r);
 
 /* One line of /readyz. */
 struct readiness_check {
