@@ -28,7 +28,7 @@ static void
 load(struct world *w)
 {
 	identity_table_free(&w->snapshot.identities);
-	MUST(identity_table_new(&w->options, &w->snapshot.identities, NULL) == OK);
+	MUST(identity_table_new(&w->options, NULL, &w->snapshot.identities, NULL) == OK);
 }
 
 static void
