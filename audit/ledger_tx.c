@@ -291,6 +291,15 @@ ledger_tx_get_state(struct ledger_tx *tx, uint64_t seq, enum ledger_state *out, 
 	return rc == OK ? OK : ledger_tx_store_failed(tx, &detail, ei);
 }
 
+/* An entry that was turned back has its undo at the head of what is applied next, before anybody could ask. */
+bool
+ledger_tx_is_released(const struct ledger_tx *tx, uint64_t seq)
+{
+	const struct ledger *l = tx->l;
+
+	return seq <= l->head.seq && seq <= ledger_required_taken(l);
+}
+
 /* ---- the ledger's own rows ---- */
 
 static enum err

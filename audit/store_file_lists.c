@@ -13,8 +13,8 @@ key_span(const uint8_t *key)
 }
 
 enum err
-store_file_set_claim_body(struct store *s, uint32_t kind, const uint8_t *key, struct span body,
-	struct errinfo *ei)
+store_file_set_claim_body(
+	struct store *s, uint32_t kind, const uint8_t *key, struct span body, struct errinfo *ei)
 {
 	struct db_stmt *st = store_file_stmt(s, STMT_SET_CLAIM_BODY, ei);
 
@@ -112,8 +112,8 @@ store_file_each_claim(struct store *s, uint32_t kind, int32_t state, uint64_t be
 	if (st == NULL)
 		return ERR_IO;
 	db_bind_int(st, 1, kind);
-	db_bind_int(st, 2,
-		before_seq == 0 || before_seq > INT64_MAX ? INT64_MAX : (int64_t)before_seq);
+	db_bind_int(
+		st, 2, before_seq == 0 || before_seq > INT64_MAX ? INT64_MAX : (int64_t)before_seq);
 	db_bind_int(st, 3, (int64_t)max);
 	if (has_state)
 		db_bind_int(st, 4, state);

@@ -65,8 +65,8 @@ enum err store_memory_delete_claim(
 	struct store *s, uint32_t kind, const uint8_t *key, struct errinfo *ei);
 enum err store_memory_purge_claims(struct store *s, uint32_t kind, int64_t now_wall_ns, size_t max,
 	size_t *n, struct errinfo *ei);
-enum err store_memory_set_claim_body(struct store *s, uint32_t kind, const uint8_t *key,
-	struct span body, struct errinfo *ei);
+enum err store_memory_set_claim_body(
+	struct store *s, uint32_t kind, const uint8_t *key, struct span body, struct errinfo *ei);
 enum err store_memory_get_claim_body(
 	struct store *s, uint32_t kind, const uint8_t *key, struct buf *out, struct errinfo *ei);
 enum err store_memory_count_claims(struct store *s, uint32_t kind, int32_t state,

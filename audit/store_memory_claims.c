@@ -44,8 +44,8 @@ static enum err
 put_changed(struct store *s, const struct memory_row *row, const struct ledger_claim *claim,
 	struct errinfo *ei)
 {
-	return store_memory_change(store_memory_cast(s), claim->kind, claim->key, claim,
-		body_of(row), ei);
+	return store_memory_change(
+		store_memory_cast(s), claim->kind, claim->key, claim, body_of(row), ei);
 }
 
 enum err
@@ -113,8 +113,8 @@ store_memory_delete_claim(struct store *s, uint32_t kind, const uint8_t *key, st
 }
 
 enum err
-store_memory_set_claim_body(struct store *s, uint32_t kind, const uint8_t *key, struct span body,
-	struct errinfo *ei)
+store_memory_set_claim_body(
+	struct store *s, uint32_t kind, const uint8_t *key, struct span body, struct errinfo *ei)
 {
 	struct memory_row *row;
 	enum err rc = find_row(s, kind, key, &row, ei);
@@ -159,8 +159,7 @@ struct choice {
 static bool
 is_meant(const struct choice *c, const struct ledger_claim *claim)
 {
-	if (claim->kind != c->kind ||
-		(c->state != LEDGER_ANY_STATE && claim->state != c->state) ||
+	if (claim->kind != c->kind || (c->state != LEDGER_ANY_STATE && claim->state != c->state) ||
 		(c->owner != NULL && memcmp(claim->owner, c->owner, sizeof(claim->owner)) != 0))
 		return false;
 	if (c->now_wall_ns != 0)

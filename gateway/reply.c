@@ -20,7 +20,7 @@ static void
 send_error(struct http_request *http, unsigned status, const struct http_header *extra,
 	size_t n_extra, const char *code, struct span message, uint32_t retry_after_s)
 {
-	struct http_header headers[TRACE_HEADERS_MAX + 2];
+	struct http_header headers[TRACE_HEADERS_MAX + 3];
 	size_t n = 0;
 	char retry[16];
 	struct buf b;
@@ -136,10 +136,13 @@ build_decision(struct buf *b, const struct req_result *result)
 void
 reply_result(struct http_request *http, struct arena *a, const struct req_result *result)
 {
-	struct http_header headers[TRACE_HEADERS_MAX];
+	struct http_header headers[TRACE_HEADERS_MAX + 1];
 	size_t n = trace_context_echo(http, headers);
 	struct buf b;
 
+	if (result->is_replayed)
+		headers[n++] =
+			(struct http_header){SPAN_LIT("Idempotency-Replayed"), SPAN_LIT("true")};
 	if (result->error != REQ_DECIDED) {
 		send_error(http, req_error_status(result->error), headers, n,
 			req_error_code(result->error), result->message, result->retry_after_s);

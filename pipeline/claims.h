@@ -12,8 +12,9 @@
 #include "base/span.h"
 
 enum claim_kind {
-	CLAIM_APPROVAL = 1,        /* of an approval id: the approval itself */
-	CLAIM_APPROVAL_OPEN = 2,   /* of identity, scope, policy hash: the pending approval that a repeat gets */
+	CLAIM_APPROVAL = 1, /* of an approval id: the approval itself */
+	CLAIM_APPROVAL_OPEN =
+		2, /* of identity, scope, policy hash: the pending approval that a repeat gets */
 	CLAIM_APPROVAL_DENIED = 3, /* of identity and binding hash: denied for a time */
 	CLAIM_IDEMPOTENCY = 4,     /* of identity and Idempotency-Key */
 };
@@ -22,7 +23,8 @@ enum claim_kind {
 
 /* The first bytes of SHA-256 over the kind and the parts, each behind its length: no two lists of parts are read as
  * one. Any thread. */
-void claim_key(enum claim_kind kind, const struct span *parts, size_t n, uint8_t out[CLAIM_KEY_BYTES]);
+void claim_key(
+	enum claim_kind kind, const struct span *parts, size_t n, uint8_t out[CLAIM_KEY_BYTES]);
 
 /* Whose claim it is, for counting: of any kind. identity: principal, agent, environment. Any thread. */
 void claim_owner(const struct span identity[3], uint8_t out[CLAIM_KEY_BYTES]);

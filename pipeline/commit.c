@@ -17,9 +17,8 @@ req_of(struct ledger_entry *e)
 	return CONTAINER_OF(e, struct req, entry);
 }
 
-/* An arena for a record that does not depend on the request's own one. */
-static struct arena *
-need_spare(struct req *r)
+struct arena *
+req_need_spare(struct req *r)
 {
 	if (r->spare == NULL)
 		r->spare = arena_new(SPARE_ARENA_BYTES);
@@ -30,8 +29,13 @@ static enum err
 apply_decision(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 {
 	struct req *r = req_of(e);
+	bool is_answered = false;
+	enum err rc = r->key != NULL ? idempotency_look(tx, r, &is_answered, ei) : OK;
 
-	return ledger_tx_append(tx, &r->record, r->record_state, &r->intent_seq, ei);
+	if (rc != OK || is_answered)
+		return rc;
+	rc = ledger_tx_append(tx, &r->record, r->record_state, &r->intent_seq, ei);
+	return rc == OK && r->key != NULL ? idempotency_claim(tx, r, ei) : rc;
 }
 
 /* The store may have closed the intent already; the outcome stands all the same. */
@@ -48,7 +52,7 @@ static enum err
 undo_decision(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 {
 	struct req *r = req_of(e);
-	struct arena *a = need_spare(r);
+	struct arena *a = req_need_spare(r);
 	struct record_text outcome;
 	uint64_t seq;
 	enum err rc;
@@ -61,7 +65,7 @@ undo_decision(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 		rc = ledger_tx_append(tx, &outcome, LEDGER_COMPLETE, &seq, ei);
 	if (rc == OK)
 		rc = close_intent(tx, r->intent_seq, ei);
-	return rc;
+	return rc == OK && r->key != NULL ? idempotency_give_back(tx, r, ei) : rc;
 }
 
 static enum req_step
@@ -81,6 +85,8 @@ fail_unrecorded_decision(struct req *r, enum err rc)
 static enum req_step
 after_commit(struct req *r)
 {
+	if (r->key != NULL && r->key->answer > KEY_NEW)
+		return idempotency_respond(r);
 	r->result.seq = r->intent_seq;
 	if (r->normalize_problem.n > 0)
 		return req_fail(r, REQ_ERROR_NORMALIZATION, r->normalize_problem);
@@ -151,7 +157,9 @@ apply_outcome(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 	uint64_t seq;
 	enum err rc = ledger_tx_append(tx, &r->record, LEDGER_COMPLETE, &seq, ei);
 
-	return rc == OK ? close_intent(tx, r->intent_seq, ei) : rc;
+	if (rc == OK)
+		rc = close_intent(tx, r->intent_seq, ei);
+	return rc == OK && r->key != NULL ? idempotency_settle(tx, r, seq, ei) : rc;
 }
 
 /* Breakers count what is ours or an upstream's, once the outcome is on record (decisions 5). */
@@ -238,10 +246,10 @@ outcome_pending(struct ledger_entry *e)
 static enum err
 build_outcome(struct req *r, struct errinfo *ei)
 {
-	struct arena *a = arena_failed(r->arena) ? need_spare(r) : r->arena;
+	struct arena *a = arena_failed(r->arena) ? req_need_spare(r) : r->arena;
 	enum err rc = a != NULL ? record_build_outcome(r, a, &r->record, ei) : ERR_NOMEM;
 
-	if (rc != ERR_TOO_LARGE || a != r->arena || need_spare(r) == NULL)
+	if (rc != ERR_TOO_LARGE || a != r->arena || req_need_spare(r) == NULL)
 		return rc;
 	return record_build_outcome(r, r->spare, &r->record, ei);
 }
@@ -252,6 +260,8 @@ step_settle(struct req *r)
 	struct errinfo ei = {OK, ""};
 	enum err rc = build_outcome(r, &ei);
 
+	if (rc == OK && r->key != NULL)
+		idempotency_build_outcome(r);
 	if (rc != OK) {
 		log_unrecorded(r, ei.msg);
 		return fail_unrecorded_outcome(r);

@@ -274,6 +274,9 @@ pipeline_check_options(const struct pipeline_options *options, struct config_sco
 	bool is_development =
 		span_eq_cstr(environment, "dev") || span_eq_cstr(environment, "local");
 
+	if (options->idempotency.max_keys_per_identity > options->idempotency.max_keys)
+		config_note(scope, CONFIG_WARN, "idempotency",
+			"idempotency.max_keys_per_identity is over idempotency.max_keys");
 	if (options->approvals.enabled && options->runtime.stateless_mode)
 		config_fail(
 			scope, "approvals", "approvals must be disabled in runtime.stateless_mode");
@@ -307,4 +310,6 @@ CONFIG_OBJECT(rate_rule_section, RATE_RULE_ROWS, .prose = "One rate limit.");
 CONFIG_OBJECT(rate_limits_section, RATE_LIMITS_ROWS, .prose = "Token buckets by rule.",
 	.checks = rate_limits_checks);
 CONFIG_OBJECT(redaction_section, REDACTION_ROWS, .prose = "Secrets that are taken out of text.");
+CONFIG_OBJECT(idempotency_section, IDEMPOTENCY_ROWS, .prose = "What retries get.");
+CONFIG_OBJECT(reports_section, REPORTS_ROWS, .prose = "Outcomes that callers report.");
 CONFIG_OBJECT(upstream_section, UPSTREAM_ROWS, .prose = "Where requests go out to.");

@@ -15,6 +15,7 @@
 #include "audit/record.h"
 #include "base/workq.h"
 #include "exec/exec.h"
+#include "idempotency.h"
 #include "limit/breaker.h"
 #include "limit/concurrency.h"
 #include "limit/rate_limits.h"
@@ -53,6 +54,7 @@ struct pipeline {
 	struct session_table *sessions;
 	struct board *board;
 	struct slots slots;
+	struct key_rooms key_rooms; /* ledger's thread */
 	size_t n_pools;
 	struct req_pool pools[];
 };
@@ -87,6 +89,7 @@ struct req {
 	struct decision decision;
 	const struct executor *executor; /* NULL: nothing to carry out */
 	struct rate_refusal rate_refusal;
+	struct req_key *key;           /* NULL: no Idempotency-Key */
 	struct span normalize_problem; /* the resource has no normal form */
 
 	struct ledger_entry entry;
@@ -108,6 +111,8 @@ bool req_is_json(struct span media_type);
 #define REQ_TEXT_MEDIA_TYPE                                                                        \
 	SPAN_LIT("the body must be JSON; with curl, add -H 'Content-Type: application/json'")
 
+/* An arena for what does not depend on the request's own one; NULL when memory is out. The thread that has the request. */
+struct arena *req_need_spare(struct req *r);
 /* Goes on from a wait; own loop. The step must be one that the current one allows. */
 void req_resume(struct req *r, enum req_step next);
 /* Ends the request with an error: sets the result, returns STEP_RESPOND. message is static or of the arena. */

@@ -42,6 +42,9 @@ fill_values(struct snapshot *s, const struct pipeline_options *o, struct errinfo
 	struct span version = o->engine_version.n > 0 ? o->engine_version : SPAN_LIT("0.0.0");
 
 	s->gateway = o->gateway;
+	s->idempotency = o->idempotency;
+	s->reports = o->reports;
+	s->is_stateless = o->runtime.stateless_mode;
 	s->engine_version = arena_dup(s->arena, version);
 	s->assurance = assurance_level(o);
 	s->sandbox_profile = profile_mode(executor_profile_of(&o->executor));

@@ -31,6 +31,9 @@ struct snapshot {
 	struct exec_settings exec;
 	struct gateway_limits gateway;
 	struct approval_settings approvals;
+	struct idempotency_section idempotency;
+	struct reports_section reports;
+	bool is_stateless; /* no claims: nothing can be repeated, reported or approved */
 	struct span engine_version;
 	const char *assurance;
 	enum sandbox_mode

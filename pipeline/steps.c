@@ -147,11 +147,12 @@ step_parse(struct req *r)
 	struct errinfo ei;
 	enum err rc;
 
-	/* A caller who sends one will retry and trust that nothing happens twice (decisions 21). */
-	if (r->input->operation == REQ_OP_ACTION && r->input->idempotency_key.p != NULL)
-		return req_fail(r, REQ_ERROR_NOT_ENABLED,
-			SPAN_LIT("Idempotency-Key is not supported yet, and ignoring it could let "
-				 "a retry act twice; nothing was done"));
+	if (r->input->operation == REQ_OP_ACTION && r->input->idempotency_key.p != NULL) {
+		enum req_step next = idempotency_prepare(r);
+
+		if (next != STEP__MAX)
+			return next;
+	}
 	if (!req_is_json(r->input->media_type))
 		return req_fail(r, REQ_ERROR_MEDIA_TYPE, REQ_TEXT_MEDIA_TYPE);
 	rc = action_parse(r->input->body, r->arena, &r->action, &ei);

@@ -122,22 +122,6 @@ def test_every_resource_within_the_limit_has_room_in_its_record():
         assert r.status == 400 and "resource exceeds 8192 bytes" in r.json["reason"], r
 
 
-def test_an_idempotency_key_is_refused_not_ignored():
-    # A client that retries with it would act twice.
-    with Gateway() as g:
-        raw = json.dumps(action("fs.write", "file://workspace/out/once", {"content": "x"})).encode()
-        for path in ("/action", "/run"):
-            for key in ("key-1", ""):
-                r = g.request("POST", path, raw, {**g.auth(raw), "idempotency-key": key})
-                assert r.status == 400 and r.json["reason"].startswith("not_enabled: Idempotency-Key"), (path, key, r)
-                assert "Retry-After" not in r.headers
-        assert not (g.place.dir / "workspace" / "out").exists()
-        assert not [x for x in g.records() if x["event_type"] == "action.decision"]
-        assert g.request("POST", "/action", raw, {"Idempotency-Key": "key-1"}).status == 401
-        assert g.request("POST", "/explain", raw, {**g.auth(raw), "Idempotency-Key": "key-1"}).status == 200
-        assert g.act(raw).status == 200
-
-
 def test_media_type():
     with Gateway() as g:
         raw = json.dumps(action()).encode()

@@ -112,6 +112,10 @@ MUSTCHECK enum err ledger_tx_close(struct ledger_tx *tx, uint64_t intent_seq, st
 MUSTCHECK enum err ledger_tx_get_state(
 	struct ledger_tx *tx, uint64_t seq, enum ledger_state *out, struct errinfo *ei);
 
+/* Whether record seq is durable and the required sinks have it, so that its own entry was, or is about to be, called
+ * done with OK: what it allows may be repeated to others. */
+bool ledger_tx_is_released(const struct ledger_tx *tx, uint64_t seq);
+
 /*
  * Claims: rows that the rules of pipeline/ use to be first, or once (idempotency keys, approvals,
  * reports, budgets). For apply and undo only. Not available in stateless mode (ERR_UNSUPPORTED).

@@ -17,6 +17,8 @@ X(METRIC_DECISIONS_ALLOW, "nomos_decisions_allow_total", COUNTER, "decisions ALL
 X(METRIC_DECISIONS_DENY, "nomos_decisions_deny_total", COUNTER, "decisions DENY")
 X(METRIC_DECISIONS_APPROVAL, "nomos_decisions_approval_total", COUNTER,
 	"decisions REQUIRE_APPROVAL")
+X(METRIC_REPLAYS, "nomos_idempotency_replays_total", COUNTER,
+	"answers repeated for an Idempotency-Key")
 X(METRIC_CONNECTIONS, "nomos_connections", GAUGE, "open client connections")
 X(METRIC_CONNECTIONS_EVICTED, "nomos_connections_evicted_total", COUNTER,
 	"connections closed for new ones at the cap")

@@ -72,6 +72,14 @@ struct redaction_section {
 	REDACTION_ROWS(CONFIG_MEMBER, redaction_section)
 };
 
+struct idempotency_section {
+	IDEMPOTENCY_ROWS(CONFIG_MEMBER, idempotency_section)
+};
+
+struct reports_section {
+	REPORTS_ROWS(CONFIG_MEMBER, reports_section)
+};
+
 struct upstream_section {
 	UPSTREAM_ROWS(CONFIG_MEMBER, upstream_section)
 };
@@ -93,6 +101,8 @@ extern const struct config_object identity_section_config;
 extern const struct config_object rate_rule_section_config;
 extern const struct config_object rate_limits_section_config;
 extern const struct config_object redaction_section_config;
+extern const struct config_object idempotency_section_config;
+extern const struct config_object reports_section_config;
 extern const struct config_object upstream_section_config;
 
 /* "STRONG", "GUARDED", "BEST_EFFORT", "NONE": what the operator asserts comes to (nomos-http.md 3.7). Static; any thread. */

@@ -172,6 +172,24 @@
 	ROW(T, STRINGS, patterns, .max = 256, .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "Regular expressions of secrets, beside the built-in ones.")
 
+#define IDEMPOTENCY_ROWS(ROW, T) \
+	ROW(T, INT, ttl_seconds, .def = "86400", .min = 60, .max = 31536000, .unit = "seconds", \
+		.env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
+		.prose = "How long an Idempotency-Key and its answer are kept.") \
+	ROW(T, INT, max_keys, .def = "1000000", .min = 1, .max = 100000000, .unit = "keys", \
+		.env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
+		.prose = "Keys of all identities; behind that a new one is refused with 429.") \
+	ROW(T, INT, max_keys_per_identity, .def = "100000", .min = 1, .max = 100000000, \
+		.unit = "keys", .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
+		.prose = "Keys of one principal, agent and environment.") \
+	ROW(T, INT, max_action_ids, .def = "65536", .min = 0, .max = 10000000, .unit = "ids", \
+		.env = CONFIG_ENV, .prose = "Action ids in memory, so that one is not used again for another action; 0: none.")
+
+#define REPORTS_ROWS(ROW, T) \
+	ROW(T, INT, window_seconds, .def = "86400", .min = 60, .max = 31536000, .unit = "seconds", \
+		.env = CONFIG_ENV, \
+		.prose = "How long the outcome of an action that the caller carries out may be reported.")
+
 #define UPSTREAM_ROWS(ROW, T) \
 	ROW(T, LATER, routes, .unbuilt = CONFIG_UNBUILT_REFUSED, \
 		.reason = "upstream routes are not built yet, and their allowlist would be lost", \
@@ -187,6 +205,8 @@
 	ROW(T, OBJECT(identity_section), identity, .prose = "Who may ask, and who acts.") \
 	ROW(T, OBJECT(rate_limits_section), rate_limits, .prose = "Token buckets by rule.") \
 	ROW(T, OBJECT(redaction_section), redaction, .prose = "Secrets that are taken out of text.") \
+	ROW(T, OBJECT(idempotency_section), idempotency, .prose = "What retries get.") \
+	ROW(T, OBJECT(reports_section), reports, .prose = "Outcomes that callers report.") \
 	ROW(T, OBJECT(upstream_section), upstream, .prose = "Where requests go out to.") \
 	ROW(T, LATER, credentials, .gate = "enabled", .env = "NOMOS_CREDENTIALS_ENABLED", \
 		.unbuilt = CONFIG_UNBUILT_WARN, \

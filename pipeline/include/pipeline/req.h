@@ -56,7 +56,7 @@ struct req_input {
 	struct span body; /* exact bytes: what signatures cover */
 	struct span request_id;
 	struct span media_type; /* Content-Type value or empty */
-	/* Idempotency-Key value; p is NULL when absent. An action that has one is refused: nothing here honours it yet. */
+	/* Idempotency-Key value; p is NULL when absent. Read before the first wait. */
 	struct span idempotency_key;
 };
 
@@ -69,6 +69,7 @@ struct req_result {
 	enum reason reason;
 	const struct obligations *obligations; /* NULL when none */
 	bool has_fingerprint;
+	bool is_replayed; /* the answer that an earlier request with the same Idempotency-Key got */
 	bool is_external; /* execution_mode external_authorized */
 	bool has_output;
 	bool truncated;

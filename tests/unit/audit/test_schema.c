@@ -16,7 +16,8 @@ static const char back_to_1[] =
 	" binding_hash BLOB NOT NULL, state INTEGER NOT NULL, expires INTEGER NOT NULL,"
 	" PRIMARY KEY(kind, key)) WITHOUT ROWID;"
 	"CREATE INDEX claims_expires ON claims(expires) WHERE expires <> 0;"
-	"INSERT INTO claims VALUES(3, x'01020304050607080910111213141516', 2, zeroblob(32), 7, 1000),"
+	"INSERT INTO claims VALUES(3, x'01020304050607080910111213141516', 2, zeroblob(32), 7, "
+	"1000),"
 	" (3, x'02020304050607080910111213141516', 3, zeroblob(32), 8, 0);"
 	"INSERT INTO cursors VALUES('file', 2);"
 	"PRAGMA user_version = 1;";
@@ -44,7 +45,9 @@ read_schema(const char *path, struct buf *out)
 
 	buf_init(out, BUF_CAP_FILE);
 	CHECK_INT(db_open(path, DB_WRITE, 100, &db, &ei), OK);
-	CHECK_INT(db_prepare(db, "SELECT coalesce(sql, name) FROM sqlite_schema ORDER BY name", &st, &ei), OK);
+	CHECK_INT(db_prepare(db, "SELECT coalesce(sql, name) FROM sqlite_schema ORDER BY name", &st,
+			  &ei),
+		OK);
 	while (db_step(st, &has_row, &ei) == OK && has_row) {
 		buf_add_span(out, db_column_bytes(st, 0));
 		buf_add_char(out, '\n');

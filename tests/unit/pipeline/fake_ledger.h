@@ -40,6 +40,13 @@ struct ledger {
 	struct ledger_entry *waiting;
 	uint64_t closed[FAKE_RECORDS_MAX];
 	size_t n_closed;
+	struct fake_claim {
+		bool is_there;
+		struct ledger_claim claim;
+		char body[4096];
+		size_t n_body;
+	} claims[16];
+	uint64_t unreleased; /* records from this one on are not released; 0: all are */
 };
 
 struct ledger_tx {
@@ -164,6 +171,149 @@ ledger_tx_append(struct ledger_tx *tx, const struct record_text *text, enum ledg
 	r->state = state;
 	*seq = ++tx->l->n_records;
 	return OK;
+}
+
+static inline struct fake_claim *
+fake_find_claim(struct ledger *l, uint32_t kind, const uint8_t *key)
+{
+	for (size_t i = 0; i < ARRAY_LEN(l->claims); i++) {
+		struct fake_claim *c = &l->claims[i];
+
+		if (c->is_there && c->claim.kind == kind &&
+			memcmp(c->claim.key, key, LEDGER_CLAIM_KEY) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+enum err
+ledger_tx_find_claim(struct ledger_tx *tx, uint32_t kind, const uint8_t key[LEDGER_CLAIM_KEY],
+	struct ledger_claim *out, struct errinfo *ei)
+{
+	struct fake_claim *c = fake_find_claim(tx->l, kind, key);
+
+	if (c == NULL)
+		return ERR(ei, ERR_NOT_FOUND, "no such claim");
+	*out = c->claim;
+	return OK;
+}
+
+enum err
+ledger_tx_put_claim(struct ledger_tx *tx, const struct ledger_claim *c, struct errinfo *ei)
+{
+	if (fake_find_claim(tx->l, c->kind, c->key) != NULL)
+		return ERR(ei, ERR_CONFLICT, "already claimed");
+	for (size_t i = 0; i < ARRAY_LEN(tx->l->claims); i++)
+		if (!tx->l->claims[i].is_there) {
+			tx->l->claims[i] = (struct fake_claim){.is_there = true, .claim = *c};
+			return OK;
+		}
+	UNREACHABLE("more claims than a test may have");
+}
+
+enum err
+ledger_tx_update_claim(struct ledger_tx *tx, const struct ledger_claim *c, struct errinfo *ei)
+{
+	struct fake_claim *found = fake_find_claim(tx->l, c->kind, c->key);
+
+	if (found == NULL)
+		return ERR(ei, ERR_NOT_FOUND, "no such claim");
+	found->claim.seq = c->seq;
+	found->claim.state = c->state;
+	found->claim.expires_wall_ns = c->expires_wall_ns;
+	return OK;
+}
+
+enum err
+ledger_tx_delete_claim(struct ledger_tx *tx, uint32_t kind, const uint8_t key[LEDGER_CLAIM_KEY],
+	struct errinfo *ei)
+{
+	struct fake_claim *c = fake_find_claim(tx->l, kind, key);
+
+	(void)ei;
+	if (c != NULL)
+		c->is_there = false;
+	return OK;
+}
+
+enum err
+ledger_tx_set_claim_body(struct ledger_tx *tx, uint32_t kind, const uint8_t key[LEDGER_CLAIM_KEY],
+	struct span body, struct errinfo *ei)
+{
+	struct fake_claim *c = fake_find_claim(tx->l, kind, key);
+
+	if (c == NULL)
+		return ERR(ei, ERR_NOT_FOUND, "no such claim");
+	MUST(body.n <= sizeof(c->body));
+	memcpy(c->body, body.p, body.n);
+	c->n_body = body.n;
+	return OK;
+}
+
+enum err
+ledger_tx_get_claim_body(struct ledger_tx *tx, uint32_t kind, const uint8_t key[LEDGER_CLAIM_KEY],
+	struct buf *out, struct errinfo *ei)
+{
+	struct fake_claim *c = fake_find_claim(tx->l, kind, key);
+
+	if (c == NULL || c->n_body == 0)
+		return ERR(ei, ERR_NOT_FOUND, "the claim has no body");
+	buf_add_span(out, span_of(c->body, c->n_body));
+	return OK;
+}
+
+enum err
+ledger_tx_count_claims(struct ledger_tx *tx, uint32_t kind, int32_t state, const uint8_t *owner,
+	size_t max, size_t *n, struct errinfo *ei)
+{
+	(void)ei;
+	*n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(tx->l->claims); i++) {
+		const struct fake_claim *c = &tx->l->claims[i];
+
+		if (c->is_there && c->claim.kind == kind &&
+			(state == LEDGER_ANY_STATE || c->claim.state == state) &&
+			(owner == NULL ||
+				memcmp(owner, c->claim.owner, sizeof(c->claim.owner)) == 0))
+			*n += *n < max ? 1 : 0;
+	}
+	return OK;
+}
+
+enum err
+ledger_tx_purge_claims(struct ledger_tx *tx, uint32_t kind, int64_t now_wall_ns, size_t max,
+	size_t *n, struct errinfo *ei)
+{
+	(void)ei;
+	*n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(tx->l->claims); i++) {
+		struct fake_claim *c = &tx->l->claims[i];
+
+		if (c->is_there && c->claim.kind == kind && *n < max &&
+			c->claim.expires_wall_ns <= now_wall_ns) {
+			c->is_there = false;
+			(*n)++;
+		}
+	}
+	return OK;
+}
+
+enum err
+ledger_tx_get_state(struct ledger_tx *tx, uint64_t seq, enum ledger_state *out, struct errinfo *ei)
+{
+	if (seq == 0 || seq > tx->l->n_records)
+		return ERR(ei, ERR_NOT_FOUND, "there is no such record");
+	*out = tx->l->records[seq - 1].state;
+	for (size_t i = 0; i < tx->l->n_closed; i++)
+		if (tx->l->closed[i] == seq)
+			*out = LEDGER_COMPLETE;
+	return OK;
+}
+
+bool
+ledger_tx_is_released(const struct ledger_tx *tx, uint64_t seq)
+{
+	return tx->l->unreleased == 0 || seq < tx->l->unreleased;
 }
 
 int64_t

@@ -35,6 +35,7 @@ struct answer {
 	enum verdict verdict;
 	enum reason reason;
 	bool has_fingerprint;
+	bool is_replayed;
 	bool is_external;
 	bool has_output;
 	bool truncated;
@@ -45,6 +46,8 @@ struct answer {
 	char obligations[512];
 	char explain[8192];
 	uint64_t seq;
+	char action_id[128];
+	char trace_id[128];
 };
 
 struct fixture {
@@ -203,6 +206,7 @@ fixture_done(struct req *r, const struct req_result *x, void *arg)
 		.verdict = x->verdict,
 		.reason = x->reason,
 		.has_fingerprint = x->has_fingerprint,
+		.is_replayed = x->is_replayed,
 		.is_external = x->is_external,
 		.has_output = x->has_output,
 		.truncated = x->truncated,
@@ -214,6 +218,10 @@ fixture_done(struct req *r, const struct req_result *x, void *arg)
 	copy_text(a->message, sizeof(a->message), x->message);
 	copy_text(a->output, sizeof(a->output), x->output);
 	copy_text(a->explain, sizeof(a->explain), x->explain);
+	if (x->error == REQ_DECIDED && x->action != NULL) {
+		copy_text(a->action_id, sizeof(a->action_id), x->action->action_id);
+		copy_text(a->trace_id, sizeof(a->trace_id), x->action->trace_id);
+	}
 	if (x->error == REQ_DECIDED && x->obligations != NULL)
 		copy_text(a->obligations, sizeof(a->obligations), x->obligations->canonical);
 	if (f->keeps)

@@ -180,34 +180,6 @@ TEST(refusals_before_the_decision)
 	fixture_fini(&f);
 }
 
-/* Until it is honoured: a retry that trusts it would act twice. */
-TEST(an_idempotency_key_is_not_ignored)
-{
-	struct fixture f;
-
-	fixture_init(&f);
-	f.idempotency_key = "k";
-	CHECK_INT(fixture_act(&f, "fs.write", "file://workspace/x", "{\"content\":\"abc\"}")->error,
-		REQ_ERROR_NOT_ENABLED);
-	CHECK(strstr(f.answer.message, "Idempotency-Key is not supported yet") == f.answer.message);
-	CHECK_INT(f.answer.retry_after_s, 0);
-	CHECK_INT(f.ledger.n_submits, 0);
-	CHECK_INT(pipeline_count_in_flight(f.pipeline), 0);
-	/* Before the body is read, after the caller is known. */
-	CHECK_INT(fixture_send(&f, "not json")->error, REQ_ERROR_NOT_ENABLED);
-	f.idempotency_key = "";
-	CHECK_INT(fixture_send(&f, "not json")->error, REQ_ERROR_NOT_ENABLED);
-	f.authorization = "Bearer wrong";
-	CHECK_INT(fixture_send(&f, "not json")->error, REQ_ERROR_AUTH);
-	f.authorization = NULL;
-	/* An explanation has no effect to repeat. */
-	f.operation = REQ_OP_EXPLAIN;
-	CHECK_INT(fixture_act(&f, "payments.list", "pay://shop/a", "{}")->error, REQ_DECIDED);
-	CHECK_INT(req_error_status(REQ_ERROR_NOT_ENABLED), 400);
-	CHECK_STR(req_error_code(REQ_ERROR_NOT_ENABLED), "not_enabled");
-	fixture_fini(&f);
-}
-
 TEST(a_body_over_the_limit_is_too_large)
 {
 	static char body[ACTION_BODY_BYTES_MAX + 2];
@@ -413,8 +385,7 @@ SUITE("req", TEST_ROW(reads_a_file), TEST_ROW(writes_a_file),
 	TEST_ROW(custom_types_are_the_callers),
 	TEST_ROW(approval_rules_deny_while_approvals_are_off), TEST_ROW(denies_what_it_cannot_do),
 	TEST_ROW(a_container_profile_denies_what_it_cannot_contain),
-	TEST_ROW(refusals_before_the_decision), TEST_ROW(an_idempotency_key_is_not_ignored),
-	TEST_ROW(a_body_over_the_limit_is_too_large),
+	TEST_ROW(refusals_before_the_decision), TEST_ROW(a_body_over_the_limit_is_too_large),
 	TEST_ROW(a_resource_without_normal_form_is_recorded), TEST_ROW(explains_without_a_trace),
 	TEST_ROW(explanations_have_a_rate_of_their_own),
 	TEST_ROW(a_rate_is_over_before_the_body_is_read),
