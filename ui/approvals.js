@@ -1,234 +1,198 @@
-// Approvals: an inbox that keeps itself up to date, and beside it what is asked, why, by whom, and the decision.
-import {attempt, dialog, dim, empty, facts, failure, field, fill, h, note, number, plural, say, span, stamp, table, to, tree, val, when, link} from "./kit.js";
+// An inbox that keeps itself up to date; beside it what is asked, why, by whom, and the decision.
+import {add, alert, attempt, button, dialog, dim, empty, facts, failure, field, fill, fold, h, input, link, note, num, one, plural, rules, say, sheet, span, stamp, table, to, tree, val, when} from "./kit.js";
 import {get, post, query} from "./api.js";
 
-const PAGE = 50;
-const alike = (a) => JSON.stringify([a.principal, a.agent, a.environment, a.action_type, a.resource, a.scope_type]);
-const open = (a) => String(a.status).toUpperCase() === "PENDING" && !a.expired && new Date(a.expires_at) > Date.now();
-const needs = (a) => a.needed > 1 && dim(` ${number(votes(a))} of ${number(a.needed)} agree`);
-const votes = (a) => (Array.isArray(a.votes) ? a.votes.filter((v) => /^(allow|approve)/i.test(v.decision)).length : a.votes ?? 0);
+const left = (r) => new Date(r.expires_at) - Date.now();
+const open = (r) => /^pending$/i.test(r.status) && !r.expired && left(r) > 0;
+const alike = (r) => JSON.stringify([r.principal, r.agent, r.environment, r.action_type, r.resource, r.scope_type]);
+const votes = (r) => (Array.isArray(r.votes) ? r.votes.filter((v) => /^a/i.test(v.decision)).length : r.votes);
+const agreed = (r) => r.needed > 1 && dim(` ${num(votes(r))} of ${num(r.needed)} agree`);
+const requester = (r) => [val(r.agent, "an agent"), " for ", val(r.principal), " in ", val(r.environment)];
+const state = (r) => (open(r) ? h(left(r) < 120000 ? "b.deny" : "span.note", {"data-until": r.expires_at}, `${span(left(r))} left`) : stamp(/^pending$/i.test(r.status) ? "expired" : r.status));
 
-function left(a) {
-	if (!open(a)) return dim(a.expired || new Date(a.expires_at) <= Date.now() ? "expired" : String(a.status).toLowerCase());
-	const ms = new Date(a.expires_at) - Date.now();
-	return h(ms < 120000 ? "b.deny" : "span.note", {"data-until": a.expires_at}, `${span(ms)} left`);
+async function decide(r, decision, reason, ack) {
+	const done = await post("approvals/decide", {approval_id: r.approval_id, decision, reason: reason || undefined, ack_redacted: ack || undefined});
+	return decision === "DENY" ? "Denied." : /^pending$/i.test(done.status) ? `Counted: ${num(done.votes)} of ${num(done.needed)} agree.` : "Approved.";
 }
 
-const requester = (a) => [val(a.agent, "an agent"), " for ", val(a.principal), " in ", val(a.environment)];
-
-function decide(a, decision, reason, ack) {
-	return post("approvals/decide", {approval_id: a.approval_id, decision, ...(reason && {reason}), ...(ack && {ack_redacted: true})});
-}
-
-const saying = (r, decision) => (decision === "DENY" ? "Denied." : /pending/i.test(r.status ?? "") ? `Your approval counts: ${number(r.votes)} of ${number(r.needed)}.` : "Approved.");
-
-/** One request for each of them, in turn, each with its own result; a failure stops none of the others. */
+/** One request for each, each with its own result; a failure stops no other. */
 function together(list, done) {
-	const boxes = list.map((a) => h("input", {type: "checkbox", id: `b-${a.approval_id}`, checked: !a.has_hidden}));
-	const results = list.map(() => h("span"));
-	const reason = h("textarea", {rows: 2, maxlength: 1000, id: "batch-reason"});
-	const bar = h("progress", {max: 1, value: 0, "aria-label": "Progress", hidden: true});
+	const rows = list.map((r) => ({r, box: input(`b-${r.approval_id}`, {type: "checkbox", checked: !r.has_hidden}), result: h("span")}));
+	const reason = h("textarea", {id: "b-reason", rows: 2, maxlength: 500});
+	const bar = h("progress", {value: 0, "aria-label": "Progress"});
 	const told = h("p", {role: "status"});
-	const buttons = [["ALLOW", "Approve all marked", "button.main"], ["DENY", "Deny all marked", "button.danger"]].map(([decision, label, kind]) =>
-		h(kind, {type: "button", onclick: () => run(decision)}, label));
-	const box = dialog(`${plural(list.length, "request")} alike`, h("p", requester(list[0]), " asks for ", val(list[0].action_type), " on ", val(list[0].resource),
-		". Only who asks and for what is alike: the parameters of each are its own."),
-	h("ul.batch", list.map((a, i) => h("li", boxes[i], h("label", {for: boxes[i].id}, val(a.action_summary, a.approval_id), " ", left(a),
-		a.has_hidden && dim(" has hidden parts: approve it by itself")), h("a", {href: to.approval(a.approval_id), onclick: () => box.close()}, "look"), results[i]))),
-	field("Reason for all", reason), bar, told, h("div.bar", buttons));
-
-	async function run(decision) {
-		const chosen = list.map((a, i) => [a, boxes[i], results[i]]).filter(([, b]) => b.checked && !b.disabled);
-		if (!chosen.length) return fill(told, "Mark at least one.");
-		for (const b of buttons) b.disabled = true;
-		bar.hidden = false;
-		bar.max = chosen.length;
+	const run = async (decision) => {
+		const chosen = rows.filter((row) => row.box.checked);
 		let good = 0;
-		for (const [i, [a, b, result]] of chosen.entries()) {
-			fill(told, `${number(i + 1)} of ${number(chosen.length)}`);
+		for (const b of buttons) b.disabled = true;
+		for (const [i, {r, box, result}] of chosen.entries()) {
+			fill(told, `${i + 1} of ${chosen.length}`);
 			try {
-				if (decision === "ALLOW" && a.has_hidden) throw new Error("has hidden parts: open it");
-				fill(result, h("b", saying(await decide(a, decision, reason.value), decision)));
-				b.disabled = true;
-				good += 1;
+				if (decision === "ALLOW" && r.has_hidden) throw new Error("It has hidden parts: look at it by itself.");
+				fill(result, h("b", await decide(r, decision, reason.value)));
+				box.disabled = true;
+				good++;
 			} catch (error) {
-				fill(result, h("span.deny", error.message));
-				if (error.status === 401) return box.close();
+				fill(result, h("b.deny", error.message));
 			}
-			b.checked = false;
-			bar.value = i + 1;
+			box.checked = false;
+			bar.value = (i + 1) / chosen.length;
 		}
 		for (const b of buttons) b.disabled = false;
-		fill(told, `${number(good)} of ${number(chosen.length)} recorded.`);
-		return done();
-	}
+		fill(told, `${num(good)} of ${num(chosen.length)} recorded.`);
+		done();
+	};
+	const buttons = [button("Approve what is marked", () => run("ALLOW"), ".main"), button("Deny what is marked", () => run("DENY"), ".danger")];
+	const all = dialog(`${num(list.length)} requests alike`, h("p", requester(list[0]), " asks for ", val(list[0].action_type), " on ", val(list[0].resource), ". Each has parameters of its own: look before you approve."),
+		h("ul.batch", rows.map(({r, box, result}) => h("li", box, h("label", {for: box.id}, val(r.action_summary || r.approval_id), " ", dim(val(r.action_id)), r.has_hidden && dim(" has hidden parts")),
+			h("a", {href: to.approval(r.approval_id), onclick: () => all.close()}, "Look"), result))), field("Reason for all", reason), bar, told, h("div.bar", buttons));
 }
 
-/** What is hidden of the parameters, by JSON pointer, each with number and length. */
 function covers(hidden) {
-	const lengths = new Map();
-	for (const part of hidden) lengths.set(part.path, [...(lengths.get(part.path) ?? []), part.length]);
-	return new Map([...lengths].map(([path, l]) => [path, h("span.hide", `${plural(l.length, "hidden part")}: ${l.map((n) => plural(n, "character")).join(", ")}`)]));
+	const words = {};
+	for (const {path, length} of hidden) words[path] = `${words[path] ? `${words[path]}, and` : "hidden:"} ${plural(length, "character")}`;
+	return words;
 }
 
-function why(d) {
-	const reason = d.reason && typeof d.reason === "object" ? d.reason : {code: d.reason, ...d};
-	const code = reason.reason ?? reason.reason_code ?? reason.code;
-	const rules = reason.matched_rule_ids ?? [];
+function why(r) {
+	const reason = r.reason?.constructor === Object ? r.reason : {...r, code: r.reason};
+	const ids = reason.matched_rule_ids ?? [];
 	const duties = reason.obligations ?? {};
-	return [h("p", rules.length ? [plural(rules.length, "rule"), rules.length === 1 ? " asks" : " ask", " for a person: ", rules.map((r, i) => [i ? ", " : "",
-		link(to.rule(r), val(r))]), "."] : "The policy asks for a person.", code && [" ", dim("("), val(code), dim(")")]),
-	Object.keys(duties).length > 0 && h("details", h("summary", "Obligations"), tree(duties)),
-	d.policy_changed && h("p.failure", "The policy has changed since this was asked. An approval counts only for the policy it was asked under; the agent will have to ask again.")];
+	return [h("p", ids.length ? [ids.length > 1 ? "Rules ask" : "A rule asks", " for a person: ", rules(ids)] : "The policy asks for a person", " ", val(reason.code ?? reason.reason_code ?? reason.reason, "")),
+		Object.keys(duties).length > 0 && fold("Obligations", tree(duties)),
+		r.policy_changed && h("p.failure", "The policy has changed since. An approval counts only under the policy it was asked for; the agent must ask again.")];
 }
 
 function detail(box, id, done) {
-	let drawn = "";
+	let drawn;
 	let form;
 	async function load() {
-		const d = await get(`approvals/${encodeURIComponent(id)}`);
-		const key = `${d.status} ${open(d)}`;
-		draw(d, key !== drawn || !form);
+		const r = await get(`approvals/${encodeURIComponent(id)}`);
+		const key = `${r.status}${open(r)}`;
+		if (key !== drawn) form = decision(r);
 		drawn = key;
+		draw(r);
 	}
-	function draw(d, fresh) {
-		const hidden = d.hidden ?? [];
-		if (fresh) form = decision(d, hidden);
-		const had = form.contains(document.activeElement) && document.activeElement;
-		fill(box, h("a.back", {href: "#/approvals"}, "All approvals"),
-			h("h2.asks", {tabindex: -1, id: "asked"}, val(d.agent, "An agent"), ", acting for ", val(d.principal), " in ", val(d.environment), ", asks to do ", h("b", val(d.action_type)), " on ", h("b", val(d.resource)), "."),
-			h("p.bar", stamp(open(d) || d.status !== "PENDING" ? d.status : "EXPIRED"), left(d), needs(d), d.scope_type && d.scope_type !== "fingerprint" && h("span.stamp.plain", `scope: ${d.scope_type}`)),
-			d.scope_type === "class" && h("p.failure", `This approves every action of this kind on this resource, ${d.max_uses > 1 ? `up to ${number(d.max_uses)} times` : "once"}, with whatever parameters.`),
-			h("h3", "Why the policy asks"), why(d),
-			h("h3", "Exact parameters"), hidden.length > 0 && note(`${plural(hidden.length, "part")} hidden as secret. You see how long each is, not what it says.`),
-			h("div.sheet", tree(d.params ?? {}, covers(hidden))),
-			hidden.length > 0 && h("details", h("summary", "Where the hidden parts are"), table("Hidden parts", [["Place", (p) => val(p.path, "the whole")], ["Characters", (p) => number(p.length), "num"]], hidden)),
-			form,
-			h("h3", "Recently asked by the same agent"), past(d.history ?? []),
-			(d.votes?.length > 0) && [h("h3", "Decisions so far"), table("Decisions so far", [["Who", (v) => val(v.approver)], ["Said", (v) => stamp(v.decision)], ["Reason", (v) => val(v.reason, "")],
-				["By", (v) => val(v.channel)], ["When", (v) => when(v.time)]], d.votes)],
-			h("details", h("summary", "Identity of this request"), facts([["Approval", val(d.approval_id)], ["Fingerprint", val(d.approval_fingerprint)], ["Binding", val(d.binding_hash)], ["Policy", val(d.policy_bundle_hash)],
-				["Uses", `${number(d.uses)} of ${number(d.max_uses)}`], ["Asked", when(d.created_at)], ["Until", when(d.expires_at)],
-				["Action", link(to.action(d.action_id), val(d.action_id))], ["Trace", d.trace_id && link(to.trace(d.trace_id), val(d.trace_id))]])));
-		if (had) had.focus();
+	function draw(r) {
+		const hidden = r.hidden ?? [];
+		const focus = box.contains(document.activeElement) && document.activeElement;
+		const [folds, scroll] = [[...box.querySelectorAll("details")].map((d) => d.open), box.scrollTop];
+		fill(box, link("#/approvals", "All approvals"),
+			h("h2.asks", {tabindex: -1}, val(r.agent, "An agent"), ", acting for ", val(r.principal), " in ", val(r.environment), ", asks to do ", h("b", val(r.action_type)), " on ", h("b", val(r.resource)), "."),
+			h("p.bar", open(r) && stamp("PENDING"), state(r), agreed(r)),
+			r.scope_type === "class" && h("p.failure", `This would approve any parameters for this action and resource, ${plural(r.max_uses, "time")}.`),
+			h("h3", "Why the policy asks"), why(r),
+			h("h3", "Exact parameters"), hidden.length > 0 && note(`${plural(hidden.length, "part is", "parts are")} hidden as secret: `, hidden.map((p, i) => [i > 0 && ", ", val(p.path)])),
+			sheet("Parameters", tree(r.params ?? {}, covers(hidden))), form,
+			h("h3", "Recently asked by the same agent"), r.history?.length ? h("ul.past", r.history.map((p) => h("li", when(p.timestamp), stamp(p.decision), link(to.action(p.action_id), val(p.action_type), " ", val(p.resource))))) : note("Nothing before this."),
+			r.votes?.length > 0 && [h("h3", "Decisions so far"), table("Decisions so far", [["Who", (v) => val(v.approver)], ["Said", (v) => stamp(v.decision)], ["Reason", (v) => val(v.reason, "")], ["By", (v) => val(v.channel)], ["When", (v) => when(v.time)]], r.votes)],
+			fold("Identity of this request", facts(["Approval", val(r.approval_id)], ["Fingerprint", val(r.approval_fingerprint)], ["Binding", val(r.binding_hash)], ["Policy", val(r.policy_bundle_hash)], ["Uses", `${num(r.uses)} of ${num(r.max_uses)}`],
+				["Asked", when(r.created_at)], ["Until", when(r.expires_at)], ["Action", r.action_id && link(to.action(r.action_id), val(r.action_id))], ["Trace", r.trace_id && link(to.trace(r.trace_id), val(r.trace_id))])));
+		box.querySelectorAll("details").forEach((d, i) => (d.open = folds[i] ?? false));
+		box.scrollTop = scroll;
+		if (focus) (box.contains(focus) ? focus : one(".asks", box)).focus({preventScroll: true});
 	}
-	const past = (list) => (list.length ? h("ul.past", list.map((r) => h("li", when(r.timestamp), stamp(r.decision), link(to.action(r.action_id), val(r.action_type), " ", val(r.resource)))))
-		: note("Nothing before this."));
-
-	function decision(d, hidden) {
-		if (!open(d)) return note("This is decided or over; nothing more can be done here.");
-		if (d.can_decide === false) return h("div.decide", h("p", "You cannot decide this."), note(val(d.why_not, "Your role is not among its approvers.")));
-		const reason = h("textarea", {id: "reason", rows: 2, maxlength: 1000, "data-key": "e"});
-		const ack = hidden.length > 0 && h("input", {type: "checkbox", id: "ack"});
-		const told = h("div", {role: "alert"});
+	function decision(r) {
+		const hidden = r.hidden?.length;
+		if (!open(r)) return note("This is decided or over.");
+		if (r.can_decide === false) return h("div.decide", h("p", "You cannot decide this: ", val(r.why_not, "your role is not among its approvers")));
+		const reason = h("textarea", {id: "reason", rows: 2, maxlength: 500, "data-key": "e"});
+		const ack = input("ack", {type: "checkbox"});
+		const told = alert();
 		const press = async (word) => {
-			if (word === "ALLOW" && ack && !ack.checked) {
+			if (word === "ALLOW" && hidden && !ack.checked) {
 				fill(told, h("p.failure", "Say first that you know of the hidden parts."));
 				return ack.focus();
 			}
 			for (const b of buttons) b.disabled = true;
 			try {
-				const result = saying(await decide(d, word, reason.value, ack && ack.checked), word);
-				say(result);
+				say(await decide(r, word, reason.value, hidden && ack.checked));
+				one(".asks", box).focus();
 				await load();
-				done();
-				box.querySelector("#asked")?.focus();
 			} catch (error) {
 				fill(told, failure(error));
-				if (error.status === 409 || error.status === 404) done();
 			}
 			for (const b of buttons) b.disabled = false;
-			return undefined;
+			return done();
 		};
-		const buttons = [h("button.main", {type: "button", "data-key": "a", onclick: () => press("ALLOW")}, "Approve"), h("button.danger", {type: "button", "data-key": "d", onclick: () => press("DENY")}, "Deny")];
-		return h("div.decide", field("Reason", reason, "Kept in the ledger with your name; the agent may see it."),
-			ack && h("p.pick", ack, " ", h("label", {for: "ack"}, `I know that ${plural(hidden.length, "part is", "parts are")} hidden from me.`)), told, h("div.bar", buttons));
+		const buttons = [button("Approve", () => press("ALLOW"), ".main", {"data-key": "a"}), button("Deny", () => press("DENY"), ".danger", {"data-key": "d"})];
+		return h("div.decide", field("Reason", reason, "Recorded with your name."), hidden && h("p", ack, " ", h("label", {for: "ack"}, "I know that parts are hidden from me")), told, h("div.bar", buttons));
 	}
-	return {load};
+	return load;
 }
 
 export function approvals(root, id) {
-	let rows = [];
+	let rows;
 	let next;
-	let current;
-	let status = "pending";
+	let load;
 	const list = h("div.inbox");
-	const box = h("article.detail");
-	const filter = h("select", {id: "status", onchange() {
-		status = filter.value;
-		refresh();
-	}}, h("option", {value: "pending"}, "Waiting"), h("option", {value: "all"}, "All, newest first"));
-	const split = h("div.split", h("div", h("div.bar", h("label.unseen", {for: "status"}, "Show"), filter), list), box);
-	fill(root, h("h1", {tabindex: -1}, "Approvals"), split);
+	const box = h("article.detail", {"aria-label": "The request"});
+	const filter = h("select", {"aria-label": "Show", onchange: () => refresh()}, h("option", {value: "pending"}, "Waiting"), h("option", {value: "all"}, "All"));
+	const split = h("div.split", h("div", h("div.bar", filter), list), box);
+	add(root, split);
 
-	const row = (a) => h("a.ask", {href: to.approval(a.approval_id), "data-stop": a.approval_id, "aria-current": a.approval_id === id && "true"},
-		h("span.bar", h("b", val(a.action_type)), open(a) ? left(a) : stamp(a.expired ? "EXPIRED" : a.status)), h("span.line", val(a.resource)), h("span.line.note", requester(a), needs(a), a.has_hidden && " · hidden parts"));
-
+	const row = (r) => h("a.ask", {href: to.approval(r.approval_id), "data-stop": r.approval_id, "aria-current": r.approval_id === id && "true"},
+		h("span.bar", h("b", val(r.action_type)), state(r)), h("span.line", val(r.resource)), h("span.line.note", requester(r), agreed(r), r.has_hidden && " · hidden parts"));
 	function draw() {
-		const at = document.activeElement?.dataset?.stop;
-		const groups = new Map();
-		for (const a of rows) groups.set(alike(a), [...(groups.get(alike(a)) ?? []), a]);
+		const focus = document.activeElement.dataset.stop;
+		const groups = Map.groupBy(rows, alike);
 		fill(list, rows.length ? [...groups.values()].map((group) => {
-			const waits = group.filter(open);
-			return [waits.length > 1 && h("div.alike", h("span", `${number(waits.length)} alike`), h("button", {type: "button", "data-key": "b", onclick: () => together(waits, refresh)}, "Decide together…")), group.map(row)];
-		}) : empty(status === "all" ? "Nothing was asked yet." : "Nothing waits for you.", "What a rule with REQUIRE_APPROVAL stops appears here by itself."),
-		next && h("button", {type: "button", onclick: () => load(true)}, "Older ones"));
-		if (at) list.querySelector(`[data-stop="${CSS.escape(at)}"]`)?.focus();
+			const wait = group.filter(open);
+			return [wait.length > 1 && h("div.alike", h("span", `${num(wait.length)} alike`), button("Decide together…", () => together(wait, refresh), "", {"data-key": "b"})), group.map(row)];
+		}) : empty("Nothing waits for you.", "What needs a person appears here by itself."), next && button("Older ones", () => fetchList(true)));
+		if (focus) one(`[data-stop="${CSS.escape(focus)}"]`, list)?.focus();
 	}
-	async function load(more) {
-		const known = new Set(rows.map((a) => a.approval_id));
-		const first = !rows.length;
-		await attempt(more || first ? list : h("div"), async () => {
-			const page = await get(`approvals${query({limit: PAGE, status, cursor: more && next})}`);
-			const came = page.approvals.filter((a) => !known.has(a.approval_id) && open(a));
-			rows = more ? rows.concat(page.approvals) : page.approvals;
-			next = page.next_cursor;
-			draw();
-			if (!first && !more && came.length) say(`${plural(came.length, "new request")}: ${came[0].action_type} by ${came[0].agent}`);
-		});
-	}
+	const fetchList = (more) => attempt(rows ? h("div") : list, async () => {
+		const page = await get(`approvals${query({limit: 50, status: filter.value, cursor: more && next})}`);
+		const known = new Set((rows ?? page.approvals).map((r) => r.approval_id));
+		const came = page.approvals.find((r) => !known.has(r.approval_id) && open(r));
+		if (came && !more) say(`New request: ${came.action_type} by ${came.agent}`);
+		rows = more ? rows.concat(page.approvals) : page.approvals;
+		next = page.next_cursor;
+		draw();
+	});
+	const reload = () => load?.().catch(() => {});
 	const refresh = () => {
-		load();
-		current?.load().catch(() => {});
+		fetchList();
+		reload();
 	};
-	function select(which, focus) {
+	function select(which) {
 		id = which;
-		split.classList.toggle("chosen", Boolean(id));
-		for (const link of list.querySelectorAll("a.ask")) {
-			if (link.dataset.stop === id) link.setAttribute("aria-current", "true");
-			else link.removeAttribute("aria-current");
-		}
-		current = id ? detail(box, id, load) : undefined;
-		if (!id) return fill(box, h("div.empty", h("p", "Choose a request to see what it asks."), note("j and k move through the list, Enter opens, ? shows all keys.")));
-		fill(box, note("Loading…"));
-		return attempt(box, current.load).then(() => focus && box.querySelector("#asked")?.focus({preventScroll: true}));
+		split.classList.toggle("chosen", id);
+		for (const a of list.querySelectorAll(".ask")) a.setAttribute("aria-current", String(a.dataset.stop === id));
+		load = id && detail(box, id, fetchList);
+		fill(box, id ? note("Loading…") : empty("Choose a request to see what it asks.", "j and k move, Enter opens, ? shows all keys."));
+		if (id) attempt(box, load).then(() => one(".asks", box)?.focus({preventScroll: true}));
 	}
 	const clock = setInterval(() => {
 		for (const node of root.querySelectorAll("[data-until]")) {
 			const ms = new Date(node.dataset.until) - Date.now();
 			if (ms > 0) fill(node, `${span(ms)} left`);
-			else node.removeAttribute("data-until"), refresh();
+			else {
+				delete node.dataset.until;
+				refresh();
+			}
 		}
 	}, 1000);
-	load();
-	select(id, true);
+	fetchList();
+	select(id);
 	return {
-		title: "Approvals", refresh,
+		refresh,
 		turn(which) {
-			select(which, true);
-			if (!which) root.querySelector("h1").focus();
+			select(which);
+			if (!which) one("h1", root).focus();
 			return true;
 		},
-		event(name, e) {
+		event(name, about) {
 			if (name !== "approval") return;
-			load();
-			if (e.approval_id === id) current?.load().catch(() => {});
+			fetchList();
+			if (about.approval_id === id) reload();
 		},
 		key(key) {
-			const target = root.querySelector(`.detail [data-key="${CSS.escape(key)}"], .inbox [data-key="${CSS.escape(key)}"]`);
+			const target = one(`[data-key="${CSS.escape(key)}"]`, root);
 			target?.focus();
 			if (key === "b") target?.click();
-			return Boolean(target);
+			return target;
 		},
 		leave: () => clearInterval(clock),
 	};

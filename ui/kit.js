@@ -1,33 +1,31 @@
-// How the page makes elements. Every text goes through text(), so nothing that the gateway sends becomes markup or hides itself.
+// How the page makes elements. Every text goes through text(): nothing that comes becomes markup, or hides itself.
 
-// What cannot be seen, or moves what can be: controls, bidi and zero-width characters, odd spaces, piled-up accents.
-const hidden = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{DI}]|(?! )\p{Zs}|(?<=\p{M}{3})\p{M}/gu;
+// What cannot be seen or moves what can: controls, bidi, zero-width, odd spaces, piled-up accents.
+const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{DI}]|(?! )\p{Zs}|(?<=\p{M}{3})\p{M}/gu;
 const CUT = 4000;
+const SVG = new Set(["svg", "rect", "line", "path"]);
 
-const SVG = new Set(["svg", "g", "rect", "line", "path", "circle", "title"]);
+export const one = (selector, root = document) => root.querySelector(selector);
 
-function attribute(node, name, value) {
+/** h("p.note", {title: "…"}, "text", node, [more]): an element; strings become text, never markup. */
+export function h(what, ...kids) {
+	const [tag, ...classes] = what.split(".");
+	const node = SVG.has(tag) ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+	if (classes[0]) node.setAttribute("class", classes.join(" "));
+	if (kids[0]?.constructor === Object) for (const [name, value] of Object.entries(kids.shift())) set(node, name, value);
+	return add(node, kids);
+}
+
+function set(node, name, value) {
 	if (value === undefined || value === null || value === false) return;
-	if (name.startsWith("on")) return node.addEventListener(name.slice(2), value);
-	if (name === "href" && !/^(#\/|\/api\/ui\/)/.test(value)) throw new Error(`not a link of this page: ${value}`);
-	if (name === "value" || name === "checked" || name === "disabled" || name === "open") node[name] = value;
+	if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+	else if (name === "href" && !/^(#\/|\/api\/ui\/)/.test(value)) throw new Error("not a link of this page");
+	else if (name === "value" || name === "checked") node[name] = value;
 	else node.setAttribute(name, value === true ? "" : value);
 }
 
-/** h("p.note", {title: "…"}, "text", node, [more]): an element; strings become text, never markup. */
-export function h(what, ...rest) {
-	const [tag, ...classes] = what.split(".");
-	const node = SVG.has(tag) ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-	if (classes.length) node.setAttribute("class", classes.join(" "));
-	const first = rest[0];
-	if (first && typeof first === "object" && !(first instanceof Node) && !Array.isArray(first)) {
-		for (const [name, value] of Object.entries(rest.shift())) attribute(node, name, value);
-	}
-	return add(node, rest);
-}
-
-export function add(node, kids) {
-	for (const kid of [kids].flat(Infinity)) {
+export function add(node, ...kids) {
+	for (const kid of kids.flat(Infinity)) {
 		if (kid instanceof Node) node.append(kid);
 		else if (kid !== undefined && kid !== null && kid !== false) text(node, String(kid));
 	}
@@ -39,180 +37,138 @@ export function fill(node, ...kids) {
 	return add(node, kids);
 }
 
-/** Appends s as text; what cannot be seen becomes a visible mark, and what is very long waits for a button. */
 function text(node, s, limit = CUT) {
 	let head = s.length > limit + 200 ? s.slice(0, limit) : s;
-	if (/[\ud800-\udbff]$/.test(head) && head.length < s.length) head = head.slice(0, -1);
+	if (head !== s && /[\ud800-\udbff]$/.test(head)) head = head.slice(0, -1);
 	let at = 0;
-	for (const found of head.matchAll(hidden)) {
-		if (found[0] === "\n" && node.tagName === "PRE") continue;
-		if (found.index > at) node.append(head.slice(at, found.index));
-		const code = found[0].codePointAt(0).toString(16);
+	for (const {0: found, index} of head.matchAll(unseen)) {
+		if (found === "\n" && node.tagName === "PRE") continue;
+		node.append(head.slice(at, index));
+		const code = found.codePointAt(0).toString(16);
 		const mark = document.createElement("span");
 		mark.className = "mark";
-		mark.title = `character U+${code.toUpperCase().padStart(4, "0")}, which would not be seen`;
+		mark.title = `character U+${code.toUpperCase().padStart(4, "0")}`;
 		mark.textContent = `\\u{${code}}`;
 		node.append(mark);
-		at = found.index + found[0].length;
+		at = index + found.length;
 	}
-	if (at < head.length) node.append(head.slice(at));
-	if (head.length === s.length) return;
-	const more = h("button.more", {type: "button", onclick() {
-		more.remove();
+	node.append(head.slice(at));
+	if (head !== s) node.append(button(`… more of ${plural(s.length, "character")}`, (e) => {
+		e.target.remove();
 		text(node, s.slice(head.length), 40000);
-	}}, `… show more of ${number(s.length)} characters`);
-	node.append(more);
+	}, ".quiet"));
 }
 
-/** A value as the gateway sent it: isolated, in the type of records; letters outside ASCII are underlined. */
+/** A value as it came: isolated, in the type of records; letters outside ASCII are underlined. */
 export function val(value, none = "none") {
 	if (value === undefined || value === null || value === "") return h("span.none", none);
-	const node = h("bdi.val", String(value));
-	if (/[^\x00-\x7f]/.test(String(value).slice(0, CUT))) {
-		node.classList.add("foreign");
-		node.title = "holds characters outside ASCII";
-	}
-	return node;
+	const s = String(value);
+	return /[^\0-\x7f]/.test(s.slice(0, CUT)) ? h("bdi.val.foreign", s) : h("bdi.val", s);
 }
 
+export const num = (n) => Number(n ?? 0).toLocaleString("en");
+export const plural = (n, what, many = `${what}s`) => `${num(n)} ${n === 1 ? what : many}`;
+export const short = (hash) => val(hash && String(hash).slice(0, 12));
 export const link = (href, ...kids) => h("a", {href}, kids);
 export const dim = (...kids) => h("span.note", kids);
 export const note = (...kids) => h("p.note", kids);
+export const button = (label, onclick, kind = "", more = {}) => h(`button${kind}`, {type: "button", onclick, ...more}, label);
+export const alert = (...kids) => h("div", {role: "alert"}, kids);
+export const input = (id, more) => h("input", {id, spellcheck: "false", autocomplete: "off", ...more});
+export const fold = (title, ...kids) => h("details", h("summary", title), kids);
+export const empty = (title, hint) => h("div.empty", h("p", title), hint && note(hint));
 
-/** Links into the page, from what records name. */
-export const to = {
-	trace: (id) => `#/investigate/trace/${encodeURIComponent(id)}`, record: (seq) => `#/investigate/record/${Number(seq)}`,
-	action: (id) => `#/investigate?action=${encodeURIComponent(id)}`, rule: (id) => `#/policy?q=${encodeURIComponent(id)}`,
-	approval: (id) => `#/approvals/${encodeURIComponent(id)}`,
-};
+/** Addresses in the page, from what records name. */
+const at = (page) => (id) => page + encodeURIComponent(id);
+export const to = {trace: at("#/investigate/trace/"), record: at("#/investigate/record/"), action: at("#/investigate?action="), rule: at("#/policy?q="), approval: at("#/approvals/")};
 
-export const number = (n) => Number(n ?? 0).toLocaleString("en");
-export const plural = (n, one, many = `${one}s`) => `${number(n)} ${n === 1 ? one : many}`;
-export const short = (hash) => (hash ? val(String(hash).slice(0, 12)) : h("span.none", "none"));
+export const rules = (ids) => (ids ?? []).map((id, i) => [i > 0 && ", ", link(to.rule(id), val(id))]);
 
 export function span(ms) {
 	const s = Math.round(Math.abs(ms) / 1000);
+	if (ms < 1000 && ms >= 0) return `${ms} ms`;
 	if (s < 60) return `${s} s`;
-	if (s < 3600) return `${Math.floor(s / 60)} min ${s < 600 && s % 60 ? `${s % 60} s` : ""}`.trim();
+	if (s < 3600) return `${Math.floor(s / 60)} min${s < 600 && s % 60 ? ` ${s % 60} s` : ""}`;
 	return s < 172800 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} days`;
 }
 
-/** The time of day, its date when it is not today; the exact text as its title. */
+/** The time of day, its date when not today, the exact text as its title. */
 export function when(stamp) {
 	const t = new Date(stamp);
 	if (!stamp || isNaN(t)) return val(stamp, "unknown");
-	const clock = t.toLocaleTimeString("en-GB");
 	const day = t.toDateString() === new Date().toDateString() ? "" : `${t.toLocaleDateString("en-CA")} `;
-	return h("time", {datetime: t.toISOString(), title: String(stamp)}, day + clock);
+	return h("time", {datetime: t.toISOString(), title: stamp}, day + t.toLocaleTimeString("en-GB"));
 }
 
-export const ago = (stamp) => h("time", {datetime: String(stamp), title: String(stamp)}, `${span(Date.now() - new Date(stamp))} ago`);
+export const ago = (stamp) => h("time", {datetime: stamp, title: stamp}, `${span(Date.now() - new Date(stamp))} ago`);
 
-const STAMPS = {ALLOW: ["allow", "Allow"], DENY: ["deny", "Deny"], REQUIRE_APPROVAL: ["ask", "Ask"], PASS: ["allow", "Pass"],
-	WARN: ["ask", "Warn"], FAIL: ["deny", "Fail"], PENDING: ["ask", "Waiting"], APPROVED: ["allow", "Approved"],
-	DENIED: ["deny", "Denied"], CONSUMED: ["plain", "Used"], EXPIRED: ["plain", "Expired"]};
-
+const STAMPS = {ALLOW: ".allow", PASS: ".allow", APPROVED: ".allow", DENY: ".deny", FAIL: ".deny", DENIED: ".deny", WARN: ".ask", PENDING: ".ask", REQUIRE_APPROVAL: ".ask"};
 export function stamp(word) {
-	if (!word) return h("span.none", "");
-	const [kind, label] = STAMPS[String(word).toUpperCase()] ?? ["plain", word];
-	return h(`span.stamp.${kind}`, label);
+	const w = String(word ?? "").toUpperCase();
+	return w && h(`span.stamp${STAMPS[w] ?? ".plain"}`, {PENDING: "waiting", REQUIRE_APPROVAL: "ask"}[w] ?? w.toLowerCase());
 }
 
-/** Columns: [heading, cell(row), class?]. On a narrow screen each row becomes a card whose cells name themselves. */
-export function table(caption, columns, rows, row = {}) {
-	return h("div.scroll", h("table", h("caption.unseen", caption), h("thead", h("tr", columns.map(([name]) => h("th", {scope: "col"}, name)))),
-		h("tbody", rows.map((r) => h("tr", typeof row === "function" ? row(r) : row, columns.map(([name, cell, kind]) =>
-			h(kind ? `td.${kind}` : "td", {"data-name": name}, cell(r))))))));
-}
+/** Columns: [heading, cell(row), class]. On a narrow screen each row is a card. */
+export const table = (caption, columns, rows) => h("div.scroll", h("table", h("caption.unseen", caption),
+	h("thead", h("tr", columns.map(([name]) => h("th", {scope: "col"}, name)))),
+	h("tbody", rows.map((row) => h("tr", columns.map(([name, cell, kind = ""]) => h(`td${kind}`, {"data-name": name}, cell(row))))))));
 
-export const empty = (title, hint) => h("div.empty", h("p", title), hint && h("p.note", hint));
-
-export function facts(pairs) {
-	return h("dl.facts", pairs.filter(Boolean).map(([name, value]) => h("div", h("dt", name), h("dd", value))));
-}
+/** Long content that scrolls, also by keys. */
+export const sheet = (label, ...kids) => h("div.sheet", {tabindex: 0, role: "group", "aria-label": label}, kids);
+export const facts = (...pairs) => h("dl.facts", pairs.map((pair) => pair && h("div", h("dt", pair[0]), h("dd", pair[1]))));
 
 export function card(title, ...kids) {
-	const id = `c-${title.replace(/\W+/g, "-").toLowerCase()}`;
+	const id = title.replace(/\W+/g, "-");
 	return h("section.card", {"aria-labelledby": id}, h("h2", {id}, title), kids);
 }
 
-/** A modal dialog; close returns the focus to where it was. */
 export function dialog(title, ...kids) {
-	const box = h("dialog", {"aria-label": title}, h("div.bar", h("h2", title),
-		h("button.quiet", {type: "button", "aria-label": "Close", onclick: () => box.close()}, "×")), kids);
 	const before = document.activeElement;
-	box.addEventListener("close", () => {
+	const box = h("dialog", {"aria-label": title, onclose() {
 		box.remove();
-		before?.focus?.();
-	});
+		before?.focus();
+	}}, h("div.bar", h("h2", title), button("×", () => box.close(), ".quiet", {"aria-label": "Close"})), kids);
 	document.body.append(box);
 	box.showModal();
 	return box;
 }
 
 export function field(label, control, hint) {
-	const id = control.id || (control.id = `f-${label.replace(/\W+/g, "-").toLowerCase()}`);
-	const note = hint && h("p.note", {id: `${id}-hint`}, hint);
-	if (note) control.setAttribute("aria-describedby", note.id);
-	return h("div.field", h("label", {for: id}, label), control, note);
+	if (hint) control.setAttribute("aria-describedby", `${control.id}-hint`);
+	return h("div.field", h("label", {for: control.id}, label), control, hint && h("p.note", {id: `${control.id}-hint`}, hint));
 }
 
-/** JSON as a tree of rows. paths: JSON pointers of hidden spans to their lengths. */
-export function tree(value, paths = new Map(), path = "", depth = 0) {
-	if (value instanceof Exact) return h("bdi.val.num", {title: "shown digit for digit"}, value.source);
-	if (value === null || typeof value !== "object") {
-		const kind = value === null ? "nul" : typeof value === "string" ? "str" : typeof value === "number" ? "num" : "boo";
-		const node = val(typeof value === "string" ? value : String(value), "empty text");
-		node.classList.add(kind);
-		return paths.has(path) ? h("span.cover", node, paths.get(path)) : node;
+/** JSON as rows. covers: by JSON pointer, what to say beside a value. */
+export function tree(value, covers = {}, path = "") {
+	if (value === null || typeof value !== "object" || value instanceof String) {
+		const node = val(value === null ? "null" : value, "empty text");
+		if (typeof value !== "string") node.classList.add("num");
+		return h("span", node, covers[path] && h("span.hide", covers[path]));
 	}
-	const list = Array.isArray(value);
 	const all = Object.entries(value);
+	const list = Array.isArray(value);
 	if (!all.length) return h("span.none", list ? "empty list" : "empty object");
-	if (depth > 40) return val(JSON.stringify(value));
-	const box = h(list ? "ol.tree" : "ul.tree");
-	const show = (from) => {
-		for (const [name, kid] of all.slice(from, from + 200)) {
-			const here = `${path}/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
-			box.append(h("li", h("span.key", list ? `${name}` : val(name, '""')), tree(kid, paths, here, depth + 1)));
-		}
-		if (all.length <= from + 200) return;
-		const more = h("li", h("button.more", {type: "button", onclick() {
-			more.remove();
-			show(from + 200);
-		}}, `… show more of ${plural(all.length, "member")}`));
-		box.append(more);
-	};
-	show(0);
-	return box;
+	return h(list ? "ol.tree" : "ul.tree", all.map(([name, kid]) => h("li", h("span.key", list ? name : val(name, '""')),
+		tree(kid, covers, `${path}/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`))));
 }
 
-/** A number whose text JavaScript would change. */
-export class Exact {
-	constructor(source) {
-		this.source = source;
-	}
-	toString() {
-		return this.source;
-	}
-	toJSON() {
-		return JSON.rawJSON ? JSON.rawJSON(this.source) : this.source;
-	}
-}
+/** JSON; a number whose digits would change is kept as a String object. */
+export const parse = (body) => JSON.parse(body, (_, value, at) => (typeof value === "number" && at && at.source !== String(value) ? Object(at.source) : value));
 
-export const parse = (body) => JSON.parse(body, (key, value, at) =>
-	(typeof value === "number" && at?.source !== undefined && at.source !== String(value) ? new Exact(at.source) : value));
-
-/** Said to screen readers. */
-export function say(message, urgent = false) {
-	const node = document.getElementById(urgent ? "alarm" : "say");
+export function say(message, urgent) {
+	const node = one(urgent ? "#alarm" : "#say");
 	node.textContent = "";
 	requestAnimationFrame(() => fill(node, message));
 }
 
-export function failure(error) {
-	if (error.status === 401) return h("p.note", "Sign in to go on.");
-	return h("div.failure", h("p", error.status === undefined ? `This page has a fault: ${error.message}` : error.message), error.remedy && h("p.note", error.remedy));
+export const failure = (error) => h("div.failure", h("p", error.status === undefined ? `This page has a fault: ${error.message}` : error.message), error.remedy && note(error.remedy));
+
+/** Holds what work returns, now and at each load(). */
+export function panel(work) {
+	const node = h("div");
+	node.load = () => attempt(node, async () => fill(node, await work()));
+	node.load();
+	return node;
 }
 
 /** Runs work; what goes wrong is shown in place and said. */
@@ -223,8 +179,8 @@ export async function attempt(place, work) {
 	} catch (error) {
 		fill(place, failure(error));
 		if (error.status !== 401) say(error.message, true);
-		return undefined;
 	} finally {
 		place.removeAttribute("aria-busy");
 	}
+	return undefined;
 }
