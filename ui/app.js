@@ -60,9 +60,7 @@ const theme = button("", () => {
 	localStorage.setItem("nomos.theme", look.theme);
 	name();
 }, ".quiet");
-function name() {
-	fill(theme, {auto: "Auto", light: "Light", dark: "Dark"}[look.theme], h("span.unseen", " theme"));
-}
+const name = () => fill(theme, {auto: "Auto", light: "Light", dark: "Dark"}[look.theme], h("span.unseen", " theme"));
 
 function frame() {
 	const {principal, roles} = session.who;

@@ -93,7 +93,7 @@ function detail(box, id, done) {
 		if (focus) (box.contains(focus) ? focus : one(".asks", box)).focus({preventScroll: true});
 	}
 	function decision(r) {
-		const hidden = r.hidden?.length;
+		const hidden = r.hidden?.length > 0;
 		if (!open(r)) return note("This is decided or over.");
 		if (r.can_decide === false) return h("div.decide", h("p", "You cannot decide this: ", val(r.why_not, "your role is not among its approvers")));
 		const reason = h("textarea", {id: "reason", rows: 2, maxlength: 500, "data-key": "e"});

@@ -96,8 +96,8 @@ export function span(ms) {
 export function when(stamp) {
 	const t = new Date(stamp);
 	if (!stamp || isNaN(t)) return val(stamp, "unknown");
-	const day = t.toDateString() === new Date().toDateString() ? "" : `${t.toLocaleDateString("en-CA")} `;
-	return h("time", {datetime: t.toISOString(), title: stamp}, day + t.toLocaleTimeString("en-GB"));
+	const [day, clock] = t.toLocaleString("sv").split(" ");
+	return h("time", {datetime: stamp, title: stamp}, new Date().toLocaleDateString("sv") === day ? clock : `${day} ${clock}`);
 }
 
 export const ago = (stamp) => h("time", {datetime: stamp, title: stamp}, `${span(Date.now() - new Date(stamp))} ago`);
@@ -110,7 +110,7 @@ export function stamp(word) {
 
 /** Columns: [heading, cell(row), class]. On a narrow screen each row is a card. */
 export const table = (caption, columns, rows) => h("div.scroll", h("table", h("caption.unseen", caption),
-	h("thead", h("tr", columns.map(([name]) => h("th", {scope: "col"}, name)))),
+	h("thead", h("tr", columns.map(([name, , kind = ""]) => h(`th${kind}`, {scope: "col"}, name)))),
 	h("tbody", rows.map((row) => h("tr", columns.map(([name, cell, kind = ""]) => h(`td${kind}`, {"data-name": name}, cell(row))))))));
 
 /** Long content that scrolls, also by keys. */

@@ -2,7 +2,7 @@
 import {add, ago, alert, attempt, button, card, dialog, dim, empty, facts, failure, field, fill, fold, h, link, note, num, panel, plural, say, short, stamp, table, to, val, when} from "./kit.js";
 import {get, may, post} from "./api.js";
 
-/** Decisions of the last two minutes, from one line: allowed upwards with asked on top, denied downwards. */
+/** Decisions by the second: allowed upwards with asked on top, denied downwards. */
 function chart(seconds) {
 	const sum = (name) => num(seconds.reduce((n, s) => n + s[name], 0));
 	const up = Math.max(3, ...seconds.map((s) => s.allow + s.require_approval));

@@ -65,7 +65,7 @@ export function limits(root) {
 	const box = panel(async () => {
 		const l = await get("limits");
 		const free = l.concurrency_limit - l.in_flight;
-		return [card("Work in flight", h("p.lead", `${num(l.in_flight)} of ${plural(l.concurrency_limit, "place is", "places are")} taken.`), gauge(free, l.concurrency_limit)),
+		return [card("Work in flight", h("p.lead", `${num(free)} of ${plural(l.concurrency_limit, "place is", "places are")} free.`), gauge(free, l.concurrency_limit)),
 			card("Rate buckets", l.buckets?.length ? table("Rate buckets", [["Key", (b) => val(b.key)], ["Left", (b) => h("div.level", gauge(b.remaining, b.capacity), `${num(Math.floor(b.remaining))} of ${num(b.capacity)}`)],
 				["Refills a minute", (b) => num(b.refill_per_minute), ".num"]], l.buckets) : empty("No bucket is in use.", "One appears with a first request under rate_limits.")),
 			card("Circuit breakers", l.breakers?.length ? table("Circuit breakers", [["Identity", (b) => val(b.identity)], ["State", (b) => h(/closed/i.test(b.state) ? "span.stamp.allow" : "span.stamp.deny", b.state)],
