@@ -5,8 +5,7 @@ import {get, post, query} from "./api.js";
 const left = (r) => new Date(r.expires_at) - Date.now();
 const open = (r) => /^pending$/i.test(r.status) && !r.expired && left(r) > 0;
 const alike = (r) => JSON.stringify([r.principal, r.agent, r.environment, r.action_type, r.resource, r.scope_type]);
-const votes = (r) => (Array.isArray(r.votes) ? r.votes.filter((v) => /^a/i.test(v.decision)).length : r.votes);
-const agreed = (r) => r.needed > 1 && dim(` ${num(votes(r))} of ${num(r.needed)} agree`);
+const agreed = (r) => r.needed > 1 && dim(` ${num(r.votes_counted ?? r.votes)} of ${num(r.needed)} agree`);
 const requester = (r) => [val(r.agent, "an agent"), " for ", val(r.principal), " in ", val(r.environment)];
 const state = (r) => (open(r) ? h(left(r) < 120000 ? "b.deny" : "span.note", {"data-until": r.expires_at}, `${span(left(r))} left`) : stamp(/^pending$/i.test(r.status) ? "expired" : r.status));
 
@@ -50,15 +49,14 @@ function together(list, done) {
 
 function covers(hidden) {
 	const words = {};
-	for (const {path, length} of hidden) words[path] = `${words[path] ? `${words[path]}, and` : "hidden:"} ${plural(length, "character")}`;
+	for (const {path, length} of hidden) words[path] = `${words[path] ? `${words[path]}, and` : "hidden:"} ${plural(length, "byte")}`;
 	return words;
 }
 
 function why(r) {
-	const reason = r.reason?.constructor === Object ? r.reason : {...r, code: r.reason};
-	const ids = reason.matched_rule_ids ?? [];
-	const duties = reason.obligations ?? {};
-	return [h("p", ids.length ? [ids.length > 1 ? "Rules ask" : "A rule asks", " for a person: ", rules(ids)] : "The policy asks for a person", " ", val(reason.code ?? reason.reason_code ?? reason.reason, "")),
+	const ids = r.matched_rule_ids ?? [];
+	const duties = r.obligations ?? {};
+	return [h("p", ids.length ? [ids.length > 1 ? "Rules ask" : "A rule asks", " for a person: ", rules(ids)] : "The policy asks for a person", " ", dim(val(r.reason, ""))),
 		Object.keys(duties).length > 0 && fold("Obligations", tree(duties)),
 		r.policy_changed && h("p.failure", "The policy has changed since. An approval counts only under the policy it was asked for; the agent must ask again.")];
 }
@@ -75,6 +73,7 @@ function detail(box, id, done) {
 	}
 	function draw(r) {
 		const hidden = r.hidden ?? [];
+		const n = r.hidden_count ?? hidden.length;
 		const focus = box.contains(document.activeElement) && document.activeElement;
 		const [folds, scroll] = [[...box.querySelectorAll("details")].map((d) => d.open), box.scrollTop];
 		fill(box, link("#/approvals", "All approvals"),
@@ -82,7 +81,7 @@ function detail(box, id, done) {
 			h("p.bar", open(r) && stamp("PENDING"), state(r), agreed(r)),
 			r.scope_type === "class" && h("p.failure", `This would approve any parameters for this action and resource, ${plural(r.max_uses, "time")}.`),
 			h("h3", "Why the policy asks"), why(r),
-			h("h3", "Exact parameters"), hidden.length > 0 && note(`${plural(hidden.length, "part is", "parts are")} hidden as secret: `, hidden.map((p, i) => [i > 0 && ", ", val(p.path)])),
+			h("h3", "Exact parameters"), n > 0 && note(`${plural(n, "part is", "parts are")} hidden as secret: `, hidden.map((p, i) => [i > 0 && ", ", val(p.path)])),
 			sheet("Parameters", tree(r.params ?? {}, covers(hidden))), form,
 			h("h3", "Recently asked by the same agent"), r.history?.length ? h("ul.past", r.history.map((p) => h("li", when(p.timestamp), stamp(p.decision), link(to.action(p.action_id), val(p.action_type), " ", val(p.resource))))) : note("Nothing before this."),
 			r.votes?.length > 0 && [h("h3", "Decisions so far"), table("Decisions so far", [["Who", (v) => val(v.approver)], ["Said", (v) => stamp(v.decision)], ["Reason", (v) => val(v.reason, "")], ["By", (v) => val(v.channel)], ["When", (v) => when(v.time)]], r.votes)],
@@ -93,7 +92,7 @@ function detail(box, id, done) {
 		if (focus) (box.contains(focus) ? focus : one(".asks", box)).focus({preventScroll: true});
 	}
 	function decision(r) {
-		const hidden = r.hidden?.length > 0;
+		const hidden = r.has_hidden || r.hidden?.length > 0;
 		if (!open(r)) return note("This is decided or over.");
 		if (r.can_decide === false) return h("div.decide", h("p", "You cannot decide this: ", val(r.why_not, "your role is not among its approvers")));
 		const reason = h("textarea", {id: "reason", rows: 2, maxlength: 500, "data-key": "e"});

@@ -138,8 +138,8 @@ export function field(label, control, hint) {
 	return h("div.field", h("label", {for: control.id}, label), control, hint && h("p.note", {id: `${control.id}-hint`}, hint));
 }
 
-/** JSON as rows. covers: by JSON pointer, what to say beside a value. */
-export function tree(value, covers = {}, path = "") {
+/** JSON as rows. covers: by path (".a.b[0]"), what to say beside a value. */
+export function tree(value, covers = {}, path = "$") {
 	if (value === null || typeof value !== "object" || value instanceof String) {
 		const node = val(value === null ? "null" : value, "empty text");
 		if (typeof value !== "string") node.classList.add("num");
@@ -149,7 +149,7 @@ export function tree(value, covers = {}, path = "") {
 	const list = Array.isArray(value);
 	if (!all.length) return h("span.none", list ? "empty list" : "empty object");
 	return h(list ? "ol.tree" : "ul.tree", all.map(([name, kid]) => h("li", h("span.key", list ? name : val(name, '""')),
-		tree(kid, covers, `${path}/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`))));
+		tree(kid, covers, path + (list ? `[${name}]` : `.${name}`)))));
 }
 
 /** JSON; a number whose digits would change is kept as a String object. */
