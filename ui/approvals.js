@@ -159,7 +159,7 @@ export function approvals(root, id) {
 		id = which;
 		split.classList.toggle("chosen", id);
 		for (const a of list.querySelectorAll(".ask")) a.setAttribute("aria-current", String(a.dataset.stop === id));
-		load = id && detail(box, id, fetchList);
+		load = id ? detail(box, id, fetchList) : undefined;
 		fill(box, id ? note("Loading…") : empty("Choose a request to see what it asks.", "j and k move, Enter opens, ? shows all keys."));
 		if (id) attempt(box, load).then(() => one(".asks", box)?.focus({preventScroll: true}));
 	}
