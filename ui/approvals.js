@@ -1,5 +1,5 @@
 // An inbox that keeps itself up to date; beside it what is asked, why, by whom, and the decision.
-import {add, alert, attempt, button, dialog, dim, empty, facts, failure, field, fill, fold, h, input, link, note, num, one, plural, rules, say, sheet, span, stamp, table, to, tree, val, when} from "./kit.js";
+import {add, alert, attempt, button, dialog, dim, empty, facts, failure, field, fill, fold, h, input, link, note, num, one, panel, plural, rules, say, sheet, span, stamp, table, to, tree, val, when} from "./kit.js";
 import {get, post, query} from "./api.js";
 
 const left = (r) => new Date(r.expires_at) - Date.now();
@@ -42,8 +42,8 @@ function together(list, done) {
 		done();
 	};
 	const buttons = [button("Approve what is marked", () => run("ALLOW"), ".main"), button("Deny what is marked", () => run("DENY"), ".danger")];
-	const all = dialog(`${num(list.length)} requests alike`, h("p", requester(list[0]), " asks for ", val(list[0].action_type), " on ", val(list[0].resource), ". Each has parameters of its own: look before you approve."),
-		h("ul.batch", rows.map(({r, box, result}) => h("li", box, h("label", {for: box.id}, val(r.action_summary || r.approval_id), " ", dim(val(r.action_id)), r.has_hidden && dim(" has hidden parts")),
+	const all = dialog(`${num(list.length)} requests alike`, h("p", requester(list[0]), " asks for ", val(list[0].action_type), " on ", val(list[0].resource), ", each with parameters of its own:"),
+		h("ul.batch", rows.map(({r, box, result}) => h("li", box, h("label", {for: box.id}, val(r.action_id), r.has_hidden && dim(" has hidden parts"), panel(async () => tree((await get(`approvals/${r.approval_id}`)).params))),
 			h("a", {href: to.approval(r.approval_id), onclick: () => all.close()}, "Look"), result))), field("Reason for all", reason), bar, told, h("div.bar", buttons));
 }
 
