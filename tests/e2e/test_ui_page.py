@@ -1,0 +1,37 @@
+# Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
+"""The operator page in headless Chromium against the built gateway; the flows are in tests/ui/flows.mjs, the pictures in build/screenshots."""
+import json
+import os
+import shutil
+import subprocess
+
+from support import AGENT_SECRET, API_KEY, OPERATOR_KEY, PATIENCE, POLICY, ROOT, Gateway, config
+
+FOLDER = ROOT / "tests/ui"
+SHOTS = ROOT / "build/screenshots"
+KEYS = {"agent": API_KEY, "operator": OPERATOR_KEY, "approver": "test-approver-key", "viewer": "test-viewer-key"}
+RULES = [{"id": "ask-payout", "action_type": "payments.payout", "resource": "payment://bank.example.com/**",
+          "decision": "REQUIRE_APPROVAL", "obligations": {"approvers": {"min": 2}}}]
+
+
+def options():
+    people = {KEYS["approver"]: "anna", KEYS["viewer"]: "victor"}
+    made = config(approvals={"enabled": True})
+    made["identity"]["api_keys"].update(people)
+    made["identity"]["roles"] = {"operator": ["olga"], "approver": ["anna", "olga"], "viewer": ["victor"]}
+    return made
+
+
+def browse(flow):
+    """Runs one flow against a gateway of its own; its output is the message when it fails."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    with Gateway(options(), {**POLICY, "rules": POLICY["rules"] + RULES}) as g:
+        told = {"url": "http://%s:%d" % g.address, "keys": KEYS, "secret": AGENT_SECRET, "agent": "bot", "shots": str(SHOTS),
+                "patience": PATIENCE / 4, "executable": shutil.which("chromium")}
+        done = subprocess.run(["node", FOLDER / "run.mjs", flow], cwd=FOLDER, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=PATIENCE * 3, env={**os.environ, "NOMOS_UI_TEST": json.dumps(told)})
+        assert done.returncode == 0, f"{flow}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+
+
+def test_signing_in():
+    browse("signing_in")

@@ -1,0 +1,355 @@
+// What people do on the operator page, from the first look to the last click. Each is one test of tests/e2e/test_ui_page.py.
+import assert from "node:assert/strict";
+import {accessible, act, ask, enter, fits, go, heading, holds, LOOKS, open, operator, settled, shot, signedIn} from "./harness.mjs";
+
+const TRANSFER = {action_type: "payments.transfer", resource: "payment://bank.example.com/accounts/7"};
+const decided = (page) => page.locator("#say").getByText(/Approved|Denied|Counted/);
+
+export const flows = {
+	async signing_in() {
+		const {page, done} = await open("light", "#/limits");
+		await page.getByRole("heading", {name: "Sign in"}).waitFor();
+		await shot(page, "sign-in-light");
+		await page.getByLabel("API key").fill("nk_wrong_key");
+		await page.keyboard.press("Enter");
+		await page.getByRole("alert").getByText("This key is not known.").waitFor();
+		await enter(page);
+		// The address that was asked for is the one that is shown; signing in leaves no key behind.
+		await heading(page, "Limits");
+		assert.equal(await page.locator("#key").count(), 0);
+		await page.reload();
+		await heading(page, "Limits");
+		await page.getByRole("button", {name: "Sign out"}).click();
+		await page.getByRole("heading", {name: "Sign in"}).waitFor();
+		await page.reload();
+		await page.getByRole("heading", {name: "Sign in"}).waitFor();
+		assert.deepEqual(await page.evaluate(() => [document.cookie, Object.keys(localStorage), sessionStorage.length]), ["", [], 0]);
+		await done();
+	},
+
+	async ended_session() {
+		const id = await ask();
+		const {page, done} = await signedIn(`#/approvals/${id}`);
+		await page.getByLabel("Reason").fill("half a thought");
+		await page.context().clearCookies();
+		await page.getByRole("button", {name: "Approve", exact: true}).click();
+		await page.getByText("Your session has ended.").waitFor();
+		await shot(page, "session-ended-light");
+		await enter(page);
+		// The place and what was typed are still there, and the decision was not made by itself.
+		assert.equal(await page.evaluate(() => location.hash), `#/approvals/${id}`);
+		assert.equal(await page.getByLabel("Reason").inputValue(), "half a thought");
+		await page.getByRole("button", {name: "Approve", exact: true}).click();
+		await decided(page).waitFor({state: "attached"});
+		assert.equal((await act(TRANSFER, id)).decision, "ALLOW");
+		await done();
+	},
+
+	async navigation() {
+		const {page, done} = await signedIn();
+		await heading(page, "Overview");
+		for (const [key, name] of [["a", "Approvals"], ["i", "Investigate"], ["p", "Policy"], ["l", "Limits"]]) {
+			await page.keyboard.press("g");
+			await page.keyboard.press(key);
+			await heading(page, name);
+			// Who reads the page with their ears is told where they are.
+			assert.equal(await page.evaluate(() => document.activeElement.tagName), "H1");
+			assert.ok((await page.title()).includes(name));
+			assert.equal(await page.locator("#nav [aria-current=page]").innerText(), name);
+		}
+		await page.goBack();
+		await heading(page, "Policy");
+		await page.keyboard.press("?");
+		await page.getByRole("dialog", {name: "Keyboard shortcuts"}).waitFor();
+		await shot(page, "keys-light");
+		await page.getByLabel("Letters are shortcuts").uncheck();
+		await page.keyboard.press("Escape");
+		await page.keyboard.press("g");
+		await page.keyboard.press("o");
+		await heading(page, "Policy");
+		await go(page, "#/nowhere");
+		await heading(page, "No such page");
+		await go(page, "#/investigate/trace/%ff");
+		await page.getByRole("button", {name: /theme/}).click();
+		assert.equal(await page.evaluate(() => getComputedStyle(document.body).colorScheme), "light");
+		await page.getByRole("button", {name: /theme/}).click();
+		await page.reload();
+		assert.equal(await page.evaluate(() => getComputedStyle(document.body).colorScheme), "dark");
+		await done();
+	},
+
+	async overview() {
+		await act({action_type: "payments.refund", resource: "payment://shop.example.com/orders/1"});
+		await act({action_type: "payments.unheard", resource: "payment://shop.example.com/orders/1"});
+		await ask();
+		const {page, done} = await signedIn();
+		await holds(page, ".lead", "Ready.", "1 action waits for a decision.");
+		await holds(page, ".figures", "Allowed", "Asked", "Denied");
+		await holds(page, ".bars", "deny_by_default");
+		await page.getByRole("img", {name: /1 allowed, 1 asked, 1 denied/}).waitFor();
+		await holds(page, ".checks, .empty", "");
+		// Without a touch, what happens now comes.
+		await ask({params: {amount: 130}});
+		await holds(page, ".lead", "2 actions wait for a decision.");
+		await page.waitForFunction(() => document.title.startsWith("(2) "));
+		await shot(page, "overview-light", {fullPage: true});
+		await done();
+	},
+
+	async approve() {
+		const {page, done} = await signedIn("#/approvals");
+		await holds(page, ".inbox", "Nothing waits for you.");
+		const id = await ask({params: {amount: 120, to: "ACME", digits: 1}});
+		// It appears by itself, and is said.
+		await page.locator(`[data-stop="${id}"]`).waitFor();
+		await page.keyboard.press("j");
+		await page.keyboard.press("Enter");
+		await holds(page, ".asks", "bot", "alice", "dev", "payments.transfer", "payment://bank.example.com/accounts/7");
+		await holds(page, ".detail .sheet", "amount", "120", "to", "ACME");
+		await holds(page, ".detail", "ask-transfer", "require_approval_by_rule");
+		await shot(page, "approval-light");
+		await page.keyboard.press("e");
+		await page.keyboard.type("the invoice is there");
+		await page.keyboard.press("Escape");
+		await page.keyboard.press("a");
+		assert.equal((await operator("GET", `approvals/${id}`)).status.toLowerCase(), "pending");
+		await page.keyboard.press("Enter");
+		await decided(page).waitFor({state: "attached"});
+		await holds(page, ".detail", "Decisions so far", "the invoice is there", "olga");
+		assert.equal((await act({params: {amount: 120, to: "ACME", digits: 1}}, id)).decision, "ALLOW");
+		await holds(page, ".detail", "This is decided or over.");
+		await page.getByLabel("Show").selectOption("all");
+		await holds(page, ".inbox", "CONSUMED");
+		await done();
+	},
+
+	async deny() {
+		const id = await ask();
+		const {page, done} = await signedIn(`#/approvals/${id}`);
+		await page.getByLabel("Reason").fill("not today");
+		await page.getByRole("button", {name: "Deny", exact: true}).click();
+		await holds(page, ".detail", "DENIED", "not today");
+		assert.equal((await act(TRANSFER, id)).decision, "DENY");
+		await done();
+	},
+
+	async hidden_parts() {
+		const id = await ask({params: {amount: 1, password: "correct horse battery staple", note: "key AKIAIOSFODNN7EXAMPLE in the middle"}});
+		const {page, done} = await signedIn(`#/approvals/${id}`);
+		await holds(page, ".detail", "hidden as secret", "28 bytes", "I know that parts are hidden from me");
+		assert.ok(!(await page.locator("body").innerHTML()).includes("correct horse"));
+		await shot(page, "hidden-light");
+		await page.getByRole("button", {name: "Approve", exact: true}).click();
+		await page.getByRole("alert").getByText("Say first that you know of the hidden parts.").waitFor();
+		await page.getByLabel("I know that parts are hidden from me").check();
+		await page.getByRole("button", {name: "Approve", exact: true}).click();
+		await decided(page).waitFor({state: "attached"});
+		const {votes} = await operator("GET", `approvals/${id}`);
+		assert.equal(votes[0].ack_redacted, true);
+		await done();
+	},
+
+	async quorum() {
+		const id = await ask({action_type: "payments.payout", resource: "payment://bank.example.com/accounts/7"});
+		const first = await signedIn(`#/approvals/${id}`);
+		await first.page.getByRole("button", {name: "Approve", exact: true}).click();
+		await holds(first.page, ".detail", "1 of 2 agree", "You cannot decide this");
+		const second = await signedIn(`#/approvals/${id}`, "approver");
+		await second.page.getByRole("button", {name: "Approve", exact: true}).click();
+		await holds(second.page, ".detail", "APPROVED");
+		// The other one's page knows it without a touch.
+		await holds(first.page, ".detail", "APPROVED", "anna");
+		await first.done();
+		await second.done();
+	},
+
+	async together() {
+		for (const amount of [1, 2, 3]) await ask({params: {amount}});
+		await ask({params: {amount: 4}, resource: "payment://bank.example.com/accounts/8"});
+		await ask({params: {amount: 5, password: "secret of five"}});
+		const {page, done} = await signedIn("#/approvals");
+		await holds(page, ".alike", "4 alike");
+		await page.keyboard.press("b");
+		const dialog = page.getByRole("dialog");
+		await dialog.getByText("has hidden parts").waitFor();
+		await accessible(page, "the dialog");
+		await shot(page, "together-light");
+		assert.equal(await dialog.getByRole("checkbox", {checked: true}).count(), 3);
+		await dialog.getByLabel("Reason for all").fill("the same invoice thrice");
+		await dialog.getByRole("button", {name: "Approve what is marked"}).click();
+		await dialog.getByText("3 of 3 recorded.").waitFor();
+		await dialog.getByRole("button", {name: "Close"}).click();
+		const left = (await operator("GET", "approvals?status=pending")).approvals;
+		assert.deepEqual(left.map((a) => [a.resource.at(-1), a.has_hidden]).sort(), [["7", true], ["8", false]]);
+		await done();
+	},
+
+	async roles() {
+		const id = await ask();
+		const {page, done} = await signedIn(`#/approvals/${id}`, "viewer");
+		await holds(page, ".detail", "You cannot decide this");
+		assert.equal(await page.getByRole("button", {name: "Approve", exact: true}).count(), 0);
+		await go(page, "#/policy");
+		await holds(page, "main", "for operators");
+		await done();
+	},
+
+	async investigate() {
+		for (let i = 0; i < 60; i++) await act({action_type: i % 2 ? "payments.refund" : "payments.unheard", resource: `payment://shop.example.com/orders/${i}`, trace_id: `order-${i % 3}`});
+		const {page, done} = await signedIn("#/investigate");
+		await holds(page, "tbody", "payment://shop.example.com/orders/59");
+		await page.getByLabel("Decision").selectOption("DENY");
+		await page.getByLabel("Trace").fill("order-1");
+		await page.getByRole("button", {name: "Search"}).click();
+		await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 10);
+		assert.ok((await page.evaluate(() => location.hash)).includes("decision=DENY"));
+		await shot(page, "investigate-light");
+		const download = page.waitForEvent("download");
+		await page.getByRole("link", {name: "Export these as JSON lines"}).click();
+		const file = await (await download).createReadStream();
+		let lines = "";
+		for await (const part of file) lines += part;
+		assert.equal(lines.trim().split("\n").filter((line) => JSON.parse(line).event_type === "action.decision").length, 10);
+		await page.getByRole("link", {name: "Clear"}).click();
+		await page.getByRole("button", {name: "Older records"}).click();
+		await page.waitForFunction(() => document.querySelectorAll("tbody tr").length > 55);
+		await page.locator("tbody tr a.x, tbody tr td.seq a").nth(50).click();
+		await page.getByRole("button", {name: "Verify"}).click();
+		await holds(page, "main", "The record is as it was written.", "equal");
+		await shot(page, "record-light");
+		await page.goBack();
+		// The list is as it was: the same rows, the same place.
+		await page.waitForFunction(() => document.querySelectorAll("tbody tr").length > 55 && scrollY > 100);
+		await go(page, "#/investigate/trace/order-1");
+		await heading(page, "Trace order-1");
+		await page.waitForFunction(() => document.querySelectorAll(".timeline li").length === 20);
+		await shot(page, "trace-light");
+		await done();
+	},
+
+	async policy() {
+		await act({action_type: "payments.refund", resource: "payment://shop.example.com/orders/1"});
+		const {page, done} = await signedIn("#/policy");
+		await holds(page, "main", "policy.json", "allow-refund", "ask-transfer", "deny-env");
+		await page.getByLabel("Find a rule").fill("refund");
+		await page.waitForFunction(() => document.querySelectorAll("tbody").item(1)?.rows.length === 1);
+		await holds(page, "main", "allow-refund");
+		await page.getByLabel("Agent").fill("bot");
+		await page.getByLabel("Principal").fill("alice");
+		await page.getByLabel("Environment").fill("dev");
+		await page.getByLabel("Action type").fill("payments.transfer");
+		await page.getByLabel("Resource").fill("payment://bank.example.com/x");
+		await page.getByRole("button", {name: "What would happen?"}).click();
+		await holds(page, "form", "ASK", "ask-transfer");
+		await shot(page, "policy-light", {fullPage: true});
+		await page.getByLabel("Parameters (JSON)").fill("{not json");
+		await page.getByRole("button", {name: "What would happen?"}).click();
+		await page.locator("form .failure").waitFor();
+		await done();
+	},
+
+	async limits() {
+		await act({action_type: "payments.refund", resource: "payment://shop.example.com/orders/1"});
+		const {page, done} = await signedIn("#/limits");
+		await holds(page, "main", "Work in flight", "Rate buckets", "Circuit breakers");
+		await shot(page, "limits-light");
+		await done();
+	},
+
+	async hostile_values() {
+		const nasty = "<script>globalThis.pwned=1</script><img src=x onerror=globalThis.pwned=1>\u202egnp.exe\u200b\u0007\u0000\u{e0041}a\u0301\u0301\u0301\u0301\u0301";
+		const params = {[nasty]: nasty, "__proto__": {polluted: true}, constructor: nasty, exact: "EXACT", url: "javascript:alert(1)", long: "y".repeat(25000)};
+		const text = JSON.stringify(params).replace('"EXACT"', "12345678901234567890.10");
+		const id = await ask({params: {nasty}, rawParams: undefined});
+		const plain = await act({action_type: "payments.refund", resource: "payment://shop.example.com/orders/%3Cscript%3E", params: JSON.parse(text), trace_id: "trace\"><b>x"});
+		assert.ok(plain.status < 500);
+		const {page, done} = await signedIn(`#/approvals/${id}`);
+		await holds(page, ".detail .sheet", "<script>globalThis.pwned=1</script>", "\\u{202e}", "\\u{200b}", "\\u{7}", "\\u{0}", "\\u{e0041}");
+		await shot(page, "hostile-light");
+		await go(page, "#/investigate");
+		await page.locator("td.seq a").first().waitFor();
+		const seqs = await page.locator("td.seq a").evaluateAll((all) => all.map((a) => a.getAttribute("href")));
+		for (const hash of seqs.slice(0, 3)) {
+			await go(page, hash);
+			await page.locator(".tree").first().waitFor();
+		}
+		await go(page, `#/investigate/trace/${encodeURIComponent("trace\"><b>x")}`);
+		await go(page, `#/policy?q=${encodeURIComponent(nasty)}`);
+		await go(page, `#/approvals/${encodeURIComponent("../../" + nasty)}`);
+		assert.deepEqual(await page.evaluate(() => [globalThis.pwned, {}.polluted, document.querySelectorAll("main script, main img, main b b").length]), [undefined, undefined, 0]);
+		await done();
+	},
+
+	async accessibility() {
+		const id = await ask({params: {amount: 1, password: "correct horse battery staple"}});
+		await ask({params: {amount: 2}});
+		await act({action_type: "payments.refund", resource: "payment://shop.example.com/orders/1"});
+		const pages = {overview: "#/overview", approvals: "#/approvals", approval: `#/approvals/${id}`, investigate: "#/investigate", trace: "#/investigate/trace/trace-1", record: "#/investigate/record/3", policy: "#/policy", limits: "#/limits"};
+		for (const look of Object.keys(LOOKS)) {
+			const {page, done} = await open(look);
+			await page.getByLabel("API key").waitFor();
+			await accessible(page, `${look} sign-in`);
+			await enter(page);
+			for (const [name, hash] of Object.entries(pages)) {
+				await go(page, hash);
+				if (name === "approval") await page.locator(".asks").waitFor();
+				await accessible(page, `${look} ${name}`);
+				await fits(page, `${look} ${name}`);
+				await shot(page, `${name}-${look}`, {fullPage: look !== "phone"});
+			}
+			await done();
+		}
+	},
+
+	async no_stream() {
+		// Where a proxy swallows the stream the page asks every few seconds.
+		const {page, done} = await open("light", "#/approvals");
+		await page.route("**/api/ui/stream", (route) => route.abort());
+		await enter(page);
+		await holds(page, "#state", "Every few seconds");
+		const id = await ask();
+		await page.locator(`[data-stop="${id}"]`).waitFor();
+		await page.unroute("**/api/ui/stream");
+		await done();
+	},
+
+	async gateway_gone() {
+		const {page, done} = await signedIn("#/limits");
+		await page.route("**/api/ui/**", (route) => route.abort());
+		await go(page, "#/policy");
+		await holds(page, "main", "The gateway does not answer.", "Is it running");
+		await shot(page, "gone-light");
+		await done();
+	},
+
+	/** The pictures of docs/operator-ui.md, small enough to be kept: cp build/screenshots/docs/*.png docs/ui/ */
+	async pictures() {
+		for (let i = 0; i < 24; i++) await act({action_type: i % 4 ? "payments.refund" : "payments.unheard", resource: `payment://shop.example.com/orders/${1040 + (i % 7)}`, params: {amount: 12 + i}, trace_id: `order-${1040 + (i % 7)}`});
+		for (const amount of [480, 515]) await ask({params: {amount, currency: "EUR"}, resource: "payment://bank.example.com/accounts/12"});
+		const transfer = {params: {amount: 1249.5, currency: "EUR", to: {name: "ACME Lamps Ltd", iban: "DE02 1203 0000 0000 2020 51"}, text: "Invoice 2026-1042, lamps for the east wing"}, trace_id: "invoice-1042"};
+		const id = await ask(transfer);
+		const {page, done} = await signedIn();
+		await page.setViewportSize({width: 1120, height: 760});
+		await holds(page, ".lead", "3 actions wait");
+		await shot(page, "docs/overview");
+		await go(page, `#/approvals/${id}`);
+		await holds(page, ".detail .sheet", "1249.5");
+		await shot(page, "docs/approval");
+		await page.setViewportSize(LOOKS.phone.viewport);
+		await shot(page, "docs/phone");
+		await page.setViewportSize({width: 1120, height: 700});
+		await page.getByRole("button", {name: "Approve", exact: true}).click();
+		await decided(page).waitFor({state: "attached"});
+		assert.equal((await act(transfer, id)).decision, "ALLOW");
+		await page.emulateMedia({colorScheme: "dark"});
+		await go(page, "#/investigate/trace/invoice-1042");
+		await page.locator(".timeline li").nth(2).waitFor();
+		await shot(page, "docs/trace");
+		await page.emulateMedia({colorScheme: "light"});
+		await go(page, "#/investigate/record/3");
+		await page.getByRole("button", {name: "Verify"}).click();
+		await holds(page, "main", "The record is as it was written.");
+		await shot(page, "docs/record");
+		await done();
+	},
+};
