@@ -1,5 +1,5 @@
 // The frame: who is signed in, which page the address names, what is live, keys.
-import {add, alert, button, dialog, empty, failure, field, fill, h, input, num, one, say} from "./kit.js";
+import {add, alert, button, dialog, empty, failure, field, fill, h, input, num, one} from "./kit.js";
 import {enter, get, leave, live, resume, session} from "./api.js";
 import {overview} from "./overview.js";
 import {approvals} from "./approvals.js";
@@ -27,15 +27,16 @@ function count(pending = 0) {
 	title();
 }
 
+function mark() {
+	const name = location.hash.slice(2).split(/[/?]/)[0] || "overview";
+	for (const a of document.querySelectorAll("#nav a")) a.setAttribute("aria-current", a.dataset.page === name ? "page" : "false");
+}
+
 function route() {
 	if (!session.who) return;
 	const [path, search = ""] = (location.hash.slice(2) || "overview").split("?");
 	const [pattern, page, prefix] = ROUTES.find(([p]) => p.test(path)) ?? [];
-	const name = path.split("/")[0];
-	for (const a of document.querySelectorAll("#nav a")) {
-		if (a.dataset.page === name) a.setAttribute("aria-current", "page");
-		else a.removeAttribute("aria-current");
-	}
+	mark();
 	let argument;
 	try {
 		argument = page && decodeURIComponent(pattern.exec(path)[1] ?? "");
@@ -44,7 +45,7 @@ function route() {
 	}
 	if (page && shown.page === page && shown.turn?.(argument)) return;
 	shown.leave?.();
-	const words = prefix ? `${prefix} ${argument}` : page ? PAGES[name][0] : "No such page";
+	const words = prefix ? `${prefix} ${argument}` : page ? PAGES[path.split("/")[0]][0] : "No such page";
 	const head = h("h1", {tabindex: -1}, words);
 	const root = h("div.page", head);
 	shown = {page, title: words, ...(page ? page(root, argument, new URLSearchParams(search)) : add(root, empty("This address leads nowhere.")) && {})};
@@ -69,13 +70,11 @@ function frame() {
 	name();
 	fill(one("#self"), h("p.state", {id: "state"}), h("p.who", h("b", principal), h("span", roles.at(-1) ?? "no role")),
 		h("div.tools", theme, button("Keys", help, ".quiet"), button("Sign out", () => leave().then(() => door()), ".quiet")));
+	mark();
 }
 
 function state(word) {
-	const {dataset} = one("#state");
-	if (dataset.state === word) return;
-	if (word !== "live") say("Live updates stopped.");
-	dataset.state = word;
+	one("#state").dataset.state = word;
 	fill(one("#state"), {live: "Live", polling: "Every few seconds", offline: "No network"}[word]);
 }
 
@@ -86,7 +85,7 @@ function follow() {
 	};
 	stop = live(take, () => {
 		shown.refresh?.();
-		get("overview").then((o) => take("overview", o), () => {});
+		get("overview").then((o) => count(o.pending_approvals), () => {});
 	}, state);
 }
 
@@ -134,7 +133,7 @@ function open(before) {
 session.onend = () => door(h("p.failure", "Your session has ended. Sign in to go on where you were."), session.who.principal);
 
 const KEYS = {o: "overview", a: "approvals", i: "investigate", p: "policy", l: "limits"};
-const HELP = [["g, then o a i p l", "Overview, Approvals, Investigate, Policy, Limits"], ["/", "to the first field"], ["j k", "next, previous in a list; Enter opens"],
+const HELP = [["g, then o a i p l", "Overview, Approvals, Investigate, Policy, Limits"], ["/", "first field"], ["j k Enter", "next, previous, open"],
 	["a d", "to Approve, to Deny; Enter does it"], ["e", "to the reason"], ["b", "decide alike ones together"], ["?", "this list"]];
 function help() {
 	const on = input("keys-on", {type: "checkbox", checked: localStorage.getItem("nomos.keys") !== "off", onchange: () => localStorage.setItem("nomos.keys", on.checked ? "on" : "off")});

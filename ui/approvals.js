@@ -3,11 +3,12 @@ import {add, alert, attempt, button, dialog, dim, empty, facts, failure, field, 
 import {get, post, query} from "./api.js";
 
 const left = (r) => new Date(r.expires_at) - Date.now();
-const open = (r) => /^pending$/i.test(r.status) && !r.expired && left(r) > 0;
+// The gateway says what is open: the clock of this machine may be wrong.
+const open = (r) => /^pending$/i.test(r.status) && !r.expired;
 const alike = (r) => JSON.stringify([r.principal, r.agent, r.environment, r.action_type, r.resource, r.scope_type]);
 const agreed = (r) => r.needed > 1 && dim(` ${num(r.votes_counted ?? r.votes)} of ${num(r.needed)} agree`);
 const requester = (r) => [val(r.agent, "an agent"), " for ", val(r.principal), " in ", val(r.environment)];
-const state = (r) => (open(r) ? h(left(r) < 120000 ? "b.deny" : "span.note", {"data-until": r.expires_at}, `${span(left(r))} left`) : stamp(/^pending$/i.test(r.status) ? "expired" : r.status));
+const state = (r) => (open(r) ? h(left(r) < 120000 ? "b.deny" : "span.note", {"data-until": left(r) > 0 && r.expires_at}, `${span(Math.max(0, left(r)))} left`) : stamp(r.expired ? "expired" : r.status));
 
 async function decide(r, decision, reason, ack) {
 	const done = await post("approvals/decide", {approval_id: r.approval_id, decision, reason: reason || undefined, ack_redacted: ack || undefined});
@@ -42,9 +43,8 @@ function together(list, done) {
 		done();
 	};
 	const buttons = [button("Approve what is marked", () => run("ALLOW"), ".main"), button("Deny what is marked", () => run("DENY"), ".danger")];
-	const all = dialog(`${num(list.length)} requests alike`, h("p", requester(list[0]), " asks for ", val(list[0].action_type), " on ", val(list[0].resource), ", each with parameters of its own:"),
-		h("ul.batch", rows.map(({r, box, result}) => h("li", box, h("label", {for: box.id}, val(r.action_id), r.has_hidden && dim(" has hidden parts"), panel(async () => tree((await get(`approvals/${r.approval_id}`)).params))),
-			h("a", {href: to.approval(r.approval_id), onclick: () => all.close()}, "Look"), result))), field("Reason for all", reason), bar, told, h("div.bar", buttons));
+	dialog(`${num(list.length)} requests alike`, h("p", requester(list[0]), " asks for ", val(list[0].action_type), " on ", val(list[0].resource), ", each with parameters of its own:"),
+		h("ul.batch", rows.map(({r, box, result}) => h("li", box, h("label", {for: box.id}, val(r.action_id), r.has_hidden && dim(" has hidden parts"), panel(async () => tree((await get(`approvals/${r.approval_id}`)).params))), result))), field("Reason for all", reason), bar, told, h("div.bar", buttons));
 }
 
 function covers(hidden) {
@@ -93,7 +93,7 @@ function detail(box, id, done) {
 	}
 	function decision(r) {
 		const hidden = r.has_hidden || r.hidden?.length > 0;
-		if (!open(r)) return note("This is decided or over.");
+		if (!open(r)) return note("Decided or over.");
 		if (r.can_decide === false) return h("div.decide", h("p", "You cannot decide this: ", val(r.why_not, "your role is not among its approvers")));
 		const reason = h("textarea", {id: "reason", rows: 2, maxlength: 500, "data-key": "e"});
 		const ack = input("ack", {type: "checkbox"});
@@ -161,7 +161,7 @@ export function approvals(root, id) {
 		for (const a of list.querySelectorAll(".ask")) a.setAttribute("aria-current", String(a.dataset.stop === id));
 		load = id ? detail(box, id, fetchList) : undefined;
 		fill(box, id ? note("Loading…") : empty("Choose a request to see what it asks.", "j and k move, Enter opens, ? shows all keys."));
-		if (id) attempt(box, load).then(() => one(".asks", box)?.focus({preventScroll: true}));
+		if (id) attempt(box, load).then(() => one(".asks", box)?.focus());
 	}
 	const clock = setInterval(() => {
 		for (const node of root.querySelectorAll("[data-until]")) {

@@ -49,7 +49,6 @@ export function investigate(root, _, search) {
 
 const back = () => h("p", link("#/investigate", "← Search"));
 
-/** A trace as a time line. */
 export function trace(root, id) {
 	const box = panel(async () => {
 		const {events} = await get(`traces/${encodeURIComponent(id)}`);

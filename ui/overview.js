@@ -49,34 +49,44 @@ function checks(list) {
 	return [bad.length ? rows(bad) : empty("Every check passes."), fold(`${plural(list.length - bad.length, "check")} passed`, rows(list.filter((c) => c.status === "PASS")))];
 }
 
+/** Fills what can have the focus only when it says something else. */
+function once(node, key, build) {
+	if (node.dataset.key === String(key)) return;
+	node.dataset.key = key;
+	fill(node, build());
+}
+
 export function overview(root) {
 	let last = {};
+	const trouble = h("div");
 	const lead = h("p.lead", "…");
 	const figures = h("dl.figures");
 	const [rate, why, open, ledger, policy] = Array.from({length: 5}, () => h("div"));
-	add(root, lead, figures, card("Decisions per second", rate), h("div.grid", h("div", card("Denials by reason", why), card("Unknown outcomes", open), card("Policy in force", policy)),
+	add(root, trouble, lead, figures, card("Decisions per second", rate), h("div.grid", h("div", card("Denials by reason", why), card("Unknown outcomes", open), card("Policy in force", policy)),
 		h("div", card("Readiness", panel(async () => checks((await get("readiness")).checks ?? []))), card("Ledger and sinks", ledger))));
 
 	function draw(news) {
-		const before = JSON.stringify(last.unknown);
 		const o = last = {...last, ...news};
 		const waits = o.pending_approvals ?? 0;
 		const list = o.unknown ?? [];
 		const sinks = o.sinks ?? [];
 		const t = o.totals ?? {};
-		fill(lead, h(o.ready ? "b.allow" : "b.deny", o.ready ? "Ready." : "Not ready: "), !o.ready && (o.ready_why || "the checks below say why."), " ",
-			waits ? link("#/approvals", `${plural(waits, "action waits", "actions wait")} for a decision.`) : "Nothing waits for a decision.", list.length > 0 && ` ${plural(list.length, "outcome is", "outcomes are")} unknown.`);
+		once(lead, [o.ready, waits, list.length], () => [h(o.ready ? "b.allow" : "b.deny", o.ready ? "Ready." : "Not ready: "), !o.ready && (o.ready_why || "the checks below say why."), " ",
+			waits ? link("#/approvals", `${plural(waits, "action waits", "actions wait")} for a decision.`) : "Nothing waits for a decision.", list.length > 0 && ` ${plural(list.length, "outcome is", "outcomes are")} unknown.`]);
 		fill(figures, [["Allowed", t.allow, ".allow"], ["Asked", t.require_approval, ".ask"], ["Denied", t.deny, ".deny"], ["In flight", o.in_flight, ""]].map(([name, n, kind]) =>
 			h("div", h("dt", name), h(`dd${kind}`, num(n), !kind && o.concurrency_limit > 0 && h("small", ` of ${num(o.concurrency_limit)}`)))));
 		fill(rate, chart(o.per_second ?? []));
 		fill(why, reasons(o.reasons ?? []));
-		if (before !== JSON.stringify(list)) fill(open, unknown(list, refresh));
+		once(open, JSON.stringify(list), () => unknown(list, refresh));
 		fill(ledger, facts(["Newest record", num(o.ledger?.head_seq)], ["Wait of the queue", `${num(o.ledger?.queue_wait_ms)} ms`]),
 			sinks.length ? table("Sinks", [["Sink", (s) => val(s.name)], ["", (s) => s.required && h("span.stamp.plain", "required")], ["Taken to", (s) => num(s.taken_seq), ".num"],
 				["Behind", (s) => (s.lag ? h("b.ask", num(s.lag)) : "0"), ".num"]], sinks) : note("No sinks: the ledger is the only copy."));
-		fill(policy, facts(["Hash", short(o.policy_bundle_hash)], ["Loaded", o.policy_loaded_at ? ago(o.policy_loaded_at) : val()], ["Assurance", val(o.assurance_level)]), link("#/policy", "Rules and explanations"));
+		once(policy, o.policy_bundle_hash, () => [facts(["Hash", short(o.policy_bundle_hash)], ["Loaded", o.policy_loaded_at ? ago(o.policy_loaded_at) : val()], ["Assurance", val(o.assurance_level)]), link("#/policy", "Rules and explanations")]);
 	}
-	const refresh = () => attempt(lead, async () => draw(await get("overview")));
+	const refresh = () => attempt(trouble, async () => {
+		draw(await get("overview"));
+		fill(trouble);
+	});
 	refresh();
 	return {refresh, event: (name, o) => name === "overview" && draw(o)};
 }

@@ -117,7 +117,7 @@ export const flows = {
 		await decided(page).waitFor({state: "attached"});
 		await holds(page, ".detail", "Decisions so far", "the invoice is there", "olga");
 		assert.equal((await act({params: {amount: 120, to: "ACME", digits: 1}}, id)).decision, "ALLOW");
-		await holds(page, ".detail", "This is decided or over.");
+		await holds(page, ".detail", "Decided or over.");
 		await page.getByLabel("Show").selectOption("all");
 		await holds(page, ".inbox", "CONSUMED");
 		await done();
