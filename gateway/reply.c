@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/must.h"
 
@@ -128,8 +129,16 @@ build_decision(struct buf *b, const struct req_result *result)
 		BUF_ADD_LIT(b, ",\"obligations\":");
 		buf_add_span(b, result->obligations->canonical);
 	}
+	add_text(b, "approval_id", result->approval_id);
 	if (result->has_fingerprint)
 		add_text(b, "approval_fingerprint", span_cstr(result->action->fingerprint));
+	if (result->approval_id.n > 0) {
+		char expires[CLOCK_TEXT_MAX];
+		size_t n = clock_format(result->approval_expires_wall_ns, expires);
+
+		add_text(b, "approval_expires_at", span_of(expires, n));
+		add_text(b, "approval_status", span_cstr(result->approval_status));
+	}
 	BUF_ADD_LIT(b, "}\n");
 }
 

@@ -63,8 +63,7 @@ bound_silence(const struct conn *c)
 {
 	unsigned ms = (unsigned)(c->server->options.write_stall_ns / NS_PER_MS);
 
-	(void)setsockopt(
-		bufferevent_getfd(c->bev), IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+	(void)setsockopt(bufferevent_getfd(c->bev), IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
 }
 
 /* Behind what is there already. False when memory is out. */
@@ -185,8 +184,8 @@ http_request_stream_end(struct http_request *req)
 		return;
 	}
 	c->written_left = 0;
-	conn_set_state(c, CONN_WRITING,
-		loop_now_ns(c->server->loop) + c->server->options.write_stall_ns);
+	conn_set_state(
+		c, CONN_WRITING, loop_now_ns(c->server->loop) + c->server->options.write_stall_ns);
 }
 
 void

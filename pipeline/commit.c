@@ -34,7 +34,9 @@ apply_decision(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 
 	if (rc != OK || is_answered)
 		return rc;
-	rc = ledger_tx_append(tx, &r->record, r->record_state, &r->intent_seq, ei);
+	rc = r->approval.is_asked
+		     ? approval_apply(tx, r, ei)
+		     : ledger_tx_append(tx, &r->record, r->record_state, &r->intent_seq, ei);
 	return rc == OK && r->key != NULL ? idempotency_claim(tx, r, ei) : rc;
 }
 
@@ -57,6 +59,9 @@ undo_decision(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 	uint64_t seq;
 	enum err rc;
 
+	/* Asked for or denied: nothing was authorised. */
+	if (r->record_state == LEDGER_COMPLETE)
+		return OK;
 	if (a == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	arena_reset(a);
@@ -65,6 +70,8 @@ undo_decision(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 		rc = ledger_tx_append(tx, &outcome, LEDGER_COMPLETE, &seq, ei);
 	if (rc == OK)
 		rc = close_intent(tx, r->intent_seq, ei);
+	if (rc == OK)
+		rc = approval_undo(tx, r, ei);
 	return rc == OK && r->key != NULL ? idempotency_give_back(tx, r, ei) : rc;
 }
 
@@ -88,6 +95,8 @@ after_commit(struct req *r)
 	if (r->key != NULL && r->key->answer > KEY_NEW)
 		return idempotency_respond(r);
 	r->result.seq = r->intent_seq;
+	if (r->approval.is_asked)
+		approval_tell(r);
 	if (r->normalize_problem.n > 0)
 		return req_fail(r, REQ_ERROR_NORMALIZATION, r->normalize_problem);
 	return r->record_state == LEDGER_OPEN ? STEP_EFFECT : STEP_RESPOND;
@@ -137,13 +146,15 @@ step_commit(struct req *r)
 	r->record_state = r->executor != NULL     ? LEDGER_OPEN
 			  : r->result.is_external ? LEDGER_AUTHORIZED
 						  : LEDGER_COMPLETE;
-	rc = record_build_decision(r, r->arena, &r->record, &ei);
+	/* What comes of an approval is only known, and recorded, on the ledger's thread. */
+	rc = r->approval.is_asked ? OK : record_build_decision(r, r->arena, &r->record, &ei);
 	if (rc != OK)
 		return fail_unrecorded_decision(r, rc);
 	r->entry = (struct ledger_entry){
 		.loop = r->loop,
 		.apply = apply_decision,
-		.undo = r->record_state != LEDGER_COMPLETE ? undo_decision : NULL,
+		.undo = r->record_state != LEDGER_COMPLETE || r->approval.is_asked ? undo_decision
+										   : NULL,
 		.done = decision_done,
 		.pending = decision_pending,
 	};

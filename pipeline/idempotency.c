@@ -36,8 +36,8 @@ enum req_step
 idempotency_prepare(struct req *r)
 {
 	struct span key = r->input->idempotency_key;
-	const struct span parts[] = {r->identity.principal, r->identity.agent,
-		r->identity.environment, key};
+	const struct span parts[] = {
+		r->identity.principal, r->identity.agent, r->identity.environment, key};
 
 	/* A caller who sends one will retry and trust that nothing happens twice (decisions 21). */
 	if (r->snapshot->is_stateless)
@@ -49,7 +49,8 @@ idempotency_prepare(struct req *r)
 			SPAN_LIT("Idempotency-Key must be 1 to 255 visible ASCII characters"));
 	r->key = ARENA_NEW(r->arena, struct req_key);
 	if (r->key == NULL)
-		return req_fail(r, REQ_ERROR_OVERLOADED, SPAN_LIT("out of memory for this request"));
+		return req_fail(
+			r, REQ_ERROR_OVERLOADED, SPAN_LIT("out of memory for this request"));
 	*r->key = (struct req_key){.answer = KEY_NOT_ASKED};
 	claim_key(CLAIM_IDEMPOTENCY, parts, ARRAY_LEN(parts), r->key->key);
 	claim_owner(parts, r->key->owner);
@@ -97,12 +98,12 @@ answer_new(struct ledger_tx *tx, struct req *r, struct errinfo *ei)
 {
 	const struct idempotency_section *o = &r->snapshot->idempotency;
 	bool has_room = false;
-	enum err rc = look_for_room(
-		tx, &r->pipeline->key_rooms.all, NULL, o->max_keys, &has_room, ei);
+	enum err rc =
+		look_for_room(tx, &r->pipeline->key_rooms.all, NULL, o->max_keys, &has_room, ei);
 
 	if (rc == OK && has_room)
-		rc = look_for_room(tx, room_of(r), r->key->owner, o->max_keys_per_identity,
-			&has_room, ei);
+		rc = look_for_room(
+			tx, room_of(r), r->key->owner, o->max_keys_per_identity, &has_room, ei);
 	r->key->answer = has_room ? KEY_NEW : KEY_FULL;
 	return rc;
 }
@@ -321,7 +322,8 @@ idempotency_respond(struct req *r)
 			SPAN_LIT("the first request with this Idempotency-Key has not ended yet"));
 	case KEY_MISMATCH:
 		return req_fail(r, REQ_ERROR_KEY_MISMATCH,
-			SPAN_LIT("this Idempotency-Key was used for another action; nothing was done"));
+			SPAN_LIT("this Idempotency-Key was used for another action; nothing was "
+				 "done"));
 	case KEY_FULL:
 		return req_fail(r, REQ_ERROR_KEY_LIMIT,
 			SPAN_LIT("too many Idempotency-Keys are kept; nothing was done"));

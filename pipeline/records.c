@@ -153,32 +153,40 @@ log_rule_ids_cut(const struct req *r, size_t n)
 			r->decision.n_rule_ids);
 }
 
+size_t
+record_join_rule_ids(const struct decision *d, struct buf *out)
+{
+	size_t n = 0;
+
+	buf_add_char(out, '[');
+	for (; n < d->n_rule_ids && n < RULE_IDS_MAX; n++) {
+		size_t before = out->n;
+
+		if (n > 0)
+			buf_add_char(out, ',');
+		json_quote(out, d->rule_ids[n]);
+		if (out->n > RULE_IDS_BYTES_MAX) {
+			buf_truncate(out, before);
+			break;
+		}
+	}
+	buf_add_char(out, ']');
+	return n;
+}
+
 /* The first ones by their bytes, as many as have room. */
 static void
 set_rule_ids(struct record *rec, const struct req *r, struct arena *a)
 {
-	const struct decision *d = &r->decision;
-	size_t n = 0;
 	struct buf b;
+	size_t n;
 
-	if (d->n_rule_ids == 0)
+	if (r->decision.n_rule_ids == 0)
 		return;
 	buf_init_arena(&b, a, BUF_CAP_RECORD);
-	buf_add_char(&b, '[');
-	for (; n < d->n_rule_ids && n < RULE_IDS_MAX; n++) {
-		size_t before = b.n;
-
-		if (n > 0)
-			buf_add_char(&b, ',');
-		json_quote(&b, d->rule_ids[n]);
-		if (b.n > RULE_IDS_BYTES_MAX) {
-			buf_truncate(&b, before);
-			break;
-		}
-	}
-	buf_add_char(&b, ']');
+	n = record_join_rule_ids(&r->decision, &b);
 	set_json(rec, RECORD_MATCHED_RULE_IDS, &b);
-	if (n < d->n_rule_ids)
+	if (n < r->decision.n_rule_ids)
 		log_rule_ids_cut(r, n);
 }
 
@@ -262,6 +270,7 @@ set_action(struct record *rec, const struct req *r, struct arena *a)
 		summarize_params(
 			action->params_json, action->params_canonical, r->snapshot->redactor, a));
 	set_policy(rec, r->snapshot);
+	record_set_text(rec, RECORD_APPROVAL_ID, span_cstr(r->approval.id));
 	if (r->normalize_problem.n > 0)
 		return;
 	record_set_text(rec, RECORD_RESOURCE_NORMALIZED, action->resource.text);

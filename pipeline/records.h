@@ -12,6 +12,8 @@
 #include "base/span.h"
 
 struct arena;
+struct buf;
+struct decision;
 struct json;
 struct redactor;
 struct req;
@@ -22,6 +24,8 @@ struct req;
 /* The record action.decision of what r->result and r->decision hold. ERR_TOO_LARGE. */
 MUSTCHECK enum err record_build_decision(
 	struct req *r, struct arena *a, struct record_text *out, struct errinfo *ei);
+/* Appends the matching rules' ids as a canonical array, as many as have room. How many these are. */
+size_t record_join_rule_ids(const struct decision *d, struct buf *out);
 /* The record action.completed of r->job; EXEC_NOT_RUN is failed/not_executed. ERR_TOO_LARGE. */
 MUSTCHECK enum err record_build_outcome(
 	struct req *r, struct arena *a, struct record_text *out, struct errinfo *ei);

@@ -262,15 +262,28 @@ log_refusal(const struct req *r)
 		log_warn(NULL, "%llu more refusals were not logged", (unsigned long long)dropped);
 }
 
+static enum metric
+metric_of(enum verdict v)
+{
+	switch (v) {
+	case VERDICT_ALLOW:
+		return METRIC_DECISIONS_ALLOW;
+	case VERDICT_REQUIRE_APPROVAL:
+		return METRIC_DECISIONS_APPROVAL;
+	case VERDICT_DENY:
+	case VERDICT__MAX:
+		break;
+	}
+	return METRIC_DECISIONS_DENY;
+}
+
 static void
 count_answer(const struct req *r)
 {
 	switch (r->result.error) {
 	case REQ_DECIDED:
 		if (r->input->operation == REQ_OP_ACTION)
-			metric_add(r->result.verdict == VERDICT_ALLOW ? METRIC_DECISIONS_ALLOW
-								      : METRIC_DECISIONS_DENY,
-				1);
+			metric_add(metric_of(r->result.verdict), 1);
 		return;
 	case REQ_ERROR_AUTH:
 		metric_add(METRIC_AUTH_FAILED, 1);

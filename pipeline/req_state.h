@@ -14,6 +14,8 @@
 #include "audit/ledger.h"
 #include "audit/record.h"
 #include "base/workq.h"
+#include "approval/approval.h"
+#include "approval/desk.h"
 #include "exec/exec.h"
 #include "idempotency.h"
 #include "limit/breaker.h"
@@ -52,11 +54,32 @@ struct pipeline {
 	struct bucket_table *rule_buckets;
 	struct breakers *breakers;
 	struct session_table *sessions;
+	struct approval_desk desk;
 	struct board *board;
 	struct slots slots;
 	struct key_rooms key_rooms; /* ledger's thread */
 	size_t n_pools;
 	struct req_pool pools[];
+};
+
+/* The part of a request that waits for a person. */
+struct req_approval {
+	bool is_asked; /* the policy wants one, and there are approvals */
+	/* From the request's loop. */
+	struct span presented; /* the approval that the request names, or empty */
+	struct span params;    /* canonical, numbers typed */
+	struct span rule_ids;  /* canonical array */
+	bool has_hidden;
+	enum reason
+		obstacle; /* why an ALLOW would come to nothing; REASON_ALLOW_BY_RULE: nothing */
+	char fresh_id[APPROVAL_ID_BYTES + 1];
+	/* From the ledger's thread. */
+	char id[APPROVAL_ID_BYTES + 1]; /* the one that is used or asked for; empty: none */
+	enum approval_status status;
+	enum approval_state state;
+	int64_t expires_wall_ns;
+	bool is_used;
+	bool has_news;
 };
 
 struct req {
@@ -100,6 +123,7 @@ struct req {
 	struct workq_item item;
 	struct exec_job job;
 
+	struct req_approval approval;
 	struct req_result result;
 };
 

@@ -251,11 +251,28 @@ settle_verdict(struct req *r)
 		return;
 	case VERDICT_REQUIRE_APPROVAL:
 		r->result.reason = REASON_APPROVALS_UNAVAILABLE;
+		if (!r->snapshot->approvals.is_enabled)
+			return;
+		r->result.verdict = VERDICT_REQUIRE_APPROVAL;
+		r->result.reason = d->reason;
+		r->approval.is_asked = true;
+		r->approval.obstacle = find_obstacle(r);
 		return;
 	case VERDICT_DENY:
 	case VERDICT__MAX:
 		return;
 	}
+}
+
+static enum req_step
+prepare_approval(struct req *r)
+{
+	struct errinfo ei;
+	enum err rc = approval_prepare(r, &ei);
+
+	if (rc == ERR_INVALID)
+		return fail_with(r, REQ_ERROR_VALIDATION, &ei);
+	return rc == OK ? STEP_COMMIT : fail_overloaded(r);
 }
 
 enum req_step
@@ -268,5 +285,5 @@ step_decide(struct req *r)
 	settle_verdict(r);
 	r->result.has_fingerprint = true;
 	r->result.obligations = &r->decision.obligations;
-	return STEP_COMMIT;
+	return r->approval.is_asked ? prepare_approval(r) : STEP_COMMIT;
 }

@@ -206,7 +206,8 @@ stored_answer_read(struct req *r, struct span stored, struct span *action_id)
 	if (result.has_output)
 		result.output = span_of(end + 1, stored.n - (size_t)(end + 1 - stored.p));
 	v = json_find_cstr(head, "bytes_written");
-	result.has_bytes_written = v != NULL && json_get_int(v, 0, INT64_MAX, &result.bytes_written);
+	result.has_bytes_written =
+		v != NULL && json_get_int(v, 0, INT64_MAX, &result.bytes_written);
 	result.obligations = read_obligations(r, head);
 	r->result = result;
 	r->action = action;

@@ -100,6 +100,8 @@ build(struct runtime *r, struct errinfo *ei)
 	if (rc == OK)
 		rc = drain_init(r, ei);
 	if (rc == OK)
+		rc = chores_init(r, ei);
+	if (rc == OK)
 		rc = reload_init(r, ei);
 	if (rc == OK)
 		rc = open_ledger(r, ei);
@@ -207,6 +209,7 @@ runtime_run(struct runtime *r)
 		return false;
 	}
 	listener_format(&r->addr, address);
+	chores_start(r);
 	if (r->options.on_ready != NULL)
 		r->options.on_ready(r->options.on_ready_arg, address);
 	loop_run(r->loop);
@@ -244,6 +247,7 @@ runtime_free(struct runtime **rp)
 		r->options.ledger.sinks[i]->ops->free(r->options.ledger.sinks[i]);
 	workq_free(&r->pool);
 	drain_fini(r);
+	chores_fini(r);
 	/* What is still posted to the main loop runs now, and may be for the reload. */
 	loop_free(&r->loop);
 	reload_fini(r);

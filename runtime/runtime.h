@@ -57,6 +57,7 @@ struct runtime {
 	bool grace_ran_out;
 	bool is_forced; /* second signal: end without a word */
 	struct loop_timer *stage_timer;
+	struct loop_timer *chores_timer;
 	/* reload.c, main thread */
 	struct reload *reload;
 };
@@ -83,6 +84,10 @@ void reload_fini(struct runtime *r);
 /* After the main loop has stopped and before the workers do: lets a reload that is under way
  * end, for the shutdown grace at most; false when it has not. */
 MUSTCHECK bool reload_finish(struct runtime *r);
+/* chores.c, main thread */
+MUSTCHECK enum err chores_init(struct runtime *r, struct errinfo *ei);
+void chores_start(struct runtime *r);
+void chores_fini(struct runtime *r);
 /* A worker uses the new snapshot. */
 void reload_worker_swapped(struct runtime *r);
 

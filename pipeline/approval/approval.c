@@ -240,11 +240,14 @@ approval_vote(struct approval *a, const struct approval_ballot *ballot,
 
 /* ---- uses ---- */
 
-static bool
-is_same_identity(const struct identity *a, const struct identity *b)
+bool
+approval_is_of(const struct approval *a, const struct identity *identity)
 {
-	return span_eq(a->principal, b->principal) && span_eq(a->agent, b->agent) &&
-	       span_eq(a->environment, b->environment);
+	const struct identity *mine = &a->identity;
+
+	return span_eq(mine->principal, identity->principal) &&
+	       span_eq(mine->agent, identity->agent) &&
+	       span_eq(mine->environment, identity->environment);
 }
 
 /* The binding hash covers identity, type, resource and parameters. */
@@ -283,7 +286,7 @@ approval_check(const struct approval *a, const struct action *action, const stru
 	struct span obligations = o->canonical.n > 0 ? o->canonical : SPAN_LIT("{}");
 
 	/* Others' approvals do not exist. */
-	if (!is_same_identity(&a->identity, &action->identity))
+	if (!approval_is_of(a, &action->identity))
 		return APPROVAL_STATUS_NOT_FOUND;
 	if (!is_in_scope(a, action, o))
 		return APPROVAL_STATUS_MISMATCH;

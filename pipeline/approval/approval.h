@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/span.h"
+#include "pipeline/approvals.h"
 #include "policy/action.h"
 #include "policy/decision.h"
 #include "policy/identity.h"
@@ -39,15 +40,6 @@ enum approval_state {
 	APPROVAL_CONSUMED,
 	APPROVAL_EXPIRED,
 	APPROVAL_STATE__MAX
-};
-
-enum approval_channel {
-	CHANNEL_API = 0,
-	CHANNEL_UI,
-	CHANNEL_WEBHOOK,
-	CHANNEL_SLACK,
-	CHANNEL_TEAMS,
-	CHANNEL__MAX
 };
 
 /*
@@ -164,6 +156,8 @@ enum approval_status {
 /* NONE: it allows the action, once more. Changes nothing. */
 enum approval_status approval_check(const struct approval *a, const struct action *action,
 	const struct obligations *o, const char *policy_hash, const struct approval_moment *now);
+/* Whether it was opened for this identity. */
+bool approval_is_of(const struct approval *a, const struct identity *identity);
 /* One use less; only after approval_check said NONE. */
 void approval_use(struct approval *a);
 /* What was used did not happen. */

@@ -78,8 +78,8 @@ check_approvers(void *options, struct config_scope *scope)
 static const config_check_fn relay_checks[] = {check_relay, NULL};
 static const config_check_fn approvals_checks[] = {check_tokens, check_approvers, NULL};
 
-CONFIG_OBJECT(approval_relay_section, APPROVAL_RELAY_ROWS, .prose = "One relay.",
-	.checks = relay_checks);
+CONFIG_OBJECT(
+	approval_relay_section, APPROVAL_RELAY_ROWS, .prose = "One relay.", .checks = relay_checks);
 CONFIG_OBJECT(approval_relays_section, APPROVAL_RELAYS_ROWS,
 	.prose = "Programs that bring decisions from elsewhere.");
 CONFIG_OBJECT(approvals_section, APPROVALS_ROWS, .prose = "Actions that wait for a person.",

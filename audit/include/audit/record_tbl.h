@@ -7,12 +7,21 @@
 #include <stddef.h>
 
 #ifdef X
+X(RECORD_ACK_REDACTED, "ack_redacted", 0)
 X(RECORD_ACTION_FINGERPRINT, "action_fingerprint", 0)
 X(RECORD_ACTION_ID, "action_id", 1)
 X(RECORD_ACTION_SUMMARY, "action_summary", 1)
 X(RECORD_ACTION_TYPE, "action_type", 1)
 X(RECORD_AGENT, "agent", 1)
+X(RECORD_APPROVAL_CHANNEL, "approval_channel", 0)
+X(RECORD_APPROVAL_EXPIRES_AT, "approval_expires_at", 0)
 X(RECORD_APPROVAL_ID, "approval_id", 0)
+X(RECORD_APPROVAL_NEEDED, "approval_needed", 0)
+X(RECORD_APPROVAL_STATUS, "approval_status", 0)
+X(RECORD_APPROVAL_USES, "approval_uses", 0)
+X(RECORD_APPROVAL_VOTES, "approval_votes", 0)
+X(RECORD_APPROVER, "approver", 1)
+X(RECORD_ASSERTED_BY, "asserted_by", 1)
 X(RECORD_ASSURANCE_LEVEL, "assurance_level", 0)
 X(RECORD_BINDING_HASH, "binding_hash", 0)
 X(RECORD_CHAIN_ID, "chain_id", 0)

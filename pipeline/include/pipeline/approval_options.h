@@ -28,7 +28,7 @@
 		.prose = "Whether actions may wait for a person; rules that ask for one deny otherwise.") \
 	ROW(T, INT, ttl_seconds, .def = "900", .min = 1, .max = 31536000, .unit = "seconds", \
 		.env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
-		.prose = "From asking to the end of an approval, used or not; a policy may give less.") \
+		.prose = "From asking to the end of an approval, used or not; a policy may say otherwise (approval_ttl_seconds).") \
 	ROW(T, STRINGS, approver_principals, .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "Who may decide, beside the role approver; nobody without either.") \
 	ROW(T, SECRET, webhook_token, .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \

@@ -58,6 +58,8 @@ struct req_input {
 	struct span media_type; /* Content-Type value or empty */
 	/* Idempotency-Key value; p is NULL when absent. Read before the first wait. */
 	struct span idempotency_key;
+	/* Of an approval, from the plane itself and not from the body, in whose place it is used; or empty. */
+	struct span approval_id;
 };
 
 struct req_result {
@@ -76,8 +78,11 @@ struct req_result {
 	bool has_bytes_written;
 	struct span output; /* redacted and capped text */
 	int64_t bytes_written;
-	struct span explain; /* REQ_OP_EXPLAIN: the whole JSON object */
-	uint64_t seq;        /* of the intent in the ledger; 0 when none */
+	struct span explain;         /* REQ_OP_EXPLAIN: the whole JSON object */
+	struct span approval_id;     /* used or asked for; empty: none */
+	const char *approval_status; /* of REQUIRE_APPROVAL; else "" or NULL */
+	int64_t approval_expires_wall_ns;
+	uint64_t seq; /* of the intent in the ledger; 0 when none */
 };
 
 /* Called once, on the request's loop, possibly before req_start returns. The result and all it refers to live until

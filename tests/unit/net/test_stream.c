@@ -85,7 +85,7 @@ wait_text(struct rig_client *c, const char *text)
 /* Turns the loop until the condition holds; false after 10 s. */
 #define TURN_UNTIL(client, condition)                                                              \
 	for (int64_t until = clock_mono_ns() + RIG_WAIT_NS;                                        \
-		!(condition) && clock_mono_ns() < until;)                                            \
+		!(condition) && clock_mono_ns() < until;)                                          \
 	rig_turn(&rig, client)
 
 static void
@@ -208,8 +208,8 @@ TEST(what_comes_behind_an_answer_runs)
 	prepare();
 	rig_start(&rig);
 	rig_connect(&rig, &c);
-	rig_send_text(&rig, &c,
-		"GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+	rig_send_text(
+		&rig, &c, "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n");
 	TURN_UNTIL(&c, span_eq_cstr(buf_span(&rig.ran), "GET /a 0\nGET /b 0\n"));
 	CHECK_SPAN(buf_span(&rig.ran), "GET /a 0\nGET /b 0\n");
 	rig_close(&c);
@@ -351,8 +351,7 @@ TEST(a_client_that_leaves_is_noticed_and_told_of_once)
 		rig_close(&c);
 		TURN_UNTIL(NULL, rig.n_closed > 0);
 		/* The first tells the client's kernel, the next is refused by ours. */
-		TURN_UNTIL(NULL,
-			!http_request_stream_write(open_stream, SPAN_LIT("still there?")));
+		TURN_UNTIL(NULL, !http_request_stream_write(open_stream, SPAN_LIT("still there?")));
 		CHECK_INT(http_server_count_connections(rig.server), 0);
 		CHECK_INT(rig.n_closed, 1);
 		CHECK_INT(http_server_count_requests(rig.server), 1);
@@ -444,8 +443,7 @@ TEST(a_stream_that_is_not_read_does_not_hold_up_the_end)
 
 SUITE("net/stream", TEST_ROW(pieces_are_chunks_and_the_connection_ends_behind_them),
 	TEST_ROW(a_stream_of_http_1_0_ends_with_its_connection), TEST_ROW(head_gets_no_piece),
-	TEST_ROW(what_comes_behind_a_stream_never_runs),
-	TEST_ROW(what_comes_behind_an_answer_runs),
+	TEST_ROW(what_comes_behind_a_stream_never_runs), TEST_ROW(what_comes_behind_an_answer_runs),
 	TEST_ROW(who_does_not_read_is_cut_and_a_silent_stream_is_not),
 	TEST_ROW(who_reads_too_slowly_is_cut),
 	TEST_ROW(a_long_stream_goes_on_as_the_client_reads_and_comes_whole),

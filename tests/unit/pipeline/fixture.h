@@ -45,6 +45,8 @@ struct answer {
 	int64_t bytes_written;
 	char obligations[512];
 	char explain[8192];
+	char approval_id[64];
+	char approval_status[32];
 	uint64_t seq;
 	char action_id[128];
 	char trace_id[128];
@@ -217,6 +219,8 @@ fixture_done(struct req *r, const struct req_result *x, void *arg)
 	};
 	copy_text(a->message, sizeof(a->message), x->message);
 	copy_text(a->output, sizeof(a->output), x->output);
+	copy_text(a->approval_id, sizeof(a->approval_id), x->approval_id);
+	copy_text(a->approval_status, sizeof(a->approval_status), span_cstr(x->approval_status));
 	copy_text(a->explain, sizeof(a->explain), x->explain);
 	if (x->error == REQ_DECIDED && x->action != NULL) {
 		copy_text(a->action_id, sizeof(a->action_id), x->action->action_id);

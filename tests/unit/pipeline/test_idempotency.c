@@ -58,8 +58,8 @@ TEST(the_stored_answer_is_whole)
 	char body[1024];
 
 	init(&f);
-	const struct answer *a = fixture_act(&f, "fs.write", "file://workspace/out.txt",
-		"{\"content\":\"12345\"}");
+	const struct answer *a =
+		fixture_act(&f, "fs.write", "file://workspace/out.txt", "{\"content\":\"12345\"}");
 	CHECK(a->has_bytes_written && a->bytes_written == 5);
 	snprintf(body, sizeof(body),
 		"{\"schema_version\":\"v1\",\"action_id\":\"other\",\"action_type\":\"fs.write\","
@@ -93,7 +93,8 @@ TEST(a_key_belongs_to_one_action_and_one_identity)
 
 	init(&f);
 	CHECK(fixture_send(&f, READ_NOTES)->error == REQ_DECIDED);
-	const struct answer *a = fixture_act(&f, "fs.read", "file://workspace/notes.txt", "{\"a\":1}");
+	const struct answer *a =
+		fixture_act(&f, "fs.read", "file://workspace/notes.txt", "{\"a\":1}");
 	CHECK_INT(a->error, REQ_ERROR_KEY_MISMATCH);
 	CHECK_INT(f.ledger.n_records, 2);
 	f.agent_id = "other";
@@ -116,9 +117,10 @@ TEST(what_is_denied_now_is_denied)
 	init(&f);
 	CHECK(fixture_send(&f, READ_NOTES)->error == REQ_DECIDED);
 	file = fopen(f.bundle, "wb");
-	MUST(file != NULL && fputs("{\"version\":\"v1\",\"rules\":[{\"id\":\"no\","
-			      "\"action_type\":\"*\",\"resource\":\"**\",\"decision\":\"DENY\"}]}",
-			       file) >= 0 &&
+	MUST(file != NULL &&
+		fputs("{\"version\":\"v1\",\"rules\":[{\"id\":\"no\","
+		      "\"action_type\":\"*\",\"resource\":\"**\",\"decision\":\"DENY\"}]}",
+			file) >= 0 &&
 		fclose(file) == 0);
 	fixture_reload(&f);
 	const struct answer *a = fixture_send(&f, READ_NOTES);

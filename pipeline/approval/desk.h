@@ -1,0 +1,42 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* Where approvals are worked on: the ledger's thread has an arena for it, and everybody the time. One per pipeline. */
+#ifndef PIPELINE_APPROVAL_DESK_H
+#define PIPELINE_APPROVAL_DESK_H
+
+#include <stdatomic.h>
+
+#include "approval/approval.h"
+#include "base/attr.h"
+#include "base/err.h"
+
+struct arena;
+struct ledger_tx;
+struct req;
+
+struct approval_desk {
+	struct arena *arena;         /* apply and undo only; emptied by each */
+	int64_t epoch;               /* of this run */
+	_Atomic int64_t due_wall_ns; /* nothing runs out before */
+	bool is_sweeping;            /* of the loop that sweeps */
+};
+
+/* ERR_NOMEM, ERR_CRYPTO. */
+MUSTCHECK enum err approval_desk_init(struct approval_desk *d, struct errinfo *ei);
+void approval_desk_fini(struct approval_desk *d);
+struct approval_moment approval_desk_now(const struct approval_desk *d);
+/* Something has to be done at that time. Any thread. */
+void approval_desk_remind(struct approval_desk *d, int64_t wall_ns);
+
+/*
+ * What a request does at the desk. prepare, on its loop: what the ledger's thread will need. ERR_INVALID with the text for
+ * the client, ERR_NOMEM, ERR_CRYPTO.
+ */
+MUSTCHECK enum err approval_prepare(struct req *r, struct errinfo *ei);
+/* Decides the request by the rows of the ledger and records that: used, asked for, denied. */
+MUSTCHECK enum err approval_apply(struct ledger_tx *tx, struct req *r, struct errinfo *ei);
+/* The use, if there was one, is given back. */
+MUSTCHECK enum err approval_undo(struct ledger_tx *tx, struct req *r, struct errinfo *ei);
+/* Tells those who wait; once it is durable. */
+void approval_tell(struct req *r);
+
+#endif

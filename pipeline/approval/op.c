@@ -1,0 +1,196 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* The way of a call to the ledger and back; what all answers are made of. */
+#include "approval/op.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pipeline/board.h"
+#include "policy/policy.h"
+#include "req_state.h"
+
+#define OP_ARENA_BYTES ((size_t)256 * 1024)
+#define BODY_BYTES_MAX ((size_t)4 * BUF_CAP_REPLY)
+
+static void
+free_op(struct approval_op *op)
+{
+	snapshot_unref(&op->call.snapshot);
+	buf_fini(&op->body);
+	arena_free(&op->arena);
+	mem_free(op);
+}
+
+static const struct approvals_answer out_of_memory = {503, "overloaded", {"out of memory", 13}, 1};
+
+static void
+answer(struct approval_op *op)
+{
+	if (op->answer.status == 200)
+		op->answer.text = buf_span(&op->body);
+	op->call.done(
+		op->answer.status == 200 && buf_failed(&op->body) ? &out_of_memory : &op->answer,
+		op->call.arg);
+	free_op(op);
+}
+
+struct approval_op *
+approval_op_new(const struct approvals_call *call, struct span approval_id)
+{
+	struct approval_op *op = mem_zalloc(1, sizeof(*op));
+	struct arena *arena = arena_new(OP_ARENA_BYTES);
+
+	if (op == NULL || arena == NULL) {
+		mem_free(op);
+		arena_free(&arena);
+		call->done(&out_of_memory, call->arg);
+		return NULL;
+	}
+	op->call = *call;
+	op->call.snapshot = snapshot_ref(call->snapshot);
+	op->desk = &call->pipeline->desk;
+	op->arena = arena;
+	op->answer.status = 200;
+	op->answer.code = "";
+	buf_init(&op->body, BODY_BYTES_MAX);
+	op->approval_id = arena_dup(arena, approval_id);
+	return op;
+}
+
+struct approval_op *
+approval_op_of(struct ledger_entry *e)
+{
+	return (struct approval_op *)(void *)e;
+}
+
+void
+approval_op_set_error(
+	struct approval_op *op, unsigned status, const char *code, struct span message)
+{
+	op->answer = (struct approvals_answer){.status = status, .code = code, .text = message};
+}
+
+void
+approval_op_set_not_found(struct approval_op *op)
+{
+	approval_op_set_error(op, 404, "approval_error", SPAN_LIT("approval not found"));
+}
+
+void
+approval_op_refuse(struct approval_op *op, unsigned status, const char *code, struct span message)
+{
+	approval_op_set_error(op, status, code, message);
+	answer(op);
+}
+
+static void
+set_unrecorded(struct approval_op *op, enum err rc)
+{
+	if (rc == ERR_UNSUPPORTED)
+		approval_op_set_error(
+			op, 404, "not_enabled", SPAN_LIT("approvals are not enabled"));
+	else if (rc == ERR_TOO_LARGE)
+		approval_op_set_error(
+			op, 409, "approval_error", SPAN_LIT("the approval has become too large"));
+	else if (rc == ERR_OVERLOAD || rc == ERR_NOMEM)
+		approval_op_set_error(
+			op, 503, "overloaded", SPAN_LIT("no room for this; nothing was done"));
+	else
+		approval_op_set_error(
+			op, 503, "audit_error", SPAN_LIT("the ledger cannot take this now"));
+	op->answer.retry_after_s = op->answer.status == 503 ? 1 : 0;
+}
+
+static void
+on_done(struct ledger_entry *e)
+{
+	struct approval_op *op = approval_op_of(e);
+
+	if (e->result != OK)
+		set_unrecorded(op, e->result);
+	else if (op->has_news)
+		board_publish(pipeline_get_board(op->call.pipeline), span_cstr(op->id),
+			approval_state_name(op->state));
+	answer(op);
+}
+
+void
+approval_op_submit(struct approval_op *op, approval_op_fn apply)
+{
+	struct errinfo ei;
+	enum err rc;
+
+	op->entry = (struct ledger_entry){
+		.loop = op->call.loop,
+		.apply = apply,
+		.done = on_done,
+	};
+	if (arena_failed(op->arena)) {
+		set_unrecorded(op, ERR_NOMEM);
+		answer(op);
+		return;
+	}
+	rc = ledger_submit(op->call.pipeline->ledger, &op->entry, &ei);
+	if (rc == OK)
+		return;
+	set_unrecorded(op, rc);
+	answer(op);
+}
+
+void
+approval_ballot_set_roles(struct approval_ballot *b, const struct snapshot *s)
+{
+	struct span who = b->vote.approver;
+
+	b->is_approver = identity_has_role(s->identities, who, ROLE_APPROVER);
+	b->is_operator = identity_has_role(s->identities, who, ROLE_OPERATOR);
+	b->is_viewer = identity_has_role(s->identities, who, ROLE_VIEWER);
+	b->policy_hash = policy_get_hash(s->policy);
+}
+
+static void
+add_name(struct buf *b, const char *name)
+{
+	if (b->n > 0 && b->p[b->n - 1] != '{')
+		buf_add_char(b, ',');
+	buf_add_char(b, '"');
+	buf_add_cstr(b, name);
+	BUF_ADD_LIT(b, "\":");
+}
+
+void
+approval_add_text(struct buf *b, const char *name, struct span v)
+{
+	add_name(b, name);
+	json_quote(b, v);
+}
+
+void
+approval_add_time(struct buf *b, const char *name, int64_t wall_ns)
+{
+	char text[CLOCK_TEXT_MAX];
+	size_t n = clock_format(wall_ns, text);
+
+	approval_add_text(b, name, span_of(text, n));
+}
+
+void
+approval_add_int(struct buf *b, const char *name, int64_t v)
+{
+	add_name(b, name);
+	buf_add_int(b, v);
+}
+
+void
+approval_add_bool(struct buf *b, const char *name, bool v)
+{
+	add_name(b, name);
+	buf_add_cstr(b, v ? "true" : "false");
+}
+
+void
+approval_add_json(struct buf *b, const char *name, struct span json)
+{
+	add_name(b, name);
+	buf_add_span(b, json);
+}

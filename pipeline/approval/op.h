@@ -1,0 +1,64 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One call of pipeline/approvals.h on its way: made on a loop, run by the ledger's thread, answered on the loop. It holds copies
+ * of what it was given and what it answers.
+ */
+#ifndef PIPELINE_APPROVAL_OP_H
+#define PIPELINE_APPROVAL_OP_H
+
+#include "approval/approval.h"
+#include "approval/desk.h"
+#include "audit/ledger.h"
+#include "base/attr.h"
+#include "base/buf.h"
+#include "pipeline/approvals.h"
+
+struct approval_op {
+	struct ledger_entry entry; /* first */
+	struct approvals_call call;
+	struct approval_desk *desk;
+	struct arena *arena; /* copies of the input */
+	struct approvals_answer answer;
+	struct buf body; /* the answer's, on the heap */
+	struct span approval_id;
+	/* decide */
+	struct approval_ballot ballot;
+	enum approval_vote_result vote;
+	bool has_news;
+	enum approval_state state;
+	char id[APPROVAL_ID_BYTES + 1];
+	/* list, show, look */
+	struct approvals_page page;
+	struct span principal;
+	struct identity identity;
+};
+
+typedef enum err (*approval_op_fn)(
+	struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei);
+
+/* NULL: out of memory, and that was answered. */
+MUSTCHECK struct approval_op *approval_op_new(
+	const struct approvals_call *call, struct span approval_id);
+struct approval_op *approval_op_of(struct ledger_entry *e);
+/* Hands it to the ledger; the answer follows. */
+void approval_op_submit(struct approval_op *op, approval_op_fn apply);
+/* Answers without the ledger; code and message are static. */
+void approval_op_refuse(
+	struct approval_op *op, unsigned status, const char *code, struct span message);
+/* From apply: the error to answer with. */
+void approval_op_set_error(
+	struct approval_op *op, unsigned status, const char *code, struct span message);
+/* From apply: no such approval. */
+void approval_op_set_not_found(struct approval_op *op);
+
+/* Fills in who somebody is in the snapshot's roles. */
+void approval_ballot_set_roles(struct approval_ballot *b, const struct snapshot *s);
+
+/* Members of JSON objects: each begins with a comma unless it is the first. */
+void approval_add_text(struct buf *b, const char *name, struct span v);
+void approval_add_time(struct buf *b, const char *name, int64_t wall_ns);
+void approval_add_int(struct buf *b, const char *name, int64_t v);
+void approval_add_bool(struct buf *b, const char *name, bool v);
+void approval_add_json(struct buf *b, const char *name, struct span json);
+
+#endif

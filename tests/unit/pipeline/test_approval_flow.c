@@ -1,0 +1,334 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* Requests that wait for a person, from the body to the records: asked, decided, used once, given back. */
+#include "fixture.h"
+
+#include "pipeline/approvals.h"
+
+#define RULES                                                                                      \
+	"{\"version\":\"v1\",\"rules\":["                                                          \
+	"{\"id\":\"ask\",\"action_type\":\"payments.refund\",\"resource\":\"pay://shop/**\","      \
+	"\"decision\":\"REQUIRE_APPROVAL\",\"obligations\":{\"approval_ttl_seconds\":60}},"        \
+	"{\"id\":\"two\",\"action_type\":\"payments.close\",\"resource\":\"pay://shop/**\","       \
+	"\"decision\":\"REQUIRE_APPROVAL\",\"obligations\":{\"approvers\":{\"min\":2}}},"          \
+	"{\"id\":\"class\",\"action_type\":\"payments.batch\",\"resource\":\"pay://shop/**\","     \
+	"\"decision\":\"REQUIRE_APPROVAL\",\"obligations\":{\"approval_max_uses\":2,"              \
+	"\"approval_scope_class\":\"action_type_resource\"}},"                                     \
+	"{\"id\":\"write\",\"action_type\":\"fs.write\",\"resource\":\"file://workspace/**\","     \
+	"\"decision\":\"REQUIRE_APPROVAL\"}"
+
+static struct fixture f;
+static struct span approvers[2];
+static struct approvals_answer decided;
+static char decided_text[4096];
+static bool is_decided;
+
+static void
+write_rules(const char *more)
+{
+	FILE *file = fopen(f.bundle, "wb");
+
+	MUST(file != NULL && fputs(RULES, file) >= 0 && fputs(more, file) >= 0 &&
+		fputs("]}", file) >= 0 && fclose(file) == 0);
+}
+
+static void
+begin(void)
+{
+	fixture_init(&f);
+	write_rules("");
+	approvers[0] = SPAN_LIT("carol");
+	approvers[1] = SPAN_LIT("dora");
+	f.options.approvals = (struct approvals_section){
+		.enabled = true,
+		.ttl_seconds = 900,
+		.approver_principals = {approvers, 2},
+		.max_pending = 10,
+		.max_pending_per_identity = 10,
+		.denial_seconds = 900,
+	};
+	fixture_reload(&f);
+}
+
+static const struct answer *
+act(const char *type, const char *params, const char *approval_id)
+{
+	static char body[4096];
+	char extension[128] = "";
+
+	if (approval_id != NULL)
+		snprintf(extension, sizeof(extension), "\"approval\":{\"approval_id\":\"%s\"}",
+			approval_id);
+	snprintf(body, sizeof(body),
+		"{\"schema_version\":\"v1\",\"action_id\":\"a1\",\"action_type\":\"%s\","
+		"\"resource\":\"%s\",\"params\":%s,\"trace_id\":\"t1\",\"context\":{\"extensions\":"
+		"{%s}}}",
+		type, strcmp(type, "fs.write") == 0 ? "file://workspace/x" : "pay://shop/1", params,
+		extension);
+	return fixture_send(&f, body);
+}
+
+static void
+on_decided(const struct approvals_answer *answer, void *arg)
+{
+	(void)arg;
+	decided = *answer;
+	snprintf(decided_text, sizeof(decided_text), "%.*s", SPAN_ARG(answer->text));
+	is_decided = true;
+}
+
+static unsigned
+decide(const char *who, const char *id, const char *decision)
+{
+	struct approvals_call call = {
+		.pipeline = f.pipeline, .snapshot = f.snapshot, .loop = f.loop, .done = on_decided};
+	struct approvals_ballot ballot = {
+		.channel = CHANNEL_API,
+		.approval_id = span_cstr(id),
+		.decision = span_cstr(decision),
+		.principal = span_cstr(who),
+	};
+
+	is_decided = false;
+	approvals_decide(&call, &ballot);
+	while (!is_decided)
+		loop_turn(f.loop, true);
+	return decided.status;
+}
+
+static bool
+last_record_has(const char *text)
+{
+	return strstr(f.ledger.records[f.ledger.n_records - 1].text, text) != NULL;
+}
+
+#define CHECK_ASKED(a, wanted_status)                                                              \
+	do {                                                                                       \
+		CHECK_INT((a)->verdict, VERDICT_REQUIRE_APPROVAL);                                 \
+		CHECK_STR((a)->approval_status, wanted_status);                                    \
+		CHECK((a)->approval_id[0] == 'a');                                                 \
+	} while (0)
+
+TEST(asked_for_decided_and_used_once)
+{
+	const struct answer *a;
+	char id[64];
+
+	begin();
+	a = act("payments.refund", "{\"n\":1}", NULL);
+	CHECK_ASKED(a, "pending");
+	CHECK_INT(f.ledger.n_records, 2);
+	CHECK(strstr(f.ledger.records[0].text, "\"approval.requested\"") != NULL);
+	CHECK(last_record_has("\"decision\":\"REQUIRE_APPROVAL\""));
+	snprintf(id, sizeof(id), "%s", a->approval_id);
+	/* A repeat gets the same one. */
+	a = act("payments.refund", "{\"n\":1}", NULL);
+	CHECK_ASKED(a, "pending");
+	CHECK_STR(a->approval_id, id);
+	CHECK_INT(f.ledger.n_records, 3);
+	a = act("payments.refund", "{\"n\":1}", id);
+	CHECK_ASKED(a, "pending");
+	CHECK_INT(decide("alice", id, "approve"), 403);
+	CHECK_INT(decide("eve", id, "approve"), 403);
+	CHECK_INT(decide("carol", id, "approve"), 200);
+	CHECK(strstr(decided_text, "\"status\":\"approved\",\"votes\":1,\"needed\":1") != NULL);
+	CHECK(last_record_has("\"approver\":\"carol\""));
+	a = act("payments.refund", "{\"n\":1}", id);
+	CHECK_INT(a->verdict, VERDICT_ALLOW);
+	CHECK_INT(a->reason, REASON_ALLOW_BY_APPROVAL);
+	CHECK(a->is_external);
+	CHECK_STR(a->approval_id, id);
+	CHECK(last_record_has("\"approval.applied\""));
+	CHECK_INT(f.ledger.records[f.ledger.n_records - 2].state, LEDGER_AUTHORIZED);
+	CHECK(strstr(f.ledger.records[f.ledger.n_records - 2].text, id) != NULL);
+	a = act("payments.refund", "{\"n\":1}", id);
+	CHECK_ASKED(a, "consumed");
+	CHECK(strcmp(a->approval_id, id) != 0);
+	fixture_fini(&f);
+}
+
+TEST(other_parameters_and_another_policy_are_asked_for_anew)
+{
+	const struct answer *a;
+	char id[64];
+
+	begin();
+	snprintf(id, sizeof(id), "%s", act("payments.refund", "{\"n\":1}", NULL)->approval_id);
+	CHECK_INT(decide("carol", id, "approve"), 200);
+	a = act("payments.refund", "{\"n\":2}", id);
+	CHECK_ASKED(a, "mismatch");
+	/* 1.0 is another number than 1, though the published fingerprint may not tell. */
+	a = act("payments.refund", "{\"n\":\"1\"}", id);
+	CHECK_ASKED(a, "mismatch");
+	write_rules(",{\"id\":\"more\",\"action_type\":\"payments.list\",\"resource\":\"pay://shop/"
+		    "**\",\"decision\":\"ALLOW\"}");
+	fixture_reload(&f);
+	a = act("payments.refund", "{\"n\":1}", id);
+	CHECK_ASKED(a, "policy_changed");
+	CHECK(strcmp(a->approval_id, id) != 0);
+	a = act("payments.refund", "{\"n\":1}", "apr_000000000000000000000000");
+	CHECK_ASKED(a, "not_found");
+	a = act("payments.refund", "{\"n\":1}", "nonsense");
+	CHECK_ASKED(a, "not_found");
+	/* Back to the first policy: it counts again. */
+	write_rules("");
+	fixture_reload(&f);
+	CHECK_INT(act("payments.refund", "{\"n\":1}", id)->verdict, VERDICT_ALLOW);
+	fixture_fini(&f);
+}
+
+TEST(a_denial_lasts)
+{
+	const struct answer *a;
+	char id[64];
+
+	begin();
+	snprintf(id, sizeof(id), "%s", act("payments.refund", "{\"n\":1}", NULL)->approval_id);
+	CHECK_INT(decide("carol", id, "deny"), 200);
+	CHECK(strstr(decided_text, "\"decision\":\"DENY\"") != NULL);
+	CHECK_INT(decide("dora", id, "approve"), 409);
+	a = act("payments.refund", "{\"n\":1}", NULL);
+	CHECK_INT(a->verdict, VERDICT_DENY);
+	CHECK_INT(a->reason, REASON_DENIED_BY_APPROVER);
+	CHECK_INT(act("payments.refund", "{\"n\":1}", id)->reason, REASON_DENIED_BY_APPROVER);
+	CHECK_ASKED(act("payments.refund", "{\"n\":2}", NULL), "pending");
+	fixture_fini(&f);
+}
+
+TEST(pending_ones_are_capped_per_identity)
+{
+	begin();
+	f.options.approvals.max_pending_per_identity = 2;
+	fixture_reload(&f);
+	CHECK_ASKED(act("payments.refund", "{\"n\":1}", NULL), "pending");
+	CHECK_ASKED(act("payments.refund", "{\"n\":2}", NULL), "pending");
+	CHECK_INT(act("payments.refund", "{\"n\":3}", NULL)->reason, REASON_APPROVALS_LIMIT);
+	/* What is asked for already is still named. */
+	CHECK_ASKED(act("payments.refund", "{\"n\":1}", NULL), "pending");
+	f.options.approvals.max_pending = 2;
+	f.options.approvals.max_pending_per_identity = 100;
+	fixture_reload(&f);
+	CHECK_INT(act("payments.refund", "{\"n\":3}", NULL)->reason, REASON_APPROVALS_LIMIT);
+	fixture_fini(&f);
+}
+
+TEST(a_class_is_used_as_often_as_it_says)
+{
+	char id[64];
+
+	begin();
+	snprintf(id, sizeof(id), "%s", act("payments.batch", "{\"n\":1}", NULL)->approval_id);
+	CHECK_STR(act("payments.batch", "{\"n\":2}", NULL)->approval_id, id);
+	CHECK_INT(decide("carol", id, "approve"), 200);
+	CHECK_INT(act("payments.batch", "{\"n\":5}", id)->verdict, VERDICT_ALLOW);
+	CHECK_INT(act("payments.batch", "{\"n\":6}", id)->verdict, VERDICT_ALLOW);
+	CHECK_ASKED(act("payments.batch", "{\"n\":7}", id), "consumed");
+	fixture_fini(&f);
+}
+
+TEST(a_quorum_of_two)
+{
+	char id[64];
+
+	begin();
+	snprintf(id, sizeof(id), "%s", act("payments.close", "{}", NULL)->approval_id);
+	CHECK_INT(decide("carol", id, "approve"), 200);
+	CHECK(strstr(decided_text, "\"status\":\"pending\",\"votes\":1,\"needed\":2") != NULL);
+	CHECK_INT(decide("carol", id, "approve"), 200);
+	CHECK_ASKED(act("payments.close", "{}", id), "pending");
+	CHECK_INT(decide("dora", id, "approve"), 200);
+	CHECK_INT(act("payments.close", "{}", id)->verdict, VERDICT_ALLOW);
+	fixture_fini(&f);
+}
+
+/* An approval does not make possible what cannot be done, and is not used up by it. */
+TEST(an_obstacle_stays_one)
+{
+	char id[64];
+
+	begin();
+	snprintf(id, sizeof(id), "%s", act("fs.write", "{\"content\":7}", NULL)->approval_id);
+	CHECK_INT(decide("carol", id, "approve"), 200);
+	CHECK_INT(act("fs.write", "{\"content\":7}", id)->reason, REASON_INVALID_PARAMS);
+	CHECK_INT(act("fs.write", "{\"content\":7}", id)->reason, REASON_INVALID_PARAMS);
+	fixture_fini(&f);
+}
+
+/* decisions 15 a: what was not released gives its use back. */
+TEST(a_use_that_was_not_released_is_given_back)
+{
+	const struct answer *a;
+	char id[64];
+
+	begin();
+	snprintf(id, sizeof(id), "%s", act("fs.write", "{\"content\":\"x\"}", NULL)->approval_id);
+	CHECK_INT(decide("carol", id, "approve"), 200);
+	f.ledger.faults[f.ledger.n_submits] = FAKE_UNDO;
+	a = act("fs.write", "{\"content\":\"x\"}", id);
+	CHECK_INT(a->error, REQ_ERROR_AUDIT);
+	CHECK(last_record_has("not_executed"));
+	a = act("fs.write", "{\"content\":\"x\"}", id);
+	CHECK_INT(a->verdict, VERDICT_ALLOW);
+	CHECK(a->has_bytes_written);
+	CHECK_ASKED(act("fs.write", "{\"content\":\"x\"}", id), "consumed");
+	fixture_fini(&f);
+}
+
+TEST(hidden_parameters_have_to_be_acknowledged)
+{
+	char id[64];
+
+	begin();
+	snprintf(id, sizeof(id), "%s",
+		act("payments.refund", "{\"password\":\"hunter2\"}", NULL)->approval_id);
+	CHECK_INT(decide("carol", id, "approve"), 409);
+	CHECK(strstr(decided_text, "ack_redacted") != NULL);
+	CHECK_INT(decide("carol", id, "deny"), 200);
+	fixture_fini(&f);
+}
+
+TEST(what_is_no_decision)
+{
+	char id[64];
+
+	begin();
+	snprintf(id, sizeof(id), "%s", act("payments.refund", "{}", NULL)->approval_id);
+	CHECK_INT(decide("carol", id, "maybe"), 400);
+	CHECK_STR(decided.code, "approval_error");
+	CHECK_INT(decide("carol", "", "approve"), 400);
+	CHECK_STR(decided.code, "validation_error");
+	CHECK_INT(decide("carol", "apr_000000000000000000000000", "approve"), 404);
+	f.options.approvals.enabled = false;
+	fixture_reload(&f);
+	CHECK_INT(decide("carol", id, "approve"), 404);
+	CHECK_STR(decided.code, "not_enabled");
+	CHECK_INT(act("payments.refund", "{}", id)->reason, REASON_APPROVALS_UNAVAILABLE);
+	fixture_fini(&f);
+}
+
+TEST(a_malformed_extension_is_an_error_only_where_it_counts)
+{
+	static const char *const rows[] = {"7", "{}", "{\"approval_id\":7}",
+		"{\"approval_id\":\" \"}", "{\"approval_id\":\"apr_1\",\"x\":1}"};
+	static char body[1024];
+
+	begin();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		snprintf(body, sizeof(body),
+			"{\"schema_version\":\"v1\",\"action_id\":\"a1\",\"action_type\":"
+			"\"payments."
+			"refund\",\"resource\":\"pay://shop/1\",\"params\":{},\"trace_id\":\"t1\","
+			"\"context\":{\"extensions\":{\"approval\":%s}}}",
+			rows[i]);
+		CHECK_INT(fixture_send(&f, body)->error, REQ_ERROR_VALIDATION);
+	}
+	CHECK_INT(f.ledger.n_records, 0);
+	fixture_fini(&f);
+}
+
+SUITE("approval flow", TEST_ROW(asked_for_decided_and_used_once),
+	TEST_ROW(other_parameters_and_another_policy_are_asked_for_anew), TEST_ROW(a_denial_lasts),
+	TEST_ROW(pending_ones_are_capped_per_identity),
+	TEST_ROW(a_class_is_used_as_often_as_it_says), TEST_ROW(a_quorum_of_two),
+	TEST_ROW(an_obstacle_stays_one), TEST_ROW(a_use_that_was_not_released_is_given_back),
+	TEST_ROW(hidden_parameters_have_to_be_acknowledged), TEST_ROW(what_is_no_decision),
+	TEST_ROW(a_malformed_extension_is_an_error_only_where_it_counts))
