@@ -47,6 +47,7 @@ struct loop {
 	atomic_bool is_stopping;
 	struct loop_msg *deferred; /* oldest first */
 	struct loop_msg **deferred_end;
+	struct loop_msg *next_turn; /* newest first */
 	struct signal_watch *signals;
 	int64_t now_ns; /* of this turn; 0: not asked for yet */
 	int64_t *now;   /* &now_ns: what a const loop may still fill in */
@@ -83,11 +84,11 @@ run_posted(struct loop *l)
 	return had_any;
 }
 
-/* Runs what was deferred, and what that defers in turn. True when there was something. */
+/* Runs what was deferred, and what that defers in turn; what is for the next turn is deferred then. True when there was something. */
 static bool
 run_deferred(struct loop *l)
 {
-	bool had_any = l->deferred != NULL;
+	bool had_any = l->deferred != NULL || l->next_turn != NULL;
 
 	while (l->deferred != NULL) {
 		struct loop_msg *msg = l->deferred;
@@ -95,6 +96,14 @@ run_deferred(struct loop *l)
 		if (l->deferred == NULL)
 			l->deferred_end = &l->deferred;
 		msg->run(msg);
+	}
+	while (l->next_turn != NULL) {
+		struct loop_msg *msg = l->next_turn;
+		l->next_turn = msg->next;
+		msg->next = l->deferred;
+		if (l->deferred == NULL)
+			l->deferred_end = &msg->next;
+		l->deferred = msg;
 	}
 	return had_any;
 }
@@ -292,6 +301,14 @@ loop_defer(struct loop *l, struct loop_msg *msg)
 	msg->next = NULL;
 	*l->deferred_end = msg;
 	l->deferred_end = &msg->next;
+}
+
+void
+loop_defer_next(struct loop *l, struct loop_msg *msg)
+{
+	OBJ_CHECK(l, LOOP_MAGIC);
+	msg->next = l->next_turn;
+	l->next_turn = msg;
 }
 
 struct event_base *

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/map.h"
 #include "base/metric.h"
 #include "pipeline/snapshot.h"
 #include "route_match.h"
@@ -231,8 +232,18 @@ pass_head(const struct exchange *x)
 static bool
 has_room(const struct exchange *x)
 {
+	if (http_request_get_rank(x->http) == HTTP_RANK_FIRST)
+		return true;
+	struct http_queue_view queue = http_request_view_queue(x->http);
+	const struct admission_wait wait = {
+		.since_ns = queue.since_ns,
+		.turn_ns = loop_now_ns(worker_get_loop(x->worker)),
+		.n_behind = queue.n_flow,
+		.n_flows = queue.n_flows,
+	};
+
 	return req_has_room(worker_get_snapshot(x->worker), worker_get_pipeline(x->worker),
-		worker_get_admission(x->worker), loop_now_ns(worker_get_loop(x->worker)));
+		worker_get_admission(x->worker), wait);
 }
 
 static void
@@ -248,7 +259,7 @@ turn_away(const struct exchange *x)
 static bool
 admit_whole(const struct exchange *x)
 {
-	if (http_request_was_looked_at(x->http) || has_room(x))
+	if (has_room(x))
 		return true;
 	/* Not only those that are turned away: a flood without credentials must not be what they give way to. */
 	http_request_pause_after(x->http);
@@ -285,6 +296,55 @@ gateway_look(struct http_request *http, void *arg)
 		(void)admit(route, &x);
 	else if (pass_head(&x) && !has_room(&x))
 		turn_away(&x);
+}
+
+/* Its key is known and its principal may use the route: it goes first, as operators end an overload. */
+static struct http_place
+place_operator(const struct route *route, const struct snapshot *s,
+	const struct req_credentials *credentials, struct http_place other)
+{
+	struct span principal = SPAN_NONE;
+
+	if (req_authorize_operator(s, credentials, role_of(route->access), &principal) != OK)
+		return other;
+	return (struct http_place){HTTP_RANK_FIRST, map_hash(principal)};
+}
+
+/* An explanation for an operator goes first, too; what has an effect never does. */
+static struct http_place
+place_agent(const struct route *route, const struct snapshot *s,
+	const struct req_credentials *credentials, struct http_place other)
+{
+	struct span principal = req_guess_principal(s, credentials);
+	struct span name = SPAN_NONE;
+
+	if (principal.n == 0)
+		return other;
+	other = (struct http_place){HTTP_RANK_USUAL, map_hash(principal)};
+	if (route->handle == api_explain &&
+		req_authorize_operator(s, credentials, ROLE_OPERATOR, &name) == OK)
+		other.rank = HTTP_RANK_FIRST;
+	return other;
+}
+
+struct http_place
+gateway_place(struct http_request *http, void *arg)
+{
+	struct exchange x = {.http = http, .worker = arg};
+	const struct route *route = find_route(&x);
+	const struct snapshot *s = worker_get_snapshot(arg);
+	struct req_credentials credentials = exchange_get_credentials(http);
+	struct http_place place = {
+		HTTP_RANK_LAST, map_hash(span_cstr(http_request_get_peer(http)))};
+
+	if (route == NULL)
+		return place;
+	if (route->access == ACCESS_AGENT)
+		return place_agent(route, s, &credentials, place);
+	if (route->access != ACCESS_PUBLIC)
+		return place_operator(route, s, &credentials, place);
+	place.rank = HTTP_RANK_FIRST;
+	return place;
 }
 
 #define X(m, p, a, b, h) {HTTP_METHOD_##m, p, #a},

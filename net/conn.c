@@ -142,7 +142,7 @@ send_continue(struct conn *c)
 		server_add_work(c, CONN_WORK_CLOSE);
 }
 
-/* The whole request is here: the engine gets its announcement and calls conn_on_request with it. */
+/* The engine gets its announcement and calls conn_on_request with the request. */
 static void
 announce(struct conn *c)
 {
@@ -154,11 +154,32 @@ announce(struct conn *c)
 	int rc = evbuffer_prepend(input, announcement, sizeof(announcement) - 1);
 	evbuffer_cb_set_flags(input, c->tap, EVBUFFER_CB_ENABLED);
 	if (rc != 0) {
+		conn_set_state(c, CONN_IDLE, NO_DEADLINE);
 		server_add_work(c, CONN_WORK_CLOSE);
 		return;
 	}
 	conn_set_state(c, CONN_HANDED, NO_DEADLINE);
 	c->server->handing = c;
+}
+
+/* Not read any more: what comes behind it waits in its socket. */
+static void
+queue(struct conn *c)
+{
+	c->req.whole_ns = loop_now_ns(c->server->loop);
+	if (bufferevent_disable(c->bev, EV_READ) != 0)
+		server_add_work(c, CONN_WORK_CLOSE);
+	else
+		serve_queue_put(c);
+}
+
+void
+conn_serve(struct conn *c)
+{
+	MUST(c->state == CONN_QUEUED);
+	announce(c);
+	if (c->state == CONN_HANDED)
+		bufferevent_trigger(c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
 }
 
 /* Feeds the machine from b until the request ends; the bytes used are drained. */
@@ -204,6 +225,7 @@ look(struct conn *c)
 			.is_open = true,
 			.is_early = true,
 		};
+		serve_queue_place(c);
 		id_request(req->id);
 		s->options.look(req, s->arg);
 		req->is_open = false;
@@ -276,7 +298,7 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *change, void *ar
 		throw_all(input);
 		server_add_work(c, CONN_WORK_CLOSE);
 	} else if (is_waiting(c->state) && c->framing.state == FRAMING_IN_DONE) {
-		announce(c);
+		queue(c);
 	}
 }
 
@@ -286,11 +308,8 @@ conn_resume(struct conn *c)
 	if (!is_waiting(c->state) || !conn_has_held(c))
 		return;
 	take(c, c->held);
-	if (!is_waiting(c->state) || c->framing.state != FRAMING_IN_DONE)
-		return;
-	announce(c);
-	if (c->state == CONN_HANDED)
-		bufferevent_trigger(c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
+	if (is_waiting(c->state) && c->framing.state == FRAMING_IN_DONE)
+		queue(c);
 }
 
 /* At the end of the turn in which the reply was written: the engine has turned reading on by then. */
@@ -329,6 +348,7 @@ conn_on_request(struct conn *c, struct evhttp_request *engine)
 		.conn = c,
 		.engine = engine,
 		.start_ns = req->start_ns,
+		.whole_ns = req->whole_ns,
 		.is_open = true,
 	};
 	id_request(req->id);

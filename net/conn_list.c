@@ -37,10 +37,16 @@ bound_deadline(const struct http_server *s, enum conn_state state, int64_t deadl
 	return deadline_ns < bound ? deadline_ns : bound;
 }
 
+static struct conn_list *
+list_of(struct conn *c)
+{
+	return c->state == CONN_QUEUED ? serve_queue_list(c) : &c->server->lists[c->state];
+}
+
 void
 conn_leave_list(struct conn *c)
 {
-	struct conn_list *list = &c->server->lists[c->state];
+	struct conn_list *list = list_of(c);
 
 	if (c->prev != NULL)
 		c->prev->next = c->next;
@@ -50,6 +56,7 @@ conn_leave_list(struct conn *c)
 		c->next->prev = c->prev;
 	else
 		list->last = c->prev;
+	list->n--;
 	c->prev = NULL;
 	c->next = NULL;
 }
@@ -57,7 +64,7 @@ conn_leave_list(struct conn *c)
 static void
 join_list(struct conn *c)
 {
-	struct conn_list *list = &c->server->lists[c->state];
+	struct conn_list *list = list_of(c);
 
 	c->prev = list->last;
 	c->next = NULL;
@@ -66,6 +73,7 @@ join_list(struct conn *c)
 	else
 		list->first = c;
 	list->last = c;
+	list->n++;
 }
 
 void
@@ -77,6 +85,10 @@ conn_set_state(struct conn *c, enum conn_state state, int64_t deadline_ns)
 		c->server->n_writing--;
 	if (state == CONN_WRITING)
 		c->server->n_writing++;
+	if (c->state == CONN_QUEUED)
+		c->server->n_queued--;
+	if (state == CONN_QUEUED)
+		c->server->n_queued++;
 	if (c->state != state)
 		c->since_ns = loop_now_ns(c->server->loop);
 	c->state = state;
@@ -191,6 +203,7 @@ end_late(struct conn *c)
 		check_writing(c);
 		return;
 	case CONN_STREAM:
+	case CONN_QUEUED:
 	case CONN_HANDED:
 	case CONN_GONE:
 	case CONN__STATES:

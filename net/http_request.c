@@ -120,6 +120,13 @@ http_request_get_start_ns(const struct http_request *req)
 	return req->start_ns;
 }
 
+struct http_queue_view
+http_request_view_queue(const struct http_request *req)
+{
+	MUST(req->is_open);
+	return serve_queue_view(req->conn, req->is_early ? 0 : req->whole_ns);
+}
+
 struct loop *
 http_request_get_loop(const struct http_request *req)
 {
@@ -127,11 +134,11 @@ http_request_get_loop(const struct http_request *req)
 	return req->conn->server->loop;
 }
 
-bool
-http_request_was_looked_at(const struct http_request *req)
+enum http_rank
+http_request_get_rank(const struct http_request *req)
 {
 	MUST(req->is_open);
-	return req->conn->is_looked_at && req->conn->server->options.look != NULL;
+	return req->conn->place.rank;
 }
 
 void

@@ -131,6 +131,16 @@ do_work(struct conn *c)
 		conn_release(c);
 }
 
+/* The messages of one that was freed come back to it once more. */
+static void
+end_dead(struct http_server *s)
+{
+	if (!s->is_dead || s->has_work || s->serves)
+		return;
+	s->magic = 0;
+	mem_free(s);
+}
+
 static void
 run_work(struct loop_msg *msg)
 {
@@ -146,10 +156,18 @@ run_work(struct loop_msg *msg)
 	}
 	if (s->n_accepted > 0 && !s->is_dead)
 		room_resume(s);
-	if (s->is_dead) {
-		s->magic = 0;
-		mem_free(s);
-	}
+	end_dead(s);
+}
+
+static void
+run_serve(struct loop_msg *msg)
+{
+	void *at = (char *)msg - offsetof(struct http_server, serve_msg);
+	struct http_server *s;
+
+	OBJ_CAST(s, at, SERVER_MAGIC);
+	serve_queue_run(s);
+	end_dead(s);
 }
 
 void
@@ -237,6 +255,7 @@ http_server_new(struct loop *loop, const struct http_server_options *options,
 	s->handler = handler;
 	s->arg = arg;
 	s->work_msg.run = run_work;
+	s->serve_msg.run = run_serve;
 	s->sweep_ns = choose_sweep(options);
 	s->limits = (struct framing_limits){
 		.max_headers_bytes = options->max_headers_bytes,
@@ -327,7 +346,7 @@ size_t
 http_server_count_requests(const struct http_server *s)
 {
 	OBJ_CHECK(s, SERVER_MAGIC);
-	return s->n_open + s->n_writing;
+	return s->n_queued + s->n_open + s->n_writing;
 }
 
 void
@@ -351,10 +370,6 @@ http_server_free(struct http_server **s)
 	loop_timer_free(&dead->stop_timer);
 	loop_timer_free(&dead->sweep_timer);
 	buf_fini(&dead->scratch);
-	if (dead->has_work) {
-		dead->is_dead = true;
-		return;
-	}
-	dead->magic = 0;
-	mem_free(dead);
+	dead->is_dead = true;
+	end_dead(dead);
 }

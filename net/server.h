@@ -41,6 +41,7 @@ enum conn_state {
 	CONN_IDLE,     /* no byte of a request has come */
 	CONN_HEAD,     /* request line and header lines are coming */
 	CONN_BODY,
+	CONN_QUEUED,  /* the request is whole and waits for its turn */
 	CONN_HANDED,  /* the handler has the request */
 	CONN_WRITING, /* the reply is on its way */
 	CONN_LINGER,  /* refused: our answer is on its way, what comes in is thrown away */
@@ -55,6 +56,7 @@ struct http_request {
 	struct evhttp_request *engine; /* from hand-over to reply */
 	char id[ID_MAX];
 	int64_t start_ns;
+	int64_t whole_ns;
 	void *user;
 	http_closed_fn closed_fn;
 	void *closed_arg;
@@ -82,7 +84,7 @@ enum conn_work {
 struct conn {
 	unsigned magic;
 	struct http_server *server;
-	struct conn *prev; /* in the server's list of its state */
+	struct conn *prev; /* in the server's list of its state; QUEUED: of its place */
 	struct conn *next;
 	struct conn *next_ready; /* in the server's list of work */
 	unsigned work;           /* of enum conn_work */
@@ -101,11 +103,12 @@ struct conn {
 	struct evbuffer *held;  /* bytes behind the request being worked on; NULL: none yet */
 	struct framing framing;
 	struct http_request req;
-	int64_t since_ns;    /* when the state began */
-	int64_t deadline_ns; /* INT64_MAX: none */
-	size_t reply_n;      /* WRITING, SENDING: bytes of the reply since nothing was unsent */
-	size_t written_left; /* WRITING, SENDING: bytes not written when last looked */
-	size_t n_thrown;     /* LINGER: bytes thrown away */
+	struct http_place place; /* of that request */
+	int64_t since_ns;        /* when the state began */
+	int64_t deadline_ns;     /* INT64_MAX: none */
+	size_t reply_n;          /* WRITING, SENDING: bytes of the reply since nothing was unsent */
+	size_t written_left;     /* WRITING, SENDING: bytes not written when last looked */
+	size_t n_thrown;         /* LINGER: bytes thrown away */
 	size_t n_served;
 };
 
@@ -114,6 +117,20 @@ struct conn {
 struct conn_list {
 	struct conn *first;
 	struct conn *last;
+	size_t n;
+};
+
+/* So many flows take turns. */
+#define SERVE_FLOWS 64
+/* Served in one turn: of a rank, and of the last one while others wait. */
+#define SERVE_SLICE 32
+#define SERVE_LAST 4
+
+/* The whole requests of one rank. */
+struct serve_queue {
+	struct conn_list flows[SERVE_FLOWS];
+	uint64_t waiting; /* bits of the flows that may have some */
+	unsigned next;    /* whose turn it is */
 };
 
 struct server_listener {
@@ -141,6 +158,11 @@ struct http_server {
 	size_t n_conns;
 	size_t n_accepted; /* in this turn */
 	bool is_paused;    /* accepting, until the end of the turn or the next sweep */
+	struct serve_queue queues[HTTP_RANK__MAX];
+	size_t n_queued; /* in them */
+	struct loop_msg serve_msg;
+	bool serves; /* serve_msg is deferred */
+
 	size_t n_writing;
 	size_t n_open;        /* in the handler's hands */
 	struct conn *handing; /* whose request the engine is about to announce */
@@ -153,7 +175,7 @@ struct http_server {
 	struct loop_msg work_msg;
 	struct conn *ready; /* newest first */
 	bool has_work;      /* work_msg is deferred */
-	bool is_dead;       /* freed while work_msg was deferred */
+	bool is_dead;       /* freed while work_msg or serve_msg was deferred */
 	bool is_draining;
 
 	struct buf scratch; /* one header, or one refusal */
@@ -167,6 +189,18 @@ void server_add_work(struct conn *c, enum conn_work work);
 void server_arm_sweep(struct http_server *s, int64_t delay_ns);
 /* The HTTP Date of now. */
 const char *server_get_date(struct http_server *s);
+
+/* serve_queue.c */
+/* The request of c is whole: it waits for its turn. */
+void serve_queue_put(struct conn *c);
+/* Asks for the place of c's request, whose head is there. */
+void serve_queue_place(struct conn *c);
+/* The list of a connection that waits, by its place. */
+struct conn_list *serve_queue_list(const struct conn *c);
+/* For c's request, which is whole since whole_ns; 0: not yet. */
+struct http_queue_view serve_queue_view(const struct conn *c, int64_t whole_ns);
+/* The slice of this turn. */
+void serve_queue_run(struct http_server *s);
 
 /* room.c */
 /* A connection begins; accepting may pause for it. */
@@ -222,6 +256,8 @@ void conn_on_request(struct conn *c, struct evhttp_request *engine);
 /* The engine has written out the reply. */
 void conn_on_written(struct conn *c);
 void conn_resume(struct conn *c);
+/* Its turn has come: the handler gets the request. The connection may be gone then. */
+void conn_serve(struct conn *c);
 /* Whether bytes wait behind the request. */
 bool conn_has_held(const struct conn *c);
 /* Stops reading for CONN_PAUSE_NS; the sweep calls conn_go_on. */

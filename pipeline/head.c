@@ -52,11 +52,24 @@ req_check_head(const struct snapshot *s, const struct req_credentials *credentia
 }
 
 bool
-req_has_room(
-	const struct snapshot *s, const struct pipeline *p, struct admission *a, int64_t turn_ns)
+req_has_room(const struct snapshot *s, const struct pipeline *p, struct admission *a,
+	struct admission_wait wait)
 {
-	return admission_take(a, s->gateway.overload_wait_ms * NS_PER_MS, turn_ns, clock_mono_ns(),
-		pipeline_get_queue_wait(p));
+	wait.now_ns = clock_mono_ns();
+	wait.ledger_ns = pipeline_get_queue_wait(p);
+	return admission_take(a, s->gateway.overload_wait_ms * NS_PER_MS, &wait);
+}
+
+struct span
+req_guess_principal(const struct snapshot *s, const struct req_credentials *credentials)
+{
+	struct span principal = SPAN_NONE;
+
+	if (identity_find_flaw(s->identities, credentials).n > 0)
+		return SPAN_NONE;
+	if (identity_find_bearer(s->identities, credentials->authorization, &principal) == OK)
+		return principal;
+	return span_trim(credentials->service_id);
 }
 
 struct span

@@ -36,6 +36,8 @@ void loop_stop(struct loop *l);
 void loop_post(struct loop *l, struct loop_msg *msg);
 /* Own thread: run at the end of this turn (for what callbacks may still refer to). */
 void loop_defer(struct loop *l, struct loop_msg *msg);
+/* Own thread: run at the end of the next turn, which takes in what is ready and does not wait. */
+void loop_defer_next(struct loop *l, struct loop_msg *msg);
 /* Own thread: the libevent base, for net/. */
 struct event_base *loop_get_event_base(struct loop *l);
 /* Own thread: the monotonic time of this turn, taken when it is first asked for. */

@@ -11,14 +11,16 @@
 
 #include "base/span.h"
 #include "net/http.h"
-
-struct http_request;
+#include "net/http_server.h"
 
 /* Answers one request; runtime_options.handler. arg is the struct worker whose loop this is. */
 void gateway_handle(struct http_request *http, void *arg);
 
 /* Looks at a request whose body is not here yet, and answers it when no body could help; runtime_options.http.look. */
 void gateway_look(struct http_request *http, void *arg);
+
+/* Whose turn it is when many wait: health, readiness and whoever may operate before agents, and those that nobody knows last; runtime_options.http.place. */
+struct http_place gateway_place(struct http_request *http, void *arg);
 
 /* The route table as data: for the comparison with the published document and for `nomos` help texts. */
 struct gateway_route_info {

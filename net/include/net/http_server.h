@@ -7,7 +7,8 @@
  *
  * Life of a request: when its head is there and its body is not, options.look is called. It may
  * answer, or limit the body; if it does not answer, the body is read ("100 Continue" is sent if the
- * client waits for it). The handler is called once the whole body has arrived. It either replies
+ * client waits for it). Once the whole body has arrived the request waits for its turn, in the place that
+ * options.place gives it, and the handler is called. It either replies
  * before it returns, or calls http_request_defer and replies in any later turn of the loop,
  * exactly once. A request that is neither answered nor deferred gets 500. Everything borrowed
  * from a request is valid until http_request_reply is called.
@@ -34,6 +35,21 @@ struct loop;
 
 /* Called on the loop's thread with a request; arg is that of http_server_new. */
 typedef void (*http_handler_fn)(struct http_request *req, void *arg);
+
+/*
+ * Who is served when more requests are whole than a turn of the loop can serve. Each turn serves a few of the first rank, a
+ * few of the usual one and at least some of the last, each at most for some milliseconds; so none starves, and one of the first never waits for more than
+ * a slice of the others. Within a rank flows take turns (those of one number modulo 64 are one flow), within a flow they are in order.
+ */
+enum http_rank { HTTP_RANK_USUAL = 0, HTTP_RANK_FIRST, HTTP_RANK_LAST, HTTP_RANK__MAX };
+
+struct http_place {
+	enum http_rank rank;
+	uint64_t flow;
+};
+
+/* Called with a whole request when it begins to wait; must neither answer nor defer. */
+typedef struct http_place (*http_place_fn)(struct http_request *req, void *arg);
 
 /* http_server_options_init gives the defaults; nothing may be zero but where said. */
 struct http_server_options {
@@ -74,6 +90,8 @@ struct http_server_options {
 	 * the client still sends is thrown away, never read as a request. Must not defer. NULL
 	 * (default): every body is waited for. */
 	http_handler_fn look;
+	/* NULL (default): all are of the usual rank and of one flow. */
+	http_place_fn place;
 };
 
 void http_server_options_init(struct http_server_options *o);
@@ -96,8 +114,8 @@ void http_server_stop_accepting(struct http_server *s);
 bool http_server_is_accepting(const struct http_server *s);
 /* Closes the connections that wait between two requests and have sent nothing of the next one. */
 void http_server_close_idle(struct http_server *s);
-/* Open connections; requests that the handler has and has not answered, or whose reply is not
- * written out yet. */
+/* Open connections; requests that are whole and wait for their turn, that the handler has and has not answered, or
+ * whose reply is not written out yet. */
 size_t http_server_count_connections(const struct http_server *s);
 size_t http_server_count_requests(const struct http_server *s);
 /* Only when no request waits for its answer (MUST): closes listeners and connections, cuts
@@ -132,10 +150,17 @@ const char *http_request_get_peer(const struct http_request *req);
 const char *http_request_get_id(const struct http_request *req);
 /* Monotonic time at which the request's first byte was seen. */
 int64_t http_request_get_start_ns(const struct http_request *req);
+/* The queue of whole requests around it, now: in the handler of what was behind it, in options.look of what is before it. */
+struct http_queue_view {
+	int64_t since_ns; /* monotonic, when it was whole; in options.look, when the oldest of its flow was */
+	size_t n_flow;  /* of its rank and flow, without itself */
+	size_t n_flows; /* of its rank, that have some waiting, with its own */
+};
+struct http_queue_view http_request_view_queue(const struct http_request *req);
 struct loop *http_request_get_loop(const struct http_request *req);
 
-/* Whether options.look has seen it; in the handler. */
-bool http_request_was_looked_at(const struct http_request *req);
+/* As options.place has said. */
+enum http_rank http_request_get_rank(const struct http_request *req);
 /* In the handler, before the reply: after it the connection is not read for a second, so that a client
  * that does not heed Retry-After costs nothing meanwhile. What it sends waits in its socket. */
 void http_request_pause_after(struct http_request *req);

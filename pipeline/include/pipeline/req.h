@@ -13,6 +13,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "pipeline/admission.h"
 #include "policy/action.h"
 #include "policy/decision.h"
 
@@ -112,15 +113,19 @@ MUSTCHECK enum req_error req_check_head(const struct snapshot *s,
 	const struct req_credentials *credentials, struct span media_type, struct span request_id,
 	struct span *message);
 
-struct admission;
 /*
- * Whether there is room for one more request, by the queues in front of it (admission.h). Once for each. turn_ns: when
- * this turn of the loop began. On the thread of the admission's loop.
+ * Whether there is room for one more request, by the queues around it (admission.h); now_ns and ledger_ns are filled
+ * in. On the thread of the admission's loop.
  */
-MUSTCHECK bool req_has_room(
-	const struct snapshot *s, const struct pipeline *p, struct admission *a, int64_t turn_ns);
+MUSTCHECK bool req_has_room(const struct snapshot *s, const struct pipeline *p, struct admission *a,
+	struct admission_wait wait);
 /* Counts and logs that a request with a credential was turned away for that; the text of the answer, static. */
 struct span req_note_turned_away(struct span request_id);
+
+/* The principal of a request by its headers, as far as it can be told without the body: of its API key, or the id of the service
+ * that says it has signed. Empty when it can be nobody's. Borrowed from both. */
+struct span req_guess_principal(
+	const struct snapshot *s, const struct req_credentials *credentials);
 
 /* Operator and view routes: who is this principal, may it act in that role? Zero role is nobody. */
 enum role { ROLE_NOBODY = 0, ROLE_ANYONE, ROLE_VIEWER, ROLE_APPROVER, ROLE_OPERATOR };

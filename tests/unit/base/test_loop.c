@@ -127,6 +127,33 @@ TEST(deferred_runs_at_the_end_of_the_turn)
 	loop_free(&l);
 }
 
+static void
+defer_for_both_turns(struct loop_msg *msg)
+{
+	write_letter(msg);
+	loop_defer_next(l, &reposted.msg);
+	loop_defer(l, &deferred.msg);
+}
+
+TEST(deferred_to_the_next_turn_does_not_wait_for_an_event)
+{
+	struct letter a = {{NULL, defer_for_both_turns}, 'a'};
+	struct letter b = {{NULL, defer_for_both_turns}, 'b'};
+
+	start();
+	n_trace = 0;
+	loop_post(l, &a.msg);
+	loop_turn(l, true);
+	CHECK(span_eq_cstr(span_of(trace, n_trace), "ad"));
+	loop_turn(l, true);
+	CHECK(span_eq_cstr(span_of(trace, n_trace), "adr"));
+	/* What is left for it runs in the end, too. */
+	loop_post(l, &b.msg);
+	loop_turn(l, true);
+	loop_free(&l);
+	CHECK(span_eq_cstr(span_of(trace, n_trace), "adrbdr"));
+}
+
 TEST(turn_without_waiting_comes_back)
 {
 	struct letter a = {{NULL, write_letter}, 'a'};
@@ -281,7 +308,9 @@ TEST(signals_are_events)
 }
 
 SUITE("loop", TEST_ROW(posts_of_four_threads_arrive_once_and_in_order),
-	TEST_ROW(deferred_runs_at_the_end_of_the_turn), TEST_ROW(turn_without_waiting_comes_back),
-	TEST_ROW(free_runs_what_is_left), TEST_ROW(stop_from_another_thread_and_before_run),
+	TEST_ROW(deferred_runs_at_the_end_of_the_turn),
+	TEST_ROW(deferred_to_the_next_turn_does_not_wait_for_an_event),
+	TEST_ROW(turn_without_waiting_comes_back), TEST_ROW(free_runs_what_is_left),
+	TEST_ROW(stop_from_another_thread_and_before_run),
 	TEST_ROW(timer_fires_once_per_arming_and_not_early), TEST_ROW(timer_may_free_itself),
 	TEST_ROW(now_stands_still_within_a_turn), TEST_ROW(signals_are_events))

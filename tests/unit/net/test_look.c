@@ -95,38 +95,6 @@ TEST(a_whole_request_is_not_looked_at)
 	stop(&c);
 }
 
-static void
-tell_whether_looked_at(struct http_request *req, void *arg)
-{
-	(void)arg;
-	http_request_reply(req, http_request_was_looked_at(req) ? 200 : 202, NULL, 0, SPAN_NONE);
-}
-
-static void
-check_was_looked_at(http_handler_fn look, const char *head, unsigned want)
-{
-	struct rig_client c;
-	struct rig_reply reply;
-
-	start(&c, look);
-	rig.handler = tell_whether_looked_at;
-	rig_send_text(&rig, &c, head);
-	rig_turn(&rig, &c);
-	rig_turn(&rig, &c);
-	rig_send_text(&rig, &c, "body");
-	CHECK(rig_wait_reply(&rig, &c, false, &reply));
-	CHECK_INT(reply.status, want);
-	stop(&c);
-}
-
-/* What the look decides must be decided in the handler when there was none. */
-TEST(the_handler_knows_whether_there_was_a_look)
-{
-	check_was_looked_at(accept_body, HEAD "Content-Length: 4\r\n\r\n", 200);
-	check_was_looked_at(accept_body, HEAD "\r\n", 202);
-	check_was_looked_at(NULL, HEAD "Content-Length: 4\r\n\r\n", 202);
-}
-
 /* No 100, the answer with close, and what follows is no request, however it looks. */
 static void
 check_refused(const char *framing, const char *rest)
@@ -257,6 +225,5 @@ TEST(a_trickle_is_refused)
 }
 
 SUITE("net/look", TEST_ROW(an_accepted_body_is_read), TEST_ROW(a_whole_request_is_not_looked_at),
-	TEST_ROW(the_handler_knows_whether_there_was_a_look),
 	TEST_ROW(a_refused_body_is_never_a_request), TEST_ROW(a_refused_body_is_not_kept),
 	TEST_ROW(a_limit_of_this_body), TEST_ROW(a_trickle_is_refused))

@@ -5,15 +5,32 @@
 #include "support/test.h"
 
 #define LIMIT (50 * NS_PER_MS)
+#define KEPT_MIN 8 /* as in admission.c */
 
 struct load {
 	struct admission a;
 	int64_t now;
 	int64_t ledger_wait;
+	size_t n_flows;
 	unsigned n_turned_away;
 };
 
-/* A turn in which n requests come up, the last of them after wait. */
+static bool
+take(struct load *l, int64_t limit, int64_t begin, int64_t now, size_t n_behind)
+{
+	const struct admission_wait wait = {
+		.since_ns = begin,
+		.turn_ns = begin,
+		.now_ns = now,
+		.ledger_ns = l->ledger_wait,
+		.n_behind = n_behind,
+		.n_flows = l->n_flows,
+	};
+
+	return admission_take(&l->a, limit, &wait);
+}
+
+/* A turn in which n requests come up, the last of them after wait, each in front of the rest of them. */
 static void
 turn(struct load *l, int64_t wait, unsigned n)
 {
@@ -21,8 +38,7 @@ turn(struct load *l, int64_t wait, unsigned n)
 
 	for (unsigned i = 1; i <= n; i++) {
 		l->now = begin + wait * (int64_t)i / (int64_t)n;
-		l->n_turned_away +=
-			admission_take(&l->a, LIMIT, begin, l->now, l->ledger_wait) ? 0 : 1;
+		l->n_turned_away += take(l, LIMIT, begin, l->now, n - i) ? 0 : 1;
 	}
 	l->now += NS_PER_MS;
 }
@@ -46,7 +62,7 @@ run(struct load *l, int64_t wait, int64_t ns)
 static struct load
 new_load(void)
 {
-	return (struct load){.now = NS_PER_SEC};
+	return (struct load){.now = NS_PER_SEC, .n_flows = 1};
 }
 
 TEST(short_turns_are_let_in)
@@ -98,14 +114,56 @@ TEST(bursts_are_let_in)
 	CHECK_INT(l.n_turned_away, 0);
 }
 
-TEST(of_a_standing_queue_those_that_waited_long_are_turned_away)
+TEST(of_a_standing_queue_those_before_many_are_turned_away)
 {
 	struct load l = new_load();
 
 	CHECK_INT(run(&l, 100 * NS_PER_MS, 400 * NS_PER_MS), 0);
 	(void)run(&l, 100 * NS_PER_MS, NS_PER_SEC);
-	/* One in ten comes up within a fifth of the limit. */
-	CHECK_INT(run(&l, 100 * NS_PER_MS, 5 * NS_PER_SEC), 90);
+	/* Of a hundred ten have not waited long, and some have few behind them. */
+	unsigned percent = run(&l, 100 * NS_PER_MS, 5 * NS_PER_SEC);
+	CHECK(percent >= 75 && percent <= 90 - KEPT_MIN);
+}
+
+/* As many as are served in a fifth of the limit, of a server that is fast. */
+TEST(so_many_are_kept_as_can_be_served)
+{
+	struct load l = new_load();
+	unsigned n_let_in;
+
+	for (int i = 0; i < 50; i++)
+		turn(&l, 80 * NS_PER_MS, 4000);
+	CHECK(l.a.is_congested);
+	l.n_turned_away = 0;
+	turn(&l, 80 * NS_PER_MS, 4000);
+	n_let_in = 4000 - l.n_turned_away;
+	CHECK(n_let_in > KEPT_MIN && n_let_in < 1000);
+}
+
+/* Everybody has waited for long then. Those who are let in ask again at once, so that the server always has work. */
+TEST(a_stop_of_the_machine_does_not_send_all_away)
+{
+	struct load l = new_load();
+
+	(void)run(&l, 100 * NS_PER_MS, 2 * NS_PER_SEC);
+	CHECK(l.a.is_congested);
+	for (size_t n_behind = 0; n_behind <= KEPT_MIN; n_behind++)
+		CHECK(take(&l, LIMIT, l.now, l.now + NS_PER_SEC, n_behind));
+	CHECK(!take(&l, LIMIT, l.now, l.now + NS_PER_SEC, 10000));
+}
+
+TEST(a_flow_with_few_does_not_give_way_to_one_with_many)
+{
+	struct load l = new_load();
+
+	(void)run(&l, 100 * NS_PER_MS, 2 * NS_PER_SEC);
+	l.n_flows = 2;
+	CHECK(take(&l, LIMIT, l.now, l.now + 100 * NS_PER_MS, KEPT_MIN / 2));
+	CHECK(!take(&l, LIMIT, l.now, l.now + 100 * NS_PER_MS, KEPT_MIN / 2 + 1));
+	/* With so many that there is less than one for each, the last one of each is let in. */
+	l.n_flows = 64;
+	CHECK(take(&l, LIMIT, l.now, l.now + 100 * NS_PER_MS, 0));
+	CHECK(!take(&l, LIMIT, l.now, l.now + 100 * NS_PER_MS, 1));
 }
 
 /* Turning away shortens the turns; it goes on for as long as they would be long without it. */
@@ -155,16 +213,19 @@ TEST(the_ledgers_queue_counts_too)
 
 TEST(without_a_limit_all_are_let_in)
 {
-	struct admission a = {0};
+	struct load l = {.ledger_wait = NS_PER_SEC, .n_flows = 1};
 	int64_t now = NS_PER_SEC;
 
 	for (int i = 0; i < 10000; i++, now += NS_PER_SEC / 100)
-		CHECK(admission_take(&a, 0, now, now + NS_PER_SEC, NS_PER_SEC));
+		CHECK(take(&l, 0, now, now + NS_PER_SEC, 1000000));
 }
 
 SUITE("admission", TEST_ROW(short_turns_are_let_in), TEST_ROW(one_slow_turn_is_no_queue),
 	TEST_ROW(short_turns_between_do_not_hide_a_queue), TEST_ROW(bursts_are_let_in),
-	TEST_ROW(of_a_standing_queue_those_that_waited_long_are_turned_away),
+	TEST_ROW(of_a_standing_queue_those_before_many_are_turned_away),
+	TEST_ROW(so_many_are_kept_as_can_be_served),
+	TEST_ROW(a_stop_of_the_machine_does_not_send_all_away),
+	TEST_ROW(a_flow_with_few_does_not_give_way_to_one_with_many),
 	TEST_ROW(it_goes_on_while_the_queue_would_stand), TEST_ROW(it_ends_when_the_queue_does),
 	TEST_ROW(it_is_forgotten_when_nobody_comes), TEST_ROW(the_ledgers_queue_counts_too),
 	TEST_ROW(without_a_limit_all_are_let_in))
