@@ -22,11 +22,6 @@
 #include "base/must.h"
 
 #define LOOP_MAGIC 0x6c6f6f70u
-#define TIMER_MAGIC 0x74696d65u
-/* libevent measures with the coarse clock, whose grain is one tick: at most this. */
-#define TIMER_GRAIN_NS (10 * NS_PER_MS)
-/* About 30 years; keeps the sums in range. */
-#define TIMER_DELAY_MAX_NS (INT64_C(1000000000) * NS_PER_SEC)
 
 static pthread_once_t callbacks_once = PTHREAD_ONCE_INIT;
 static bool is_memory_hooked; /* by a test, before the first loop */
@@ -51,14 +46,6 @@ struct loop {
 	struct signal_watch *signals;
 	int64_t now_ns; /* of this turn; 0: not asked for yet */
 	int64_t *now;   /* &now_ns: what a const loop may still fill in */
-};
-
-struct loop_timer {
-	unsigned magic;
-	struct event_base *base;
-	struct event *event;
-	void (*fn)(void *arg);
-	void *arg;
 };
 
 /* Runs what has been posted up to now, oldest first. True when there was something. */
@@ -326,70 +313,6 @@ loop_now_ns(const struct loop *l)
 	if (*l->now == 0)
 		*l->now = clock_mono_ns();
 	return *l->now;
-}
-
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct loop_timer *t;
-
-	(void)fd;
-	(void)what;
-	OBJ_CAST(t, arg, TIMER_MAGIC);
-	t->fn(t->arg);
-}
-
-struct loop_timer *
-loop_timer_new(struct loop *l, void (*fn)(void *arg), void *arg)
-{
-	OBJ_CHECK(l, LOOP_MAGIC);
-	struct loop_timer *t = mem_zalloc(1, sizeof(*t));
-	if (t == NULL)
-		return NULL;
-	t->magic = TIMER_MAGIC;
-	t->base = l->base;
-	t->fn = fn;
-	t->arg = arg;
-	t->event = event_new(l->base, -1, 0, on_timer, t);
-	if (t->event == NULL) {
-		mem_free(t);
-		return NULL;
-	}
-	return t;
-}
-
-void
-loop_timer_free(struct loop_timer **t)
-{
-	if (*t == NULL)
-		return;
-	OBJ_CHECK(*t, TIMER_MAGIC);
-	event_free((*t)->event);
-	(*t)->magic = 0;
-	mem_free(*t);
-	*t = NULL;
-}
-
-void
-loop_timer_arm(struct loop_timer *t, int64_t delay_ns)
-{
-	OBJ_CHECK(t, TIMER_MAGIC);
-	/* Never early: a deadline has passed when its timer fires. So the delay counts from now
-	 * instead of from the beginning of the turn, and one grain comes on top. */
-	int64_t wanted = delay_ns < TIMER_DELAY_MAX_NS ? delay_ns : TIMER_DELAY_MAX_NS;
-	int64_t delay = wanted > 0 ? wanted + TIMER_GRAIN_NS : 0;
-	MUST(event_base_update_cache_time(t->base) == 0);
-	int64_t us = delay / 1000;
-	struct timeval tv = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
-	/* A deadline that is silently not armed would leave something unbounded. */
-	MUST(event_add(t->event, &tv) == 0);
-}
-
-void
-loop_timer_disarm(struct loop_timer *t)
-{
-	OBJ_CHECK(t, TIMER_MAGIC);
-	MUST(event_del(t->event) == 0);
 }
 
 static void
