@@ -288,9 +288,10 @@ def rows_of(path):
     """What SQLite itself reads of the records' table, or None."""
     try:
         with sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True) as db:
+            db.text_factory = bytes  # a flipped byte can make a text of a blob
             rows = {seq: (bytes(digest), bytes(body))
                     for seq, digest, body in db.execute("SELECT seq, hash, body FROM records NOT INDEXED ORDER BY seq")}
-    except (sqlite3.DatabaseError, TypeError, OverflowError):
+    except (sqlite3.DatabaseError, TypeError, OverflowError, UnicodeDecodeError):  # a complaint quotes what it does not understand
         return None
     finally:
         if "db" in locals():
