@@ -28,8 +28,8 @@ fail_here(struct yaml_reader *r, enum json_fault fault, yaml_mark_t at, const ch
 }
 
 static bool
-fail_name(
-	struct yaml_reader *r, enum json_fault fault, yaml_mark_t at, const char *what, struct span name)
+fail_name(struct yaml_reader *r, enum json_fault fault, yaml_mark_t at, const char *what,
+	struct span name)
 {
 	char shown[80];
 	char path[128];
@@ -130,7 +130,8 @@ open_container(struct yaml_reader *r, struct yaml_node *n, yaml_mark_t at)
 }
 
 static bool
-start_container(struct yaml_reader *r, enum json_type type, const yaml_char_t *anchor, yaml_mark_t at)
+start_container(
+	struct yaml_reader *r, enum json_type type, const yaml_char_t *anchor, yaml_mark_t at)
 {
 	struct yaml_node *n = new_node(r, at);
 
@@ -329,7 +330,8 @@ yaml_read_event(struct yaml_reader *r, const yaml_event_t *e)
 	switch (e->type) {
 	case YAML_DOCUMENT_START_EVENT:
 		if (r->phase == PHASE_AFTER)
-			return yaml_fail(r, JSON_FAULT_TRAILING, e->start_mark, "trailing document");
+			return yaml_fail(
+				r, JSON_FAULT_TRAILING, e->start_mark, "trailing document");
 		r->phase = PHASE_INSIDE;
 		return true;
 	case YAML_DOCUMENT_END_EVENT:
@@ -338,7 +340,8 @@ yaml_read_event(struct yaml_reader *r, const yaml_event_t *e)
 	case YAML_STREAM_END_EVENT:
 		r->is_done = true;
 		if (r->phase == PHASE_BEFORE)
-			return yaml_fail(r, JSON_FAULT_EMPTY, (yaml_mark_t){0}, "empty yaml document");
+			return yaml_fail(
+				r, JSON_FAULT_EMPTY, (yaml_mark_t){0}, "empty yaml document");
 		return true;
 	case YAML_ALIAS_EVENT:
 	case YAML_SCALAR_EVENT:
