@@ -12,9 +12,9 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "base/fdio.h"
 #include "base/json.h"
 #include "base/parse.h"
+#include "checkpoint_file.h"
 
 #define HEAD_FILE_MAX 4096
 #define TEXT_MAX 256
@@ -204,36 +204,28 @@ checkpoint_parse_head(struct span text, struct checkpoint *out, struct errinfo *
 	return rc == ERR_TOO_LARGE ? ERR(ei, ERR_NOMEM, "out of memory") : rc;
 }
 
+static enum err
+parse_head(struct span text, void *out, struct errinfo *ei)
+{
+	return checkpoint_parse_head(text, out, ei);
+}
+
 enum err
 checkpoint_read_head(const char *path, struct checkpoint *out, struct errinfo *ei)
 {
-	struct buf text;
-
 	*out = (struct checkpoint){0};
-	buf_init(&text, HEAD_FILE_MAX);
-	enum err rc = fdio_read_file(path, HEAD_FILE_MAX, &text, ei);
-	if (rc == OK) {
-		rc = checkpoint_parse_head(span_trim(buf_span(&text)), out, ei);
-		if (rc != OK)
-			rc = ERR_WRAP(ei, rc, "%s", path);
-	}
-	buf_fini(&text);
-	return rc;
+	return checkpoint_read_file(path, HEAD_FILE_MAX, parse_head, out, ei);
 }
 
 enum err
 checkpoint_write_head(const char *path, const struct checkpoint *cp, struct errinfo *ei)
 {
 	struct buf text;
-	enum err rc = OK;
 
 	buf_init(&text, HEAD_FILE_MAX);
 	checkpoint_build_head(cp, &text);
 	BUF_ADD_LIT(&text, "\n");
-	if (buf_failed(&text))
-		rc = ERR(ei, ERR_NOMEM, "out of memory");
-	else
-		rc = fdio_write_file(path, buf_span(&text), 0640, ei);
+	enum err rc = checkpoint_write_file(path, &text, ei);
 	buf_fini(&text);
 	return rc;
 }

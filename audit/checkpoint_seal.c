@@ -9,8 +9,8 @@
 #include "audit/checkpoint.h"
 #include "base/arena.h"
 #include "base/buf.h"
-#include "base/fdio.h"
 #include "base/json.h"
+#include "checkpoint_file.h"
 
 #define SEAL_FILE_MAX 8192
 
@@ -34,8 +34,9 @@ is_hex_or_empty(const char *s, size_t n)
 }
 
 static enum err
-parse_seal(struct span text, struct checkpoint_seal *out, struct errinfo *ei)
+parse_seal(struct span text, void *arg, struct errinfo *ei)
 {
+	struct checkpoint_seal *out = arg;
 	const struct json *o = NULL;
 	int64_t seq = 0;
 
@@ -58,17 +59,8 @@ parse_seal(struct span text, struct checkpoint_seal *out, struct errinfo *ei)
 enum err
 checkpoint_read_seal(const char *path, struct checkpoint_seal *out, struct errinfo *ei)
 {
-	struct buf text;
-
 	*out = (struct checkpoint_seal){0};
-	buf_init(&text, SEAL_FILE_MAX);
-	enum err rc = fdio_read_file(path, SEAL_FILE_MAX, &text, ei);
-	if (rc == OK) {
-		rc = parse_seal(span_trim(buf_span(&text)), out, ei);
-		if (rc != OK)
-			rc = ERR_WRAP(ei, rc, "%s", path);
-	}
-	buf_fini(&text);
+	enum err rc = checkpoint_read_file(path, SEAL_FILE_MAX, parse_seal, out, ei);
 	if (rc != OK)
 		*out = (struct checkpoint_seal){0};
 	return rc;
@@ -78,7 +70,6 @@ enum err
 checkpoint_write_seal(const char *path, const struct checkpoint_seal *seal, struct errinfo *ei)
 {
 	struct buf text;
-	enum err rc = OK;
 
 	buf_init(&text, SEAL_FILE_MAX);
 	buf_printf(&text, "{\"chain_id\":\"%s\",\"hash\":\"%s\",\"reason\":", seal->chain_id,
@@ -87,10 +78,7 @@ checkpoint_write_seal(const char *path, const struct checkpoint_seal *seal, stru
 	BUF_ADD_LIT(&text, ",\"seq\":");
 	buf_add_uint(&text, seal->at.seq);
 	BUF_ADD_LIT(&text, "}\n");
-	if (buf_failed(&text))
-		rc = ERR(ei, ERR_NOMEM, "out of memory");
-	else
-		rc = fdio_write_file(path, buf_span(&text), 0640, ei);
+	enum err rc = checkpoint_write_file(path, &text, ei);
 	buf_fini(&text);
 	return rc;
 }

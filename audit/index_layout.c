@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "audit/store.h"
 #include "base/parse.h"
 #include "store_sqlite.h"
 
@@ -98,5 +99,32 @@ index_read_header(struct db *db, struct index_header *out, struct errinfo *ei)
 	if (rc == OK && out->at.seq > 0)
 		rc = read_text(db, "hash", out->at.hash, sizeof(out->at.hash), ei);
 	out->shift = (unsigned)shift;
+	return rc;
+}
+
+static bool
+is_row_at(const struct store_row *row, void *arg)
+{
+	struct chain_head *at = arg;
+
+	/* The place becomes empty when it is confirmed. */
+	if (row->seq == at->seq && strcmp(row->hash, at->hash) == 0)
+		at->seq = 0;
+	return false;
+}
+
+enum err
+index_check_ledger(const struct index_header *h, struct span chain_id, struct store_reader *ledger,
+	struct errinfo *ei)
+{
+	struct chain_head at = h->at;
+	enum err rc = OK;
+
+	if (!span_eq_cstr(chain_id, h->chain_id))
+		return ERR(ei, ERR_INVALID, "it is of another chain");
+	if (at.seq > 0)
+		rc = store_reader_page(ledger, at.seq - 1, 1, is_row_at, &at, NULL, ei);
+	if (rc == OK && at.seq != 0)
+		return ERR(ei, ERR_INVALID, "it ends at a record that the ledger does not have");
 	return rc;
 }

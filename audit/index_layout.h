@@ -26,6 +26,7 @@
 #include "base/span.h"
 
 struct db;
+struct store_reader;
 
 #define INDEX_APPLICATION_ID 0x6e6f6d69 /* "nomi" */
 #define INDEX_VERSION 2
@@ -71,5 +72,9 @@ struct span index_field_value(struct span raw);
 
 /* ERR_INVALID (not an index), ERR_UNSUPPORTED (another version), and those of db_prepare. */
 MUSTCHECK enum err index_read_header(struct db *db, struct index_header *out, struct errinfo *ei);
+/* Whether the index is of that chain and ends at a record of its ledger: ERR_INVALID when not, and those of
+ * store_reader_page. */
+MUSTCHECK enum err index_check_ledger(const struct index_header *h, struct span chain_id,
+	struct store_reader *ledger, struct errinfo *ei);
 
 #endif

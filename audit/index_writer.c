@@ -178,36 +178,16 @@ make_file(struct index_writer *w, struct errinfo *ei)
 	return rc == OK ? db_exec(w->db, "COMMIT", ei) : rc;
 }
 
-static bool
-is_row_at(const struct store_row *row, void *arg)
-{
-	struct chain_head *at = arg;
-
-	/* The place becomes empty when it is confirmed. */
-	if (row->seq == at->seq && strcmp(row->hash, at->hash) == 0)
-		at->seq = 0;
-	return false;
-}
-
 /* Whether what the file says fits the ledger. */
 static enum err
 check_header(struct index_writer *w, struct store_reader *from, const struct index_header *want,
 	struct errinfo *ei)
 {
 	enum err rc = index_read_header(w->db, &w->header, ei);
-	struct chain_head at = w->header.at;
 
-	if (rc != OK)
-		return rc;
-	if (strcmp(w->header.chain_id, want->chain_id) != 0)
-		return ERR(ei, ERR_INVALID, "it is of another chain");
-	if (w->header.shift != want->shift)
+	if (rc == OK && w->header.shift != want->shift)
 		return ERR(ei, ERR_INVALID, "it has other segments");
-	if (at.seq > 0)
-		rc = store_reader_page(from, at.seq - 1, 1, is_row_at, &at, NULL, ei);
-	if (rc == OK && at.seq != 0)
-		return ERR(ei, ERR_INVALID, "it ends at a record that the ledger does not have");
-	return rc;
+	return rc == OK ? index_check_ledger(&w->header, span_cstr(want->chain_id), from, ei) : rc;
 }
 
 static enum err

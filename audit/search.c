@@ -157,35 +157,20 @@ walk_index(struct search *s, uint64_t first, uint64_t last, struct errinfo *ei)
 	return rc;
 }
 
-static bool
-is_known_row(const struct store_row *row, void *arg)
-{
-	struct chain_head *at = arg;
-
-	if (row->seq == at->seq && strcmp(row->hash, at->hash) == 0)
-		at->seq = 0;
-	return false;
-}
-
 /* An index of another chain, or of a later state of this one, leads nowhere. */
 static enum err
 check_index(struct search *s, struct errinfo *ei)
 {
 	const struct index_header *h = index_scan_header(s->index);
-	struct chain_head at = h->at;
 	struct buf id;
 
 	buf_init(&id, CHAIN_ID_HEX);
 	enum err rc = store_reader_meta(s->reader, "chain_id", &id, ei);
-	if (rc == OK && !span_eq_cstr(buf_span(&id), h->chain_id))
-		rc = ERR(ei, ERR_INVALID, "it is of another chain");
-	buf_fini(&id);
-	if (rc == OK && at.seq == 0)
-		rc = ERR(ei, ERR_NOT_FOUND, "it is empty");
 	if (rc == OK)
-		rc = store_reader_page(s->reader, at.seq - 1, 1, is_known_row, &at, NULL, ei);
-	if (rc == OK && at.seq != 0)
-		rc = ERR(ei, ERR_INVALID, "it ends at a record that the ledger does not have");
+		rc = index_check_ledger(h, buf_span(&id), s->reader, ei);
+	buf_fini(&id);
+	if (rc == OK && h->at.seq == 0)
+		rc = ERR(ei, ERR_NOT_FOUND, "it is empty");
 	return rc;
 }
 

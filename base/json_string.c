@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 
 /* Bytes that end a run of plain ones: controls, quote, backslash, anything that is not ASCII. */
@@ -44,18 +45,6 @@ skip_plain(const char *p, const char *end)
 	return p;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* The four digits at p, of which `end` is known to lie behind, or -1. */
 static int32_t
 read_hex4(const char *p, const char *end)
@@ -65,7 +54,7 @@ read_hex4(const char *p, const char *end)
 	if (end - p < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		int digit = hex_value(p[i]);
+		int digit = hex_digit(p[i]);
 		if (digit < 0)
 			return -1;
 		v = v << 4 | digit;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 
 #define QUOTED_MAX 96
@@ -26,23 +27,11 @@ is_decimal(char c)
 	return c >= '0' && c <= '9';
 }
 
-static int
-hex_value(char c)
-{
-	if (is_decimal(c))
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Whether s starts with a % and two hex digits. */
 static bool
 is_escape(struct span s)
 {
-	return s.n >= 3 && s.p[0] == '%' && hex_value(s.p[1]) >= 0 && hex_value(s.p[2]) >= 0;
+	return s.n >= 3 && s.p[0] == '%' && hex_digit(s.p[1]) >= 0 && hex_digit(s.p[2]) >= 0;
 }
 
 /* s in double quotes, made printable and cut, for a message. */
@@ -106,7 +95,7 @@ check_host_bytes(struct span s, bool zone, struct errinfo *ei)
 		if (s.p[i] == '%') {
 			if (!zone || !is_escape(span_from(s, i)))
 				return fail_escape(span_from(s, i), ei);
-			char c = (char)(hex_value(s.p[i + 1]) << 4 | hex_value(s.p[i + 2]));
+			char c = (char)(hex_digit(s.p[i + 1]) << 4 | hex_digit(s.p[i + 2]));
 			if (c != '%' && c != ' ' && !is_host_byte(c))
 				return fail_escape(span_from(s, i), ei);
 			i += 2;
@@ -295,7 +284,7 @@ uri_decode(struct buf *b, struct span s)
 		buf_add(b, s.p, run);
 		s = span_from(s, run);
 		if (is_escape(s)) {
-			buf_add_char(b, (char)(hex_value(s.p[1]) * 16 + hex_value(s.p[2])));
+			buf_add_char(b, (char)(hex_digit(s.p[1]) * 16 + hex_digit(s.p[2])));
 			s = span_from(s, 3);
 		} else if (s.n > 0) {
 			buf_add_char(b, '%');

@@ -29,6 +29,7 @@
 #include "bench.h"
 #include "index_layout.h"
 #include "index_writer.h"
+#include "ledger_row.h"
 
 #define RECORDS_LIMIT 100000000
 #define WAITING 256
@@ -42,9 +43,8 @@
 #define RECORDS_PER_TRACE 3
 
 struct job {
-	struct ledger_entry e; /* first */
+	struct row row; /* first */
 	struct arena *arena;
-	struct record_text text;
 };
 
 static struct ledger *ledger;
@@ -112,20 +112,11 @@ build(struct job *j, uint64_t i)
 	record_set_text(r, RECORD_RESULT_CLASSIFICATION,
 		mix(i + 5) % 10000 == 0 ? SPAN_LIT("UNKNOWN") : SPAN_LIT("SUCCESS"));
 	record_set_text(r, RECORD_TRACE_ID, print_trace(i, trace));
-	if (record_render(r, redactor_default(), j->arena, &j->text, &ei) != OK)
+	if (record_render(r, redactor_default(), j->arena, &j->row.text, &ei) != OK)
 		bench_fail("record", ei.msg);
 }
 
 /* ---- writing ---- */
-
-static enum err
-append(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
-{
-	struct job *j = (struct job *)(void *)e;
-	uint64_t seq = 0;
-
-	return ledger_tx_append(tx, &j->text, LEDGER_COMPLETE, &seq, ei);
-}
 
 /* Writer thread. */
 static void
@@ -172,9 +163,9 @@ write_records(uint64_t from, uint64_t n_records, size_t n_waiting, int64_t budge
 	atomic_store(&is_over, false);
 	sem_init(&ended, 0, 0);
 	for (size_t k = 0; k < n_waiting; k++) {
-		jobs[k].e = (struct ledger_entry){.apply = append, .done = again};
+		jobs[k].row.e = (struct ledger_entry){.apply = row_append, .done = again};
 		build(&jobs[k], atomic_fetch_add(&n_submitted, 1));
-		if (ledger_submit(ledger, &jobs[k].e, &ei) != OK)
+		if (ledger_submit(ledger, &jobs[k].row.e, &ei) != OK)
 			bench_fail("ledger_submit", ei.msg);
 	}
 	if (budget_ns > 0) {

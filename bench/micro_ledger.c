@@ -20,31 +20,18 @@
 #include "base/clock.h"
 #include "base/redact.h"
 #include "bench.h"
+#include "ledger_row.h"
 
 #define WAITING_MAX 4096
 #define RECORD_FIXED_BYTES 300 /* of the members that every record here has */
 #define RECORD_BYTES_MAX 32768
 #define PATH_BYTES 4096
 
-struct job {
-	struct ledger_entry e; /* first */
-	struct record_text text;
-};
-
 static struct ledger *ledger;
-static struct job jobs[WAITING_MAX];
+static struct row jobs[WAITING_MAX];
 static _Atomic long n_written;
 static _Atomic bool is_over;
 static sem_t ended;
-
-static enum err
-append(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
-{
-	struct job *j = (struct job *)(void *)e;
-	uint64_t seq = 0;
-
-	return ledger_tx_append(tx, &j->text, LEDGER_COMPLETE, &seq, ei);
-}
 
 /* Writer thread. */
 static void
@@ -100,7 +87,7 @@ measure_ledger(
 	sem_init(&ended, 0, 0);
 	int64_t begin = clock_mono_ns();
 	for (long i = 0; i < n_waiting; i++) {
-		jobs[i] = (struct job){.e = {.apply = append, .done = again}, .text = text};
+		jobs[i] = (struct row){.e = {.apply = row_append, .done = again}, .text = text};
 		if (ledger_submit(ledger, &jobs[i].e, &ei) != OK)
 			bench_fail("ledger_submit", ei.msg);
 	}

@@ -6,6 +6,7 @@
 #include "engine.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/must.h"
@@ -254,42 +255,29 @@ config_word_index(const char *words, struct span word)
 	return -1;
 }
 
+/* Entries of either kind of map begin with their key. */
+static int
+compare_key(const void *key, const void *entry)
+{
+	return span_cmp(*(const struct span *)key, *(const struct span *)entry);
+}
+
 struct span
 config_map_find(const struct config_map *m, struct span key)
 {
-	size_t low = 0;
-	size_t high = m->n;
+	const struct config_pair *found =
+		m->n > 0 ? bsearch(&key, m->v, m->n, sizeof(*m->v), compare_key) : NULL;
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int c = span_cmp(m->v[mid].key, key);
-		if (c == 0)
-			return m->v[mid].value;
-		if (c < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return SPAN_NONE;
+	return found != NULL ? found->value : SPAN_NONE;
 }
 
 struct config_strings
 config_map_strings_find(const struct config_map_strings *m, struct span key)
 {
-	size_t low = 0;
-	size_t high = m->n;
+	const struct config_entry *found =
+		m->n > 0 ? bsearch(&key, m->v, m->n, sizeof(*m->v), compare_key) : NULL;
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int c = span_cmp(m->v[mid].key, key);
-		if (c == 0)
-			return m->v[mid].values;
-		if (c < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return (struct config_strings){NULL, 0};
+	return found != NULL ? found->values : (struct config_strings){NULL, 0};
 }
 
 bool

@@ -2,6 +2,7 @@
 /* Matching and strict decoding of one path segment; what is not exactly the form is refused, never repaired. Pure. */
 #include "route_match.h"
 
+#include "base/hex.h"
 #include "base/utf8.h"
 
 #define MARK SPAN_LIT("{id}")
@@ -40,18 +41,6 @@ route_match(struct span route, struct span path, struct span *raw_id)
 	return true;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static bool
 is_plain(char c)
 {
@@ -71,8 +60,8 @@ route_decode_id(struct span raw_id, char out[ROUTE_ID_BYTES_MAX], struct span *i
 		if (c == '%') {
 			if (raw_id.n - i < 3)
 				return false;
-			int high = hex_value(raw_id.p[i + 1]);
-			int low = hex_value(raw_id.p[i + 2]);
+			int high = hex_digit(raw_id.p[i + 1]);
+			int low = hex_digit(raw_id.p[i + 2]);
 			if (high < 0 || low < 0)
 				return false;
 			c = (char)(high << 4 | low);

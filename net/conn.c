@@ -120,12 +120,6 @@ conn_has_unread(const struct conn *c)
 	return recv(bufferevent_getfd(c->bev), &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-static void
-throw_all(struct evbuffer *b)
-{
-	evbuffer_drain(b, evbuffer_get_length(b));
-}
-
 /* The interim answer, once the head is accepted and nothing of the body is here yet. */
 static void
 send_continue(struct conn *c)
@@ -287,7 +281,7 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *change, void *ar
 	OBJ_CAST(c, arg, CONN_MAGIC);
 	if (c->state == CONN_LINGER) {
 		c->n_thrown += evbuffer_get_length(input);
-		throw_all(input);
+		conn_throw_all(input);
 		if (c->n_thrown > LINGER_BYTES)
 			server_add_work(c, CONN_WORK_CLOSE);
 	} else if (is_waiting(c->state) && !conn_has_held(c)) {
@@ -295,7 +289,7 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *change, void *ar
 	}
 	/* Behind a whole request, or behind bytes that wait for their turn. */
 	if (!hold(c, input)) {
-		throw_all(input);
+		conn_throw_all(input);
 		server_add_work(c, CONN_WORK_CLOSE);
 	} else if (is_waiting(c->state) && c->framing.state == FRAMING_IN_DONE) {
 		queue(c);

@@ -6,6 +6,7 @@
  */
 #include "framing.h"
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "framing_head.h"
@@ -252,24 +253,11 @@ feed_data(struct framing *f, struct span piece, size_t *used)
 	return FRAMING_DONE;
 }
 
-/* -1 when c is no hex digit. */
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* One byte of the chunk-size line; no extension, no blank. */
 static enum framing_verdict
 feed_chunk_size(struct framing *f, char c)
 {
-	int digit = hex_value(c);
+	int digit = hex_digit(c);
 
 	if (digit >= 0) {
 		if (f->n_digits == CHUNK_DIGITS_MAX)

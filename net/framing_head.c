@@ -7,6 +7,7 @@
  */
 #include "framing_head.h"
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/parse.h"
 
@@ -34,12 +35,6 @@ is_digit(char c)
 }
 
 static bool
-is_hex(char c)
-{
-	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-static bool
 is_alnum(char c)
 {
 	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -57,7 +52,7 @@ is_target_text(struct span s)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] == '%') {
-			if (s.n - i < 3 || !is_hex(s.p[i + 1]) || !is_hex(s.p[i + 2]))
+			if (s.n - i < 3 || hex_digit(s.p[i + 1]) < 0 || hex_digit(s.p[i + 2]) < 0)
 				return false;
 		} else if (!is_target_char(s.p[i])) {
 			return false;
@@ -110,7 +105,8 @@ is_authority(struct span s)
 	size_t i = 0;
 
 	if (s.n > 0 && s.p[0] == '[') {
-		for (i = 1; i < s.n && (is_hex(s.p[i]) || s.p[i] == ':' || s.p[i] == '.'); i++)
+		for (i = 1; i < s.n && (hex_digit(s.p[i]) >= 0 || s.p[i] == ':' || s.p[i] == '.');
+			i++)
 			continue;
 		if (i < 3 || i == s.n || s.p[i] != ']')
 			return false;

@@ -75,22 +75,22 @@ build_refusal(const struct conn *c, enum gate_refusal why, struct buf *b)
 	return is_built;
 }
 
-static void
-throw_all(struct evbuffer *b)
-{
-	evbuffer_drain(b, evbuffer_get_length(b));
-}
-
 /* From here on nothing is read as a request. */
 static void
 throw_read(struct conn *c)
 {
 	framing_reset(&c->framing);
 	if (c->held != NULL)
-		throw_all(c->held);
-	throw_all(bufferevent_get_input(c->bev));
+		conn_throw_all(c->held);
+	conn_throw_all(bufferevent_get_input(c->bev));
 	conn_set_state(c, CONN_LINGER, loop_now_ns(c->server->loop) + LINGER_NS);
 	c->n_thrown = 0;
+}
+
+void
+conn_throw_all(struct evbuffer *b)
+{
+	evbuffer_drain(b, evbuffer_get_length(b));
 }
 
 /* Writes the last answer, which is in b when is_built; from here on the engine is not called for

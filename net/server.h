@@ -236,6 +236,8 @@ void conn_cut(struct conn *c, enum gate_refusal why);
 
 /* Nothing more is to be said to this client: closes when it has closed, or after a while. */
 void conn_linger(struct conn *c);
+/* Nobody will read what is in it. */
+void conn_throw_all(struct evbuffer *b);
 
 /* http_stream.c */
 /* Sends the head of a stream; the request is streaming from then on. */
