@@ -100,6 +100,10 @@ read_window(struct search *s, uint64_t first, uint64_t last, struct errinfo *ei)
 		show_kept(s);
 	if (s->o->progress != NULL && s->out->n_read / PROGRESS_EVERY != before)
 		s->o->progress(s->o->progress_arg, s->out->n_read);
+	if (!s->is_over && s->o->max_read != 0 && s->out->n_read >= s->o->max_read) {
+		s->is_over = true;
+		s->out->next = s->o->is_newest_first ? first - 1 : last + 1;
+	}
 	return rc;
 }
 

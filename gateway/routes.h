@@ -47,6 +47,13 @@ void api_ui_file(const struct exchange *x);
 void api_ui_sign_in(const struct exchange *x);
 void api_ui_session(const struct exchange *x);
 void api_ui_sign_out(const struct exchange *x);
+void api_ui_records(const struct exchange *x);
+void api_ui_record(const struct exchange *x);
+void api_ui_verify(const struct exchange *x);
+void api_ui_export(const struct exchange *x);
+void api_ui_traces(const struct exchange *x);
+void api_ui_trace(const struct exchange *x);
+void api_ui_action(const struct exchange *x);
 
 /* The credentials of a request, borrowed from it. */
 struct req_credentials exchange_get_credentials(const struct http_request *http);

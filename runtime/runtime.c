@@ -24,6 +24,8 @@
 /* Threads for blocking file work, and how much may wait for them. */
 #define POOL_THREADS 4
 #define POOL_QUEUE 1024
+#define READER_THREADS 2
+#define READER_QUEUE 8
 #define WORKERS_MAX 256
 
 static enum err
@@ -97,6 +99,8 @@ build(struct runtime *r, struct errinfo *ei)
 		rc = loop_new(&r->loop, ei);
 	if (rc == OK)
 		rc = workq_new(POOL_THREADS, POOL_QUEUE, &r->pool, ei);
+	if (rc == OK)
+		rc = workq_new(READER_THREADS, READER_QUEUE, &r->readers, ei);
 	if (rc == OK)
 		rc = drain_init(r, ei);
 	if (rc == OK)
@@ -246,6 +250,7 @@ runtime_free(struct runtime **rp)
 	for (size_t i = 0; i < r->options.ledger.n_sinks; i++)
 		r->options.ledger.sinks[i]->ops->free(r->options.ledger.sinks[i]);
 	workq_free(&r->pool);
+	workq_free(&r->readers);
 	drain_fini(r);
 	chores_fini(r);
 	/* What is still posted to the main loop runs now, and may be for the reload. */
@@ -289,4 +294,16 @@ bool
 runtime_is_loopback(const struct runtime *r)
 {
 	return listener_is_loopback(&r->addr);
+}
+
+const char *
+runtime_get_ledger_path(const struct runtime *r)
+{
+	return r->options.ledger.store == LEDGER_STORE_SQLITE ? r->options.ledger.path : NULL;
+}
+
+struct workq *
+runtime_get_readers(const struct runtime *r)
+{
+	return r->readers;
 }

@@ -45,6 +45,7 @@ struct runtime {
 	struct loop *loop; /* main thread: signals, drain, reload */
 	struct ledger *ledger;
 	struct workq *pool;
+	struct workq *readers; /* answers operators' questions */
 	struct pipeline *pipeline;
 	struct snapshot
 		*snapshot; /* main thread: the one that new workers and reloads start from */

@@ -23,6 +23,7 @@ struct pipeline;
 struct runtime;
 struct snapshot;
 struct worker;
+struct workq;
 
 struct runtime_options {
 	struct span listen; /* as net/listener.h reads it */
@@ -59,6 +60,10 @@ void runtime_free(struct runtime **r);
 bool runtime_is_draining(const struct runtime *r);
 /* Whether only this host can reach the listener. */
 bool runtime_is_loopback(const struct runtime *r);
+/* The ledger's file, for reading beside its writer; NULL when there is none. */
+const char *runtime_get_ledger_path(const struct runtime *r);
+/* Few threads and a short queue for operators' questions, so that none of them holds up an action's work. */
+struct workq *runtime_get_readers(const struct runtime *r);
 
 /* One line of /readyz. */
 struct readiness_check {

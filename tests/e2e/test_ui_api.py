@@ -1,0 +1,168 @@
+# Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
+"""What the operator page reads: records, traces, actions; paged, filtered, checked, and harmless whatever they hold."""
+import hashlib
+import json
+import sqlite3
+
+from support import API_KEY, Gateway, action, config
+
+ROLES = {"roles": {"operator": ["olga"], "viewer": ["olga"]}}
+HOSTILE = "<img src=x onerror=alert(1)>\u202e \u0000 \" ' &"
+
+
+def gateway(**sections):
+    return Gateway(config(identity=ROLES, **sections))
+
+
+def ui(g, path):
+    return g.operator("GET", "/api/ui/" + path)
+
+
+def pages(g, path, key):
+    """All pages of a list, by their cursors."""
+    items, cursor, n = [], "", 0
+    while cursor is not None:
+        r = ui(g, path + ("&cursor=" + cursor if cursor else ""))
+        assert r.status == 200, r
+        items += r.json[key]
+        cursor = r.json["next_cursor"]
+        n += 1
+        assert n < 100
+    return items
+
+
+def test_every_page_route_needs_a_principal_with_a_role():
+    with gateway() as g:
+        for path in ("records", "records/1", "records/1/verify", "export", "traces", "traces/t", "actions/a", "session"):
+            assert g.get("/api/ui/" + path).status == 401, path
+            assert g.get("/api/ui/" + path, {"Authorization": f"Bearer {API_KEY}"}).status == 403, path
+            assert g.request("POST", "/api/ui/" + path, b"", {"Content-Type": "application/json"}).status in (400, 405), path
+            good = ui(g, path)
+            assert good.status in (200, 404), (path, good)
+            if good.status == 200:
+                assert good.headers["Cache-Control"] == "no-store" and good.headers["X-Content-Type-Options"] == "nosniff", path
+
+
+def test_records_are_paged_newest_first_without_gap_or_repeat():
+    with gateway() as g:
+        for i in range(12):
+            assert g.act(action(action_id=f"act-{i}", trace_id=f"trace-{i % 3}")).status == 200
+        every = g.records()
+        for limit in (1, 5, 200):
+            seqs = [r["seq"] for r in pages(g, f"records?limit={limit}", "records")]
+            assert seqs == sorted((r["seq"] for r in every), reverse=True), limit
+        one = pages(g, "records?trace=trace-1&limit=3", "records")
+        assert [r["action_id"] for r in one] == ["act-10", "act-7", "act-4", "act-1"]
+        assert {r["event_type"] for r in pages(g, "records?event=runtime.start", "records")} == {"runtime.start"}
+        assert not pages(g, "records?principal=nobody&decision=deny", "records")
+        assert len(pages(g, "records?principal=alice&agent=bot&type=payments.refund&decision=allow&since=1h", "records")) == 12
+        assert not pages(g, "records?until=1h&action=act-1", "records")
+        assert len(pages(g, "records?text=act-7&since=1h", "records")) == 1
+
+
+def test_questions_that_make_no_sense_are_refused():
+    with gateway() as g:
+        for query in ("bogus=1", "limit=0", "limit=201", "limit=x", "limit=1&limit=1", "cursor=0", "cursor=-1", "cursor=99999999999999999999",
+                      "since=yesterday", "trace=%zz", "trace=%", "trace=%00", "trace=%ff", "action=" + "a" * 1100, "text=x", "decision", "=x"):
+            r = ui(g, "records?" + query)
+            assert r.status == (200 if query == "decision" else 400), (query, r)
+        for path in ("records/0", "records/x", "records/-1", "records/18446744073709551616", "records/1%00"):
+            assert ui(g, path).status == 400, path
+        assert ui(g, "records/99999").status == 404
+
+
+def test_one_record_has_the_bytes_that_were_hashed():
+    with gateway() as g:
+        g.act(action(action_id="act-h", params={"note": HOSTILE, "password": "hunter2"}))
+        seq = ui(g, "records?action=act-h").json["records"][0]["seq"]
+        r = ui(g, f"records/{seq}").json
+        assert r["record"] == json.loads(r["canonical"])
+        assert hashlib.sha256((r["canonical"] + r["prev_event_hash"]).encode()).hexdigest() == r["event_hash"]
+        assert "hunter2" not in r["canonical"]
+        before = ui(g, f"records/{seq - 1}").json
+        assert before["event_hash"] == r["prev_event_hash"]
+
+
+def test_verify_of_one_record():
+    with gateway(audit={"checkpoint_every": 4}) as g:
+        for i in range(9):
+            g.act(action(action_id=f"act-{i}"))
+        first = ui(g, "records/1/verify").json
+        assert first["matches"] and first["links_to_previous"] and first["chain_to_checkpoint"], first
+        assert first["checkpoint"]["signature_valid"] is True and first["checkpoint"]["seq"] > 1, first
+        last = ui(g, f"records/{g.records()[-1]['seq']}/verify").json
+        assert last["matches"] is True and last["links_to_previous"] is True, last
+
+
+def test_verify_finds_a_changed_record():
+    with gateway(audit={"checkpoint_every": 1000}) as g:
+        for i in range(4):
+            g.act(action(action_id=f"act-{i}"))
+        # Somebody with the file, beside the running writer.
+        with sqlite3.connect(g.place.ledger) as db:
+            db.execute("UPDATE records SET body = CAST(replace(body, 'act-1', 'act-9') AS BLOB) WHERE seq = 4")
+        changed = ui(g, "records/4/verify").json
+        assert changed["matches"] is False and "was changed" in changed["message"], changed
+        behind = ui(g, "records/3/verify").json
+        assert behind["matches"] is True and behind["chain_to_checkpoint"] is False, behind
+        # What is no JSON at all breaks no reply.
+        with sqlite3.connect(g.place.ledger) as db:
+            db.execute("UPDATE records SET body = CAST('{\"action_id\":\"act-9\",' AS BLOB) WHERE seq = 4")
+        assert ui(g, "records/4").json["record"] is None
+        assert [r for r in ui(g, "records").json["records"] if r["seq"] == 4][0]["is_malformed"] is True
+        assert ui(g, "records/4/verify").json["matches"] is False
+        assert ui(g, "traces").status == 200 and ui(g, "export").status == 200
+        g.expect_exit = None
+
+
+def test_traces_and_actions():
+    with gateway() as g:
+        g.act(action(action_id="act-1", trace_id="trace-a"))
+        g.act(action("fs.read", "file://workspace/README.md", action_id="read-1", trace_id="trace-a"))
+        g.act(action("fs.read", "file://workspace/secret/.env", action_id="read-2", trace_id="trace-ab"))
+        traces = ui(g, "traces").json["traces"]
+        assert [t["trace_id"] for t in traces] == ["trace-ab", "trace-a"]
+        assert traces[1]["event_count"] == 3 and traces[1]["action_id"] == "read-1" and traces[0]["decision"] == "DENY"
+        assert len(pages(g, "traces?limit=1", "traces")) == 2
+        assert [t["trace_id"] for t in ui(g, "traces?decision=deny").json["traces"]] == ["trace-ab"]
+        events = ui(g, "traces/trace-a").json["events"]
+        assert [e["event_type"] for e in events] == ["action.decision", "action.decision", "action.completed"], events
+        assert ui(g, "traces/trace").status == 404
+        done = ui(g, "actions/read-1").json
+        assert done["outcome"] == "succeeded" and done["matched_rule_ids"] == ["allow-read"], done
+        assert done["audit"]["event_type"] == "action.completed" and len(done["events"]) == 2
+        assert ui(g, "actions/nothing").status == 404
+
+
+def test_export_is_lines_with_their_hashes():
+    with gateway() as g:
+        for i in range(5):
+            g.act(action(action_id=f"act-{i}"))
+        r = ui(g, "export?event=action.decision&limit=3")
+        lines = [json.loads(line) for line in r.body.splitlines()]
+        assert [line["action_id"] for line in lines] == ["act-4", "act-3", "act-2"] and r.headers["X-Nomos-Next-Cursor"] == "4"
+        assert r.headers["Content-Type"] == "application/x-ndjson" and r.headers["Content-Disposition"].startswith("attachment")
+        want = {x["seq"]: x["event_hash"] for x in g.records()}
+        assert all(want[line["seq"]] == line["event_hash"] for line in lines)
+
+
+def test_a_pattern_added_later_hides_what_was_recorded_before():
+    with gateway() as g:
+        g.act(action(resource="payment://shop.example.com/orders/SESAME-77", action_id="act-s"))
+        seq = ui(g, "records?action=act-s").json["records"][0]["seq"]
+        assert "SESAME-77" in ui(g, f"records/{seq}").json["canonical"]
+        g.place.write_config(config(identity=ROLES, redaction={"patterns": ["SESAME-[0-9]+"]}))
+        assert g.operator("POST", "/admin/reload").status == 200
+        for path in ("records", f"records/{seq}", "traces/trace-1", "actions/act-s", "export", "traces"):
+            r = ui(g, path)
+            assert r.status == 200 and b"SESAME" not in r.body, (path, r)
+            if path != "export":
+                assert r.json
+        assert ui(g, f"records/{seq}").json["canonical"] is None
+        assert ui(g, f"records/{seq}/verify").json["matches"] is True
+
+
+def test_without_a_ledger_the_page_says_so():
+    with gateway(runtime={"stateless_mode": True}, ledger=None, audit={"sink": "stdout"}) as g:
+        r = ui(g, "records")
+        assert r.status == 404 and r.json["reason"].startswith("not_enabled"), r
