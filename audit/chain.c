@@ -82,6 +82,12 @@ skip_value(struct span s, size_t at)
 	size_t depth = 0;
 	size_t i = at;
 
+	/* Most values are texts. */
+	if (i < s.n && s.p[i] == '"') {
+		i = skip_string(s, i);
+		if (i == 0 || (i < s.n && (s.p[i] == ',' || s.p[i] == '}')))
+			return i;
+	}
 	while (i < s.n) {
 		switch (s.p[i]) {
 		case '"':
@@ -154,6 +160,13 @@ unquote(struct span value, struct span *out)
 	return true;
 }
 
+static void
+keep_first(struct span *out, struct span value)
+{
+	if (out->p == NULL)
+		*out = value;
+}
+
 bool
 chain_read_fields(struct span body, struct chain_fields *out)
 {
@@ -174,6 +187,12 @@ chain_read_fields(struct span body, struct chain_fields *out)
 			is_good = parse_uint(m.value, INT64_MAX, &out->seq);
 		else if (span_eq(m.name, SPAN_LIT("timestamp")))
 			is_good = unquote(m.value, &out->timestamp);
+		else if (span_eq(m.name, SPAN_LIT("decision")))
+			keep_first(&out->decision, m.value);
+		else if (span_eq(m.name, SPAN_LIT("intent_seq")))
+			keep_first(&out->intent_seq, m.value);
+		else if (span_eq(m.name, SPAN_LIT("result_classification")))
+			keep_first(&out->result_classification, m.value);
 	}
 	return is_good && whole;
 }

@@ -76,11 +76,11 @@ add_intent(struct intents *in, uint64_t seq, int state)
 }
 
 static void
-close_intent(struct intents *in, struct span outcome)
+close_intent(struct intents *in, const struct chain_fields *outcome)
 {
 	uint64_t seq = 0;
 
-	if (!parse_uint(chain_find_member(outcome, SPAN_LIT("intent_seq")), INT64_MAX, &seq))
+	if (!parse_uint(outcome->intent_seq, INT64_MAX, &seq))
 		return;
 	struct intent *i = map_take(in->open, key_of(&seq));
 
@@ -91,24 +91,22 @@ close_intent(struct intents *in, struct span outcome)
 
 /* A decision whose effect is ours says nothing of a result: that is the outcome's part. */
 static bool
-is_intent(struct span body)
+is_intent(const struct chain_fields *f)
 {
-	return span_eq_cstr(chain_find_member(body, SPAN_LIT("decision")), "\"ALLOW\"") &&
-	       chain_find_member(body, SPAN_LIT("result_classification")).n == 0;
+	return span_eq_cstr(f->decision, "\"ALLOW\"") && f->result_classification.n == 0;
 }
 
 void
-intents_see(
-	struct intents *in, uint64_t seq, int state, const struct chain_fields *f, struct span body)
+intents_see(struct intents *in, uint64_t seq, int state, const struct chain_fields *f)
 {
 	if (state < LEDGER_COMPLETE || state > LEDGER_AUTHORIZED)
 		keep_first(&in->odd_seq, seq);
 	else
 		in->n[state]++;
-	if (span_eq_cstr(f->event_type, "action.decision") && is_intent(body))
+	if (span_eq_cstr(f->event_type, "action.decision") && is_intent(f))
 		add_intent(in, seq, state);
 	else if (span_eq_cstr(f->event_type, "action.completed"))
-		close_intent(in, body);
+		close_intent(in, f);
 }
 
 void
@@ -117,7 +115,7 @@ intents_see_later(struct intents *in, struct span body)
 	struct chain_fields f;
 
 	if (chain_read_fields(body, &f) && span_eq_cstr(f.event_type, "action.completed"))
-		close_intent(in, body);
+		close_intent(in, &f);
 }
 
 uint64_t

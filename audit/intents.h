@@ -22,8 +22,7 @@ struct intents;
 MUSTCHECK struct intents *intents_new(void);
 void intents_free(struct intents **in);
 /* Every row of the chain, or of the part that is judged; f: what chain_read_fields read of it. */
-void intents_see(struct intents *in, uint64_t seq, int state, const struct chain_fields *f,
-	struct span body);
+void intents_see(struct intents *in, uint64_t seq, int state, const struct chain_fields *f);
 /* A record behind that part, which may be the outcome of an intent in it. */
 void intents_see_later(struct intents *in, struct span body);
 /* The rows were read while a gateway wrote: one seen as open may have had its outcome a moment

@@ -74,7 +74,7 @@ check_row(const struct store_row *row, void *arg)
 		return false;
 	w->fault = chain_check_fields(
 		w->chain_id, &w->head, row->seq, row->body, &f, span_of(row->hash, SHA256_HEX));
-	intents_see(w->intents, row->seq, row->state, &f, row->body);
+	intents_see(w->intents, row->seq, row->state, &f);
 	return w->fault == CHAIN_FAULT_NONE;
 }
 

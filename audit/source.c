@@ -321,6 +321,46 @@ show_page(const struct page *p, source_visit_fn visit, void *arg)
 	return true;
 }
 
+/* Nobody waits for the end of a transaction on a private copy, so its rows need not be gathered first. */
+struct showing {
+	source_visit_fn visit;
+	void *arg;
+	uint64_t last; /* newest seq that may be shown */
+	uint64_t after;
+	bool is_over;
+};
+
+static bool
+show_row(const struct store_row *row, void *arg)
+{
+	struct showing *w = arg;
+	bool is_too_long = row->body.n > LINE_BYTES_MAX;
+	struct source_record r = {
+		.seq = row->seq,
+		.body = is_too_long ? span_of(row->body.p, 0) : row->body,
+		.hash = span_of(row->hash, SHA256_HEX),
+		.state = row->state,
+		.is_malformed = is_too_long,
+	};
+
+	w->after = row->seq;
+	w->is_over = row->seq > w->last || !w->visit(&r, w->arg);
+	return !w->is_over;
+}
+
+static enum err
+each_row_of_copy(
+	struct source *s, uint64_t after, source_visit_fn visit, void *arg, struct errinfo *ei)
+{
+	struct showing w = {.visit = visit, .arg = arg, .last = s->head.seq, .after = after};
+	size_t n = 1;
+	enum err rc = OK;
+
+	while (rc == OK && n > 0 && !w.is_over && w.after < w.last)
+		rc = store_reader_page(s->reader, w.after, STORE_PAGE_MAX, show_row, &w, &n, ei);
+	return w.is_over ? OK : rc;
+}
+
 static enum err
 each_row(struct source *s, uint64_t after, source_visit_fn visit, void *arg, struct errinfo *ei)
 {
@@ -446,6 +486,8 @@ enum err
 source_each(struct source *s, uint64_t after, source_visit_fn visit, void *arg, struct errinfo *ei)
 {
 	OBJ_CHECK(s, SOURCE_MAGIC);
-	return s->kind == SOURCE_EXPORT ? each_line(s, after, visit, arg, ei)
-					: each_row(s, after, visit, arg, ei);
+	if (s->kind == SOURCE_EXPORT)
+		return each_line(s, after, visit, arg, ei);
+	return s->is_live ? each_row(s, after, visit, arg, ei)
+			  : each_row_of_copy(s, after, visit, arg, ei);
 }

@@ -248,7 +248,7 @@ visit(const struct source_record *r, void *arg)
 	if (v->o->progress != NULL && v->out->n_records % PROGRESS_EVERY == 0)
 		v->o->progress(v->o->progress_arg, v->out->n_records);
 	if (v->intents != NULL)
-		intents_see(v->intents, r->seq, r->state, &f, r->body);
+		intents_see(v->intents, r->seq, r->state, &f);
 	return check_checkpoint(v, r, &f, &before) && check_remembered(v, r);
 }
 

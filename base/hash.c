@@ -148,44 +148,53 @@ hash_hmac_sha256(struct span key, struct span data, uint8_t out[SHA256_BYTES])
 void
 hash_hex(const void *bytes, size_t n, char *out)
 {
-	static const char digits[] = "0123456789abcdef";
+/* The digits of every byte. */
+#define ROW(h)                                                                                     \
+	h "0" h "1" h "2" h "3" h "4" h "5" h "6" h "7" h "8" h "9" h "a" h "b" h "c" h "d" h      \
+	  "e" h "f"
+	static const char pairs[] = ROW("0") ROW("1") ROW("2") ROW("3") ROW("4") ROW("5") ROW("6")
+		ROW("7") ROW("8") ROW("9") ROW("a") ROW("b") ROW("c") ROW("d") ROW("e") ROW("f");
+#undef ROW
 	const uint8_t *b = bytes;
 
-	for (size_t i = 0; i < n; i++) {
-		out[2 * i] = digits[b[i] >> 4];
-		out[2 * i + 1] = digits[b[i] & 15];
-	}
+	for (size_t i = 0; i < n; i++)
+		memcpy(out + 2 * i, pairs + 2 * (size_t)b[i], 2);
 	out[2 * n] = '\0';
 }
 
-/* -1 when c is not a lower-case hex digit. */
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* One more than what a lower-case hex digit stands for; 0: it is none. */
+static const uint8_t hex_values[256] = {['0'] = 1,
+	['1'] = 2,
+	['2'] = 3,
+	['3'] = 4,
+	['4'] = 5,
+	['5'] = 6,
+	['6'] = 7,
+	['7'] = 8,
+	['8'] = 9,
+	['9'] = 10,
+	['a'] = 11,
+	['b'] = 12,
+	['c'] = 13,
+	['d'] = 14,
+	['e'] = 15,
+	['f'] = 16};
 
 bool
 hash_unhex(struct span hex, void *out, size_t n)
 {
 	uint8_t *bytes = out;
+	bool is_good = hex.n / 2 == n && hex.n % 2 == 0;
 
-	if (n > 0)
-		memset(bytes, 0, n);
-	if (hex.n / 2 != n || hex.n % 2 != 0)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		int high = hex_value(hex.p[2 * i]);
-		int low = hex_value(hex.p[2 * i + 1]);
-		if (high < 0 || low < 0) {
-			memset(bytes, 0, n);
-			return false;
-		}
-		bytes[i] = (uint8_t)(high << 4 | low);
+	for (size_t i = 0; is_good && i < n; i++) {
+		unsigned high = hex_values[(uint8_t)hex.p[2 * i]];
+		unsigned low = hex_values[(uint8_t)hex.p[2 * i + 1]];
+		is_good = high != 0 && low != 0;
+		bytes[i] = (uint8_t)((high - 1) << 4 | ((low - 1) & 15));
 	}
-	return true;
+	if (!is_good && n > 0)
+		memset(bytes, 0, n);
+	return is_good;
 }
 
 static void *

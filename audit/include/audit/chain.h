@@ -37,13 +37,18 @@ enum chain_fault {
 	CHAIN_FAULT_HASH,      /* its bytes were changed */
 };
 
-/* The chain's own members of a body; spans into it. An absent member is the empty span, or 0. */
+/* The chain's own members of a body, and what tells intents from outcomes; spans into it. An absent member is
+ * the empty span, or 0. */
 struct chain_fields {
 	struct span chain_id;
 	struct span event_type;
 	struct span prev_event_hash;
 	struct span timestamp;
 	uint64_t seq;
+	/* raw, the first of its name */
+	struct span decision;
+	struct span intent_seq;
+	struct span result_classification;
 };
 
 /* event_hash of a body; prev_hash is 64 hex digits or empty. */

@@ -150,6 +150,22 @@ TEST(scanner_is_not_led_astray)
 	}
 }
 
+TEST(what_tells_intents_from_outcomes_is_read_with_the_rest)
+{
+	struct chain_fields f;
+
+	CHECK(chain_read_fields(
+		SPAN_LIT("{\"decision\":\"ALLOW\",\"decision\":\"DENY\",\"intent_seq\":7,"
+			 "\"result_classification\":null,\"seq\":9}"),
+		&f));
+	CHECK_SPAN(f.decision, "\"ALLOW\""); /* as chain_find_member finds it */
+	CHECK_SPAN(f.intent_seq, "7");
+	CHECK_SPAN(f.result_classification, "null");
+	CHECK_INT(f.seq, 9);
+	CHECK(chain_read_fields(SPAN_LIT("{\"a\":{\"decision\":1},\"seq\":9}"), &f));
+	CHECK_INT(f.decision.n, 0);
+}
+
 TEST(members_are_found_raw)
 {
 	struct span body = SPAN_LIT("{\"a\":\"x\",\"b\":{\"a\":2},\"c\":3}");
@@ -227,5 +243,6 @@ TEST(line_needs_a_place_for_the_hash)
 SUITE("chain", TEST_ROW(published_vector_holds), TEST_ROW(previous_hash_follows_the_body),
 	TEST_ROW(first_record_has_no_previous_hash), TEST_ROW(later_records_name_the_one_before),
 	TEST_ROW(each_fault_has_its_name), TEST_ROW(scanner_is_not_led_astray),
+	TEST_ROW(what_tells_intents_from_outcomes_is_read_with_the_rest),
 	TEST_ROW(members_are_found_raw), TEST_ROW(line_and_body_are_inverse),
 	TEST_ROW(lines_with_the_hash_at_any_place), TEST_ROW(line_needs_a_place_for_the_hash))

@@ -16,7 +16,7 @@ see(struct intents *in, uint64_t seq, int state, const char *members)
 
 	snprintf(body, sizeof(body), "{%s,\"seq\":%d}", members, (int)seq);
 	CHECK(chain_read_fields(span_cstr(body), &f));
-	intents_see(in, seq, state, &f, span_cstr(body));
+	intents_see(in, seq, state, &f);
 }
 
 #define INTENT "\"decision\":\"ALLOW\",\"event_type\":\"action.decision\""
