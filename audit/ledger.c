@@ -62,7 +62,8 @@ check_required(const struct ledger_options *o, struct errinfo *ei)
 				return ERR(
 					ei, ERR_INVALID, "two audit sinks are named %s", s->name);
 		}
-		n_counted += o->required != LEDGER_REQUIRED_NAMED || s->is_required;
+		n_counted +=
+			!s->is_advisory && (o->required != LEDGER_REQUIRED_NAMED || s->is_required);
 	}
 	if (o->required != LEDGER_REQUIRED_LEDGER && n_counted == 0)
 		return ERR(ei, ERR_INVALID, "audit.required asks for a sink, but there is none");

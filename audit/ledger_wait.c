@@ -13,7 +13,8 @@
 static bool
 is_counted(const struct ledger *l, const struct ledger_sink *s)
 {
-	return l->o.required != LEDGER_REQUIRED_NAMED || s->sink->is_required;
+	return !s->sink->is_advisory &&
+	       (l->o.required != LEDGER_REQUIRED_NAMED || s->sink->is_required);
 }
 
 uint64_t

@@ -117,7 +117,8 @@ build(const struct loaded_config *c, const char *store, struct arena *a, struct 
 	if (rc == OK)
 		rc = audit_plan_parse(&o->ledger, &o->audit, o->runtime.stateless_mode, &plan, ei);
 	if (rc == OK)
-		rc = audit_plan_build(&plan, &o->ledger, &o->audit, a, &options.ledger, ei);
+		rc = audit_plan_build(
+			&plan, &o->ledger, &o->audit, &o->approvals, a, &options.ledger, ei);
 	if (rc == OK && !set_store(&options.ledger, store))
 		rc = ERR(ei, ERR_INVALID, "%s is not one of off, memory, normal, full", store);
 	if (rc == OK)

@@ -134,7 +134,8 @@ serve_with(struct serve *s, struct arena *a)
 	if (rc == OK)
 		rc = audit_plan_parse(&o->ledger, &o->audit, o->runtime.stateless_mode, &plan, &ei);
 	if (rc == OK)
-		rc = audit_plan_build(&plan, &o->ledger, &o->audit, a, &options.ledger, &ei);
+		rc = audit_plan_build(
+			&plan, &o->ledger, &o->audit, &o->approvals, a, &options.ledger, &ei);
 	if (rc == OK)
 		rc = gateway_section_build_address_cap(&o->gateway, &options.http.address_cap, &ei);
 	if (rc == OK)

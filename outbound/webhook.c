@@ -17,10 +17,10 @@
 #include "base/must.h"
 #include "base/secret.h"
 #include "net/http_client.h"
+#include "signature.h"
 
 #define WEBHOOK_MAGIC 0x57454248u
 #define HEADERS_MAX 5
-#define SIGNATURE_MAX (SHA256_HEX + 40)
 
 struct webhook {
 	struct sink sink; /* first */
@@ -32,7 +32,6 @@ struct webhook {
 	char name[32]; /* "webhook:" and 16 digits of the URL's hash: keys the cursor, gives nothing
 			  away */
 	struct buf line;
-	struct buf signed_text;
 };
 
 static struct webhook *
@@ -42,26 +41,6 @@ webhook_of(struct sink *s)
 
 	OBJ_CHECK(w, WEBHOOK_MAGIC);
 	return w;
-}
-
-/* "t=...,v1=..." into out; false when memory is out. */
-static bool
-sign(struct webhook *w, char out[SIGNATURE_MAX])
-{
-	uint8_t mac[SHA256_BYTES];
-	char hex[SHA256_HEX + 1];
-	int64_t now = clock_wall_ns() / NS_PER_SEC;
-
-	buf_reset(&w->signed_text);
-	buf_add_int(&w->signed_text, now);
-	buf_add_char(&w->signed_text, '.');
-	buf_add_span(&w->signed_text, buf_span(&w->line));
-	if (buf_failed(&w->signed_text))
-		return false;
-	hash_hmac_sha256(secret_get_bytes(w->secret), buf_span(&w->signed_text), mac);
-	hash_hex(mac, sizeof(mac), hex);
-	snprintf(out, SIGNATURE_MAX, "t=%" PRId64 ",v1=%s", now, hex);
-	return true;
 }
 
 static enum err
@@ -83,7 +62,7 @@ post(struct webhook *w, const struct sink_record *r, struct errinfo *ei)
 	headers[n++] = (struct http_header){SPAN_LIT("X-Nomos-Chain"), fields.chain_id};
 	headers[n++] = (struct http_header){SPAN_LIT("X-Nomos-Seq"), span_cstr(seq)};
 	if (w->secret != NULL) {
-		if (!sign(w, signature))
+		if (!signature_build(w->secret, buf_span(&w->line), signature))
 			return ERR(ei, ERR_NOMEM, "out of memory");
 		headers[n++] =
 			(struct http_header){SPAN_LIT("X-Nomos-Signature"), span_cstr(signature)};
@@ -129,7 +108,6 @@ free_webhook(struct sink *sink)
 	http_client_free(&w->client);
 	secret_free(&w->secret);
 	buf_fini(&w->line);
-	buf_fini(&w->signed_text);
 	mem_free(w->url);
 	mem_free(w->ca_file);
 	w->magic = 0;
@@ -175,7 +153,6 @@ webhook_sink_new(const struct webhook_options *o, struct sink **out, struct erri
 	w->magic = WEBHOOK_MAGIC;
 	w->sink = (struct sink){.ops = &ops, .name = w->name, .batch_max = 1};
 	buf_init(&w->line, 2 * (size_t)BUF_CAP_RECORD);
-	buf_init(&w->signed_text, 2 * (size_t)BUF_CAP_RECORD + 32);
 	rc = fill(w, o, ei);
 	if (rc != OK) {
 		free_webhook(&w->sink);

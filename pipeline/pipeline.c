@@ -14,11 +14,6 @@
 
 enum { LOOPS_MAX = 1024 };
 
-static const struct board_limits board_limits = {
-	.max = {[BOARD_ROOM_WAITS] = 1000, [BOARD_ROOM_PAGES] = 64},
-	.max_per_owner = {[BOARD_ROOM_WAITS] = 100, [BOARD_ROOM_PAGES] = 8},
-};
-
 enum err
 pipeline_new(struct ledger *ledger, struct workq *pool, size_t n_loops, struct pipeline **out,
 	struct errinfo *ei)
@@ -39,7 +34,7 @@ pipeline_new(struct ledger *ledger, struct workq *pool, size_t n_loops, struct p
 	p->breakers = breakers_new();
 	p->sessions = session_table_new();
 	if (p->coarse_buckets == NULL || p->rule_buckets == NULL || p->breakers == NULL ||
-		p->sessions == NULL || board_new(&board_limits, &p->board, ei) != OK ||
+		p->sessions == NULL || board_new(&p->board, ei) != OK ||
 		approval_desk_init(&p->desk, ei) != OK) {
 		pipeline_free(&p);
 		return ERR(ei, ERR_NOMEM, "out of memory");

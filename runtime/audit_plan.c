@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "config/load.h"
 #include "net/http_client.h"
+#include "outbound/notice.h"
 #include "outbound/webhook.h"
 
 /* The next element of a comma list, trimmed; false at its end. */
@@ -212,12 +213,32 @@ make_sink(const struct audit_plan *plan, size_t i, const struct audit_section *a
 	return rc;
 }
 
+static enum err
+make_receiver(const struct approval_notify_section *o, struct sink **out, struct errinfo *ei)
+{
+	struct notice_options options = {
+		.name = o->name,
+		.kind = o->kind,
+		.url = o->url,
+		.secret = o->secret,
+		.page = o->page,
+		.timeout_ns = o->timeout_ms * NS_PER_MS,
+		.ca_file = o->ca_file.n > 0 ? o->ca_file.p : NULL,
+	};
+	enum err rc = notice_sink_new(&options, out, ei);
+
+	return rc == OK ? OK : ERR_WRAP(ei, rc, "approvals.notify %.*s", SPAN_ARG(o->name));
+}
+
 enum err
 audit_plan_build(const struct audit_plan *plan, const struct ledger_section *ledger,
-	const struct audit_section *audit, struct arena *a, struct ledger_options *out,
-	struct errinfo *ei)
+	const struct audit_section *audit, const struct approvals_section *approvals,
+	struct arena *a, struct ledger_options *out, struct errinfo *ei)
 {
-	struct sink **sinks = ARENA_ARRAY(a, struct sink *, AUDIT_SINKS_MAX);
+	/* Nobody is told of approvals that there cannot be. */
+	size_t n_receivers = approvals->enabled && !plan->is_stateless ? approvals->notify.n : 0;
+	struct sink **sinks =
+		ARENA_ARRAY(a, struct sink *, AUDIT_SINKS_MAX + APPROVAL_RECEIVERS_MAX);
 	enum err rc = OK;
 
 	ledger_options_init(out);
@@ -239,6 +260,11 @@ audit_plan_build(const struct audit_plan *plan, const struct ledger_section *led
 	out->sinks = sinks;
 	while (rc == OK && out->n_sinks < plan->n_sinks) {
 		rc = make_sink(plan, out->n_sinks, audit, &sinks[out->n_sinks], ei);
+		if (rc == OK)
+			out->n_sinks++;
+	}
+	for (size_t i = 0; rc == OK && i < n_receivers; i++) {
+		rc = make_receiver(&approvals->notify.v[i], &sinks[out->n_sinks], ei);
 		if (rc == OK)
 			out->n_sinks++;
 	}

@@ -12,9 +12,10 @@
 
 #include "base/log.h"
 
-/* Opened later, at the most: ledger and index 16, eight sinks with a reader and a socket each 40, executors 32, a reload 16,
+/* Opened later, at the most: ledger and index 16, eight sinks with a reader and a socket each 40, four receivers of
+ * notices 20, executors 32, a reload 16,
  * and as much again for what libraries open for a moment. */
-#define RESERVE 128
+#define RESERVE 160
 /* Loop, wake-up, listening socket, and a socket that is accepted while another closes. */
 #define RESERVE_PER_WORKER 8
 /* With fewer the gateway would be of no use. */

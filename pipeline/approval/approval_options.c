@@ -2,7 +2,10 @@
 /* The tables of the section `approvals` and the rules over its values. Start-up and reload code; never on a loop. */
 #include "pipeline/approval_options.h"
 
+#include <string.h>
+
 #include "config/load.h"
+#include "net/http_client.h"
 
 enum { TOKEN_BYTES_MIN = 16 };
 
@@ -75,12 +78,44 @@ check_approvers(void *options, struct config_scope *scope)
 			"approvals.max_pending_per_identity is over approvals.max_pending");
 }
 
+static void
+check_receiver(void *options, struct config_scope *scope)
+{
+	const struct approval_notify_section *o = options;
+	struct errinfo ei;
+
+	/* What it says of a URL holds nothing of it. */
+	if (http_client_check_url(o->url, &ei) != OK)
+		config_fail(scope, "url", "%s", ei.msg);
+	for (size_t i = 0; i < o->name.n; i++)
+		if (strchr("abcdefghijklmnopqrstuvwxyz0123456789-", o->name.p[i]) == NULL) {
+			config_fail(scope, "name", "only a-z, 0-9 and - may be in a name");
+			break;
+		}
+}
+
+static void
+check_receivers(void *options, struct config_scope *scope)
+{
+	const struct approvals_section *o = options;
+
+	for (size_t i = 0; i < o->notify.n; i++)
+		for (size_t k = 0; k < i; k++)
+			if (span_eq(o->notify.v[i].name, o->notify.v[k].name))
+				config_fail(scope, "notify", "two receivers are named %.*s",
+					SPAN_ARG(o->notify.v[i].name));
+}
+
+static const config_check_fn receiver_checks[] = {check_receiver, NULL};
 static const config_check_fn relay_checks[] = {check_relay, NULL};
-static const config_check_fn approvals_checks[] = {check_tokens, check_approvers, NULL};
+static const config_check_fn approvals_checks[] = {
+	check_tokens, check_approvers, check_receivers, NULL};
 
 CONFIG_OBJECT(
 	approval_relay_section, APPROVAL_RELAY_ROWS, .prose = "One relay.", .checks = relay_checks);
 CONFIG_OBJECT(approval_relays_section, APPROVAL_RELAYS_ROWS,
 	.prose = "Programs that bring decisions from elsewhere.");
+CONFIG_OBJECT(approval_notify_section, APPROVAL_NOTIFY_ROWS, .prose = "A receiver of notices.",
+	.checks = receiver_checks);
 CONFIG_OBJECT(approvals_section, APPROVALS_ROWS, .prose = "Actions that wait for a person.",
 	.checks = approvals_checks);

@@ -35,9 +35,8 @@ struct owner {
 struct board {
 	unsigned magic;
 	pthread_mutex_t lock; /* guards all below, and what says so in the waiters */
-	struct board_limits limits;
-	struct map *topics; /* approval id -> struct topic */
-	struct map *owners; /* key -> struct owner */
+	struct map *topics;   /* approval id -> struct topic */
+	struct map *owners;   /* key -> struct owner */
 	struct topic everything;
 	size_t n[BOARD__ROOMS];
 };
@@ -62,7 +61,7 @@ struct board_waiter {
 };
 
 enum err
-board_new(const struct board_limits *limits, struct board **out, struct errinfo *ei)
+board_new(struct board **out, struct errinfo *ei)
 {
 	struct board *b = mem_zalloc(1, sizeof(*b));
 
@@ -70,7 +69,6 @@ board_new(const struct board_limits *limits, struct board **out, struct errinfo 
 	if (b == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	b->magic = BOARD_MAGIC;
-	b->limits = *limits;
 	MUST(pthread_mutex_init(&b->lock, NULL) == 0);
 	b->topics = map_new(ENTRIES_MAX);
 	b->owners = map_new(ENTRIES_MAX);
@@ -98,15 +96,6 @@ board_free(struct board **b)
 	pthread_mutex_destroy(&old->lock);
 	old->magic = 0;
 	mem_free(old);
-}
-
-void
-board_set_limits(struct board *b, const struct board_limits *limits)
-{
-	OBJ_CHECK(b, BOARD_MAGIC);
-	pthread_mutex_lock(&b->lock);
-	b->limits = *limits;
-	pthread_mutex_unlock(&b->lock);
 }
 
 /* An owner has a number of its own in each room. */
@@ -190,12 +179,12 @@ take_place(struct board *b, struct board_waiter *w, const struct board_wish *wis
 {
 	struct owner *o;
 
-	if (b->n[wish->room] >= b->limits.max[wish->room])
+	if (b->n[wish->room] >= wish->max)
 		return ERR(ei, ERR_OVERLOAD, "no place is left to wait");
 	o = need_owner(b, key);
 	if (o == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
-	if (o->n >= b->limits.max_per_owner[wish->room]) {
+	if (o->n >= wish->max_per_owner) {
 		drop_owner_if_idle(b, o);
 		return ERR(ei, ERR_RATE, "too many requests of this identity wait already");
 	}

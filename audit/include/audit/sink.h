@@ -48,6 +48,7 @@ struct sink {
 	const struct sink_ops *ops;
 	const char *name; /* unique among sinks; keys the cursor. Lives as long as the sink */
 	bool is_required; /* counts when ledger_options.required is LEDGER_REQUIRED_NAMED */
+	bool is_advisory; /* never counts as required, whatever ledger_options.required says */
 	bool from_start;  /* a new cursor starts at the first record instead of the head */
 	/* most records per deliver, 1 to SINK_BATCH_MAX; 0 means SINK_BATCH_MAX */
 	size_t batch_max;

@@ -8,6 +8,7 @@
 
 #include "base/span.h"
 #include "config/table.h"
+#include "outbound/notice.h"
 
 /* clang-format off */
 #define APPROVAL_RELAY_ROWS(ROW, T) \
@@ -22,6 +23,22 @@
 	ROW(T, OBJECT(approval_relay_section), generic, .prose = "POST /webhooks/approvals.") \
 	ROW(T, OBJECT(approval_relay_section), slack, .prose = "POST /webhooks/slack/approvals.") \
 	ROW(T, OBJECT(approval_relay_section), teams, .prose = "POST /webhooks/teams/approvals.")
+
+#define APPROVAL_RECEIVERS_MAX 4
+#define APPROVAL_NOTIFY_ROWS(ROW, T) \
+	ROW(T, STRING, name, .min = 1, .max = 64, .flags = CONFIG_REQUIRED, \
+		.prose = "Of the receiver, for the log and its place in the ledger.") \
+	ROW(T, ENUM(notice_kind), kind, .words = "generic|slack|teams", \
+		.prose = "What the message looks like: JSON of ours, a Slack or a Teams incoming webhook.") \
+	ROW(T, SECRET, url, .flags = CONFIG_REQUIRED, \
+		.prose = "Where it is posted; never shown, for chat systems put a token into it.") \
+	ROW(T, SECRET, secret, \
+		.prose = "Key of the HMAC-SHA256 in X-Nomos-Signature; unsigned when not set.") \
+	ROW(T, STRING, page, .max = 512, \
+		.prose = "The operator page as approvers reach it, e.g. https://nomos.example/ui/; named in the message.") \
+	ROW(T, INT, timeout_ms, .def = "10000", .min = 100, .max = 300000, .unit = "ms", \
+		.prose = "For one delivery; it is tried again until the approval has run out.") \
+	ROW(T, PATH, ca_file, .prose = "CA certificates (PEM) of the receiver; the system's when not set.")
 
 #define APPROVALS_ROWS(ROW, T) \
 	ROW(T, BOOL, enabled, .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
@@ -51,9 +68,14 @@
 	ROW(T, INT, max_waiting, .def = "1000", .min = 0, .max = 100000, .unit = "requests", \
 		.env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "Requests and streams of agents that may wait for decisions.") \
+	ROW(T, INT, max_waiting_per_principal, .def = "100", .min = 0, .max = 100000, .unit = "requests", \
+		.env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
+		.prose = "Those of one principal.") \
 	ROW(T, INT, max_wait_seconds, .def = "60", .min = 1, .max = 3600, .unit = "seconds", \
 		.env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "How long a request may be held that asks for it (Prefer: wait).") \
+	ROW(T, LIST(approval_notify_section), notify, .max = APPROVAL_RECEIVERS_MAX, \
+		.prose = "Who is told of each approval that is asked for.") \
 	ROW(T, STRING, store_path, .env = CONFIG_ENV, .flags = CONFIG_RELOAD | CONFIG_DEPRECATED, \
 		.reason = "approvals are kept in the ledger", .prose = "Not used.") \
 	ROW(T, STRING, backend, .env = CONFIG_ENV, .flags = CONFIG_RELOAD | CONFIG_DEPRECATED, \
@@ -68,12 +90,17 @@ struct approval_relays_section {
 	APPROVAL_RELAYS_ROWS(CONFIG_MEMBER, approval_relays_section)
 };
 
+struct approval_notify_section {
+	APPROVAL_NOTIFY_ROWS(CONFIG_MEMBER, approval_notify_section)
+};
+
 struct approvals_section {
 	APPROVALS_ROWS(CONFIG_MEMBER, approvals_section)
 };
 
 extern const struct config_object approval_relay_section_config;
 extern const struct config_object approval_relays_section_config;
+extern const struct config_object approval_notify_section_config;
 extern const struct config_object approvals_section_config;
 
 #endif

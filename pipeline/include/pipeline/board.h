@@ -30,11 +30,6 @@ enum board_room {
 	BOARD__ROOMS
 };
 
-struct board_limits {
-	size_t max[BOARD__ROOMS];           /* waiters in all */
-	size_t max_per_owner[BOARD__ROOMS]; /* waiters of one owner */
-};
-
 struct board_news {
 	char approval_id[BOARD_ID_MAX];
 	const char *status; /* static: "pending", "approved", ... */
@@ -48,18 +43,17 @@ struct board_wish {
 	struct span approval_id; /* copied; empty: all approvals */
 	struct span owner;       /* who is counted; not kept */
 	enum board_room room;
-	struct loop *loop; /* outlives the waiter */
+	size_t max;           /* waiters in the room */
+	size_t max_per_owner; /* those of this owner */
+	struct loop *loop;    /* outlives the waiter */
 	board_heard_fn heard;
 	void *arg;
 };
 
 /* ERR_NOMEM. */
-MUSTCHECK enum err board_new(
-	const struct board_limits *limits, struct board **out, struct errinfo *ei);
+MUSTCHECK enum err board_new(struct board **out, struct errinfo *ei);
 /* After the last waiter has left and its loop was freed. */
 void board_free(struct board **b);
-/* Those who wait already stay. Any thread. */
-void board_set_limits(struct board *b, const struct board_limits *limits);
 
 /* On the loop's thread. ERR_RATE: this owner has its share; ERR_OVERLOAD: no place is left; ERR_INVALID (the id is too
  * long); ERR_NOMEM. */

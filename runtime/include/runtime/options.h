@@ -79,12 +79,13 @@ MUSTCHECK enum err audit_plan_parse(const struct ledger_section *ledger,
 	const struct audit_section *audit, bool is_stateless, struct audit_plan *out,
 	struct errinfo *ei);
 /*
- * Makes the sinks and fills *out for ledger_open, which takes the sinks over. The arena holds the array and outlives the
+ * Makes the sinks, and those of the receivers of notices, and fills *out for ledger_open, which takes the sinks over. The arena holds the array and outlives the
  * ledger. On failure no sink is left.
  */
 MUSTCHECK enum err audit_plan_build(const struct audit_plan *plan,
-	const struct ledger_section *ledger, const struct audit_section *audit, struct arena *a,
-	struct ledger_options *out, struct errinfo *ei);
+	const struct ledger_section *ledger, const struct audit_section *audit,
+	const struct approvals_section *approvals, struct arena *a, struct ledger_options *out,
+	struct errinfo *ei);
 
 /* The server's limits out of the section. */
 void gateway_section_build(const struct gateway_section *gateway, struct http_server_options *out);

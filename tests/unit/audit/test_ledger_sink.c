@@ -361,6 +361,21 @@ TEST(all_sinks_means_all)
 	ledger_close(&l);
 }
 
+TEST(an_advisory_sink_is_never_waited_for)
+{
+	struct tally dead = {0};
+	struct tally live = {0};
+	struct sink *sinks[2] = {new_sink("dead", &dead), new_sink("live", &live)};
+	struct ledger_options o = required_options(sinks, 2, LEDGER_REQUIRED_ALL);
+
+	dead.is_shut = true;
+	sinks[0]->is_advisory = true;
+	struct ledger *l = start_ledger(&o);
+	CHECK_INT(append_one(l, "a"), OK);
+	ledger_close(&l);
+	CHECK_INT(live.n > 0, 1);
+}
+
 /* ---- stateless ---- */
 
 TEST(stateless_mode_has_a_chain_but_no_claims)
@@ -441,5 +456,6 @@ SUITE("ledger_sink", TEST_ROW(a_sink_gets_every_record_in_order),
 	TEST_ROW(done_waits_for_the_required_sink),
 	TEST_ROW(a_missed_deadline_gives_back_what_was_taken),
 	TEST_ROW(an_outcome_is_owed_to_the_sink_not_turned_back), TEST_ROW(any_one_sink_is_enough),
-	TEST_ROW(all_sinks_means_all), TEST_ROW(stateless_mode_has_a_chain_but_no_claims),
+	TEST_ROW(all_sinks_means_all), TEST_ROW(an_advisory_sink_is_never_waited_for),
+	TEST_ROW(stateless_mode_has_a_chain_but_no_claims),
 	TEST_ROW(stateless_mode_refuses_rather_than_forget))

@@ -13,20 +13,27 @@
 #define ID "apr_0123456789abcdef01234567"
 #define OTHER "apr_ffffffffffffffffffffffff"
 
-static const struct board_limits wide = {
+struct limits {
+	size_t max[BOARD__ROOMS];
+	size_t max_per_owner[BOARD__ROOMS];
+};
+
+static const struct limits wide = {
 	.max = {1000, 1000},
 	.max_per_owner = {1000, 1000},
 };
 
+static const struct limits *limits;
 static struct board *board;
 static struct loop *loop;
 
 static void
-start(const struct board_limits *limits)
+start(const struct limits *l)
 {
 	struct errinfo ei = {0};
 
-	if (board_new(limits, &board, &ei) != OK || loop_new(&loop, &ei) != OK)
+	limits = l;
+	if (board_new(&board, &ei) != OK || loop_new(&loop, &ei) != OK)
 		FAIL("%s", ei.msg);
 }
 
@@ -70,6 +77,8 @@ join(struct ear *e, const char *id, const char *owner, enum board_room room)
 		.approval_id = span_cstr(id),
 		.owner = span_cstr(owner),
 		.room = room,
+		.max = limits->max[room],
+		.max_per_owner = limits->max_per_owner[room],
 		.loop = loop,
 		.heard = hear,
 		.arg = e,
@@ -178,7 +187,7 @@ TEST(a_busy_loop_keeps_the_newest_and_knows_that_some_are_missing)
 
 TEST(places_are_bounded_for_each_owner_and_in_all_and_given_back)
 {
-	static const struct board_limits narrow = {.max = {3, 1}, .max_per_owner = {2, 1}};
+	static const struct limits narrow = {.max = {3, 1}, .max_per_owner = {2, 1}};
 	struct ear e[5] = {{0}};
 	long before = mem_live();
 
@@ -194,7 +203,7 @@ TEST(places_are_bounded_for_each_owner_and_in_all_and_given_back)
 	CHECK_INT(join(&e[4], "", "bob", BOARD_ROOM_PAGES), ERR_OVERLOAD);
 	board_leave(&e[0].waiter);
 	CHECK_INT(join(&e[0], ID, "alice", BOARD_ROOM_WAITS), OK);
-	board_set_limits(board, &wide);
+	limits = &wide;
 	CHECK_INT(join(&e[4], "", "bob", BOARD_ROOM_PAGES), OK);
 	for (size_t i = 0; i < ARRAY_LEN(e); i++)
 		board_leave(&e[i].waiter);
@@ -276,6 +285,8 @@ watch(struct watcher *w)
 	struct board_wish wish = {
 		.approval_id = SPAN_LIT(ID),
 		.owner = SPAN_LIT("watcher"),
+		.max = 10,
+		.max_per_owner = 10,
 		.loop = w->loop,
 		.heard = on_state,
 		.arg = w,

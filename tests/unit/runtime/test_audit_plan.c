@@ -81,12 +81,23 @@ TEST(sinks_are_made_and_a_failure_leaves_none)
 		.checkpoint_every = 5,
 		.required_deadline_ms = 7,
 		.webhook = {.timeout_ms = 100}};
+	struct approval_notify_section receiver = {.name = SPAN_LIT("desk"),
+		.url = SPAN_LIT("http://127.0.0.1:1/x"),
+		.timeout_ms = 100};
+	struct approvals_section approvals = {.notify = {&receiver, 1}};
 	struct audit_plan plan;
 	struct ledger_options o;
 
 	CHECK_INT(audit_plan_parse(&ledger, &audit, false, &plan, NULL), OK);
-	CHECK_INT(audit_plan_build(&plan, &ledger, &audit, a, &o, NULL), OK);
-	CHECK_INT(o.n_sinks, 2);
+	CHECK_INT(audit_plan_build(&plan, &ledger, &audit, &approvals, a, &o, NULL), OK);
+	CHECK_INT(o.n_sinks, 2); /* approvals are off */
+	for (size_t i = 0; i < o.n_sinks; i++)
+		o.sinks[i]->ops->free(o.sinks[i]);
+	approvals.enabled = true;
+	CHECK_INT(audit_plan_build(&plan, &ledger, &audit, &approvals, a, &o, NULL), OK);
+	CHECK_INT(o.n_sinks, 3);
+	CHECK_STR(o.sinks[2]->name, "notify:desk");
+	CHECK(o.sinks[2]->is_advisory && !o.sinks[1]->is_advisory);
 	CHECK_INT(o.checkpoint_every, 5);
 	CHECK_INT(o.sink_deadline_ms, 7);
 	CHECK_STR(o.sinks[0]->name, "stdout");
@@ -95,8 +106,11 @@ TEST(sinks_are_made_and_a_failure_leaves_none)
 	for (size_t i = 0; i < o.n_sinks; i++)
 		o.sinks[i]->ops->free(o.sinks[i]);
 
+	receiver.url = SPAN_LIT("nonsense");
+	CHECK(audit_plan_build(&plan, &ledger, &audit, &approvals, a, &o, NULL) != OK);
+	CHECK_INT(o.n_sinks, 0);
 	plan.sinks[1].url = SPAN_LIT("nonsense");
-	CHECK(audit_plan_build(&plan, &ledger, &audit, a, &o, NULL) != OK);
+	CHECK(audit_plan_build(&plan, &ledger, &audit, &approvals, a, &o, NULL) != OK);
 	CHECK_INT(o.n_sinks, 0);
 	arena_free(&a);
 }
