@@ -71,21 +71,21 @@ async function hashHere(r) {
 function verify(r) {
 	const out = h("div", {role: "status"});
 	const word = (good, yes, no) => h(good ? "b.allow" : "b.deny", good ? yes : no);
-	return [button("Verify", () => attempt(out, async () => {
+	return [h("p", button("Verify", () => attempt(out, async () => {
 		const v = await get(`records/${r.seq}/verify`);
 		const here = crypto.subtle && (await hashHere(r)) === r.event_hash;
 		const good = v.matches && v.links_to_previous && here !== false;
 		fill(out, h("p.lead", word(good, "The record is as it was written.", "The record does not hold. Keep the files as they are; run nomos audit verify.")), facts(
 			["Hash computed anew by the gateway", word(v.matches, "equal", "different")], ["Computed by this browser", here === undefined ? "only over HTTPS" : word(here, "equal", "different")],
 			["Link to the record before", word(v.links_to_previous, "holds", "broken")], ["Checkpoint", v.checkpoint ? [`at ${num(v.checkpoint.seq)}: `, word(v.checkpoint.signature_valid, "signature valid", "signature not valid")] : "none behind it yet"]), v.message && note(v.message));
-	})), out];
+	}))), out];
 }
 
 export function record(root, seq) {
 	const box = panel(async () => {
 		const r = await get(`records/${seq}`);
 		const {event_hash, prev_event_hash, ...m} = r.record;
-		return [card("What happened", h("p.lead", stamp(m.decision), " ", val(m.action_summary ?? m.event_type)), facts(["Time", when(m.timestamp)], ["Why", outcome(m)], m.agent && ["Who", h("div", val(m.agent), " for ", val(m.principal))], m.trace_id && ["Trace", link(to.trace(m.trace_id), val(m.trace_id))], m.action_id && ["Action", link(to.action(m.action_id), val(m.action_id))],
+		return [card("What happened", h("p.lead", stamp(m.decision), " ", val(m.action_summary ?? m.event_type)), facts(["Time", when(m.timestamp)], ["Outcome", outcome(m)], m.agent && ["Who", h("div", val(m.agent), " for ", val(m.principal))], m.trace_id && ["Trace", link(to.trace(m.trace_id), val(m.trace_id))], m.action_id && ["Action", link(to.action(m.action_id), val(m.action_id))],
 			m.matched_rule_ids && ["Rules", rules(m.matched_rule_ids)])), card("Hash", facts(["This record", val(r.event_hash)], ["The one before", val(r.prev_event_hash, "this is the first")]), verify(r)), card("All members", sheet("Members", tree(m))),
 		card("The text that was hashed", sheet("Canonical text", h("pre", r.canonical)))];
 	});

@@ -35,3 +35,15 @@ def browse(flow):
 
 def test_signing_in():
     browse("signing_in")
+
+
+def test_navigation():
+    browse("navigation")
+
+
+def test_investigate():
+    browse("investigate")
+
+
+def test_gateway_gone():
+    browse("gateway_gone")

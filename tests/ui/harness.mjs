@@ -108,7 +108,7 @@ let serial = 0;
 /** The agent asks; its answer as an object with the status. approval: the id of one that a person gave. */
 export async function act(more = {}, approval = undefined) {
 	const body = JSON.stringify({schema_version: "v1", action_id: `act-${++serial}`, action_type: "payments.transfer", resource: "payment://bank.example.com/accounts/7", params: {amount: 120},
-		trace_id: "trace-1", context: {extensions: approval ? {approval: {approval_id: approval}} : {}}, ...more});
+		trace_id: "trace-1", context: {extensions: approval ? {approval: {approval_id: approval}} : {}}, ...more}).replaceAll('"EXACT"', "12345678901234567890.10");
 	const reply = await fetch(`${base}/action`, {method: "POST", body, headers: {"Content-Type": "application/json", Authorization: `Bearer ${keys.agent}`, "X-Nomos-Agent-Id": agent,
 		"X-Nomos-Agent-Signature": crypto.createHmac("sha256", secret).update(body).digest("hex")}});
 	return {status: reply.status, ...(await reply.json())};
