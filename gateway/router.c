@@ -9,10 +9,10 @@
 #include <stdio.h>
 
 #include "base/buf.h"
-#include "base/map.h"
 #include "base/metric.h"
 #include "pipeline/snapshot.h"
 #include "route_match.h"
+#include "place.h"
 #include "routes.h"
 
 struct route {
@@ -298,53 +298,20 @@ gateway_look(struct http_request *http, void *arg)
 		turn_away(&x);
 }
 
-/* Its key is known and its principal may use the route: it goes first, as operators end an overload. */
-static struct http_place
-place_operator(const struct route *route, const struct snapshot *s,
-	const struct req_credentials *credentials, struct http_place other)
-{
-	struct span principal = SPAN_NONE;
-
-	if (req_authorize_operator(s, credentials, role_of(route->access), &principal) != OK)
-		return other;
-	return (struct http_place){HTTP_RANK_FIRST, map_hash(principal)};
-}
-
-/* An explanation for an operator goes first, too; what has an effect never does. */
-static struct http_place
-place_agent(const struct route *route, const struct snapshot *s,
-	const struct req_credentials *credentials, struct http_place other)
-{
-	struct span principal = req_guess_principal(s, credentials);
-	struct span name = SPAN_NONE;
-
-	if (principal.n == 0)
-		return other;
-	other = (struct http_place){HTTP_RANK_USUAL, map_hash(principal)};
-	if (route->handle == api_explain &&
-		req_authorize_operator(s, credentials, ROLE_OPERATOR, &name) == OK)
-		other.rank = HTTP_RANK_FIRST;
-	return other;
-}
-
 struct http_place
 gateway_place(struct http_request *http, void *arg)
 {
 	struct exchange x = {.http = http, .worker = arg};
 	const struct route *route = find_route(&x);
-	const struct snapshot *s = worker_get_snapshot(arg);
-	struct req_credentials credentials = exchange_get_credentials(http);
-	struct http_place place = {
-		HTTP_RANK_LAST, map_hash(span_cstr(http_request_get_peer(http)))};
+	struct place_request r = {.peer = span_cstr(http_request_get_peer(http))};
 
-	if (route == NULL)
-		return place;
-	if (route->access == ACCESS_AGENT)
-		return place_agent(route, s, &credentials, place);
-	if (route->access != ACCESS_PUBLIC)
-		return place_operator(route, s, &credentials, place);
-	place.rank = HTTP_RANK_FIRST;
-	return place;
+	if (route != NULL) {
+		r.access = route->access;
+		r.role = role_of(route->access);
+		r.is_explain = route->handle == api_explain;
+		r.credentials = exchange_get_credentials(http);
+	}
+	return place_of(worker_get_snapshot(arg), &r);
 }
 
 #define X(m, p, a, b, h) {HTTP_METHOD_##m, p, #a},

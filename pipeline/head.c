@@ -60,16 +60,10 @@ req_has_room(const struct snapshot *s, const struct pipeline *p, struct admissio
 	return admission_take(a, s->gateway.overload_wait_ms * NS_PER_MS, &wait);
 }
 
-struct span
-req_guess_principal(const struct snapshot *s, const struct req_credentials *credentials)
+bool
+req_may_be_known(const struct snapshot *s, const struct req_credentials *credentials)
 {
-	struct span principal = SPAN_NONE;
-
-	if (identity_find_flaw(s->identities, credentials).n > 0)
-		return SPAN_NONE;
-	if (identity_find_bearer(s->identities, credentials->authorization, &principal) == OK)
-		return principal;
-	return span_trim(credentials->service_id);
+	return identity_find_flaw(s->identities, credentials).n == 0;
 }
 
 struct span

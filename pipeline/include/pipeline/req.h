@@ -122,10 +122,8 @@ MUSTCHECK bool req_has_room(const struct snapshot *s, const struct pipeline *p, 
 /* Counts and logs that a request with a credential was turned away for that; the text of the answer, static. */
 struct span req_note_turned_away(struct span request_id);
 
-/* The principal of a request by its headers, as far as it can be told without the body: of its API key, or the id of the service
- * that says it has signed. Empty when it can be nobody's. Borrowed from both. */
-struct span req_guess_principal(
-	const struct snapshot *s, const struct req_credentials *credentials);
+/* Whether a body could make these credentials valid: as req_check_head sees it, and nothing is counted. */
+bool req_may_be_known(const struct snapshot *s, const struct req_credentials *credentials);
 
 /* Operator and view routes: who is this principal, may it act in that role? Zero role is nobody. */
 enum role { ROLE_NOBODY = 0, ROLE_ANYONE, ROLE_VIEWER, ROLE_APPROVER, ROLE_OPERATOR };

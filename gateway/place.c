@@ -1,0 +1,56 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Health and readiness go first, and so does whoever may operate: operators end an overload. Agents come next, each
+ * principal a flow of its own, so that one with many connections does not starve the others. Those whom nobody knows come last, so that no
+ * flood without a credential is in anybody's way. What has an effect never goes first. Any thread.
+ */
+#include "place.h"
+
+#include "base/map.h"
+
+/* The principal of its API key, if that has the role. */
+static bool
+has_role(const struct snapshot *s, const struct place_request *r, enum role role,
+	struct span *principal)
+{
+	return req_authorize_operator(s, &r->credentials, role, principal) == OK;
+}
+
+static struct http_place
+place_agent(const struct snapshot *s, const struct place_request *r, struct http_place last)
+{
+	struct span principal = SPAN_NONE;
+	struct http_place place = last;
+
+	if (has_role(s, r, ROLE_ANYONE, &principal))
+		place = (struct http_place){HTTP_RANK_USUAL, map_hash(principal)};
+	/* Only the body tells which service it is: by its address, since a name can be anybody's. */
+	else if (req_may_be_known(s, &r->credentials))
+		place.rank = HTTP_RANK_USUAL;
+	if (r->is_explain && has_role(s, r, ROLE_OPERATOR, &principal))
+		place.rank = HTTP_RANK_FIRST;
+	return place;
+}
+
+struct http_place
+place_of(const struct snapshot *s, const struct place_request *r)
+{
+	struct http_place last = {HTTP_RANK_LAST, map_hash(r->peer)};
+	struct span principal = SPAN_NONE;
+
+	switch (r->access) {
+	case ACCESS_NOBODY:
+		return last;
+	case ACCESS_PUBLIC:
+		return (struct http_place){HTTP_RANK_FIRST, map_hash(r->peer)};
+	case ACCESS_AGENT:
+		return place_agent(s, r, last);
+	case ACCESS_VIEWER:
+	case ACCESS_APPROVER:
+	case ACCESS_OPERATOR:
+		return has_role(s, r, r->role, &principal)
+			       ? (struct http_place){HTTP_RANK_FIRST, map_hash(principal)}
+			       : last;
+	}
+	return last;
+}
