@@ -136,6 +136,7 @@ struct ledger {
 	_Atomic bool is_failing;       /* the store */
 	_Atomic bool is_behind;        /* a required sink */
 	_Atomic int64_t queue_wait_ns; /* ledger_get_queue_wait */
+	_Atomic uint64_t head_seq;     /* of head, for all to read */
 	char why[LEDGER_WHY_MAX];      /* why is_failing; no path in it */
 
 	/* writer */

@@ -274,3 +274,23 @@ ledger_sinks_free(struct ledger *l)
 	l->sinks = NULL;
 	l->n_sinks = 0;
 }
+
+uint64_t
+ledger_get_head_seq(const struct ledger *l)
+{
+	return atomic_load_explicit(&l->head_seq, memory_order_relaxed);
+}
+
+size_t
+ledger_view_sinks(const struct ledger *l, struct ledger_sink_view *out, size_t max)
+{
+	size_t n = l->n_sinks < max ? l->n_sinks : max;
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = (struct ledger_sink_view){.name = l->sinks[i].sink->name,
+			.is_required = l->o.required == LEDGER_REQUIRED_ALL ||
+				       (l->o.required == LEDGER_REQUIRED_NAMED &&
+					       l->sinks[i].sink->is_required),
+			.taken_seq = taken_of(&l->sinks[i])};
+	return n;
+}

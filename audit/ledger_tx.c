@@ -108,6 +108,7 @@ ledger_tx_commit(struct ledger_tx *tx, struct errinfo *ei)
 	if (l->store->ops->commit(l->store, &detail) != OK)
 		return ledger_tx_store_failed(tx, &detail, ei);
 	l->head = tx->head;
+	atomic_store_explicit(&l->head_seq, l->head.seq, memory_order_relaxed);
 	mark_log(l);
 	metric_add(METRIC_LEDGER_RECORDS, (int64_t)l->n_tx_records);
 	metric_add(METRIC_LEDGER_COMMITS, 1);

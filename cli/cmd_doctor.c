@@ -13,7 +13,7 @@
 #include "base/version.h"
 #include "command.h"
 #include "document.h"
-#include "options.h"
+#include "examination.h"
 #include "runtime/doctor.h"
 #include "stream.h"
 
@@ -23,25 +23,6 @@ struct doctor_flags {
 	const char *format;
 	bool is_deep;
 };
-
-static bool
-is_in_environment(const char *name)
-{
-	return span_trim(span_cstr(getenv(name))).n > 0;
-}
-
-/* What the environment gave is no matter of the file's mode. */
-static size_t
-count_file_secrets(const struct nomos_options *o)
-{
-	size_t n = o->identity.api_keys.n + o->identity.agent_secrets.n +
-		   o->identity.service_secrets.n + (o->audit.webhook.secret.n > 0);
-	size_t n_env = is_in_environment("NOMOS_IDENTITY_API_KEY") +
-		       (size_t)is_in_environment("NOMOS_IDENTITY_AGENT_SECRET") +
-		       is_in_environment("NOMOS_AUDIT_WEBHOOK_SECRET");
-
-	return n > n_env ? n - n_env : 0;
-}
 
 static void
 add_colour(struct buf *b, bool colour, const char *code)
@@ -119,34 +100,17 @@ print_report(const struct doctor_report *r, bool is_json)
 static int
 examine(const struct doctor_flags *f, bool is_json)
 {
-	struct doctor_input in = {.config_path = f->config, .is_deep = f->is_deep};
-	struct loaded_config *config = NULL;
-	struct pipeline_options pipeline;
+	struct examination x = {.config = f->config, .bundle = f->bundle, .is_deep = f->is_deep};
 	struct doctor_report report;
-	struct errinfo ei = {.code = OK};
-	enum err rc = OK;
-
-	if (f->config == NULL)
-		in.config_error = "--config/-c is required (or NOMOS_CONFIG)";
-	else if (loaded_config_read(f->config, f->bundle, &config, &ei) != OK)
-		in.config_error = ei.msg;
-	if (in.config_error == NULL) {
-		loaded_config_pipeline(config, &pipeline);
-		in.pipeline = &pipeline;
-		in.gateway = &config->options.gateway;
-		in.ledger = &config->options.ledger;
-		in.audit = &config->options.audit;
-		in.n_file_secrets = count_file_secrets(&config->options);
-	}
 	struct errinfo why;
-	rc = doctor_run(&in, &report, &why);
+	enum err rc = examination_run(&x, &report, &why);
 	int status = EXIT_USAGE;
+
 	if (rc != OK)
 		(void)command_fail("%s", why.msg);
 	else
 		status = print_report(&report, is_json);
 	doctor_report_fini(&report);
-	loaded_config_free(&config);
 	return status;
 }
 

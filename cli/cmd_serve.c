@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/redact.h"
 #include "command.h"
+#include "examination.h"
 #include "gateway/gateway.h"
 #include "options.h"
 #include "pipeline/snapshot.h"
@@ -72,6 +73,17 @@ reload(void *arg, struct snapshot **out, struct errinfo *ei)
 	return rc;
 }
 
+/* Reader thread. */
+static enum err
+examine(void *arg, struct doctor_report *out, struct errinfo *ei)
+{
+	const struct serve *s = arg;
+	struct examination x = {
+		.config = s->flags.config, .bundle = s->flags.bundle, .is_running = true};
+
+	return examination_run(&x, out, ei);
+}
+
 static void
 say_ready(void *arg, const char *address)
 {
@@ -119,6 +131,8 @@ serve_with(struct serve *s, struct arena *a)
 		.handler = gateway_handle,
 		.load = reload,
 		.load_arg = s,
+		.examine = examine,
+		.examine_arg = s,
 		.on_ready = say_ready,
 		.on_ready_arg = s,
 	};

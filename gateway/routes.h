@@ -54,6 +54,13 @@ void api_ui_export(const struct exchange *x);
 void api_ui_traces(const struct exchange *x);
 void api_ui_trace(const struct exchange *x);
 void api_ui_action(const struct exchange *x);
+void api_ui_readiness(const struct exchange *x);
+void api_ui_overview(const struct exchange *x);
+void api_ui_policy(const struct exchange *x);
+void api_ui_rules(const struct exchange *x);
+void api_ui_explain(const struct exchange *x);
+void api_ui_limits(const struct exchange *x);
+void api_ui_upstreams(const struct exchange *x);
 
 /* The credentials of a request, borrowed from it. */
 struct req_credentials exchange_get_credentials(const struct http_request *http);

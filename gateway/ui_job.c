@@ -76,17 +76,10 @@ on_done(struct workq_item *item)
 }
 
 struct ui_job *
-ui_job_new(const struct exchange *x, void (*work)(struct ui_job *job))
+ui_job_new_without_ledger(const struct exchange *x, void (*work)(struct ui_job *job))
 {
-	const char *path = runtime_get_ledger_path(worker_get_runtime(x->worker));
-	struct ui_job *job;
+	struct ui_job *job = mem_zalloc(1, sizeof(*job));
 
-	if (path == NULL) {
-		reply_error(x->http, 404, "not_enabled",
-			SPAN_LIT("there is no ledger to read (runtime.stateless_mode)"), 0);
-		return NULL;
-	}
-	job = mem_zalloc(1, sizeof(*job));
 	if (job == NULL) {
 		reply_no_memory(x->http);
 		return NULL;
@@ -95,7 +88,7 @@ ui_job_new(const struct exchange *x, void (*work)(struct ui_job *job))
 	job->worker = x->worker;
 	job->work = work;
 	job->status = 200;
-	job->ledger_path = path;
+	job->ledger_path = runtime_get_ledger_path(worker_get_runtime(x->worker));
 	job->item.loop = worker_get_loop(x->worker);
 	job->item.process = process;
 	job->item.done = on_done;
@@ -110,6 +103,16 @@ ui_job_new(const struct exchange *x, void (*work)(struct ui_job *job))
 	}
 	job->id = arena_dup(job->arena, x->id);
 	return job;
+}
+
+struct ui_job *
+ui_job_new(const struct exchange *x, void (*work)(struct ui_job *job))
+{
+	if (runtime_get_ledger_path(worker_get_runtime(x->worker)) != NULL)
+		return ui_job_new_without_ledger(x, work);
+	reply_error(x->http, 404, "not_enabled",
+		SPAN_LIT("there is no ledger to read (runtime.stateless_mode)"), 0);
+	return NULL;
 }
 
 void

@@ -29,7 +29,7 @@ struct ui_job {
 	struct http_request *http;
 	struct snapshot *snapshot; /* a reference: its redactor */
 	struct worker *worker;
-	const char *ledger_path; /* never NULL where UI_NEEDS_LEDGER was asked for */
+	const char *ledger_path; /* never NULL unless by ui_job_new_without_ledger */
 	struct arena *arena;     /* what lives as long as the job: the input */
 	struct arena *row_arena; /* emptied by ui_row_parse */
 	struct span id;          /* {id} of the path */
@@ -47,6 +47,9 @@ struct ui_job {
 
 /* A job for this request, not started; NULL when it was answered already (out of memory, no ledger). */
 MUSTCHECK struct ui_job *ui_job_new(const struct exchange *x, void (*work)(struct ui_job *job));
+/* The same also without a ledger: ledger_path is NULL then. */
+MUSTCHECK struct ui_job *ui_job_new_without_ledger(
+	const struct exchange *x, void (*work)(struct ui_job *job));
 /* Answers with 400 and frees it: the question makes no sense. */
 void ui_job_refuse(struct ui_job *job, const struct errinfo *ei);
 /* Defers the request and hands the job over; it answers when it is done. */

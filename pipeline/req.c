@@ -278,10 +278,21 @@ metric_of(enum verdict v)
 }
 
 static void
+count_decision(const struct req *r)
+{
+	decision_stats_count(
+		&r->pool->stats, loop_now_ns(r->loop), r->result.verdict, r->result.reason);
+	for (size_t i = 0; i < r->decision.n_rule_ids; i++)
+		snapshot_count_rule(r->snapshot, r->decision.rule_ids[i]);
+}
+
+static void
 count_answer(const struct req *r)
 {
 	switch (r->result.error) {
 	case REQ_DECIDED:
+		if (r->input->operation == REQ_OP_ACTION)
+			count_decision(r);
 		if (r->input->operation == REQ_OP_ACTION)
 			metric_add(metric_of(r->result.verdict), 1);
 		return;

@@ -14,6 +14,7 @@
 #include "audit/ledger.h"
 #include "audit/record.h"
 #include "base/workq.h"
+#include "decision_stats.h"
 #include "approval/approval.h"
 #include "approval/desk.h"
 #include "exec/exec.h"
@@ -44,6 +45,7 @@ struct req_pool {
 	struct ledger_outbox outbox;
 	struct req *free;
 	size_t n_free;
+	struct decision_stats stats;
 };
 
 struct pipeline {

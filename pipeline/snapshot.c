@@ -7,10 +7,13 @@
 #include "pipeline/snapshot.h"
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/redact.h"
 #include "pipeline/policy_files.h"
+#include "policy/policy.h"
+#include "policy/rule_view.h"
 #include "snapshot_parts.h"
 
 #define SNAPSHOT_ARENA_BYTES ((size_t)256 * 1024 * 1024)
@@ -60,6 +63,14 @@ fill_values(struct snapshot *s, const struct pipeline_options *o, struct errinfo
 }
 
 static enum err
+make_counters(struct snapshot *s, struct errinfo *ei)
+{
+	s->loaded_wall_ns = clock_wall_ns();
+	s->rule_hits = ARENA_ARRAY(s->arena, _Atomic uint64_t, policy_count_rules(s->policy));
+	return s->rule_hits != NULL ? OK : ERR(ei, ERR_NOMEM, "out of memory");
+}
+
+static enum err
 fill_snapshot(struct snapshot *s, const struct pipeline_options *o, struct errinfo *ei)
 {
 	enum err rc =
@@ -76,7 +87,7 @@ fill_snapshot(struct snapshot *s, const struct pipeline_options *o, struct errin
 		rc = rate_limits_new(&o->rate_limits, s->arena, &s->rate_limits, ei);
 	if (rc == OK)
 		rc = policy_files_load(&o->policy, &s->policy, ei);
-	return rc;
+	return rc == OK ? make_counters(s, ei) : rc;
 }
 
 static void
@@ -151,4 +162,25 @@ const char *
 snapshot_get_assurance(const struct snapshot *s)
 {
 	return s->assurance;
+}
+
+int64_t
+snapshot_get_loaded_ns(const struct snapshot *s)
+{
+	return s->loaded_wall_ns;
+}
+
+size_t
+snapshot_get_concurrency_limit(const struct snapshot *s)
+{
+	return (size_t)s->gateway.concurrency_limit;
+}
+
+void
+snapshot_count_rule(const struct snapshot *s, struct span id)
+{
+	size_t i = policy_find_rule(s->policy, id);
+
+	if (i < policy_count_rules(s->policy))
+		atomic_fetch_add_explicit(&s->rule_hits[i], 1, memory_order_relaxed);
 }

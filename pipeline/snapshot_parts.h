@@ -36,11 +36,16 @@ struct snapshot {
 	bool is_stateless; /* no claims: nothing can be repeated, reported or approved */
 	struct span engine_version;
 	const char *assurance;
+	int64_t loaded_wall_ns;
+	_Atomic uint64_t *rule_hits; /* by number of the rule */
 	enum sandbox_mode
 		sandbox_profile; /* of every action; a policy may ask for a stronger one */
 	bool explain_suggestions;
 	size_t request_bytes_max; /* cap of a request's arena */
 };
+
+/* A rule has won. Any loop. */
+void snapshot_count_rule(const struct snapshot *s, struct span id);
 
 /* The profile in force: the default depends on executor.sandbox_enabled. */
 enum executor_profile executor_profile_of(const struct executor_section *options);

@@ -17,7 +17,7 @@
 #define DOCTOR_ARENA_BYTES (16 * 1024 * 1024)
 #define DETAIL_BYTES_MAX 4096
 
-enum doctor_needs { NOTHING = 0, CONFIG, STRONG, DEEP };
+enum doctor_needs { NOTHING = 0, CONFIG, STRONG, DEEP, OFFLINE };
 
 struct doctor_row {
 	const char *id;
@@ -58,7 +58,9 @@ applies(const struct doctor *d, const struct doctor_row *row)
 	case STRONG:
 		return is_loaded && d->in->pipeline->runtime.strong_guarantee;
 	case DEEP:
-		return is_loaded && d->in->is_deep;
+		return is_loaded && d->in->is_deep && !d->in->is_running;
+	case OFFLINE:
+		return is_loaded && !d->in->is_running;
 	}
 	return false;
 }

@@ -55,7 +55,7 @@
 		"workspace folder", "make the folder, or set executor.workspace_root") \
 	X("fs.workspace_non_empty", CONFIG, check_workspace_set, \
 		"workspace setting", "set executor.workspace_root") \
-	X("gateway.address_free", CONFIG, check_address, \
+	X("gateway.address_free", OFFLINE, check_address, \
 		"listening address", "stop the other program, or change gateway.listen") \
 	X("gateway.plain_listener", CONFIG, check_plain_listener, \
 		"plain listener", \
@@ -92,7 +92,7 @@
 		"into archives") \
 	X("ledger.key_mode", CONFIG, check_ledger_key, \
 		"checkpoint key", "restore the key, or chmod 600 it") \
-	X("ledger.opens", CONFIG, check_ledger_opens, \
+	X("ledger.opens", OFFLINE, check_ledger_opens, \
 		"ledger", \
 		"set ledger.path to a file this user may write, in a folder this user may write") \
 	X("limits.open_files", NOTHING, check_open_files, \

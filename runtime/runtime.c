@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "audit/ledger.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -92,6 +93,7 @@ build(struct runtime *r, struct errinfo *ei)
 {
 	enum err rc = find_address(r, ei);
 
+	r->started_wall_ns = clock_wall_ns();
 	if (rc == OK)
 		rc = descriptors_share(r->options.http.max_connections, r->n_workers,
 			&r->options.http.max_connections, ei);
@@ -101,6 +103,8 @@ build(struct runtime *r, struct errinfo *ei)
 		rc = workq_new(POOL_THREADS, POOL_QUEUE, &r->pool, ei);
 	if (rc == OK)
 		rc = workq_new(READER_THREADS, READER_QUEUE, &r->readers, ei);
+	if (rc == OK)
+		rc = examined_new(&r->examined, ei);
 	if (rc == OK)
 		rc = drain_init(r, ei);
 	if (rc == OK)
@@ -251,6 +255,7 @@ runtime_free(struct runtime **rp)
 		r->options.ledger.sinks[i]->ops->free(r->options.ledger.sinks[i]);
 	workq_free(&r->pool);
 	workq_free(&r->readers);
+	examined_free(&r->examined);
 	drain_fini(r);
 	chores_fini(r);
 	/* What is still posted to the main loop runs now, and may be for the reload. */
@@ -306,4 +311,16 @@ struct workq *
 runtime_get_readers(const struct runtime *r)
 {
 	return r->readers;
+}
+
+struct ledger *
+runtime_get_ledger(const struct runtime *r)
+{
+	return r->ledger;
+}
+
+int64_t
+runtime_get_started_ns(const struct runtime *r)
+{
+	return r->started_wall_ns;
 }

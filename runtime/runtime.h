@@ -45,7 +45,9 @@ struct runtime {
 	struct loop *loop; /* main thread: signals, drain, reload */
 	struct ledger *ledger;
 	struct workq *pool;
-	struct workq *readers; /* answers operators' questions */
+	int64_t started_wall_ns;
+	struct examined *examined; /* examine.c */
+	struct workq *readers;     /* answers operators' questions */
 	struct pipeline *pipeline;
 	struct snapshot
 		*snapshot; /* main thread: the one that new workers and reloads start from */
@@ -62,6 +64,10 @@ struct runtime {
 	/* reload.c, main thread */
 	struct reload *reload;
 };
+
+/* examine.c: what doctor found lately. ERR_NOMEM. */
+MUSTCHECK enum err examined_new(struct examined **out, struct errinfo *ei);
+void examined_free(struct examined **x);
 
 /* worker.c */
 MUSTCHECK enum err worker_init(struct worker *w, struct runtime *r, struct errinfo *ei);

@@ -195,3 +195,34 @@ breakers_leave(struct breakers *b, struct span identity, enum breaker_pass pass,
 	settle(b, identity, pass, outcome, limits);
 	MUST(pthread_mutex_unlock(&b->lock) == 0);
 }
+
+struct breaker_visit {
+	bool (*visit)(struct span identity, const struct breaker_view *view, void *arg);
+	void *arg;
+	int64_t now_ns;
+};
+
+static bool
+show(struct span key, void *value, void *arg)
+{
+	static const char *const names[] = {
+		[STATE_CLOSED] = "closed", [STATE_OPEN] = "open", [STATE_PROBING] = "probing"};
+	const struct breaker *e = value;
+	const struct breaker_visit *v = arg;
+	struct breaker_view view = {.state = names[e->state], .failures = e->failures};
+
+	if (e->state == STATE_OPEN && e->open_until_ns > v->now_ns)
+		view.open_for_ns = e->open_until_ns - v->now_ns;
+	return v->visit(key, &view, v->arg);
+}
+
+void
+breakers_each(struct breakers *b,
+	bool (*visit)(struct span identity, const struct breaker_view *view, void *arg), void *arg)
+{
+	struct breaker_visit v = {visit, arg, clock_mono_ns()};
+
+	MUST(pthread_mutex_lock(&b->lock) == 0);
+	map_each(b->entries, show, &v);
+	MUST(pthread_mutex_unlock(&b->lock) == 0);
+}

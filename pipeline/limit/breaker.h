@@ -7,6 +7,7 @@
 #ifndef PIPELINE_BREAKER_H
 #define PIPELINE_BREAKER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -39,5 +40,15 @@ MUSTCHECK enum breaker_pass breakers_enter(
 	struct breakers *b, struct span identity, int64_t *wait_ns);
 void breakers_leave(struct breakers *b, struct span identity, enum breaker_pass pass,
 	enum breaker_outcome outcome, const struct breaker_limits *limits);
+
+/* For operators: a copy of one. */
+struct breaker_view {
+	const char *state; /* "closed", "open", "probing" */
+	int64_t failures;
+	int64_t open_for_ns; /* from now; 0: it may be tried */
+};
+/* Until visit returns false; under the lock, so visit copies and no more. */
+void breakers_each(struct breakers *b,
+	bool (*visit)(struct span identity, const struct breaker_view *view, void *arg), void *arg);
 
 #endif

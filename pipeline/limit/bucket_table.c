@@ -294,3 +294,23 @@ bucket_table_take(
 	unlock_shards(t, wanted);
 	return is_granted;
 }
+
+void
+bucket_table_sample(struct bucket_table *t, size_t max,
+	bool (*visit)(struct span key, const struct token_bucket *b, void *arg), void *arg)
+{
+	for (size_t i = 0; i < SHARDS; i++) {
+		struct shard *s = &t->shards[i];
+		MUST(pthread_mutex_lock(&s->lock) == 0);
+		/* Behind the hand stands what joined last. */
+		struct bucket *b = s->hand != NULL ? s->hand->prev : NULL;
+		for (size_t n = 0; b != NULL && n < max / SHARDS; n++) {
+			struct token_bucket now = b->tokens;
+			token_bucket_refill(&now, clock_mono_ns());
+			if (!visit(span_of(b->key, b->n_key), &now, arg) || b == s->hand)
+				break;
+			b = b->prev;
+		}
+		MUST(pthread_mutex_unlock(&s->lock) == 0);
+	}
+}

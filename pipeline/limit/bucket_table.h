@@ -16,6 +16,7 @@
 #include "base/span.h"
 
 struct bucket;
+struct token_bucket;
 struct bucket_table;
 
 /* A longer key is stored as its beginning and the hex of its SHA-256; the lengths keep the two kinds apart. */
@@ -60,5 +61,9 @@ void bucket_table_free(struct bucket_table **t);
 MUSTCHECK bool bucket_table_take(
 	struct bucket_table *t, struct bucket_request *request, struct bucket_refusal *refusal);
 size_t bucket_table_count(const struct bucket_table *t);
+/* Shows about max buckets, those of each shard that were used last or come next to leave; under the shard's lock, so visit copies
+ * and no more. False ends the shard. */
+void bucket_table_sample(struct bucket_table *t, size_t max,
+	bool (*visit)(struct span key, const struct token_bucket *b, void *arg), void *arg);
 
 #endif

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import sqlite3
+import threading
+from pathlib import Path
 
-from support import API_KEY, Gateway, action, config
+from support import API_KEY, OPERATOR_KEY, Gateway, action, config, until
 
 ROLES = {"roles": {"operator": ["olga"], "viewer": ["olga"]}}
 HOSTILE = "<img src=x onerror=alert(1)>\u202e \u0000 \" ' &"
@@ -33,7 +35,8 @@ def pages(g, path, key):
 
 def test_every_page_route_needs_a_principal_with_a_role():
     with gateway() as g:
-        for path in ("records", "records/1", "records/1/verify", "export", "traces", "traces/t", "actions/a", "session"):
+        for path in ("records", "records/1", "records/1/verify", "export", "traces", "traces/t", "actions/a", "session", "overview", "readiness",
+                     "policy", "policy/rules", "limits", "upstreams"):
             assert g.get("/api/ui/" + path).status == 401, path
             assert g.get("/api/ui/" + path, {"Authorization": f"Bearer {API_KEY}"}).status == 403, path
             assert g.request("POST", "/api/ui/" + path, b"", {"Content-Type": "application/json"}).status in (400, 405), path
@@ -166,3 +169,110 @@ def test_without_a_ledger_the_page_says_so():
     with gateway(runtime={"stateless_mode": True}, ledger=None, audit={"sink": "stdout"}) as g:
         r = ui(g, "records")
         assert r.status == 404 and r.json["reason"].startswith("not_enabled"), r
+
+
+def test_overview_counts_what_was_decided():
+    with gateway() as g:
+        for i in range(6):
+            g.act(action(action_id=f"act-{i}"))
+        g.act(action("fs.read", "file://workspace/.env", action_id="env"))
+        g.act(action("payments.void", action_id="else"))
+        o = ui(g, "overview").json
+        assert o["ready"] is True and o["ready_why"] is None and o["totals"] == {"allow": 6, "deny": 2, "require_approval": 0}, o["totals"]
+        assert {r["reason"]: r["count"] for r in o["reasons"]} == {"deny_by_rule": 1, "deny_by_default": 1}, o["reasons"]
+        # The second that is not over is not shown yet.
+        until(lambda: sum(s["allow"] + s["deny"] for s in ui(g, "overview").json["per_second"]) == 8, "whole seconds")
+        assert len(o["per_second"]) == 120 and o["unknown"] == [] and o["ledger"]["head_seq"] == len(g.records())
+        assert o["policy_bundle_hash"] == ui(g, "policy").json["policy_bundle_hash"] and o["in_flight"] == 0
+
+
+def test_overview_names_sinks_and_unknown_outcomes():
+    with gateway(audit={"sink": "stdout", "required": "all"}) as g:
+        g.act(action())
+        sink, = until(lambda: [s for s in ui(g, "overview").json["sinks"] if s["lag"] == 0], "the sink has taken all")
+        assert sink["name"] == "stdout" and sink["required"] is True, sink
+
+
+def test_overview_of_a_gateway_without_a_ledger():
+    with gateway(runtime={"stateless_mode": True}, ledger=None, audit={"sink": "stdout"}) as g:
+        g.act(action())
+        o = ui(g, "overview")
+        assert o.status == 200 and o.json["totals"]["allow"] == 1 and o.json["unknown"] == [], o
+
+
+def test_rules_are_found_and_counted():
+    with gateway() as g:
+        for _ in range(3):
+            g.act(action())
+        rules = pages(g, "policy/rules?limit=2", "rules")
+        assert [r["id"] for r in rules] == sorted(r["id"] for r in rules) and len(rules) == 6
+        hits = {r["id"]: r["hits"] for r in rules}
+        assert hits["allow-refund"] == 3 and hits["allow-read"] == 0, hits
+        assert [r["id"] for r in ui(g, "policy/rules?q=REFUND").json["rules"]] == ["allow-refund"]
+        assert ui(g, "policy/rules?q=allow-refund").json["rules"][0]["obligations"] == {"reason": "small amounts"}
+        assert ui(g, "policy/rules?q=nothing").json["rules"] == [] and ui(g, "policy/rules?cursor=99").json["rules"] == []
+        for query in ("limit=0", "cursor=x", "bogus=1"):
+            assert ui(g, "policy/rules?" + query).status == 400
+        # They belong to the policy that is in force.
+        assert g.operator("POST", "/admin/reload").status == 200
+        assert ui(g, "policy/rules?q=allow-refund").json["rules"][0]["hits"] == 0
+        p = ui(g, "policy").json
+        assert p["rule_count"] == 6 and p["bundles"][0]["path"] == "policy.json", p
+
+
+def test_explain_for_any_identity_has_no_effect_and_is_for_operators():
+    with gateway() as g:
+        body = {**action("fs.read", "file://workspace/.env"), "principal": "mallory", "agent": "x", "environment": "prod"}
+        before = len(g.records())
+        r = g.request("POST", "/api/ui/explain", json.dumps(body).encode(), {"Authorization": f"Bearer {OPERATOR_KEY}"})
+        assert r.status == 200 and r.json["decision"] == "DENY" and r.json["matched_rule_ids"] == ["deny-env"], r
+        for bad in (action(), [], {**body, "principal": ""}, {**body, "more": 1}, {**body, "resource": "file://workspace/../x"}):
+            r = g.request("POST", "/api/ui/explain", json.dumps(bad).encode(), {"Authorization": f"Bearer {OPERATOR_KEY}"})
+            assert r.status == 400 and "error" in r.json["reason"], (bad, r)
+        assert g.request("POST", "/api/ui/explain", json.dumps(body).encode(), {"Authorization": f"Bearer {API_KEY}"}).status == 403
+        assert len(g.records()) == before and ui(g, "policy/rules?q=deny-env").json["rules"][0]["hits"] == 0
+
+
+def test_limits_show_the_emptiest_buckets():
+    with gateway(gateway={"rate_limit_per_minute": 5}) as g:
+        while g.act().status == 200:
+            pass
+        limits = ui(g, "limits").json
+        assert limits["in_flight"] == 0 and limits["concurrency_limit"] == 32
+        bucket = limits["buckets"][0]
+        assert bucket["remaining"] == 0 and bucket["capacity"] == 5 and "alice" in bucket["key"], limits
+        assert limits["breakers"] == []
+
+
+def test_readiness_has_doctors_checks_and_leaves_the_ledger_alone():
+    with gateway() as g:
+        g.act()
+        r = ui(g, "readiness").json
+        checks = {c["id"]: c for c in r["checks"]}
+        assert checks["live.ledger"]["status"] == "PASS" and checks["policy.bundle_parses"]["status"] == "PASS"
+        assert {c["status"] for c in r["checks"]} <= {"PASS", "WARN", "FAIL"} and r["overall_status"] in ("READY", "NOT_READY")
+        # Opening the ledger's file in the process that writes it would drop its locks.
+        assert "ledger.opens" not in checks and "ledger.chain" not in checks
+        locks = Path("/proc/locks").read_text()
+        inode = f":{g.place.ledger.stat().st_ino} "
+        assert [line for line in locks.splitlines() if inode in line and "POSIX" in line], locks
+        assert g.act(action(action_id="again")).status == 200
+
+
+def test_too_many_questions_at_once_are_turned_away():
+    with gateway(gateway={"workers": 1}) as g:
+        for i in range(40):
+            g.act(action(action_id=f"act-{i}"))
+        statuses = []
+
+        def ask():
+            statuses.append(ui(g, "export?text=nothing-holds-this&since=1h").status)
+
+        threads = [threading.Thread(target=ask) for _ in range(60)]
+        for t in threads:
+            t.start()
+        assert g.act(action(action_id="meanwhile")).status == 200
+        for t in threads:
+            t.join()
+        assert set(statuses) <= {200, 503} and 200 in statuses, statuses
+        assert ui(g, "records?limit=1").status == 200

@@ -183,5 +183,14 @@ bool ledger_is_ready(struct ledger *l, char *why, size_t why_size);
 /* How long the entry that came last into the newest group had waited for it; 0 while each group takes all that
  * has queued, however long a commit takes. Any thread. */
 int64_t ledger_get_queue_wait(const struct ledger *l);
+/* The last committed record. Any thread. */
+uint64_t ledger_get_head_seq(const struct ledger *l);
+struct ledger_sink_view {
+	const char *name; /* lives as long as the ledger */
+	bool is_required; /* by itself, or because all are */
+	uint64_t taken_seq;
+};
+/* Fills at most max; returns how many. Any thread. */
+size_t ledger_view_sinks(const struct ledger *l, struct ledger_sink_view *out, size_t max);
 
 #endif

@@ -22,8 +22,8 @@ struct search_options {
 	const char *path; /* of the ledger, beside which its index lies; NULL: read everything */
 	bool is_live;     /* a gateway may be writing the ledger */
 	bool is_newest_first;
-	uint64_t from; /* the first record to look at; 0: the oldest, or the newest */
-	uint64_t head; /* the newest record that may be shown */
+	uint64_t from;     /* the first record to look at; 0: the oldest, or the newest */
+	uint64_t head;     /* the newest record that may be shown */
 	uint64_t max_read; /* ends after about so many records were read; 0: when all were */
 	/* Called every few thousand records; may be NULL. */
 	void (*progress)(void *arg, uint64_t n_records);

@@ -8,6 +8,8 @@
 #define PIPELINE_SNAPSHOT_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/err.h"
@@ -31,5 +33,8 @@ const struct policy *snapshot_get_policy(const struct snapshot *s);
 const struct redactor *snapshot_get_redactor(const struct snapshot *s);
 /* "STRONG", "GUARDED", "BEST_EFFORT", "NONE" (nomos-http.md 3.7). */
 const char *snapshot_get_assurance(const struct snapshot *s);
+/* When it was built, and gateway.concurrency_limit. */
+int64_t snapshot_get_loaded_ns(const struct snapshot *s);
+size_t snapshot_get_concurrency_limit(const struct snapshot *s);
 
 #endif

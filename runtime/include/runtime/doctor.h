@@ -31,6 +31,8 @@ struct doctor_input {
 	const struct audit_section *audit;
 	const struct pipeline_options *pipeline;
 	bool is_deep; /* read the whole chain too */
+	/* Asked by the gateway itself: nothing opens the ledger's files, whose locks it would lose with that, nor its address. */
+	bool is_running;
 };
 
 struct doctor_check {

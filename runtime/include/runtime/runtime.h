@@ -19,6 +19,8 @@
 #include "net/http_server.h"
 
 struct admission;
+struct doctor_report;
+struct ledger;
 struct pipeline;
 struct runtime;
 struct snapshot;
@@ -39,6 +41,9 @@ struct runtime_options {
 	/* Reads configuration and policy anew and checks that only what may change did. Blocking; on a pool thread. */
 	enum err (*load)(void *arg, struct snapshot **out, struct errinfo *ei);
 	void *load_arg;
+	/* Doctor's checks of what the files say now. Blocking; on a reader thread. NULL: nobody can say. */
+	enum err (*examine)(void *arg, struct doctor_report *out, struct errinfo *ei);
+	void *examine_arg;
 	/* Once, when every worker accepts; address is "127.0.0.1:8080". */
 	void (*on_ready)(void *arg, const char *address);
 	void *on_ready_arg;
@@ -64,6 +69,13 @@ bool runtime_is_loopback(const struct runtime *r);
 const char *runtime_get_ledger_path(const struct runtime *r);
 /* Few threads and a short queue for operators' questions, so that none of them holds up an action's work. */
 struct workq *runtime_get_readers(const struct runtime *r);
+struct ledger *runtime_get_ledger(const struct runtime *r);
+/* Wall time of the start. */
+int64_t runtime_get_started_ns(const struct runtime *r);
+/* Calls visit with doctor's report, at most some seconds old; visit copies what it needs. Reader threads. ERR_UNSUPPORTED, ERR_NOMEM. */
+MUSTCHECK enum err runtime_examine(struct runtime *r,
+	void (*visit)(const struct doctor_report *report, void *arg), void *arg,
+	struct errinfo *ei);
 
 /* One line of /readyz. */
 struct readiness_check {

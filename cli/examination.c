@@ -1,0 +1,53 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* From a configuration's file to doctor's report; a configuration that does not load is one of its findings. */
+#include "examination.h"
+
+#include <stdlib.h>
+
+#include "options.h"
+#include "runtime/doctor.h"
+
+static bool
+is_in_environment(const char *name)
+{
+	return span_trim(span_cstr(getenv(name))).n > 0;
+}
+
+/* What the environment gave is no matter of the file's mode. */
+static size_t
+count_file_secrets(const struct nomos_options *o)
+{
+	size_t n = o->identity.api_keys.n + o->identity.agent_secrets.n +
+		   o->identity.service_secrets.n + (o->audit.webhook.secret.n > 0);
+	size_t n_env = is_in_environment("NOMOS_IDENTITY_API_KEY") +
+		       (size_t)is_in_environment("NOMOS_IDENTITY_AGENT_SECRET") +
+		       is_in_environment("NOMOS_AUDIT_WEBHOOK_SECRET");
+
+	return n > n_env ? n - n_env : 0;
+}
+
+enum err
+examination_run(const struct examination *x, struct doctor_report *out, struct errinfo *ei)
+{
+	struct doctor_input in = {
+		.config_path = x->config, .is_deep = x->is_deep, .is_running = x->is_running};
+	struct loaded_config *config = NULL;
+	struct pipeline_options pipeline;
+	struct errinfo why = {.code = OK};
+
+	if (x->config == NULL)
+		in.config_error = "--config/-c is required (or NOMOS_CONFIG)";
+	else if (loaded_config_read(x->config, x->bundle, &config, &why) != OK)
+		in.config_error = why.msg;
+	if (in.config_error == NULL) {
+		loaded_config_pipeline(config, &pipeline);
+		in.pipeline = &pipeline;
+		in.gateway = &config->options.gateway;
+		in.ledger = &config->options.ledger;
+		in.audit = &config->options.audit;
+		in.n_file_secrets = count_file_secrets(&config->options);
+	}
+	enum err rc = doctor_run(&in, out, ei);
+	loaded_config_free(&config);
+	return rc;
+}
