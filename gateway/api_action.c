@@ -6,13 +6,16 @@
 #include "routes.h"
 
 #include "base/arena.h"
+#include "hold.h"
 
+/* The client may prefer to wait when a person has to decide. */
 static void
 on_done(struct req *r, const struct req_result *result, void *arg)
 {
 	struct http_request *http = arg;
 
-	reply_result(http, req_get_arena(r), result);
+	if (!hold_begin(http, http_request_get_user(http), result))
+		reply_result(http, req_get_arena(r), result, NULL, 0);
 	req_free(&r);
 }
 
@@ -21,7 +24,8 @@ on_done(struct req *r, const struct req_result *result, void *arg)
  * So what its records need is copied; credentials and other headers are only read before the first wait.
  */
 static const struct req_input *
-copy_input(const struct http_request *http, enum req_operation operation, struct arena *a)
+copy_input(const struct http_request *http, enum req_operation operation, struct span approval_id,
+	struct arena *a)
 {
 	struct req_input *input = ARENA_NEW(a, struct req_input);
 
@@ -34,37 +38,53 @@ copy_input(const struct http_request *http, enum req_operation operation, struct
 		.request_id = arena_dup(a, span_cstr(http_request_get_id(http))),
 		.media_type = http_request_find_header(http, SPAN_LIT("Content-Type")),
 		.idempotency_key = http_request_find_header(http, SPAN_LIT("Idempotency-Key")),
+		.approval_id = arena_dup(a, approval_id),
 	};
 	return arena_failed(a) ? NULL : input;
 }
 
-static void
-start(const struct exchange *x, enum req_operation operation)
+static bool
+start(struct http_request *http, struct worker *worker, enum req_operation operation,
+	struct span approval_id, req_done_fn done, void *arg)
 {
-	struct http_request *http = x->http;
-	struct req *r = req_new(worker_get_pipeline(x->worker), worker_get_snapshot(x->worker),
-		worker_get_loop(x->worker), on_done, http);
+	struct req *r = req_new(worker_get_pipeline(worker), worker_get_snapshot(worker),
+		worker_get_loop(worker), done, arg);
 	const struct req_input *input =
-		r != NULL ? copy_input(http, operation, req_get_arena(r)) : NULL;
+		r != NULL ? copy_input(http, operation, approval_id, req_get_arena(r)) : NULL;
 
 	if (input == NULL) {
 		req_free(&r);
-		reply_error(http, req_error_status(REQ_ERROR_OVERLOADED),
-			req_error_code(REQ_ERROR_OVERLOADED), SPAN_LIT("out of memory"), 1);
-		return;
+		return false;
 	}
-	http_request_defer(http);
 	req_start(r, input);
+	return true;
+}
+
+bool
+action_start(struct http_request *http, struct worker *worker, struct span approval_id,
+	req_done_fn done, void *arg)
+{
+	return start(http, worker, REQ_OP_ACTION, approval_id, done, arg);
+}
+
+static void
+serve(const struct exchange *x, enum req_operation operation)
+{
+	http_request_defer(x->http);
+	http_request_set_user(x->http, x->worker);
+	if (!start(x->http, x->worker, operation, SPAN_NONE, on_done, x->http))
+		reply_error(x->http, req_error_status(REQ_ERROR_OVERLOADED),
+			req_error_code(REQ_ERROR_OVERLOADED), SPAN_LIT("out of memory"), 1);
 }
 
 void
 api_action(const struct exchange *x)
 {
-	start(x, REQ_OP_ACTION);
+	serve(x, REQ_OP_ACTION);
 }
 
 void
 api_explain(const struct exchange *x)
 {
-	start(x, REQ_OP_EXPLAIN);
+	serve(x, REQ_OP_EXPLAIN);
 }

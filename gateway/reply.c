@@ -21,7 +21,7 @@ static void
 send_error(struct http_request *http, unsigned status, const struct http_header *extra,
 	size_t n_extra, const char *code, struct span message, uint32_t retry_after_s)
 {
-	struct http_header headers[TRACE_HEADERS_MAX + 3];
+	struct http_header headers[TRACE_HEADERS_MAX + REPLY_EXTRA_MAX + 3];
 	size_t n = 0;
 	char retry[16];
 	struct buf b;
@@ -104,8 +104,8 @@ add_text(struct buf *b, const char *name, struct span value)
 	json_quote(b, value);
 }
 
-static void
-build_decision(struct buf *b, const struct req_result *result)
+void
+reply_build_decision(struct buf *b, const struct req_result *result)
 {
 	BUF_ADD_LIT(b, "{\"decision\":\"");
 	buf_add_cstr(b, verdict_name(result->verdict));
@@ -143,12 +143,29 @@ build_decision(struct buf *b, const struct req_result *result)
 }
 
 void
-reply_result(struct http_request *http, struct arena *a, const struct req_result *result)
+reply_decision(struct http_request *http, const struct http_header *extra, size_t n_extra,
+	struct span body)
 {
-	struct http_header headers[TRACE_HEADERS_MAX + 1];
+	struct http_header headers[TRACE_HEADERS_MAX + REPLY_EXTRA_MAX];
+	size_t n = trace_context_echo(http, headers);
+
+	MUST(n_extra <= REPLY_EXTRA_MAX);
+	for (size_t i = 0; i < n_extra; i++)
+		headers[n++] = extra[i];
+	http_request_reply(http, 200, headers, n, body);
+}
+
+void
+reply_result(struct http_request *http, struct arena *a, const struct req_result *result,
+	const struct http_header *extra, size_t n_extra)
+{
+	struct http_header headers[TRACE_HEADERS_MAX + REPLY_EXTRA_MAX + 1];
 	size_t n = trace_context_echo(http, headers);
 	struct buf b;
 
+	MUST(n_extra <= REPLY_EXTRA_MAX);
+	for (size_t i = 0; i < n_extra; i++)
+		headers[n++] = extra[i];
 	if (result->is_replayed)
 		headers[n++] =
 			(struct http_header){SPAN_LIT("Idempotency-Replayed"), SPAN_LIT("true")};
@@ -163,10 +180,10 @@ reply_result(struct http_request *http, struct arena *a, const struct req_result
 	}
 	/* The request's arena costs nothing, but an effect may have filled it. */
 	buf_init_arena(&b, a, BUF_CAP_REPLY + QUOTED_GROWTH * result->output.n);
-	build_decision(&b, result);
+	reply_build_decision(&b, result);
 	if (buf_failed(&b)) {
 		buf_init(&b, BUF_CAP_REPLY + QUOTED_GROWTH * result->output.n);
-		build_decision(&b, result);
+		reply_build_decision(&b, result);
 	}
 	if (buf_failed(&b))
 		/* What was decided and done is recorded, so nobody is invited to try again. */

@@ -44,6 +44,7 @@ void api_openapi(const struct exchange *x);
 void api_ui_redirect(const struct exchange *x);
 void api_ui_index(const struct exchange *x);
 void api_ui_file(const struct exchange *x);
+void api_ui_stream(const struct exchange *x);
 void api_ui_sign_in(const struct exchange *x);
 void api_ui_session(const struct exchange *x);
 void api_ui_sign_out(const struct exchange *x);
@@ -71,6 +72,9 @@ struct req_credentials exchange_get_credentials(const struct http_request *http)
  */
 MUSTCHECK enum err exchange_find_session(struct exchange *x, const char **why);
 
+/* Whether the caller of an open stream still holds the role, by the current snapshot; no use of a session. */
+bool exchange_may_stay(const struct http_request *http, struct worker *worker, enum role role);
+
 /* reply.c: the error body of nomos-http.md 1.2: {"decision":"DENY","reason":"code: message"}, with Retry-After when not 0. */
 void reply_error(struct http_request *http, unsigned status, const char *code, struct span message,
 	uint32_t retry_after_s);
@@ -82,8 +86,17 @@ void reply_built(struct http_request *http, unsigned status, const struct buf *b
 #define REPLY_EXTRA_MAX 4
 void reply_private(struct http_request *http, unsigned status, const struct http_header *extra,
 	size_t n_extra, const struct buf *body);
-/* The result of /action, /run and /explain, with the trace context echoed. */
-void reply_result(struct http_request *http, struct arena *a, const struct req_result *result);
+/* The result of /action, /run and /explain, with the trace context echoed and n_extra more headers (at most REPLY_EXTRA_MAX). */
+void reply_result(struct http_request *http, struct arena *a, const struct req_result *result,
+	const struct http_header *extra, size_t n_extra);
+/* A decision's body; and a reply made of one that was built before. */
+void reply_build_decision(struct buf *b, const struct req_result *result);
+void reply_decision(struct http_request *http, const struct http_header *extra, size_t n_extra,
+	struct span body);
+
+/* api_action.c: the action that the deferred request asks for, on its way through the pipeline with that approval. False when memory is out. */
+MUSTCHECK bool action_start(struct http_request *http, struct worker *worker,
+	struct span approval_id, req_done_fn done, void *arg);
 
 /* trace_context.c: the headers to send back (nomos-http.md 8); 0 to 2 of them, spans borrowed from the request. */
 #define TRACE_HEADERS_MAX 2

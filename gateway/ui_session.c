@@ -62,6 +62,21 @@ exchange_find_session(struct exchange *x, const char **why)
 		       : ERR_FORBIDDEN;
 }
 
+bool
+exchange_may_stay(const struct http_request *http, struct worker *worker, enum role role)
+{
+	const struct snapshot *snapshot = worker_get_snapshot(worker);
+	struct req_credentials credentials = exchange_get_credentials(http);
+	struct session session;
+	struct span principal;
+
+	if (credentials.authorization.n > 0)
+		return req_authorize_operator(snapshot, &credentials, role, &principal) == OK;
+	return session_peek(pipeline_get_sessions(worker_get_pipeline(worker)), snapshot,
+		       browser_get_cookie(http, COOKIE), &session) == OK &&
+	       req_has_role(snapshot, session.principal, role);
+}
+
 static void
 add_roles(const struct exchange *x, struct span principal, struct buf *b)
 {

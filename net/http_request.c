@@ -172,6 +172,13 @@ http_request_set_closed_fn(struct http_request *req, http_closed_fn fn, void *ar
 		server_add_work(req->conn, CONN_WORK_CLOSED);
 }
 
+bool
+http_request_has_left(const struct http_request *req)
+{
+	MUST(req->is_open);
+	return conn_is_peer_closed(req->conn);
+}
+
 void
 http_request_defer(struct http_request *req)
 {

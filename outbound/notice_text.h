@@ -30,7 +30,6 @@ struct notice {
 /* Borrows from record and arena. False when the record cannot be read, or names no approval and its end. */
 MUSTCHECK bool notice_read(struct span record, struct arena *a, struct notice *out);
 /* The message. Values are cut to a few hundred bytes and hold nothing that a chat would take for markup or direction. */
-void notice_build(
-	enum notice_kind kind, const struct notice *n, struct span page, struct buf *out);
+void notice_build(enum notice_kind kind, const struct notice *n, struct span page, struct buf *out);
 
 #endif

@@ -5,6 +5,8 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/secret.h"
+#include "pipeline/approvals.h"
+#include "snapshot_parts.h"
 
 static enum err
 fill_relay(struct approval_relay *r, const struct approval_relay_section *o, struct span flat_token,
@@ -41,6 +43,7 @@ approval_settings_fill(struct approval_settings *s, const struct approvals_secti
 	s->max_pending = (size_t)o->max_pending;
 	s->max_pending_per_identity = (size_t)o->max_pending_per_identity;
 	s->max_waiting = (size_t)o->max_waiting;
+	s->max_waiting_per_principal = (size_t)o->max_waiting_per_principal;
 	s->max_wait_ns = o->max_wait_seconds * NS_PER_SEC;
 	rc = fill_relay(&s->relays[CHANNEL_WEBHOOK], &o->relay.generic, o->webhook_token,
 		SPAN_LIT("generic"), a);
@@ -82,4 +85,14 @@ approval_relay_find_voter(const struct approval_relay *r, struct span user, stru
 			return OK;
 		}
 	return ERR_FORBIDDEN;
+}
+
+struct approvals_wait_limits
+approvals_get_wait_limits(const struct snapshot *s)
+{
+	return (struct approvals_wait_limits){
+		.max_wait_ns = s->approvals.max_wait_ns,
+		.max = s->approvals.max_waiting,
+		.max_per_principal = s->approvals.max_waiting_per_principal,
+	};
 }

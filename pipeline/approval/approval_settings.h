@@ -35,6 +35,7 @@ struct approval_settings {
 	size_t max_pending;
 	size_t max_pending_per_identity;
 	size_t max_waiting;
+	size_t max_waiting_per_principal;
 	int64_t max_wait_ns;
 	struct approval_relay relays[CHANNEL__MAX]; /* WEBHOOK, SLACK, TEAMS */
 };

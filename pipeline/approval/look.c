@@ -320,6 +320,7 @@ apply_look(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 
 	if (rc != OK || !is_found)
 		return rc;
+	op->state = approval_state_at(&a, &now);
 	if (!approval_is_of(&a, &op->identity)) {
 		approval_op_set_not_found(op);
 		return OK;

@@ -21,13 +21,15 @@ free_op(struct approval_op *op)
 	mem_free(op);
 }
 
-static const struct approvals_answer out_of_memory = {503, "overloaded", {"out of memory", 13}, 1};
+static const struct approvals_answer out_of_memory = {
+	503, "overloaded", {"out of memory", 13}, 1, ""};
 
 static void
 answer(struct approval_op *op)
 {
 	if (op->answer.status == 200)
 		op->answer.text = buf_span(&op->body);
+	op->answer.state = approval_state_name(op->state);
 	op->call.done(
 		op->answer.status == 200 && buf_failed(&op->body) ? &out_of_memory : &op->answer,
 		op->call.arg);

@@ -193,9 +193,9 @@ is_configured(const struct row *row, const struct snapshot *s, struct span *prin
 	       (row->roles & ~roles_of(s, *principal)) == 0;
 }
 
-enum err
-session_find(
-	struct session_table *t, const struct snapshot *s, struct span token, struct session *out)
+static enum err
+look_up(struct session_table *t, const struct snapshot *s, struct span token, bool is_use,
+	struct session *out)
 {
 	uint8_t hash[SHA256_BYTES];
 	struct span principal = SPAN_NONE;
@@ -212,7 +212,8 @@ session_find(
 	struct row *row = find_row(t, hash);
 	if (row != NULL && !is_over(row, mono_ns, clock_wall_ns()) &&
 		is_configured(row, s, &principal)) {
-		row->used_mono_ns = mono_ns;
+		if (is_use)
+			row->used_mono_ns = mono_ns;
 		copy = *row;
 		rc = OK;
 	} else if (row != NULL) {
@@ -222,6 +223,20 @@ session_find(
 	if (rc == OK)
 		fill_session(out, principal, token, &copy);
 	return rc;
+}
+
+enum err
+session_find(
+	struct session_table *t, const struct snapshot *s, struct span token, struct session *out)
+{
+	return look_up(t, s, token, true, out);
+}
+
+enum err
+session_peek(
+	struct session_table *t, const struct snapshot *s, struct span token, struct session *out)
+{
+	return look_up(t, s, token, false, out);
 }
 
 void

@@ -31,6 +31,7 @@ X(METRIC_ACCEPT_PAUSES, "nomos_accept_pauses_total", COUNTER,
 X(METRIC_REPLIES_CUT, "nomos_replies_cut_total", COUNTER,
 	"connections closed because the client did not take its reply")
 X(METRIC_STREAMS, "nomos_streams", GAUGE, "replies that are written piece by piece, open now")
+X(METRIC_REQUESTS_HELD, "nomos_requests_held", GAUGE, "requests that wait for a person now")
 X(METRIC_IN_FLIGHT, "nomos_actions_in_flight", GAUGE, "authenticated actions being worked on")
 X(METRIC_LEDGER_RECORDS, "nomos_ledger_records_total", COUNTER, "records committed")
 X(METRIC_LEDGER_COMMITS, "nomos_ledger_commits_total", COUNTER, "group commits")

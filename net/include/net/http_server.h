@@ -176,6 +176,9 @@ void *http_request_get_user(const struct http_request *req);
 typedef void (*http_closed_fn)(struct http_request *req, void *arg);
 void http_request_set_closed_fn(struct http_request *req, http_closed_fn fn, void *arg);
 
+/* Whether the client has closed its side, or all, asked now. */
+bool http_request_has_left(const struct http_request *req);
+
 /* The handler promises to reply later. */
 void http_request_defer(struct http_request *req);
 

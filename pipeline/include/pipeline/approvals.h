@@ -35,6 +35,7 @@ struct approvals_answer {
 	const char *code;       /* of the error; "" with 200 */
 	struct span text;       /* the error's message, or the body */
 	uint32_t retry_after_s; /* 0: none */
+	const char *state;      /* of approvals_look with 200: "pending", "approved", ... */
 };
 typedef void (*approvals_done_fn)(const struct approvals_answer *answer, void *arg);
 
@@ -71,6 +72,14 @@ void approvals_show(
 /* For the agent that it was opened for; nobody else's exists. */
 void approvals_look(const struct approvals_call *call, struct span approval_id,
 	const struct identity *identity);
+
+/* How long and how many may wait for decisions (board.h), by this snapshot. */
+struct approvals_wait_limits {
+	int64_t max_wait_ns;
+	size_t max;
+	size_t max_per_principal;
+};
+struct approvals_wait_limits approvals_get_wait_limits(const struct snapshot *s);
 
 /* Whether the relay's route exists; and whether this is its token, in constant time. */
 bool approvals_has_relay(const struct snapshot *s, enum approval_channel channel);

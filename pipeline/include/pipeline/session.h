@@ -45,6 +45,9 @@ MUSTCHECK enum err session_open(struct session_table *t, const struct snapshot *
 /* Counts as use. ERR_AUTH: there is none with that token, or it has ended. */
 MUSTCHECK enum err session_find(
 	struct session_table *t, const struct snapshot *s, struct span token, struct session *out);
+/* The same, but no use: for what goes on by itself. */
+MUSTCHECK enum err session_peek(
+	struct session_table *t, const struct snapshot *s, struct span token, struct session *out);
 /* A token that is not known does nothing. */
 void session_close(struct session_table *t, struct span token);
 

@@ -41,7 +41,8 @@ record_of(uint64_t seq, const char *event, const char *resource, const char *exp
 	static char text[8][2048];
 	char *out = text[seq % 8];
 	int n = snprintf(out, sizeof(text[0]),
-		"{\"action_fingerprint\":\"f00\",\"action_id\":\"act-1\",\"action_type\":\"fs.write\","
+		"{\"action_fingerprint\":\"f00\",\"action_id\":\"act-1\",\"action_type\":\"fs."
+		"write\","
 		"\"agent\":\"coder\",\"approval_expires_at\":\"%s\",\"approval_id\":\"" ID "\","
 		"\"approval_needed\":2,\"chain_id\":\"00112233445566778899aabbccddeeff\","
 		"\"environment\":\"dev\",\"event_type\":\"%s\",\"principal\":\"alice\","
@@ -240,7 +241,8 @@ TEST(chats_get_plain_text)
 	for (const struct json *e = json_find_cstr(content, "body")->first->next; e != NULL;
 		e = e->next) {
 		CHECK_SPAN(json_find_cstr(e, "type")->text, "RichTextBlock");
-		check_clean(json_find_cstr(json_find_cstr(e, "inlines")->first->next, "text")->text);
+		check_clean(
+			json_find_cstr(json_find_cstr(e, "inlines")->first->next, "text")->text);
 		n_runs++;
 	}
 	CHECK_INT(n_runs, 8);

@@ -1,0 +1,274 @@
+# Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
+"""Held requests (Prefer: wait), event streams and notices of approvals, on the built program (decisions 23, 27, 37)."""
+import json
+import select
+import socket
+
+from support import API_KEY, LONG, PATIENCE, POLICY, Gateway, action, config, until
+
+APPROVER_KEY = "test-approver-key"
+VIEWER = {"Authorization": f"Bearer {APPROVER_KEY}"}
+STREAMS_PER_PRINCIPAL = 8
+
+
+def options(gateway=None, **approvals):
+    return config(
+        gateway={"concurrency_limit": 16, **(gateway or {})},
+        identity={"api_keys": {API_KEY: "alice", "test-operator-key": "olga", APPROVER_KEY: "vera"},
+                  "roles": {"operator": ["olga"], "viewer": ["olga", "vera"]}},
+        approvals={"enabled": True, "approver_principals": ["vera"], **approvals})
+
+
+def transfer(number=1, **members):
+    return action("payments.transfer", "payment://bank.example.com/accounts/1", {"amount": number},
+                  **{"action_id": f"act-{number}", **members})
+
+
+class Held:
+    """One request on a connection of its own, of which the answer is awaited."""
+
+    def __init__(self, g, body, wait=None, path="/action", headers=None):
+        raw = json.dumps(body).encode()
+        head = {"Host": "h", **g.auth(raw), "Content-Length": len(raw), **(headers or {})}
+        if wait is not None:
+            head["Prefer"] = f"wait={wait}"
+        lines = "".join(f"{k}: {v}\r\n" for k, v in head.items())
+        self.socket = socket.create_connection(g.address, timeout=PATIENCE)
+        self.socket.sendall(f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode() + raw)
+
+    def is_answered(self):
+        return bool(select.select([self.socket], [], [], 0)[0])
+
+    def answer(self):
+        """Status, headers, body."""
+        got = b""
+        while b"\r\n\r\n" not in got:
+            part = self.socket.recv(65536)
+            assert part, f"closed after {got!r}"
+            got += part
+        head, body = got.split(b"\r\n\r\n", 1)
+        lines = head.decode().split("\r\n")
+        headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines[1:])}
+        while len(body) < int(headers["content-length"]):
+            body += self.socket.recv(65536)
+        return int(lines[0].split()[1]), headers, json.loads(body)
+
+    def close(self):
+        self.socket.close()
+
+
+class Events:
+    """An open stream of events."""
+
+    def __init__(self, g, path="/api/ui/stream", headers=None):
+        self.connection = g.connect()
+        self.connection.request("GET", path, headers=VIEWER if headers is None else headers)
+        self.reply = self.connection.getresponse()
+        self.status = self.reply.status
+
+    def next(self):
+        """The next event and its data; None at the end. Comments are skipped."""
+        event = data = None
+        while True:
+            line = self.reply.readline()
+            if not line:
+                return None
+            if line == b"\n" and event is not None:
+                return event, json.loads(data)
+            if line.startswith(b"event: "):
+                event = line[7:].strip().decode()
+            elif line.startswith(b"data: "):
+                data = line[6:]
+
+    def until_event(self, event, **members):
+        """The data of the next such event that has these members."""
+        while True:
+            got = self.next()
+            assert got is not None, f"the stream ended before {event} {members}"
+            if got[0] == event and all(got[1].get(k) == v for k, v in members.items()):
+                return got[1]
+
+    def close(self):
+        self.connection.close()
+
+
+def requested(g):
+    return [r for r in g.records() if r["event_type"] == "approval.requested"]
+
+
+def wait_for_approval(g, n=1):
+    """The ids of the first n approvals that were asked for, oldest first."""
+    return [r["approval_id"] for r in until(lambda: (len(requested(g)) >= n and requested(g)), f"{n} approvals")]
+
+
+def test_who_waits_in_vain_gets_the_id_and_no_more():
+    with Gateway(options()) as g:
+        held = Held(g, transfer(1), wait=1)
+        status, headers, body = held.answer()
+        assert status == 200 and body["decision"] == "REQUIRE_APPROVAL" and body["approval_status"] == "pending", body
+        assert headers["preference-applied"] == "wait=1"
+        held.close()
+        assert [r["approval_id"] for r in requested(g)] == [body["approval_id"]]
+        assert not [r for r in g.records() if r.get("decision") == "ALLOW"]
+
+
+def test_the_wait_is_bounded_by_the_configuration():
+    with Gateway(options(max_wait_seconds=1)) as g:
+        held = Held(g, transfer(1), wait=100000)
+        status, headers, body = held.answer()
+        assert body["decision"] == "REQUIRE_APPROVAL" and headers["preference-applied"] == "wait=1", (headers, body)
+        held.close()
+        # What is no number is no preference.
+        held = Held(g, transfer(2), wait="soon")
+        assert "preference-applied" not in held.answer()[1]
+        held.close()
+
+
+def test_an_approval_that_runs_out_ends_the_wait():
+    with Gateway(options(ttl_seconds=1)) as g:
+        held = Held(g, transfer(1), wait=60)
+        status, headers, body = held.answer()
+        assert body["decision"] == "REQUIRE_APPROVAL" and body["approval_status"] == "expired", body
+        held.close()
+
+
+def test_who_finds_no_place_is_answered_at_once():
+    with Gateway(options(max_waiting=1)) as g:
+        first = Held(g, transfer(1), wait=60)
+        wait_for_approval(g)
+        second = Held(g, transfer(2), wait=60)
+        status, headers, body = second.answer()
+        assert body["decision"] == "REQUIRE_APPROVAL" and "preference-applied" not in headers, (headers, body)
+        assert not first.is_answered()
+        first.close()
+        second.close()
+
+    with Gateway(options(max_waiting_per_principal=1)) as g:
+        first = Held(g, transfer(1), wait=60)
+        wait_for_approval(g)
+        second = Held(g, transfer(2), wait=60)
+        assert "preference-applied" not in second.answer()[1]
+        first.close()
+        second.close()
+
+
+def test_the_end_of_the_gateway_answers_those_who_wait():
+    with Gateway(options()) as g:
+        held = [Held(g, transfer(i), wait=60) for i in range(1, 4)]
+        wait_for_approval(g, 3)
+        g.process.terminate()
+        for h in held:
+            status, headers, body = h.answer()
+            assert status == 200 and body["decision"] == "REQUIRE_APPROVAL" and headers["connection"] == "close", (headers, body)
+            h.close()
+        assert g.process.wait(PATIENCE) == 0
+
+
+def test_the_policy_of_the_end_of_the_wait_decides():
+    with Gateway(options(ttl_seconds=3)) as g:
+        held = Held(g, transfer(1), wait=60)
+        wait_for_approval(g)
+        policy = json.loads(json.dumps(POLICY))
+        policy["rules"] = [r for r in policy["rules"] if r["id"] != "ask-transfer"]
+        g.place.write_policy(policy)
+        assert g.operator("POST", "/admin/reload").status == 200
+        # It runs out, which ends the wait.
+        status, headers, body = held.answer()
+        assert status == 200 and body["decision"] == "DENY" and body["reason"] == "deny_by_default", body
+        held.close()
+
+
+def test_the_page_hears_of_approvals_as_they_come_and_go():
+    with Gateway(options(ttl_seconds=1), expect_exit=0) as g:
+        page = Events(g)
+        assert page.status == 200 and page.reply.headers["Content-Type"] == "text/event-stream"
+        assert page.reply.headers["Cache-Control"] == "no-store"
+        assert page.next() == ("hello", {})
+        approval = g.act(transfer(1)).json["approval_id"]
+        assert page.next() == ("approval", {"approval_id": approval, "status": "pending"})
+        assert page.next() == ("approval", {"approval_id": approval, "status": "expired"})
+        g.process.terminate()
+        assert page.next() is None, "the end of the gateway ends streams, whole"
+        page.close()
+        assert g.process.wait(PATIENCE) == 0
+
+
+def test_only_viewers_get_the_page_s_stream():
+    with Gateway(options()) as g:
+        assert g.get("/api/ui/stream").status == 401
+        assert g.get("/api/ui/stream", {"Authorization": f"Bearer {API_KEY}"}).status == 403
+        head = g.request("HEAD", "/api/ui/stream", headers=VIEWER)
+        assert head.status == 200 and head.body == b"", head
+        # What is sent behind the request of a stream is never run.
+        body = json.dumps(action()).encode()
+        lines = "".join(f"{k}: {v}\r\n" for k, v in {"Host": "h", **g.auth(body), "Content-Length": len(body)}.items())
+        s = socket.create_connection(g.address, timeout=PATIENCE)
+        s.sendall(f"GET /api/ui/stream HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {APPROVER_KEY}\r\n\r\n"
+                  f"POST /action HTTP/1.1\r\n{lines}\r\n".encode() + body)
+        s.shutdown(socket.SHUT_WR)
+        got = b""
+        while part := s.recv(65536):
+            got += part
+        assert got.count(b"HTTP/1.1") == 1 and got.endswith(b"0\r\n\r\n"), got
+        s.close()
+        assert not [r for r in g.records() if r["event_type"] == "action.decision"]
+
+
+def test_a_flood_of_streams_takes_its_own_places_only():
+    with Gateway(options()) as g:
+        pages = [Events(g) for _ in range(STREAMS_PER_PRINCIPAL)]
+        assert all(page.next() == ("hello", {}) for page in pages)
+        for _ in range(100):
+            more = Events(g)
+            assert more.status == 429 and int(more.reply.headers["Retry-After"]) > 0, more.status
+            more.close()
+        # Neither other principals nor requests that wait are touched by it.
+        other = Events(g, headers={"Authorization": "Bearer test-operator-key"})
+        assert other.next() == ("hello", {})
+        held = Held(g, transfer(1), wait=1)
+        assert held.answer()[1]["preference-applied"] == "wait=1"
+        held.close()
+        assert g.act(action()).json["decision"] == "ALLOW"
+        pages.pop().close()
+
+        def one_more():
+            page = Events(g)
+            if page.status != 200:
+                page.close()
+                return False
+            pages.append(page)
+            return True
+        until(one_more, "the place of the one that left")
+        for page in [*pages, other]:
+            page.close()
+
+
+def test_a_page_that_does_not_read_holds_nobody_up():
+    """What others hear is not delayed."""
+    n = 20
+    with Gateway(options(max_pending=10000, max_pending_per_identity=10000)) as g:
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect(g.address)
+        s.sendall(f"GET /api/ui/stream HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {APPROVER_KEY}\r\n\r\n".encode())
+        page = Events(g)
+        assert page.next() == ("hello", {})
+        for i in range(n):
+            approval = g.act(transfer(i)).json["approval_id"]
+            page.until_event("approval", approval_id=approval, status="pending")
+        s.close()
+        page.close()
+
+
+if LONG:
+    def test_a_stream_ends_with_the_right_to_it():
+        """Looked at every 15 seconds."""
+        with Gateway(options()) as g:
+            page = Events(g)
+            assert page.next() == ("hello", {})
+            o = options()
+            del o["identity"]["api_keys"][APPROVER_KEY]
+            g.place.write_config(o)
+            assert g.operator("POST", "/admin/reload").status == 200
+            assert page.next() is None
+            page.close()
