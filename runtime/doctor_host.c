@@ -49,12 +49,13 @@ check_open_files(struct doctor *d)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return doctor_say(d, FINDING_FAIL, "%s", strerror(errno));
-	if (limit.rlim_cur < FILES_MIN)
+	/* serve raises the soft limit by itself (descriptors.h); the hard one is in its way. */
+	if (limit.rlim_max < FILES_MIN)
 		return doctor_say(d, FINDING_FAIL, "%llu is less than %d",
-			(unsigned long long)limit.rlim_cur, FILES_MIN);
-	if (limit.rlim_cur < FILES_GOOD)
+			(unsigned long long)limit.rlim_max, FILES_MIN);
+	if (limit.rlim_max < FILES_GOOD)
 		return doctor_say(d, FINDING_ADVICE, "%llu open files are few for many connections",
-			(unsigned long long)limit.rlim_cur);
+			(unsigned long long)limit.rlim_max);
 	return doctor_say(d, FINDING_PASS, "%d or more", FILES_GOOD);
 }
 

@@ -97,7 +97,7 @@
 		"set ledger.path to a file this user may write, in a folder this user may write") \
 	X("limits.open_files", NOTHING, check_open_files, \
 		"limit of open files", \
-		"raise it: ulimit -n 65536, or LimitNOFILE=65536 in the unit") \
+		"raise it: ulimit -Hn 65536, or LimitNOFILE=65536 in the unit") \
 	X("mcp.enabled", CONFIG, check_mcp, \
 		"MCP", NULL) \
 	X("mcp.stdio_structure_valid", CONFIG, check_mcp, \

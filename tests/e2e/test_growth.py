@@ -113,3 +113,67 @@ def test_without_retention_nothing_leaves_the_ledger():
             assert g.act(action(*DENIED, action_id=f"a{number}")).status == 200
         assert not archives(g.place)
         assert b"archive" not in g.place.run("audit", "verify", g.place.ledger, check=0).stdout
+
+
+class Reader:
+    """A command that reads beside the gateway, run again and again until it is told to stop; check sees each end."""
+
+    def __init__(self, place, check, *args):
+        self.place, self.check, self.args = place, check, args
+        self.is_over = threading.Event()
+        self.n_runs = 0
+        self.problem = None
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            while not self.is_over.is_set():
+                self.check(self.place.run("audit", *self.args))
+                self.n_runs += 1
+        except BaseException as error:
+            self.problem = error
+
+    def end(self):
+        self.is_over.set()
+        self.thread.join()
+        if self.problem:
+            raise self.problem
+
+
+def check_whole(done):
+    assert done.returncode == 0, done
+
+
+def check_seqs(done):
+    """Records without a gap, and no complaint."""
+    assert done.returncode == 0, done
+    seqs = [r["seq"] for r in map(json.loads, done.stdout.splitlines()) if "event_type" in r]
+    assert seqs and seqs == list(range(seqs[0], seqs[0] + len(seqs))), seqs
+
+
+def test_readers_beside_retention_find_one_chain():
+    """Records go into the archive while they are read."""
+    place = Workplace(small())
+    try:
+        with Gateway(workplace=place) as g:
+            load = Load(g, "beside")
+            until(lambda: archives(place), "the first archive")
+            readers = [Reader(place, check_whole, "verify", "ledger.db", "--archive", "ledger.db.archive"),
+                       Reader(place, check_whole, "verify", "ledger.db"),
+                       Reader(place, check_seqs, "export", "ledger.db"),
+                       Reader(place, check_seqs, "tail", "-n", "200", "--format", "json", "ledger.db"),
+                       Reader(place, check_whole, "query", "--scan", "--limit", "100", "ledger.db")]
+            try:
+                before = len(archives(place))
+                until(lambda: any(r.problem for r in readers) or (len(archives(place)) >= before + 20
+                                                                   and all(r.n_runs >= 20 for r in readers)), "reads beside archiving")
+            finally:
+                load.stop()
+                for r in readers:
+                    print("     ", r.args[0], r.n_runs, r.problem and str(r.problem)[:600], flush=True)
+                for r in readers:
+                    r.end()
+        verify_all(place)
+    finally:
+        place.remove()

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "audit/ledger_options.h"
@@ -442,6 +443,7 @@ TEST(clock_and_descriptors_are_measured)
 	struct rlimit before;
 	struct rlimit few;
 	struct place p;
+	int status = 0;
 
 	set_up(&p);
 	clock_fake_set(1, 1);
@@ -454,7 +456,20 @@ TEST(clock_and_descriptors_are_measured)
 	CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
 	examine(&p);
 	CHECK_INT(setrlimit(RLIMIT_NOFILE, &before), 0);
-	expect(&p, "few descriptors", "limits.open_files", "");
+	expect(&p, "few descriptors, which serve makes more", "", "");
+	/* There is no way back from a lower hard limit. */
+	few.rlim_max = few.rlim_cur;
+	pid_t pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		if (setrlimit(RLIMIT_NOFILE, &few) != 0)
+			_exit(1);
+		examine(&p);
+		_exit(find(&p, "limits.open_files")->is_ok ? 2 : 0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK(WIFEXITED(status));
+	CHECK_INT(WEXITSTATUS(status), 0);
 	tear_down(&p);
 }
 
