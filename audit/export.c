@@ -102,6 +102,27 @@ write_trailer(struct export_run *x)
 	return flush(x);
 }
 
+/*
+ * Retention of a running gateway moves the anchor and removes rows while others are read. When what is missing
+ * lies before it, the ledger is whole and the export is not: it gets no trailer.
+ */
+static enum err
+look_for_retention(
+	const struct export_run *x, struct source *s, uint64_t before, struct errinfo *ei)
+{
+	bool is_gap = x->out->bad_seq > x->head.seq + 1;
+	uint64_t last_missing = is_gap ? x->out->bad_seq - 1 : source_get_head(s).seq;
+	struct checkpoint anchor;
+
+	if (x->out->bad_seq != 0 && !is_gap)
+		return OK;
+	enum err rc = anchor_read(source_get_reader(s), &anchor, ei);
+	if (rc != OK || anchor.at.seq <= before || anchor.at.seq < last_missing ||
+		(x->o->key != NULL && !anchor_is_signed_by(&anchor, x->o->key)))
+		return rc;
+	return ERR(ei, ERR_BUSY, "records were archived while they were read; try again");
+}
+
 enum err
 export_write(struct source *s, const struct export_options *o, struct export_result *out,
 	struct errinfo *ei)
@@ -126,6 +147,8 @@ export_write(struct source *s, const struct export_options *o, struct export_res
 		rc = source_each(s, anchor.at.seq, visit, &x, ei);
 	if (rc == OK)
 		rc = x.rc;
+	if (rc == OK && (out->bad_seq != 0 || out->head.seq != source_get_head(s).seq))
+		rc = look_for_retention(&x, s, anchor.at.seq, ei);
 	if (rc == OK && out->n_records == 0)
 		rc = ERR(ei, ERR_INVALID, "the ledger holds no record");
 	if (rc == OK && out->head.seq != source_get_head(s).seq)

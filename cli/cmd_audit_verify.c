@@ -15,6 +15,8 @@
 #include "base/parse.h"
 #include "cmd_audit.h"
 
+#define TRIES_MAX 5
+
 struct verify_flags {
 	struct audit_file file;
 	const char *key;
@@ -97,8 +99,6 @@ prepare(struct verify_run *v, const struct verify_flags *f, struct errinfo *ei)
 		rc = read_witness(f->witness, &v->witness, ei);
 		v->options.witness = &v->witness;
 	}
-	if (rc == OK)
-		rc = read_head_file(v, f->file.path, ei);
 	return rc;
 }
 
@@ -126,10 +126,12 @@ list_archives(struct verify_run *v, const char *folder, struct errinfo *ei)
 }
 
 static enum err
-verify(struct verify_run *v, const char *path, const char *archive, struct errinfo *ei)
+verify_once(struct verify_run *v, const char *path, const char *archive, struct errinfo *ei)
 {
-	enum err rc = source_open(path, SOURCE_SHARED, &v->source, ei);
+	enum err rc = read_head_file(v, path, ei);
 
+	if (rc == OK)
+		rc = source_open(path, SOURCE_SHARED, &v->source, ei);
 	if (rc == OK && archive != NULL)
 		rc = list_archives(v, archive, ei);
 	if (rc != OK)
@@ -147,6 +149,21 @@ verify(struct verify_run *v, const char *path, const char *archive, struct errin
 	v->options.progress_arg = &v->progress;
 	rc = verify_source(v->source, &v->options, &v->result, ei);
 	audit_progress_end(&v->progress);
+	return rc;
+}
+
+/* Retention of a running gateway may take away what is about to be read; the next segment has to fill first. */
+static enum err
+verify(struct verify_run *v, const char *path, const char *archive, struct errinfo *ei)
+{
+	enum err rc = verify_once(v, path, archive, ei);
+
+	for (int i = 1; rc == ERR_BUSY && i < TRIES_MAX; i++) {
+		source_free(&v->source);
+		archive_list_fini(&v->archives);
+		v->options.head_file = NULL;
+		rc = verify_once(v, path, archive, ei);
+	}
 	return rc;
 }
 

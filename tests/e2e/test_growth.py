@@ -116,12 +116,12 @@ def test_without_retention_nothing_leaves_the_ledger():
 
 
 class Reader:
-    """A command that reads beside the gateway, run again and again until it is told to stop; check sees each end."""
+    """A command that reads beside the gateway, run again and again until it is told to stop."""
 
     def __init__(self, place, check, *args):
         self.place, self.check, self.args = place, check, args
         self.is_over = threading.Event()
-        self.n_runs = 0
+        self.n_answers = self.n_refusals = 0
         self.problem = None
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
@@ -129,8 +129,14 @@ class Reader:
     def _run(self):
         try:
             while not self.is_over.is_set():
-                self.check(self.place.run("audit", *self.args))
-                self.n_runs += 1
+                done = self.place.run("audit", *self.args)
+                # Where segments go as fast as here, a reader may not keep up; it never takes that for damage.
+                if done.returncode != 0 and b"records were archived while they were read; try again" in done.stderr:
+                    self.n_refusals += 1
+                    continue
+                assert done.returncode == 0, done
+                self.check(done)
+                self.n_answers += 1
         except BaseException as error:
             self.problem = error
 
@@ -141,13 +147,12 @@ class Reader:
             raise self.problem
 
 
-def check_whole(done):
-    assert done.returncode == 0, done
+def check_good(done):
+    assert json.loads(done.stdout)["good"], done
 
 
 def check_seqs(done):
-    """Records without a gap, and no complaint."""
-    assert done.returncode == 0, done
+    """Records without a gap."""
     seqs = [r["seq"] for r in map(json.loads, done.stdout.splitlines()) if "event_type" in r]
     assert seqs and seqs == list(range(seqs[0], seqs[0] + len(seqs))), seqs
 
@@ -157,23 +162,23 @@ def test_readers_beside_retention_find_one_chain():
     place = Workplace(small())
     try:
         with Gateway(workplace=place) as g:
-            load = Load(g, "beside")
+            load = Load(g, "beside", 2)
             until(lambda: archives(place), "the first archive")
-            readers = [Reader(place, check_whole, "verify", "ledger.db", "--archive", "ledger.db.archive"),
-                       Reader(place, check_whole, "verify", "ledger.db"),
+            as_json = ("--format", "json", "ledger.db")
+            readers = [Reader(place, check_good, "verify", "--archive", "ledger.db.archive", *as_json),
+                       Reader(place, check_good, "verify", *as_json),
                        Reader(place, check_seqs, "export", "ledger.db"),
-                       Reader(place, check_seqs, "tail", "-n", "200", "--format", "json", "ledger.db"),
-                       Reader(place, check_whole, "query", "--scan", "--limit", "100", "ledger.db")]
+                       Reader(place, check_seqs, "tail", "-n", "50", *as_json),
+                       Reader(place, check_seqs, "query", "--scan", "--limit", "20", *as_json)]
             try:
                 before = len(archives(place))
-                until(lambda: any(r.problem for r in readers) or (len(archives(place)) >= before + 20
-                                                                   and all(r.n_runs >= 20 for r in readers)), "reads beside archiving")
+                until(lambda: any(r.problem for r in readers) or (len(archives(place)) >= before + 10
+                                                                   and all(r.n_answers >= 5 for r in readers)), "reads beside archiving")
             finally:
                 load.stop()
                 for r in readers:
-                    print("     ", r.args[0], r.n_runs, r.problem and str(r.problem)[:600], flush=True)
-                for r in readers:
                     r.end()
+            print("      answers and refusals:", {f"{i} {r.args[0]}": (r.n_answers, r.n_refusals) for i, r in enumerate(readers)}, flush=True)
         verify_all(place)
     finally:
         place.remove()

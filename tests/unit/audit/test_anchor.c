@@ -241,8 +241,35 @@ TEST(records_that_are_archived_meanwhile_are_not_missed)
 	}
 }
 
+TEST(an_export_of_records_that_are_archived_meanwhile_says_so)
+{
+	for (int i = 0; i < 2; i++) {
+		struct ledger_options lo = options_in(test_tmpdir());
+		struct ledger *l = start_ledger(&lo);
+		for (int n = 0; n < 8000; n++)
+			CHECK_INT(append_one(l, "a"), OK);
+		struct remover remover = {.path = lo.path, .upto = 6200, .is_signed = i == 0};
+		struct export_options o = {.progress = remove_rows, .progress_arg = &remover};
+		struct export_result result;
+		struct source *s = NULL;
+		struct errinfo ei;
+		remover.key = load_private(lo.path);
+		o.key = remover.key;
+		o.fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		CHECK_INT(source_open(lo.path, SOURCE_SHARED, &s, &ei), OK);
+		enum err rc = export_write(s, &o, &result, &ei);
+		CHECK_INT(rc, i == 0 ? ERR_BUSY : OK);
+		CHECK(result.bad_seq > remover.upto);
+		close(o.fd);
+		source_free(&s);
+		sign_key_free(&remover.key);
+		ledger_close(&l);
+	}
+}
+
 SUITE("anchor", TEST_ROW(no_checkpoint_is_an_anchor),
 	TEST_ROW(a_running_ledger_removes_nothing_for_an_anchor_that_is_not_its_own),
 	TEST_ROW(a_search_shows_nothing_below_the_anchor),
 	TEST_ROW(an_archive_never_replaces_another),
-	TEST_ROW(records_that_are_archived_meanwhile_are_not_missed))
+	TEST_ROW(records_that_are_archived_meanwhile_are_not_missed),
+	TEST_ROW(an_export_of_records_that_are_archived_meanwhile_says_so))
