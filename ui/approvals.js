@@ -3,7 +3,7 @@ import {add, alert, attempt, button, dialog, dim, empty, facts, failure, field, 
 import {get, post, query} from "./api.js";
 
 const left = (r) => new Date(r.expires_at) - Date.now();
-// The gateway says what is open: the clock of this machine may be wrong.
+// Not by the clock of this machine, which may be wrong.
 const open = (r) => /^pending$/i.test(r.status) && !r.expired;
 const alike = (r) => JSON.stringify([r.principal, r.agent, r.environment, r.action_type, r.resource, r.scope_type]);
 const agreed = (r) => r.needed > 1 && dim(` ${num(r.votes_counted ?? r.votes)} of ${num(r.needed)} agree`);
@@ -12,7 +12,7 @@ const state = (r) => (open(r) ? h(left(r) < 120000 ? "b.deny" : "span.note", {"d
 
 async function decide(r, decision, reason, ack) {
 	const done = await post("approvals/decide", {approval_id: r.approval_id, decision, reason: reason || undefined, ack_redacted: ack || undefined});
-	return decision === "DENY" ? "Denied." : /^pending$/i.test(done.status) ? `Counted: ${num(done.votes)} of ${num(done.needed)} agree.` : "Approved.";
+	return decision === "deny" ? "Denied." : /^pending$/i.test(done.status) ? `Counted: ${num(done.votes)} of ${num(done.needed)} agree.` : "Approved.";
 }
 
 /** One request for each, each with its own result; a failure stops no other. */
@@ -28,7 +28,7 @@ function together(list, done) {
 		for (const [i, {r, box, result}] of chosen.entries()) {
 			fill(told, `${i + 1} of ${chosen.length}`);
 			try {
-				if (decision === "ALLOW" && r.has_hidden) throw new Error("It has hidden parts: look at it by itself.");
+				if (decision === "approve" && r.has_hidden) throw new Error("It has hidden parts: look at it by itself.");
 				fill(result, h("b", await decide(r, decision, reason.value)));
 				box.disabled = true;
 				good++;
@@ -42,7 +42,7 @@ function together(list, done) {
 		fill(told, `${num(good)} of ${num(chosen.length)} recorded.`);
 		done();
 	};
-	const buttons = [button("Approve what is marked", () => run("ALLOW"), ".main"), button("Deny what is marked", () => run("DENY"), ".danger")];
+	const buttons = [button("Approve what is marked", () => run("approve"), ".main"), button("Deny what is marked", () => run("deny"), ".danger")];
 	dialog(`${num(list.length)} requests alike`, h("p", requester(list[0]), " asks for ", val(list[0].action_type), " on ", val(list[0].resource), ", each with parameters of its own:"),
 		h("ul.batch", rows.map(({r, box, result}) => h("li", box, h("label", {for: box.id}, val(r.action_id), r.has_hidden && dim(" has hidden parts"), panel(async () => tree((await get(`approvals/${r.approval_id}`)).params))), result))), field("Reason for all", reason), bar, told, h("div.bar", buttons));
 }
@@ -64,10 +64,18 @@ function why(r) {
 function detail(box, id, done) {
 	let drawn;
 	let form;
+	let past;
 	async function load() {
 		const r = await get(`approvals/${encodeURIComponent(id)}`);
-		const key = `${r.status}${open(r)}`;
-		if (key !== drawn) form = decision(r);
+		const key = `${r.status}${r.can_decide}`;
+		if (key !== drawn) {
+			form = decision(r);
+			past = panel(async () => {
+				const {records} = await get(`records${query({principal: r.principal, agent: r.agent, event: "action.decision", limit: 10})}`);
+				const before = records.filter((p) => p.action_id !== r.action_id);
+				return before.length ? h("ul.past", before.map((p) => h("li", when(p.timestamp), stamp(p.decision), link(to.record(p.seq), val(p.action_type), " ", val(p.resource))))) : note("Nothing before this.");
+			});
+		}
 		drawn = key;
 		draw(r);
 	}
@@ -83,9 +91,9 @@ function detail(box, id, done) {
 			h("h3", "Why the policy asks"), why(r),
 			h("h3", "Exact parameters"), n > 0 && note(`${plural(n, "part is", "parts are")} hidden as secret: `, hidden.map((p, i) => [i > 0 && ", ", val(p.path)])),
 			sheet("Parameters", tree(r.params ?? {}, covers(hidden))), form,
-			h("h3", "Recently asked by the same agent"), r.history?.length ? h("ul.past", r.history.map((p) => h("li", when(p.timestamp), stamp(p.decision), link(to.action(p.action_id), val(p.action_type), " ", val(p.resource))))) : note("Nothing before this."),
+			h("h3", "Recently asked by the same agent"), past,
 			r.votes?.length > 0 && [h("h3", "Decisions so far"), table("Decisions so far", [["Who", (v) => val(v.approver)], ["Said", (v) => stamp(v.decision)], ["Reason", (v) => val(v.reason, "")], ["By", (v) => val(v.channel)], ["When", (v) => when(v.time)]], r.votes)],
-			fold("Identity of this request", facts(["Approval", val(r.approval_id)], ["Fingerprint", val(r.approval_fingerprint)], ["Binding", val(r.binding_hash)], ["Policy", val(r.policy_bundle_hash)], ["Uses", `${num(r.uses)} of ${num(r.max_uses)}`],
+			fold("Identity of this request", facts(["Approval", val(r.approval_id)], ["Binding", val(r.binding_hash)], ["Policy", val(r.policy_bundle_hash)], ["Uses", `${num(r.uses)} of ${num(r.max_uses)}`],
 				["Asked", when(r.created_at)], ["Until", when(r.expires_at)], ["Action", r.action_id && link(to.action(r.action_id), val(r.action_id))], ["Trace", r.trace_id && link(to.trace(r.trace_id), val(r.trace_id))])));
 		box.querySelectorAll("details").forEach((d, i) => (d.open = folds[i] ?? false));
 		box.scrollTop = scroll;
@@ -94,12 +102,12 @@ function detail(box, id, done) {
 	function decision(r) {
 		const hidden = r.has_hidden || r.hidden?.length > 0;
 		if (!open(r)) return note("Decided or over.");
-		if (r.can_decide === false) return h("div.decide", h("p", "You cannot decide this: ", val(r.why_not, "your role is not among its approvers")));
+		if (r.can_decide === false) return h("div.decide", h("p", "You cannot decide this: ", val(r.why_not)));
 		const reason = h("textarea", {id: "reason", rows: 2, maxlength: 500, "data-key": "e"});
 		const ack = input("ack", {type: "checkbox"});
 		const told = alert();
 		const press = async (word) => {
-			if (word === "ALLOW" && hidden && !ack.checked) {
+			if (word === "approve" && hidden && !ack.checked) {
 				fill(told, h("p.failure", "Say first that you know of the hidden parts."));
 				return ack.focus();
 			}
@@ -114,7 +122,7 @@ function detail(box, id, done) {
 			for (const b of buttons) b.disabled = false;
 			return done();
 		};
-		const buttons = [button("Approve", () => press("ALLOW"), ".main", {"data-key": "a"}), button("Deny", () => press("DENY"), ".danger", {"data-key": "d"})];
+		const buttons = [button("Approve", () => press("approve"), ".main", {"data-key": "a"}), button("Deny", () => press("deny"), ".danger", {"data-key": "d"})];
 		return h("div.decide", field("Reason", reason, "Recorded with your name."), hidden && h("p", ack, " ", h("label", {for: "ack"}, "I know that parts are hidden from me")), told, h("div.bar", buttons));
 	}
 	return load;
@@ -160,7 +168,7 @@ export function approvals(root, id) {
 		split.classList.toggle("chosen", id);
 		for (const a of list.querySelectorAll(".ask")) a.setAttribute("aria-current", String(a.dataset.stop === id));
 		load = id ? detail(box, id, fetchList) : undefined;
-		fill(box, id ? note("Loading…") : empty("Choose a request to see what it asks.", "j and k move, Enter opens, ? shows all keys."));
+		fill(box, !id && empty("Choose a request to see what it asks.", "j and k move, Enter opens, ? shows all keys."));
 		if (id) attempt(box, load).then(() => one(".asks", box)?.focus());
 	}
 	const clock = setInterval(() => {

@@ -36,7 +36,7 @@ function settle(u, done) {
 		} catch (error) {
 			fill(told, failure(error));
 		}
-	}}, h("p", "Find out what happened to ", val(u.action_type), " ", val(u.resource), ", then record it. It is never run again by itself."),
+	}}, h("p", "Find out what became of ", val(u.action_type), " ", val(u.resource), ". It is never run again by itself."),
 	field("It", outcome), field("How you know", reason, "Recorded with your name."), told, h("button.main", "Record the outcome")));
 }
 

@@ -103,6 +103,14 @@ export async function fits(page, where) {
 	assert.ok(content <= window, `${where}: ${content} px in ${window}`);
 }
 
+/** What the pages of a flow that failed show, as text and as pictures. */
+export async function tell(browser, flow) {
+	for (const [i, page] of browser.contexts().flatMap((context) => context.pages()).entries()) {
+		console.log(`--- page ${i} at ${page.url()}\n${(await page.locator("body").innerText()).slice(0, 3000)}`);
+		await shot(page, `failed-${flow}-${i}`);
+	}
+}
+
 let serial = 0;
 
 /** The agent asks; its answer as an object with the status. approval: the id of one that a person gave. */
