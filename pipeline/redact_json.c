@@ -21,9 +21,14 @@ redact_json(const struct redactor *redactor, const struct json *v, struct arena 
 
 	switch (v->type) {
 	case JSON_NULL:
+		BUF_ADD_LIT(out, "null");
+		return;
 	case JSON_BOOL:
+		buf_add_cstr(out, v->boolean ? "true" : "false");
+		return;
 	case JSON_NUMBER:
-		buf_add_span(out, v->source);
+		/* Not source: a tree that was made, or read from YAML, has none. */
+		buf_add_span(out, v->text);
 		return;
 	case JSON_STRING:
 		copy_string(redactor, v->text, a, out);

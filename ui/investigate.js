@@ -73,10 +73,10 @@ function verify(r) {
 	const word = (good, yes, no) => h(good ? "b.allow" : "b.deny", good ? yes : no);
 	return [h("p", button("Verify", () => attempt(out, async () => {
 		const v = await get(`records/${r.seq}/verify`);
-		const here = crypto.subtle && (await hashHere(r)) === r.event_hash;
+		const here = crypto.subtle && r.canonical && (await hashHere(r)) === r.event_hash;
 		const good = v.matches && v.links_to_previous && here !== false;
 		fill(out, h("p.lead", word(good, "The record is as it was written.", "The record does not hold. Keep the files as they are; run nomos audit verify.")), facts(
-			["Hash computed anew by the gateway", word(v.matches, "equal", "different")], ["Computed by this browser", here === undefined ? "only over HTTPS" : word(here, "equal", "different")],
+			["Computed by the gateway", word(v.matches, "equal", "different")], ["Computed by this browser", typeof here === "boolean" ? word(here, "equal", "different") : "not here"],
 			["Link to the record before", word(v.links_to_previous, "holds", "broken")], ["Checkpoint", v.checkpoint ? [`at ${num(v.checkpoint.seq)}: `, word(v.checkpoint.signature_valid, "signature valid", "signature not valid")] : "none behind it yet"]), v.message && note(v.message));
 	}))), out];
 }

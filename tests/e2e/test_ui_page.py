@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from support import AGENT_SECRET, API_KEY, OPERATOR_KEY, PATIENCE, POLICY, ROOT, Gateway, config
+from support import AGENT_SECRET, API_KEY, OPERATOR_KEY, PATIENCE, POLICY, ROOT, Gateway, Workplace, config
 
 FOLDER = ROOT / "tests/ui"
 SHOTS = ROOT / "build/screenshots"
@@ -25,12 +25,15 @@ def options():
 def browse(flow):
     """Runs one flow against a gateway of its own; its output is the message when it fails."""
     SHOTS.mkdir(parents=True, exist_ok=True)
-    with Gateway(options(), {**POLICY, "rules": POLICY["rules"] + RULES}) as g:
+    place = Workplace(options(), {**POLICY, "rules": POLICY["rules"] + RULES})
+    (place.dir / "nomos.json").chmod(0o600)  # else the doctor says so on the overview
+    with Gateway(workplace=place) as g:
         told = {"url": "http://%s:%d" % g.address, "keys": KEYS, "secret": AGENT_SECRET, "agent": "bot", "shots": str(SHOTS),
                 "patience": PATIENCE / 4, "executable": shutil.which("chromium")}
         done = subprocess.run(["node", FOLDER / "run.mjs", flow], cwd=FOLDER, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=PATIENCE * 3, env={**os.environ, "NOMOS_UI_TEST": json.dumps(told)})
         assert done.returncode == 0, f"{flow}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+    place.remove()
 
 
 def test_signing_in():
@@ -43,6 +46,14 @@ def test_navigation():
 
 def test_investigate():
     browse("investigate")
+
+
+def test_policy():
+    browse("policy")
+
+
+def test_limits():
+    browse("limits")
 
 
 def test_gateway_gone():
