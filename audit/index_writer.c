@@ -8,24 +8,20 @@
 
 #include "index_writer.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "audit/store.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "index_file.h"
 #include "index_layout.h"
 #include "index_postings.h"
 #include "store_sqlite.h"
 
 #define WRITER_MAGIC 0x1d3c0001u
-#define BUSY_MS 5000
 #define BATCH_BYTES ((size_t)STORE_PAGE_MAX * INDEX_N_FIELDS * INDEX_VALUE_MAX)
 
 struct entry {
@@ -50,193 +46,9 @@ struct batch {
 
 struct index_writer {
 	unsigned magic;
-	struct db *db;
-	struct db_stmt *insert;
-	struct db_stmt *put_time;
-	struct db_stmt *put_meta;
-	struct db_stmt *first_segment;
-	struct db_stmt *forget_entries;
-	struct db_stmt *forget_times;
-	struct index_header header;
+	struct index_file file;
 	struct batch *batch;
 };
-
-static const char schema[] =
-	"CREATE TABLE entries(segment INTEGER NOT NULL, field INTEGER NOT NULL, value BLOB NOT "
-	"NULL,"
-	" seq INTEGER NOT NULL, more BLOB NOT NULL, PRIMARY KEY(segment, field, value, seq))"
-	" WITHOUT ROWID;"
-	"CREATE TABLE times(level INTEGER NOT NULL, block INTEGER NOT NULL, low INTEGER NOT NULL,"
-	" high INTEGER NOT NULL, PRIMARY KEY(level, block)) WITHOUT ROWID;"
-	"CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;";
-
-/* ---- the file ---- */
-
-static bool
-name_index(const char *path, const char *suffix, char out[INDEX_PATH_MAX])
-{
-	int n = snprintf(out, INDEX_PATH_MAX, "%s" INDEX_SUFFIX "%s", path, suffix);
-
-	return n > 0 && n < INDEX_PATH_MAX;
-}
-
-enum err
-index_writer_remove(const char *path, struct errinfo *ei)
-{
-	static const char *const suffixes[] = {"-wal", "-shm", "-journal", ""};
-	char name[INDEX_PATH_MAX];
-
-	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
-		if (!name_index(path, suffixes[i], name))
-			return ERR(ei, ERR_INVALID, "the path is too long");
-		if (unlink(name) != 0 && errno != ENOENT)
-			return ERR_ERRNO(ei, ERR_IO, errno, "%s", name);
-	}
-	return OK;
-}
-
-/* NORMAL: the log is synced when it is folded in, not for each batch; a power cut costs batches that
- * are indexed again, never the file. */
-static const char pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-			      " PRAGMA wal_autocheckpoint = 2000; PRAGMA cache_size = -8000;"
-			      " PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = MEMORY";
-
-static enum err
-put_meta(struct index_writer *w, const char *key, const char *value, struct errinfo *ei)
-{
-	db_bind_text(w->put_meta, 1, span_cstr(key));
-	db_bind_text(w->put_meta, 2, span_cstr(value));
-	return db_run(w->put_meta, ei);
-}
-
-static enum err
-put_number(struct index_writer *w, const char *key, uint64_t value, struct errinfo *ei)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%" PRIu64, value);
-	return put_meta(w, key, text, ei);
-}
-
-static enum err
-prepare_all(struct index_writer *w, struct errinfo *ei)
-{
-	const struct {
-		struct db_stmt **st;
-		const char *sql;
-	} all[] = {
-		{&w->insert, "INSERT OR REPLACE INTO entries(segment, field, value, seq, more)"
-			     " VALUES(?1, ?2, ?3, ?4, ?5)"},
-		{&w->put_time, "INSERT INTO times(level, block, low, high) VALUES(?1, ?2, ?3, ?3)"
-			       " ON CONFLICT(level, block) DO UPDATE SET low = min(low, ?3),"
-			       " high = max(high, ?3)"},
-		{&w->put_meta, "INSERT INTO meta(key, value) VALUES(?1, ?2)"
-			       " ON CONFLICT(key) DO UPDATE SET value = excluded.value"},
-		{&w->first_segment, "SELECT segment, field FROM entries LIMIT 1"},
-		{&w->forget_entries, "DELETE FROM entries WHERE segment = ?1 AND field = ?2"},
-		{&w->forget_times, "DELETE FROM times WHERE level = ?1 AND block < ?2"},
-	};
-	enum err rc = OK;
-
-	for (size_t i = 0; rc == OK && i < ARRAY_LEN(all); i++)
-		rc = db_prepare(w->db, all[i].sql, all[i].st, ei);
-	return rc;
-}
-
-static void
-close_file(struct index_writer *w)
-{
-	db_stmt_free(&w->insert);
-	db_stmt_free(&w->put_time);
-	db_stmt_free(&w->put_meta);
-	db_stmt_free(&w->first_segment);
-	db_stmt_free(&w->forget_entries);
-	db_stmt_free(&w->forget_times);
-	db_free(&w->db);
-}
-
-static enum err
-make_file(struct index_writer *w, struct errinfo *ei)
-{
-	char stamp[96];
-	enum err rc = db_exec(w->db, "BEGIN IMMEDIATE", ei);
-
-	snprintf(stamp, sizeof(stamp), "PRAGMA application_id = %d; PRAGMA user_version = %d",
-		INDEX_APPLICATION_ID, INDEX_VERSION);
-	if (rc == OK)
-		rc = db_exec(w->db, schema, ei);
-	if (rc == OK)
-		rc = db_exec(w->db, stamp, ei);
-	if (rc == OK)
-		rc = prepare_all(w, ei);
-	if (rc == OK)
-		rc = put_meta(w, "chain_id", w->header.chain_id, ei);
-	if (rc == OK)
-		rc = put_number(w, "shift", w->header.shift, ei);
-	if (rc == OK)
-		rc = put_number(w, "seq", 0, ei);
-	return rc == OK ? db_exec(w->db, "COMMIT", ei) : rc;
-}
-
-/* Whether what the file says fits the ledger. */
-static enum err
-check_header(struct index_writer *w, struct store_reader *from, const struct index_header *want,
-	struct errinfo *ei)
-{
-	enum err rc = index_read_header(w->db, &w->header, ei);
-
-	if (rc == OK && w->header.shift != want->shift)
-		return ERR(ei, ERR_INVALID, "it has other segments");
-	return rc == OK ? index_check_ledger(&w->header, span_cstr(want->chain_id), from, ei) : rc;
-}
-
-static enum err
-open_file(struct index_writer *w, const char *path, struct store_reader *from, struct errinfo *ei)
-{
-	const struct index_header want = w->header;
-	char name[INDEX_PATH_MAX];
-
-	if (!name_index(path, "", name))
-		return ERR(ei, ERR_TOO_LARGE, "the path is too long");
-	enum err rc = db_open(name, DB_WRITE, BUSY_MS, &w->db, ei);
-	if (rc == OK)
-		rc = check_header(w, from, &want, ei);
-	if (rc == OK)
-		rc = db_exec(w->db, pragmas, ei);
-	if (rc == OK)
-		rc = prepare_all(w, ei);
-	if (rc != OK) {
-		close_file(w);
-		w->header = want;
-	}
-	return rc;
-}
-
-static enum err
-open_new_file(struct index_writer *w, const char *path, struct errinfo *ei)
-{
-	char name[INDEX_PATH_MAX];
-	enum err rc = index_writer_remove(path, ei);
-
-	if (rc == OK && !name_index(path, "", name))
-		rc = ERR(ei, ERR_TOO_LARGE, "the path is too long");
-	if (rc == OK)
-		rc = db_open(name, DB_CREATE, BUSY_MS, &w->db, ei);
-	if (rc == OK)
-		rc = db_exec(w->db, pragmas, ei);
-	return rc == OK ? make_file(w, ei) : rc;
-}
-
-/* A disk that fails and a file in use are no reasons to throw anything away. */
-static bool
-is_beyond_repair(const char *path, enum err rc)
-{
-	char name[INDEX_PATH_MAX];
-
-	if (rc == ERR_INVALID || rc == ERR_CORRUPT || rc == ERR_UNSUPPORTED)
-		return true;
-	return name_index(path, "", name) && access(name, F_OK) != 0 && errno == ENOENT;
-}
 
 enum err
 index_writer_open(const char *path, struct store_reader *from, unsigned shift,
@@ -250,23 +62,20 @@ index_writer_open(const char *path, struct store_reader *from, unsigned shift,
 	if (w == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	w->magic = WRITER_MAGIC;
-	w->header.shift = shift;
+	w->file.header.shift = shift;
 	buf_init(&id, CHAIN_ID_HEX);
 	enum err rc = store_reader_meta(from, "chain_id", &id, ei);
 	if (rc == OK && (buf_failed(&id) || id.n != CHAIN_ID_HEX))
 		rc = ERR(ei, ERR_CORRUPT, "the ledger has no sound chain id");
 	if (rc == OK)
-		memcpy(w->header.chain_id, id.p, CHAIN_ID_HEX);
+		memcpy(w->file.header.chain_id, id.p, CHAIN_ID_HEX);
 	buf_fini(&id);
 	w->batch = rc == OK ? mem_zalloc(1, sizeof(*w->batch)) : NULL;
 	if (rc == OK && w->batch == NULL)
 		rc = ERR(ei, ERR_NOMEM, "out of memory");
 	if (rc == OK) {
 		buf_init(&w->batch->values, BATCH_BYTES);
-		rc = open_file(w, path, from, ei);
-		is_made = rc != OK && is_beyond_repair(path, rc);
-		if (is_made)
-			rc = open_new_file(w, path, ei);
+		rc = index_file_open(&w->file, path, from, &is_made, ei);
 	}
 	if (rc != OK)
 		index_writer_free(&w);
@@ -282,7 +91,7 @@ index_writer_free(struct index_writer **w)
 	if (*w == NULL)
 		return;
 	OBJ_CHECK(*w, WRITER_MAGIC);
-	close_file(*w);
+	index_file_close(&(*w)->file);
 	if ((*w)->batch != NULL)
 		buf_fini(&(*w)->batch->values);
 	mem_free((*w)->batch);
@@ -295,7 +104,7 @@ struct chain_head
 index_writer_position(const struct index_writer *w)
 {
 	OBJ_CHECK(w, WRITER_MAGIC);
-	return w->header.at;
+	return w->file.header.at;
 }
 
 /* ---- a batch ---- */
@@ -365,7 +174,7 @@ is_alike(const struct index_writer *w, const struct entry *x, const struct entry
 	const char *bytes = w->batch->values.p;
 
 	return x->field == y->field && x->n == y->n &&
-	       x->seq >> w->header.shift == y->seq >> w->header.shift &&
+	       x->seq >> w->file.header.shift == y->seq >> w->file.header.shift &&
 	       memcmp(bytes + x->at, bytes + y->at, x->n) == 0;
 }
 
@@ -384,12 +193,12 @@ put_entries(struct index_writer *w, struct errinfo *ei)
 		while (i < b->n && is_alike(w, e, &b->entries[i]) &&
 			postings_add(&p, b->entries[i].seq))
 			i++;
-		db_bind_int(w->insert, 1, (int64_t)(e->seq >> w->header.shift));
-		db_bind_int(w->insert, 2, e->field);
-		db_bind_blob(w->insert, 3, span_of(b->values.p + e->at, e->n));
-		db_bind_int(w->insert, 4, (int64_t)e->seq);
-		db_bind_blob(w->insert, 5, postings_bits(&p));
-		rc = db_run(w->insert, ei);
+		db_bind_int(w->file.insert, 1, (int64_t)(e->seq >> w->file.header.shift));
+		db_bind_int(w->file.insert, 2, e->field);
+		db_bind_blob(w->file.insert, 3, span_of(b->values.p + e->at, e->n));
+		db_bind_int(w->file.insert, 4, (int64_t)e->seq);
+		db_bind_blob(w->file.insert, 5, postings_bits(&p));
+		rc = db_run(w->file.insert, ei);
 	}
 	return rc;
 }
@@ -398,10 +207,10 @@ static enum err
 put_time(struct index_writer *w, enum index_level level, uint64_t block, int64_t wall_ns,
 	struct errinfo *ei)
 {
-	db_bind_int(w->put_time, 1, level);
-	db_bind_int(w->put_time, 2, (int64_t)block);
-	db_bind_int(w->put_time, 3, wall_ns);
-	return db_run(w->put_time, ei);
+	db_bind_int(w->file.put_time, 1, level);
+	db_bind_int(w->file.put_time, 2, (int64_t)block);
+	db_bind_int(w->file.put_time, 3, wall_ns);
+	return db_run(w->file.put_time, ei);
 }
 
 /* The lowest and the highest of each block. */
@@ -431,24 +240,24 @@ static enum err
 write_batch(struct index_writer *w, struct errinfo *ei)
 {
 	struct batch *b = w->batch;
-	enum err rc = db_exec(w->db, "BEGIN IMMEDIATE", ei);
+	enum err rc = db_exec(w->file.db, "BEGIN IMMEDIATE", ei);
 
 	if (rc == OK)
 		rc = put_entries(w, ei);
 	if (rc == OK)
 		rc = put_times(w, INDEX_LEVEL_BLOCK, INDEX_BLOCK_SHIFT, ei);
 	if (rc == OK)
-		rc = put_times(w, INDEX_LEVEL_SEGMENT, w->header.shift, ei);
+		rc = put_times(w, INDEX_LEVEL_SEGMENT, w->file.header.shift, ei);
 	if (rc == OK)
-		rc = put_number(w, "seq", b->last.seq, ei);
+		rc = index_file_put_number(&w->file, "seq", b->last.seq, ei);
 	if (rc == OK)
-		rc = put_meta(w, "hash", b->last.hash, ei);
+		rc = index_file_put_meta(&w->file, "hash", b->last.hash, ei);
 	if (rc == OK)
-		rc = db_exec(w->db, "COMMIT", ei);
-	if (rc != OK && db_is_in_transaction(w->db))
-		(void)!db_exec(w->db, "ROLLBACK", NULL);
+		rc = db_exec(w->file.db, "COMMIT", ei);
+	if (rc != OK && db_is_in_transaction(w->file.db))
+		(void)!db_exec(w->file.db, "ROLLBACK", NULL);
 	if (rc == OK)
-		w->header.at = b->last;
+		w->file.header.at = b->last;
 	return rc;
 }
 
@@ -463,7 +272,7 @@ index_writer_add(struct index_writer *w, struct store_reader *from, size_t max, 
 	b->n_times = 0;
 	b->n_rows = 0;
 	buf_reset(&b->values);
-	enum err rc = store_reader_page(from, w->header.at.seq, max, take_row, b, NULL, ei);
+	enum err rc = store_reader_page(from, w->file.header.at.seq, max, take_row, b, NULL, ei);
 	if (rc == OK && buf_failed(&b->values))
 		rc = ERR(ei, ERR_NOMEM, "out of memory");
 	if (rc != OK || b->n_rows == 0)
@@ -480,9 +289,9 @@ index_writer_add(struct index_writer *w, struct store_reader *from, size_t max, 
 static enum err
 forget_times(struct index_writer *w, enum index_level level, uint64_t block, struct errinfo *ei)
 {
-	db_bind_int(w->forget_times, 1, level);
-	db_bind_int(w->forget_times, 2, (int64_t)block);
-	return db_run(w->forget_times, ei);
+	db_bind_int(w->file.forget_times, 1, level);
+	db_bind_int(w->file.forget_times, 2, (int64_t)block);
+	return db_run(w->file.forget_times, ei);
 }
 
 enum err
@@ -494,22 +303,24 @@ index_writer_prune(struct index_writer *w, uint64_t first, bool *is_done, struct
 
 	OBJ_CHECK(w, WRITER_MAGIC);
 	*is_done = true;
-	enum err rc = db_step(w->first_segment, &has_row, ei);
+	enum err rc = db_step(w->file.first_segment, &has_row, ei);
 	if (rc != OK || !has_row)
 		return rc;
-	segment = db_column_int(w->first_segment, 0);
-	field = db_column_int(w->first_segment, 1);
-	db_reset(w->first_segment);
-	if (segment >= (int64_t)(first >> w->header.shift))
+	segment = db_column_int(w->file.first_segment, 0);
+	field = db_column_int(w->file.first_segment, 1);
+	db_reset(w->file.first_segment);
+	if (segment >= (int64_t)(first >> w->file.header.shift))
 		return OK;
 	*is_done = false;
-	db_bind_int(w->forget_entries, 1, segment);
-	db_bind_int(w->forget_entries, 2, field);
-	rc = db_run(w->forget_entries, ei);
+	db_bind_int(w->file.forget_entries, 1, segment);
+	db_bind_int(w->file.forget_entries, 2, field);
+	rc = db_run(w->file.forget_entries, ei);
 	if (rc == OK)
-		rc = forget_times(w, INDEX_LEVEL_SEGMENT, first >> w->header.shift, ei);
+		rc = forget_times(w, INDEX_LEVEL_SEGMENT, first >> w->file.header.shift, ei);
 	if (rc == OK)
 		rc = forget_times(w, INDEX_LEVEL_BLOCK,
-			(first >> w->header.shift << w->header.shift) >> INDEX_BLOCK_SHIFT, ei);
+			(first >> w->file.header.shift << w->file.header.shift) >>
+				INDEX_BLOCK_SHIFT,
+			ei);
 	return rc;
 }

@@ -35,7 +35,5 @@ MUSTCHECK enum err index_writer_add(struct index_writer *w, struct store_reader 
  * left to forget. */
 MUSTCHECK enum err index_writer_prune(
 	struct index_writer *w, uint64_t first, bool *is_done, struct errinfo *ei);
-/* Removes the file of the ledger at path and what lies beside it. ERR_IO. */
-MUSTCHECK enum err index_writer_remove(const char *path, struct errinfo *ei);
 
 #endif

@@ -17,6 +17,7 @@
 #include "base/must.h"
 #include "chore.h"
 #include "index_layout.h"
+#include "index_file.h"
 #include "index_writer.h"
 
 #define INDEX_MAGIC 0x1d3c0003u
@@ -121,7 +122,7 @@ recover(struct ledger_index *x, enum err rc, const char *why)
 	store_reader_free(&x->reader);
 	if (was_open && (rc == ERR_CORRUPT || rc == ERR_INVALID)) {
 		struct errinfo ei;
-		if (index_writer_remove(x->path, &ei) != OK)
+		if (index_file_remove(x->path, &ei) != OK)
 			log_warn(NULL, "ledger: the search index: %s", ei.msg);
 		atomic_store_explicit(&x->position, 0, memory_order_release);
 	}
