@@ -13,8 +13,8 @@ OPERATOR_KEY = "bench-operator-key"
 IDENTITY = {"principal": "alice", "agent": "bot", "environment": "dev",
             "api_keys": {rig.API_KEY: "alice", OPERATOR_KEY: "olga"}, "agent_secrets": {"bot": rig.AGENT_SECRET},
             "roles": {"operator": ["olga"]}}
-HEALTH_PAUSE_MS, RELOAD_PAUSE_MS = 20, 200
-PROBES = ("health", "reload")
+# What is asked beside the load, and the milliseconds between two of each.
+PROBES = {"/healthz": 20, "/readyz": 20, "/explain by an operator": 50, "/admin/reload": 200}
 MODES = {"heed": "clients that heed Retry-After", "ignore": "clients that ask again at once"}
 
 
@@ -27,8 +27,12 @@ def raw(method, path, headers, body=b""):
 def write_requests(folder):
     load = rig.LOADS["decide"]
     (folder / "act.http").write_bytes(raw(load.method, load.path, load.headers(), load.body))
-    (folder / "health.http").write_bytes(raw("GET", "/healthz", {}))
-    (folder / "reload.http").write_bytes(raw("POST", "/admin/reload", {"Authorization": f"Bearer {OPERATOR_KEY}"}))
+    operator = {"Authorization": f"Bearer {OPERATOR_KEY}"}
+    explain = rig.LOADS["explain"]
+    asked = (raw("GET", "/healthz", {}), raw("GET", "/readyz", {}),
+             raw("POST", explain.path, {**explain.headers(), **operator}, explain.body), raw("POST", "/admin/reload", operator))
+    for i, request in enumerate(asked):
+        (folder / f"probe{i}.http").write_bytes(request)
 
 
 def run_loader(r, server, connections, rate, milliseconds, mode):
@@ -37,7 +41,7 @@ def run_loader(r, server, connections, rate, milliseconds, mode):
     done = subprocess.run(
         ["taskset", "-c", r.load_cpus, str(r.build / "bench/bench_open_load"), str(server.port), str(r.folder / "act.http"),
          str(connections), str(rate), str(milliseconds), mode, str(answered),
-         f"{r.folder}/health.http:{HEALTH_PAUSE_MS}", f"{r.folder}/reload.http:{RELOAD_PAUSE_MS}"],
+         *(f"{r.folder}/probe{i}.http:{pause}" for i, pause in enumerate(PROBES.values()))],
         capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"bench: bench_open_load: {done.stdout}{done.stderr}")
@@ -87,7 +91,7 @@ class Point:
                 f"{self.lost:.0f}", f"{f['load']:.1f}"]
 
     def plain(self):
-        return {"mode": self.mode, "times": self.times, "capacity": self.capacity, "ratio": statistics.median(self.ratios),
+        return {"mode": self.mode, "times": self.times, "probes": list(PROBES), "capacity": self.capacity, "ratio": statistics.median(self.ratios),
                 **self.figures}
 
 
@@ -106,7 +110,7 @@ def run(r, report, plan):
     for mode, text in MODES.items():
         report.table(f"Overload: {text}; {plan['overload_connections']:,} connections",
                      ["asked for", "capacity/s", "due/s", "answered/s", "of the capacity", "turned away/s", "not sent/s",
-                      "answered p50 / p99 ms", "/healthz p50 / p99 / max ms", "/admin/reload p50 / p99 / max ms", "lost",
+                      "answered p50 / p99 ms", *(f"{name} p50 / p99 / max ms" for name in PROBES), "lost",
                       "load average"], [p.row() for p in points if p.mode == mode])
     if plan.get("overload_file"):
         plan["overload_file"].write_text(json.dumps([p.plain() for p in points], indent=1) + "\n")

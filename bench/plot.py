@@ -82,8 +82,9 @@ def draw_goodput(found, times, path):
 
 
 def draw_latency(found, times, path):
-    lines = (("answered p50", "answered_p50"), ("answered p99", "answered_p99"), ("/healthz p99", "probe0_p99"),
-             ("/admin/reload p99", "probe1_p99"))
+    probes = found[0]["probes"]
+    lines = (("answered p50", "answered_p50"), ("answered p99", "answered_p99"),
+             *((f"{name} p99", f"probe{i}_p99") for i, name in enumerate(probes)))
     highest = max(max(run[name] for _, name in lines) for run in found)
     decades = [10 ** n for n in range(-1, math.ceil(math.log10(max(highest, 200))) + 1)]
     plot = Plot("How long they wait", "asked for, in multiples of the capacity", "milliseconds", x_axis(times), times,

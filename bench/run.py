@@ -216,8 +216,8 @@ FULL = {"loads": list(rig.LOADS), "beside": ["decide", "health"], "connections":
         "policy_connections": 64, "growth_connections": 64, "worker_loads": ["health", "explain", "decide"],
         "many_connections": [1, 4, 16, 64, 256, 1024], "bodies": [200, 600, 2048, 8192, 32000, 65000], "milliseconds": 400, "micro_rounds": 5, "counted": ["decide", "deny", "read", "explain"],
         "ledger_records": [10_000, 10_000_000], "growth_milliseconds": 3000,
-        "overload_connections": 2048, "capacity_connections": 256, "overload_milliseconds": 6000, "overload_rounds": 3,
-        "overload_times": [0.5, 1, 2, 4, 10]}
+        "overload_connections": 2048, "capacity_connections": 256, "overload_milliseconds": 4500, "overload_rounds": 3,
+        "overload_times": [1, 2, 4, 10]}
 SMOKE = {**FULL, "beside": ["health"], "connections": [8], "rules": [10, 1000], "actions": 50, "audit": [("decide", 8)], "milliseconds": 30,
          "growth_connections": 8, "worker_loads": ["decide"], "many_connections": [1, 64], "bodies": [200, 65000],
          "micro_rounds": 1, "policy_connections": 8, "counted": ["decide"], "ledger_records": [500, 5000],

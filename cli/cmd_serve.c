@@ -144,6 +144,7 @@ serve_with(struct serve *s, struct arena *a)
 	gateway_section_build(&o->gateway, &options.http);
 	options.http.look = gateway_look;
 	options.http.place = gateway_place;
+	options.http.may_serve = gateway_may_serve;
 	enum err rc = build_snapshot(s->config, &snapshot, &ei);
 	if (rc == OK)
 		rc = audit_plan_parse(&o->ledger, &o->audit, o->runtime.stateless_mode, &plan, &ei);

@@ -314,6 +314,12 @@ gateway_place(struct http_request *http, void *arg)
 	return place_of(worker_get_snapshot(arg), &r);
 }
 
+bool
+gateway_may_serve(void *arg)
+{
+	return req_may_begin(worker_get_pipeline(arg), worker_get_loop(arg));
+}
+
 #define X(m, p, a, b, h) {HTTP_METHOD_##m, p, #a},
 static const struct gateway_route_info infos[] = {
 #include "route_tbl.h"

@@ -295,6 +295,7 @@ http_request_reply(struct http_request *req, unsigned status, const struct http_
 		return;
 	}
 	s->n_open--;
+	serve_queue_wake(s);
 	if (c->state == CONN_GONE) {
 		req->is_open = false;
 		conn_release(c);

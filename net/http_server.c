@@ -215,6 +215,7 @@ sweep(void *arg)
 	if (!is_after_a_pause(s, now))
 		conn_list_sweep(s, now);
 	room_resume(s);
+	serve_queue_wake(s);
 	server_arm_sweep(s, s->n_conns > 0 ? s->sweep_ns : SWEEP_UNUSED_NS);
 }
 

@@ -57,6 +57,16 @@ serve_queue_view(const struct conn *c, int64_t whole_ns)
 	return view;
 }
 
+static void
+run_soon(struct http_server *s)
+{
+	s->is_held = false;
+	if (s->serves)
+		return;
+	s->serves = true;
+	loop_defer(s->loop, &s->serve_msg);
+}
+
 void
 serve_queue_put(struct conn *c)
 {
@@ -66,10 +76,14 @@ serve_queue_put(struct conn *c)
 	conn_set_state(c, CONN_QUEUED, INT64_MAX);
 	struct serve_queue *q = queue_of(s, c->place.rank);
 	q->waiting |= UINT64_C(1) << (c->place.flow % SERVE_FLOWS);
-	if (!s->serves) {
-		s->serves = true;
-		loop_defer(s->loop, &s->serve_msg);
-	}
+	run_soon(s);
+}
+
+void
+serve_queue_wake(struct http_server *s)
+{
+	if (s->is_held)
+		run_soon(s);
 }
 
 /* The flow whose turn it is; NULL when nobody waits. Flows that connections have left are forgotten. */
@@ -88,14 +102,26 @@ take_flow(struct serve_queue *q)
 	return NULL;
 }
 
+static bool
+may_serve(const struct http_server *s, enum http_rank rank)
+{
+	return rank == HTTP_RANK_FIRST || s->options.may_serve == NULL ||
+	       s->options.may_serve(s->arg);
+}
+
 /* How many of them were served. */
 static size_t
-serve_slice(struct serve_queue *q, size_t most)
+serve_slice(struct http_server *s, enum http_rank rank, size_t most)
 {
+	struct serve_queue *q = queue_of(s, rank);
 	int64_t end_ns = clock_mono_ns() + SLICE_NS;
 	size_t n = 0;
 
-	while (n < most) {
+	while (n < most && q->waiting != 0) {
+		if (!may_serve(s, rank)) {
+			s->is_held = true;
+			break;
+		}
 		struct conn_list *flow = take_flow(q);
 		if (flow == NULL)
 			break;
@@ -121,13 +147,16 @@ void
 serve_queue_run(struct http_server *s)
 {
 	s->serves = false;
+	s->is_held = false;
 	size_t before = 0;
 	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
 		size_t most = order[i] == HTTP_RANK_LAST && before > 0 ? SERVE_LAST : SERVE_SLICE;
-		size_t n = serve_slice(queue_of(s, order[i]), most);
+		size_t n = serve_slice(s, order[i], most);
 		before = order[i] == HTTP_RANK_USUAL ? n : before;
 	}
 	if (!has_more(s))
+		return;
+	if (s->is_held && s->queues[HTTP_RANK_FIRST].waiting == 0)
 		return;
 	s->serves = true;
 	loop_defer_next(s->loop, &s->serve_msg);

@@ -161,7 +161,8 @@ struct http_server {
 	struct serve_queue queues[HTTP_RANK__MAX];
 	size_t n_queued; /* in them */
 	struct loop_msg serve_msg;
-	bool serves; /* serve_msg is deferred */
+	bool serves;  /* serve_msg is deferred */
+	bool is_held; /* it is not, though some wait: options.may_serve */
 
 	size_t n_writing;
 	size_t n_open;        /* in the handler's hands */
@@ -201,6 +202,8 @@ struct conn_list *serve_queue_list(const struct conn *c);
 struct http_queue_view serve_queue_view(const struct conn *c, int64_t whole_ns);
 /* The slice of this turn. */
 void serve_queue_run(struct http_server *s);
+/* Those who are held may be served now. */
+void serve_queue_wake(struct http_server *s);
 
 /* room.c */
 /* A connection begins; accepting may pause for it. */

@@ -6,6 +6,7 @@
  */
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/must.h"
 #include "records.h"
 #include "req_state.h"
 
@@ -102,11 +103,23 @@ after_commit(struct req *r)
 	return r->record_state == LEDGER_OPEN ? STEP_EFFECT : STEP_RESPOND;
 }
 
+/* The request need not wait for it any more. */
+static void
+leave_ledger(struct req *r)
+{
+	if (!r->is_at_ledger)
+		return;
+	r->is_at_ledger = false;
+	MUST(r->pool->n_at_ledger > 0);
+	r->pool->n_at_ledger--;
+}
+
 static void
 decision_done(struct ledger_entry *e)
 {
 	struct req *r = req_of(e);
 
+	leave_ledger(r);
 	if (r->is_answered) {
 		req_entry_returned(r);
 		return;
@@ -124,6 +137,7 @@ decision_pending(struct ledger_entry *e)
 {
 	struct req *r = req_of(e);
 
+	leave_ledger(r);
 	if (!r->is_answered)
 		req_resume(r, fail_unrecorded_decision(r, ERR_AUDIT));
 }
@@ -133,6 +147,8 @@ static enum req_step
 hand_over(struct req *r)
 {
 	r->has_entry = true;
+	r->is_at_ledger = true;
+	r->pool->n_at_ledger++;
 	ledger_outbox_put(&r->pool->outbox, &r->entry);
 	return STEP_WAIT;
 }
@@ -233,6 +249,7 @@ outcome_done(struct ledger_entry *e)
 {
 	struct req *r = req_of(e);
 
+	leave_ledger(r);
 	if (e->result != OK)
 		log_unrecorded(r, e->ei.msg);
 
@@ -249,6 +266,7 @@ outcome_pending(struct ledger_entry *e)
 {
 	struct req *r = req_of(e);
 
+	leave_ledger(r);
 	if (!r->is_answered)
 		req_resume(r, fail_unrecorded_outcome(r));
 }

@@ -114,6 +114,19 @@ find_pool(struct pipeline *p, struct loop *loop)
 	UNREACHABLE("more loops than pipeline_new was told");
 }
 
+bool
+req_may_begin(const struct pipeline *p, const struct loop *loop)
+{
+	OBJ_CHECK(p, PIPELINE_MAGIC);
+	for (size_t i = 0; i < p->n_pools; i++) {
+		const struct req_pool *pool = &p->pools[i];
+
+		if (atomic_load_explicit(&pool->loop, memory_order_acquire) == loop)
+			return pool->n_at_ledger < REQ_AT_LEDGER_MAX;
+	}
+	return true;
+}
+
 static void
 destroy(struct req *r)
 {

@@ -33,6 +33,9 @@ struct session_table;
 #define REQ_MAGIC 0x2e90e57au
 #define PIPELINE_MAGIC 0x919e11e0u
 
+/* Requests of a loop that wait for the ledger: enough for its groups to be large, and no more than it records in some milliseconds. */
+#define REQ_AT_LEDGER_MAX 128
+
 /* What a step function says when something else will call req_resume. */
 #define STEP_WAIT STEP__MAX
 
@@ -43,6 +46,7 @@ struct session_table;
 struct req_pool {
 	_Atomic(struct loop *) loop; /* claimed once */
 	struct ledger_outbox outbox;
+	size_t n_at_ledger; /* requests that wait for it */
 	struct req *free;
 	size_t n_free;
 	struct decision_stats stats;
@@ -101,6 +105,7 @@ struct req {
 	enum req_step step;
 	bool is_answered;   /* done was called */
 	bool is_given_back; /* req_free was called */
+	bool is_at_ledger;  /* counted by the pool as n_at_ledger */
 	bool has_entry;     /* the ledger has the entry */
 	int64_t started_ns;
 

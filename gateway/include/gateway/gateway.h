@@ -22,6 +22,9 @@ void gateway_look(struct http_request *http, void *arg);
 /* Whose turn it is when many wait: health, readiness and whoever may operate before agents, and those that nobody knows last; runtime_options.http.place. */
 struct http_place gateway_place(struct http_request *http, void *arg);
 
+/* Whether the ledger has not enough to do with the requests of this worker; runtime_options.http.may_serve. */
+bool gateway_may_serve(void *arg);
+
 /* The route table as data: for the comparison with the published document and for `nomos` help texts. */
 struct gateway_route_info {
 	enum http_method method;

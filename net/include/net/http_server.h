@@ -92,6 +92,8 @@ struct http_server_options {
 	http_handler_fn look;
 	/* NULL (default): all are of the usual rank and of one flow. */
 	http_place_fn place;
+	/* False: those who are not of the first rank wait until a reply was given, or for a moment. NULL (default): never. */
+	bool (*may_serve)(void *arg);
 };
 
 void http_server_options_init(struct http_server_options *o);

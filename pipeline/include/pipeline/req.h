@@ -95,6 +95,9 @@ MUSTCHECK struct req *req_new(
 	struct pipeline *p, struct snapshot *s, struct loop *loop, req_done_fn done, void *arg);
 /* The request's arena, for what the plane builds around it (input copies, the reply). */
 struct arena *req_get_arena(struct req *r);
+/* False when so many requests of the loop wait for the ledger that more would only wait there, where nobody is let past.
+ * Each of them is answered, so it becomes true again. On the loop's thread. */
+bool req_may_begin(const struct pipeline *p, const struct loop *loop);
 /* Copies nothing: input and its spans live until req_free. */
 void req_start(struct req *r, const struct req_input *input);
 /* After done; releases everything. */

@@ -11,8 +11,9 @@
 
 #define SIGNATURE "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-static const char bundle[] = "{\"version\":\"v1\",\"rules\":[{\"id\":\"a\",\"action_type\":\"a.b\",\"resource\":"
-			     "\"a://b/**\",\"decision\":\"ALLOW\"}]}";
+static const char bundle[] =
+	"{\"version\":\"v1\",\"rules\":[{\"id\":\"a\",\"action_type\":\"a.b\",\"resource\":"
+	"\"a://b/**\",\"decision\":\"ALLOW\"}]}";
 static struct snapshot *snapshot;
 
 static void

@@ -317,6 +317,88 @@ TEST(they_end_with_the_server)
 	}
 }
 
+static bool is_full;
+static struct http_request *kept;
+
+static bool
+has_room(void *arg)
+{
+	CHECK(arg == &rig);
+	return !is_full;
+}
+
+/* As if the ledger had it. */
+static void
+keep(struct http_request *req, void *arg)
+{
+	(void)arg;
+	if (!span_eq(http_request_get_path(req), SPAN_LIT("/kept"))) {
+		http_request_reply(req, 200, NULL, 0, http_request_get_target(req));
+		return;
+	}
+	kept = req;
+	is_full = true;
+	http_request_defer(req);
+}
+
+static void
+start_full(void)
+{
+	rig_options(&rig);
+	rig.options.place = place;
+	rig.options.may_serve = has_room;
+	rig.handler = keep;
+	is_full = false;
+	n_crowd = 0;
+	rig_start(&rig);
+	rig.server->serves = true;
+	queue(1, GET("/kept"));
+	queue(40, GET("/usual"));
+	queue(1, GET("/last"));
+	let_go();
+	for (int i = 0; i < 10; i++)
+		rig_turn(&rig, NULL);
+	CHECK_SPAN(buf_span(&rig.ran), "GET /kept 0\n");
+}
+
+TEST(while_there_is_no_room_only_the_first_rank_is_served)
+{
+	start_full();
+	struct rig_client *first = join();
+	rig_send_text(&rig, first, GET("/first"));
+	check_answered(first, "/first");
+	CHECK_SPAN(buf_span(&rig.ran), "GET /kept 0\nGET /first 0\n");
+	/* With a reply there is room, at once. */
+	is_full = false;
+	http_request_reply(kept, 200, NULL, 0, SPAN_LIT("/kept"));
+	rig_turn(&rig, NULL);
+	CHECK(n_ran() > 2);
+	for (size_t i = 0; i < 42; i++)
+		check_answered(&crowd[i], i == 0 ? "/kept" : i < 41 ? "/usual" : "/last");
+	stop();
+}
+
+/* Room that no reply tells of is found all the same. */
+TEST(who_is_held_is_not_forgotten)
+{
+	start_full();
+	is_full = false;
+	check_answered(&crowd[1], "/usual");
+	check_answered(&crowd[41], "/last");
+	http_request_reply(kept, 200, NULL, 0, SPAN_LIT("/kept"));
+	stop();
+}
+
+TEST(without_room_the_server_does_not_spin)
+{
+	start_full();
+	CHECK(!rig.server->serves);
+	CHECK(rig.server->is_held);
+	is_full = false;
+	http_request_reply(kept, 200, NULL, 0, SPAN_LIT("/kept"));
+	stop();
+}
+
 static struct http_queue_view seen[16];
 static size_t n_seen;
 
@@ -361,4 +443,6 @@ SUITE("net/serve_queue", TEST_ROW(one_of_the_first_rank_waits_for_nobody_of_the_
 	TEST_ROW(some_that_take_long_do_not_fill_a_turn), TEST_ROW(who_waits_is_not_read),
 	TEST_ROW(who_leaves_while_it_waits_is_let_go),
 	TEST_ROW(the_end_of_the_server_waits_for_them), TEST_ROW(they_end_with_the_server),
+	TEST_ROW(while_there_is_no_room_only_the_first_rank_is_served),
+	TEST_ROW(who_is_held_is_not_forgotten), TEST_ROW(without_room_the_server_does_not_spin),
 	TEST_ROW(a_handler_sees_who_waits_behind))
