@@ -201,7 +201,7 @@ fault_reach(enum fault_point at, bool is_after)
 	for (size_t i = 0; i < n_now; i++) {
 		const struct rule *r = &rules[i];
 		if (r->at != at || r->is_after != is_after || n < r->first || n > r->last ||
-			(r->action == ACT_FAIL && gate != NULL && access(gate, F_OK) != 0))
+			(r->action != ACT_STOP && gate != NULL && access(gate, F_OK) != 0))
 			continue;
 		fails = act(r) || fails;
 		errnum = fails ? errno : errnum;

@@ -21,7 +21,6 @@
 #define REPLY_BYTES_MAX (8 * 1024 * 1024)
 #define REPLY_ARENA_BYTES (128 * 1024 * 1024)
 #define TIMEOUT_NS (300 * NS_PER_SEC)
-#define URL_MAX 1024
 
 struct send {
 	struct credentials_flags where;
@@ -30,25 +29,6 @@ struct send {
 	bool is_explain;
 	bool has_exit_code;
 };
-
-static enum err
-build_url(const struct send *s, const struct credentials *c, char out[URL_MAX], struct errinfo *ei)
-{
-	const char *path = s->is_explain ? "/explain" : "/action";
-	struct span base = span_cstr(s->url);
-
-	if (s->url == NULL && c->config == NULL)
-		return ERR(ei, ERR_INVALID, "--url or --config/-c is required (or NOMOS_CONFIG)");
-	if (s->url == NULL)
-		return gateway_section_build_url(
-			&c->config->options.gateway, path, out, URL_MAX, ei);
-	while (base.n > 0 && base.p[base.n - 1] == '/')
-		base.n--;
-	int n = snprintf(out, URL_MAX, "%.*s%s", SPAN_ARG(base), path);
-	if (n < 0 || n >= URL_MAX)
-		return ERR(ei, ERR_TOO_LARGE, "the URL is too long");
-	return OK;
-}
 
 static enum err
 post(struct credentials *c, struct http_call *call, struct errinfo *ei)
@@ -191,7 +171,7 @@ fail_post(const struct send *s, const char *url, const struct errinfo *ei)
 static int
 send_action(const struct send *s)
 {
-	char url[URL_MAX];
+	char url[CREDENTIALS_URL_MAX];
 	struct credentials c;
 	struct buf body;
 	struct buf reply;
@@ -202,7 +182,8 @@ send_action(const struct send *s)
 	buf_init(&reply, REPLY_BYTES_MAX + 1);
 	enum err rc = credentials_load(&s->where, &c, &ei);
 	if (rc == OK)
-		rc = build_url(s, &c, url, &ei);
+		rc = credentials_build_url(
+			&c, s->url, s->is_explain ? "/explain" : "/action", url, &ei);
 	if (rc == OK)
 		rc = stream_read(s->action, ACTION_BODY_BYTES_MAX, &body, &ei);
 	if (rc != OK) {

@@ -5,6 +5,7 @@
  */
 #include "credentials.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,17 +43,38 @@ add_secret_file(const char *path, struct buf *out, struct errinfo *ei)
 	return OK;
 }
 
+/* keys/NAME beside the configuration; *path is for messages. */
+static enum err
+add_key_beside(const struct credentials_flags *flags, struct credentials *c, const char *name,
+	const char **path, struct errinfo *ei)
+{
+	const char *folder = config_folder(flags->config, c->config->arena);
+
+	*path = folder == NULL ? NULL : fdio_join(c->config->arena, folder, span_cstr(name));
+	if (*path == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	return add_secret_file(*path, &c->authorization, ei);
+}
+
+static enum err
+add_operator_key(const struct credentials_flags *flags, struct credentials *c, struct errinfo *ei)
+{
+	const char *path;
+	enum err rc = add_key_beside(flags, c, "keys/operator", &path, ei);
+
+	if (rc != ERR_NOT_FOUND)
+		return rc;
+	return ERR(ei, ERR_NOT_FOUND,
+		"no API key: give --key-file, or NOMOS_API_KEY, or put it in %s", path);
+}
+
 static enum err
 add_default_key(const struct credentials_flags *flags, struct credentials *c, struct errinfo *ei)
 {
 	const struct identity_section *o = &c->config->options.identity;
-	const char *folder = config_folder(flags->config, c->config->arena);
-	const char *path =
-		folder == NULL ? NULL : fdio_join(c->config->arena, folder, SPAN_LIT("keys/agent"));
+	const char *path;
+	enum err rc = add_key_beside(flags, c, "keys/agent", &path, ei);
 
-	if (path == NULL)
-		return ERR(ei, ERR_NOMEM, "out of memory");
-	enum err rc = add_secret_file(path, &c->authorization, ei);
 	if (rc != ERR_NOT_FOUND)
 		return rc;
 	for (size_t i = 0; i < o->api_keys.n; i++) {
@@ -66,7 +88,8 @@ add_default_key(const struct credentials_flags *flags, struct credentials *c, st
 }
 
 static enum err
-add_key(const struct credentials_flags *flags, struct credentials *c, struct errinfo *ei)
+add_key(const struct credentials_flags *flags, struct credentials *c, bool is_operator,
+	struct errinfo *ei)
 {
 	struct span from_env = span_trim(span_cstr(getenv("NOMOS_API_KEY")));
 
@@ -82,7 +105,7 @@ add_key(const struct credentials_flags *flags, struct credentials *c, struct err
 	if (c->config == NULL)
 		return ERR(ei, ERR_INVALID,
 			"--config/-c is required (or NOMOS_CONFIG), or --key-file");
-	return add_default_key(flags, c, ei);
+	return is_operator ? add_operator_key(flags, c, ei) : add_default_key(flags, c, ei);
 }
 
 static enum err
@@ -108,8 +131,9 @@ add_agent(const struct credentials_flags *flags, struct credentials *c, struct e
 	return OK;
 }
 
-enum err
-credentials_load(const struct credentials_flags *flags, struct credentials *out, struct errinfo *ei)
+static enum err
+load(const struct credentials_flags *flags, bool is_operator, struct credentials *out,
+	struct errinfo *ei)
 {
 	enum err rc = OK;
 
@@ -126,12 +150,44 @@ credentials_load(const struct credentials_flags *flags, struct credentials *out,
 			loaded_config_print(out->config);
 	}
 	if (rc == OK)
-		rc = add_key(flags, out, ei);
-	if (rc == OK)
+		rc = add_key(flags, out, is_operator, ei);
+	if (rc == OK && !is_operator)
 		rc = add_agent(flags, out, ei);
 	if (rc == OK && (buf_failed(&out->authorization) || buf_failed(&out->secret)))
 		rc = ERR(ei, ERR_TOO_LARGE, "the key or the secret is too long");
 	return rc;
+}
+
+enum err
+credentials_load(const struct credentials_flags *flags, struct credentials *out, struct errinfo *ei)
+{
+	return load(flags, false, out, ei);
+}
+
+enum err
+credentials_load_operator(
+	const struct credentials_flags *flags, struct credentials *out, struct errinfo *ei)
+{
+	return load(flags, true, out, ei);
+}
+
+enum err
+credentials_build_url(const struct credentials *c, const char *url, const char *path,
+	char out[CREDENTIALS_URL_MAX], struct errinfo *ei)
+{
+	struct span base = span_cstr(url);
+
+	if (url == NULL && c->config == NULL)
+		return ERR(ei, ERR_INVALID, "--url or --config/-c is required (or NOMOS_CONFIG)");
+	if (url == NULL)
+		return gateway_section_build_url(
+			&c->config->options.gateway, path, out, CREDENTIALS_URL_MAX, ei);
+	while (base.n > 0 && base.p[base.n - 1] == '/')
+		base.n--;
+	int n = snprintf(out, CREDENTIALS_URL_MAX, "%.*s%s", SPAN_ARG(base), path);
+	if (n < 0 || n >= CREDENTIALS_URL_MAX)
+		return ERR(ei, ERR_TOO_LARGE, "the URL is too long");
+	return OK;
 }
 
 void

@@ -31,6 +31,15 @@ struct loaded_config;
 			"file with the agent's secret; default: identity.agent_secrets"            \
 	}
 
+/* Those of a command that acts as a person. */
+#define CREDENTIALS_OPERATOR_FLAGS(where)                                                          \
+	{"config", "c", FLAG_TEXT, &(where).config, "FILE", "NOMOS_CONFIG",                        \
+		"configuration, JSON or YAML"},                                                    \
+	{                                                                                          \
+		"key-file", "k", FLAG_TEXT, &(where).key_file, "FILE", NULL,                       \
+			"file with the API key; or NOMOS_API_KEY, or keys/operator beside FILE"    \
+	}
+
 /* What the command line says; each may be NULL. */
 struct credentials_flags {
 	const char *config;
@@ -53,7 +62,14 @@ struct credentials {
  */
 MUSTCHECK enum err credentials_load(
 	const struct credentials_flags *flags, struct credentials *out, struct errinfo *ei);
+/* The key alone, of a person: the last place to look is keys/operator beside the configuration. */
+MUSTCHECK enum err credentials_load_operator(
+	const struct credentials_flags *flags, struct credentials *out, struct errinfo *ei);
 void credentials_wipe(struct credentials *c);
+/* Of url, or of the configuration's listener when it is NULL; path begins with a slash. */
+#define CREDENTIALS_URL_MAX 1024
+MUSTCHECK enum err credentials_build_url(const struct credentials *c, const char *url,
+	const char *path, char out[CREDENTIALS_URL_MAX], struct errinfo *ei);
 /* The headers of a request with that body; borrowed from c until the next call. */
 void credentials_sign(
 	struct credentials *c, struct span body, struct http_header headers[CREDENTIALS_HEADERS]);

@@ -2,7 +2,7 @@
 _nomos()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands="init serve send sign doctor config policy test audit version help"
+	local commands="init serve send sign doctor config policy test approvals audit version help"
 	local credentials="--config --key-file --agent --agent-secret-file --help"
 	local words=""
 	COMPREPLY=()
@@ -24,6 +24,7 @@ _nomos()
 		1:*) words=$commands ;;
 		2:config:*) words="check dump doc example schema" ;;
 		2:policy:*) words="test explain hash" ;;
+		2:approvals:*) words="list show approve deny" ;;
 		2:audit:*) words="verify export query tail backup seal" ;;
 		*:init:*) words="--if-missing --help" ;;
 		*:serve:*) words="--config --policy-bundle --log-level --log-format --help" ;;
@@ -33,6 +34,9 @@ _nomos()
 		*:config:check) words="--config --policy-bundle --help" ;;
 		*:config:dump) words="--config --policy-bundle --format --help" ;;
 		*:test:*) words="--suite --bundle --format --help" ;;
+		*:approvals:list) words="--config --key-file --url --limit --all --format --help" ;;
+		*:approvals:show) words="--config --key-file --url --format --help" ;;
+		*:approvals:approve | *:approvals:deny) words="--config --key-file --url --reason --ack-redacted --format --help" ;;
 		*:audit:verify) words="--checkpoint-key --expect --witness --archive --format --help" ;;
 		*:audit:export) words="--key --help" ;;
 		*:audit:query)

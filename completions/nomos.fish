@@ -1,5 +1,5 @@
 # Completion of nomos for fish; installed as fish/vendor_completions.d/nomos.fish.
-set -l commands init serve send sign doctor config policy test audit version help
+set -l commands init serve send sign doctor config policy test approvals audit version help
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -f
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a init -d "Make a folder with a configuration, a policy and keys"
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a serve -d "Run the gateway in the foreground"
@@ -61,3 +61,14 @@ complete -c nomos -n "__fish_seen_subcommand_from tail" -s n -l lines -x -d "The
 complete -c nomos -n "__fish_seen_subcommand_from verify query tail" -l format -x -a "text json" -d "Format"
 complete -c nomos -n "__fish_seen_subcommand_from seal" -l reason -x -d "Why"
 complete -c nomos -n "__fish_seen_subcommand_from test" -s s -l suite -r -d "Suite"
+complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a approvals -d "See and decide what waits for a person"
+set -l approvals_commands list show approve deny
+complete -c nomos -n "__fish_seen_subcommand_from approvals; and not __fish_seen_subcommand_from $approvals_commands" -f -a "$approvals_commands"
+complete -c nomos -n "__fish_seen_subcommand_from approvals" -s c -l config -r -d "Configuration"
+complete -c nomos -n "__fish_seen_subcommand_from approvals" -s k -l key-file -r -d "File with the API key"
+complete -c nomos -n "__fish_seen_subcommand_from approvals" -s u -l url -x -d "Gateway"
+complete -c nomos -n "__fish_seen_subcommand_from approvals" -l format -x -a "text json"
+complete -c nomos -n "__fish_seen_subcommand_from approvals" -l limit -x -d "At most so many"
+complete -c nomos -n "__fish_seen_subcommand_from approvals" -l all -d "Also those that are over"
+complete -c nomos -n "__fish_seen_subcommand_from approvals" -s r -l reason -x -d "Why"
+complete -c nomos -n "__fish_seen_subcommand_from approvals" -l ack-redacted -d "Although something is hidden"

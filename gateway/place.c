@@ -32,6 +32,19 @@ place_agent(const struct snapshot *s, const struct place_request *r, struct http
 	return place;
 }
 
+/* Who may approve is not held up by those who ask. */
+static struct http_place
+place_principal(const struct snapshot *s, const struct place_request *r, struct http_place last)
+{
+	struct span principal = SPAN_NONE;
+
+	if (has_role(s, r, ROLE_APPROVER, &principal))
+		return (struct http_place){HTTP_RANK_FIRST, map_hash(principal)};
+	if (has_role(s, r, ROLE_ANYONE, &principal))
+		return (struct http_place){HTTP_RANK_USUAL, map_hash(principal)};
+	return last;
+}
+
 struct http_place
 place_of(const struct snapshot *s, const struct place_request *r)
 {
@@ -45,6 +58,17 @@ place_of(const struct snapshot *s, const struct place_request *r)
 		return (struct http_place){HTTP_RANK_FIRST, map_hash(r->peer)};
 	case ACCESS_AGENT:
 		return place_agent(s, r, last);
+	case ACCESS_READER:
+		return has_role(s, r, ROLE_ANYONE, &principal)
+			       ? (struct http_place){HTTP_RANK_USUAL, map_hash(principal)}
+			       : last;
+	case ACCESS_PRINCIPAL:
+		return place_principal(s, r, last);
+	/* Their tokens are not looked at yet. */
+	case ACCESS_WEBHOOK:
+	case ACCESS_SLACK:
+	case ACCESS_TEAMS:
+		return last;
 	case ACCESS_VIEWER:
 	case ACCESS_APPROVER:
 	case ACCESS_OPERATOR:

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/metric.h"
+#include "pipeline/approvals.h"
 #include "pipeline/snapshot.h"
 #include "route_match.h"
 #include "place.h"
@@ -100,6 +101,8 @@ static enum role
 role_of(enum access access)
 {
 	switch (access) {
+	case ACCESS_PRINCIPAL:
+		return ROLE_ANYONE;
 	case ACCESS_VIEWER:
 		return ROLE_VIEWER;
 	case ACCESS_APPROVER:
@@ -109,9 +112,45 @@ role_of(enum access access)
 	case ACCESS_NOBODY:
 	case ACCESS_PUBLIC:
 	case ACCESS_AGENT:
+	case ACCESS_READER:
+	case ACCESS_WEBHOOK:
+	case ACCESS_SLACK:
+	case ACCESS_TEAMS:
 		break;
 	}
 	return ROLE_NOBODY;
+}
+
+static bool
+admit_reader(struct exchange *x)
+{
+	struct req_credentials credentials = exchange_get_credentials(x->http);
+
+	if (req_authorize_reader(worker_get_snapshot(x->worker), &credentials, &x->identity) == OK)
+		return true;
+	metric_add(METRIC_AUTH_FAILED, 1);
+	reply_error(x->http, 401, "auth_error",
+		SPAN_LIT("an API key and the X-Nomos-Agent-Id of an agent of its principal are "
+			 "needed"),
+		0);
+	return false;
+}
+
+static bool
+admit_relay(const struct exchange *x, enum approval_channel channel, struct span header,
+	struct span why)
+{
+	const struct snapshot *s = worker_get_snapshot(x->worker);
+
+	if (!approvals_has_relay(s, channel)) {
+		reply_error(x->http, 404, "not_found", SPAN_LIT("no such route"), 0);
+		return false;
+	}
+	if (approvals_is_relay(s, channel, http_request_find_header(x->http, header)))
+		return true;
+	metric_add(METRIC_AUTH_FAILED, 1);
+	reply_error(x->http, 401, "auth_error", why, 0);
+	return false;
 }
 
 /* An API key in the request is judged alone: a cookie beside it is not looked at. */
@@ -142,15 +181,11 @@ find_principal(struct exchange *x, enum role role, const char **code, const char
 	return rc;
 }
 
-/* Answers and returns false when the caller may not use the route. */
 static bool
-admit(const struct route *route, struct exchange *x)
+admit_principal(const struct route *route, struct exchange *x)
 {
 	const char *code;
 	const char *why;
-
-	if (route->access == ACCESS_PUBLIC || route->access == ACCESS_AGENT)
-		return true;
 	enum err rc = find_principal(x, role_of(route->access), &code, &why);
 	if (rc == OK)
 		return true;
@@ -158,6 +193,35 @@ admit(const struct route *route, struct exchange *x)
 		metric_add(METRIC_AUTH_FAILED, 1);
 	reply_error(x->http, rc == ERR_FORBIDDEN ? 403 : 401, code, span_cstr(why), 0);
 	return false;
+}
+
+/* Answers and returns false when the caller may not use the route. */
+static bool
+admit(const struct route *route, struct exchange *x)
+{
+	switch (route->access) {
+	case ACCESS_PUBLIC:
+	case ACCESS_AGENT:
+		return true;
+	case ACCESS_READER:
+		return admit_reader(x);
+	case ACCESS_WEBHOOK:
+		return admit_relay(x, CHANNEL_WEBHOOK, SPAN_LIT("X-Nomos-Webhook-Token"),
+			SPAN_LIT("invalid webhook token"));
+	case ACCESS_SLACK:
+		return admit_relay(x, CHANNEL_SLACK, SPAN_LIT("X-Nomos-Slack-Token"),
+			SPAN_LIT("invalid slack token"));
+	case ACCESS_TEAMS:
+		return admit_relay(x, CHANNEL_TEAMS, SPAN_LIT("X-Nomos-Teams-Token"),
+			SPAN_LIT("invalid teams token"));
+	case ACCESS_NOBODY:
+	case ACCESS_PRINCIPAL:
+	case ACCESS_VIEWER:
+	case ACCESS_APPROVER:
+	case ACCESS_OPERATOR:
+		break;
+	}
+	return admit_principal(route, x);
 }
 
 static void

@@ -7,6 +7,7 @@
 #include "net/http_server.h"
 #include "pipeline/req.h"
 #include "pipeline/session.h"
+#include "policy/identity.h"
 #include "route_match.h"
 #include "runtime/runtime.h"
 
@@ -18,9 +19,15 @@ enum access {
 	ACCESS_NOBODY = 0,
 	ACCESS_PUBLIC,
 	ACCESS_AGENT,
+	ACCESS_READER, /* an agent by its name, and the API key of its principal: looks at its own */
+	ACCESS_PRINCIPAL, /* any principal; the handler says what it may do */
 	ACCESS_VIEWER,
 	ACCESS_APPROVER,
-	ACCESS_OPERATOR
+	ACCESS_OPERATOR,
+	/* Relays, by a token of their own; without one configured the route does not exist. */
+	ACCESS_WEBHOOK,
+	ACCESS_SLACK,
+	ACCESS_TEAMS
 };
 
 /* What a handler gets; lives for the call. */
@@ -29,14 +36,23 @@ struct exchange {
 	struct worker *worker;
 	struct span
 		principal; /* of an operator route; borrowed from the snapshot, this turn only */
-	struct session session; /* zero unless a cookie stood for the API key */
-	struct span id;         /* what stands for {id} in the path, decoded; this turn only */
+	struct identity identity; /* of a READER route; as long */
+	struct session session;   /* zero unless a cookie stood for the API key */
+	struct span id;           /* what stands for {id} in the path, decoded; this turn only */
 	char id_bytes[ROUTE_ID_BYTES_MAX];
 };
 
 void api_action(const struct exchange *x);
 void api_explain(const struct exchange *x);
 void api_reload(const struct exchange *x);
+void api_approval(const struct exchange *x);
+void api_approvals_decide(const struct exchange *x);
+void api_ui_approvals(const struct exchange *x);
+void api_ui_approval(const struct exchange *x);
+void api_ui_approvals_decide(const struct exchange *x);
+void api_webhook(const struct exchange *x);
+void api_webhook_slack(const struct exchange *x);
+void api_webhook_teams(const struct exchange *x);
 void api_healthz(const struct exchange *x);
 void api_readyz(const struct exchange *x);
 void api_version(const struct exchange *x);

@@ -96,6 +96,13 @@ req_has_role(const struct snapshot *s, struct span principal, enum role role)
 	return identity_has_role(s->identities, principal, role);
 }
 
+enum err
+req_authorize_reader(
+	const struct snapshot *s, const struct req_credentials *credentials, struct identity *out)
+{
+	return identity_find_reader(s->identities, credentials, out);
+}
+
 /* The loop's own, claimed the first time it asks. */
 static struct req_pool *
 find_pool(struct pipeline *p, struct loop *loop)

@@ -137,11 +137,6 @@ struct req {
 /* Frees the requests of the list. */
 void req_pool_clear(struct req_pool *pool);
 
-/* head.c: no media type at all is JSON too. */
-bool req_is_json(struct span media_type);
-#define REQ_TEXT_MEDIA_TYPE                                                                        \
-	SPAN_LIT("the body must be JSON; with curl, add -H 'Content-Type: application/json'")
-
 /* An arena for what does not depend on the request's own one; NULL when memory is out. The thread that has the request. */
 struct arena *req_need_spare(struct req *r);
 /* Goes on from a wait; own loop. The step must be one that the current one allows. */

@@ -11,6 +11,8 @@
 
 /* clang-format off */
 #define DOCTOR_CHECKS(X) \
+	X("approvals.approvers_configured", CONFIG, check_approvers, \
+		"approvers", "set approvals.approver_principals or identity.roles.approver") \
 	X("clock.sane", NOTHING, check_clock, \
 		"wall clock", "set the host's clock; records and approvals carry its time") \
 	X("config.bundle_path_resolves", CONFIG, check_bundle_path, \

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "approval/members.h"
 #include "base/arena.h"
 #include "base/buf.h"
 
@@ -15,54 +16,16 @@
 /* ---- writing; members in the order of their bytes ---- */
 
 static void
-add_name(struct buf *b, const char *name)
-{
-	if (b->n > 0 && b->p[b->n - 1] != '{')
-		buf_add_char(b, ',');
-	buf_add_char(b, '"');
-	buf_add_cstr(b, name);
-	BUF_ADD_LIT(b, "\":");
-}
-
-static void
-add_text(struct buf *b, const char *name, struct span v)
-{
-	add_name(b, name);
-	json_quote(b, v);
-}
-
-static void
-add_int(struct buf *b, const char *name, int64_t v)
-{
-	add_name(b, name);
-	buf_add_int(b, v);
-}
-
-static void
-add_bool(struct buf *b, const char *name, bool v)
-{
-	add_name(b, name);
-	buf_add_cstr(b, v ? "true" : "false");
-}
-
-static void
-add_json(struct buf *b, const char *name, struct span canonical)
-{
-	add_name(b, name);
-	buf_add_span(b, canonical);
-}
-
-static void
 build_vote(const struct approval_vote *v, struct buf *b)
 {
 	buf_add_char(b, '{');
-	add_bool(b, "ack_redacted", v->ack_redacted);
-	add_text(b, "approver", v->approver);
-	add_text(b, "asserted_by", v->asserted_by);
-	add_text(b, "channel", span_cstr(approval_channel_name(v->channel)));
-	add_bool(b, "is_approval", v->is_approval);
-	add_text(b, "reason", v->reason);
-	add_int(b, "time", v->wall_ns);
+	member_add_bool(b, "ack_redacted", v->ack_redacted);
+	member_add_text(b, "approver", v->approver);
+	member_add_text(b, "asserted_by", v->asserted_by);
+	member_add_text(b, "channel", span_cstr(approval_channel_name(v->channel)));
+	member_add_bool(b, "is_approval", v->is_approval);
+	member_add_text(b, "reason", v->reason);
+	member_add_int(b, "time", v->wall_ns);
 	buf_add_char(b, '}');
 }
 
@@ -70,32 +33,31 @@ void
 approval_build(const struct approval *a, struct buf *b)
 {
 	buf_add_char(b, '{');
-	add_text(b, "action_id", a->action_id);
-	add_text(b, "action_type", a->action_type);
-	add_text(b, "agent", a->identity.agent);
-	add_text(b, "approval_id", span_cstr(a->id));
-	add_text(b, "binding_hash", span_cstr(a->binding_hash));
-	add_int(b, "created", a->created_wall_ns);
-	add_text(b, "environment", a->identity.environment);
-	add_int(b, "epoch", a->epoch);
-	add_int(b, "expires", a->expires_wall_ns);
-	add_int(b, "expires_mono", a->expires_mono_ns);
-	add_text(b, "fingerprint", span_cstr(a->fingerprint));
-	add_bool(b, "has_hidden", a->has_hidden);
-	add_bool(b, "is_class", a->is_class);
-	add_int(b, "max_uses", a->max_uses);
-	add_int(b, "needed", a->needed);
-	add_json(b, "obligations", a->obligations);
-	add_text(b, "params_hash", span_cstr(a->params_hash));
-	add_text(b, "policy_hash", span_cstr(a->policy_hash));
-	add_text(b, "principal", a->identity.principal);
-	add_text(b, "resource", a->resource);
-	add_json(b, "rule_ids", a->rule_ids);
-	add_text(b, "status", span_cstr(approval_state_name(a->state)));
-	add_text(b, "trace_id", a->trace_id);
-	add_int(b, "uses", a->uses);
-	add_name(b, "votes");
-	buf_add_char(b, '[');
+	member_add_text(b, "action_id", a->action_id);
+	member_add_text(b, "action_type", a->action_type);
+	member_add_text(b, "agent", a->identity.agent);
+	member_add_text(b, "approval_id", span_cstr(a->id));
+	member_add_text(b, "binding_hash", span_cstr(a->binding_hash));
+	member_add_int(b, "created", a->created_wall_ns);
+	member_add_text(b, "environment", a->identity.environment);
+	member_add_int(b, "epoch", a->epoch);
+	member_add_int(b, "expires", a->expires_wall_ns);
+	member_add_int(b, "expires_mono", a->expires_mono_ns);
+	member_add_text(b, "fingerprint", span_cstr(a->fingerprint));
+	member_add_bool(b, "has_hidden", a->has_hidden);
+	member_add_bool(b, "is_class", a->is_class);
+	member_add_int(b, "max_uses", a->max_uses);
+	member_add_int(b, "needed", a->needed);
+	member_add_json(b, "obligations", a->obligations);
+	member_add_text(b, "params_hash", span_cstr(a->params_hash));
+	member_add_text(b, "policy_hash", span_cstr(a->policy_hash));
+	member_add_text(b, "principal", a->identity.principal);
+	member_add_text(b, "resource", a->resource);
+	member_add_json(b, "rule_ids", a->rule_ids);
+	member_add_text(b, "status", span_cstr(approval_state_name(a->state)));
+	member_add_text(b, "trace_id", a->trace_id);
+	member_add_int(b, "uses", a->uses);
+	member_add_json(b, "votes", SPAN_LIT("["));
 	for (size_t i = 0; i < a->n_votes; i++) {
 		if (i > 0)
 			buf_add_char(b, ',');

@@ -9,6 +9,7 @@
 #include "approval/op.h"
 #include "approval/params_view.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "req_state.h"
 
@@ -63,15 +64,15 @@ build_answer(struct approval_op *op, const struct approval *a)
 	struct buf *b = &op->body;
 
 	buf_add_char(b, '{');
-	approval_add_text(
+	member_add_text(
 		b, "decision", op->ballot.vote.is_approval ? SPAN_LIT("ALLOW") : SPAN_LIT("DENY"));
-	approval_add_text(b, "reason", SPAN_LIT("approval_recorded"));
-	approval_add_text(b, "approval_id", span_cstr(a->id));
-	approval_add_text(b, "approval_fingerprint", span_cstr(a->fingerprint));
-	approval_add_time(b, "approval_expires_at", a->expires_wall_ns);
-	approval_add_text(b, "status", span_cstr(approval_state_name(a->state)));
-	approval_add_int(b, "votes", approval_count_votes(a));
-	approval_add_int(b, "needed", a->needed);
+	member_add_text(b, "reason", SPAN_LIT("approval_recorded"));
+	member_add_text(b, "approval_id", span_cstr(a->id));
+	member_add_text(b, "approval_fingerprint", span_cstr(a->fingerprint));
+	member_add_time(b, "approval_expires_at", a->expires_wall_ns);
+	member_add_text(b, "status", span_cstr(approval_state_name(a->state)));
+	member_add_int(b, "votes", approval_count_votes(a));
+	member_add_int(b, "needed", a->needed);
 	BUF_ADD_LIT(b, "}\n");
 }
 
@@ -171,6 +172,24 @@ find_voter(struct approval_op *op, const struct approvals_ballot *in)
 	return approval_relay_find_voter(relay, in->principal, &v->approver, &v->asserted_by);
 }
 
+/* A bucket of its own for each principal that decides (decisions 4). */
+static bool
+has_rate(struct approval_op *op)
+{
+	const struct approval_vote *v = &op->ballot.vote;
+	int64_t rate = op->call.snapshot->gateway.rate_limit_per_minute;
+	struct span who = v->asserted_by.n > 0 ? v->asserted_by : v->approver;
+	struct span key =
+		arena_printf(op->arena, "decide|%lld|%.*s", (long long)rate, SPAN_ARG(who));
+	int64_t wait_ns = 0;
+
+	if (key.p == NULL || rate_limits_take_coarse(op->call.pipeline->coarse_buckets, who, key,
+				     rate, &wait_ns) == OK)
+		return true;
+	op->answer.retry_after_s = (uint32_t)(1 + wait_ns / NS_PER_SEC);
+	return false;
+}
+
 static void
 vote(struct approval_op *op, const struct approvals_ballot *in)
 {
@@ -182,7 +201,9 @@ vote(struct approval_op *op, const struct approvals_ballot *in)
 	v->reason = arena_dup(op->arena, span_trim(in->reason));
 	rc = find_voter(op, in);
 	approval_ballot_set_roles(&op->ballot, op->call.snapshot);
-	if (rc != OK || !op->ballot.is_approver)
+	if (rc == OK && !has_rate(op))
+		approval_op_refuse(op, 429, "rate_limited", SPAN_LIT("rate limit exceeded"));
+	else if (rc != OK || !op->ballot.is_approver)
 		approval_op_refuse(op, 403, "approval_forbidden",
 			rc != OK ? SPAN_LIT("the relay's user is nobody here")
 				 : SPAN_LIT("principal is not an approval reviewer"));

@@ -35,13 +35,12 @@ add_summary(struct approval_op *op, const struct approval *a)
 	buf_add_span(&text, type);
 	buf_add_char(&text, ' ');
 	buf_add_span(&text, resource);
-	approval_add_text(b, "action_type", type);
-	approval_add_text(b, "resource", resource);
-	approval_add_text(
-		b, "scope_type", a->is_class ? SPAN_LIT("class") : SPAN_LIT("fingerprint"));
-	approval_add_text(b, "action_id", clean(op, a->action_id));
-	approval_add_text(b, "trace_id", clean(op, a->trace_id));
-	approval_add_text(b, "action_summary", buf_span(&text));
+	member_add_text(b, "action_type", type);
+	member_add_text(b, "resource", resource);
+	member_add_text(b, "scope_type", a->is_class ? SPAN_LIT("class") : SPAN_LIT("fingerprint"));
+	member_add_text(b, "action_id", clean(op, a->action_id));
+	member_add_text(b, "trace_id", clean(op, a->trace_id));
+	member_add_text(b, "action_summary", buf_span(&text));
 }
 
 static void
@@ -50,17 +49,17 @@ add_common(struct approval_op *op, const struct approval *a, const struct approv
 	enum approval_state state = approval_state_at(a, now);
 	struct buf *b = &op->body;
 
-	approval_add_text(b, "approval_id", span_cstr(a->id));
-	approval_add_text(b, "status", span_cstr(approval_state_name(state)));
-	approval_add_time(b, "created_at", a->created_wall_ns);
-	approval_add_time(b, "expires_at", a->expires_wall_ns);
-	approval_add_bool(b, "expired", state == APPROVAL_EXPIRED);
-	approval_add_text(b, "principal", clean(op, a->identity.principal));
-	approval_add_text(b, "agent", clean(op, a->identity.agent));
-	approval_add_text(b, "environment", clean(op, a->identity.environment));
+	member_add_text(b, "approval_id", span_cstr(a->id));
+	member_add_text(b, "status", span_cstr(approval_state_name(state)));
+	member_add_time(b, "created_at", a->created_wall_ns);
+	member_add_time(b, "expires_at", a->expires_wall_ns);
+	member_add_bool(b, "expired", state == APPROVAL_EXPIRED);
+	member_add_text(b, "principal", clean(op, a->identity.principal));
+	member_add_text(b, "agent", clean(op, a->identity.agent));
+	member_add_text(b, "environment", clean(op, a->identity.environment));
 	add_summary(op, a);
-	approval_add_int(b, "needed", a->needed);
-	approval_add_bool(b, "has_hidden", a->has_hidden);
+	member_add_int(b, "needed", a->needed);
+	member_add_bool(b, "has_hidden", a->has_hidden);
 }
 
 /* ---- a page of a list ---- */
@@ -99,7 +98,7 @@ add_row(struct ledger_tx *tx, struct approval_op *op, struct approval_key key,
 		return OK;
 	buf_add_cstr(&op->body, op->body.p[op->body.n - 1] == '[' ? "{" : ",{");
 	add_common(op, &a, now);
-	approval_add_int(&op->body, "votes", approval_count_votes(&a));
+	member_add_int(&op->body, "votes", approval_count_votes(&a));
 	buf_add_char(&op->body, '}');
 	return OK;
 }
@@ -157,19 +156,19 @@ add_votes(struct approval_op *op, const struct approval *a)
 		const struct approval_vote *v = &a->votes[i];
 
 		buf_add_cstr(&votes, i > 0 ? ",{" : "{");
-		approval_add_text(&votes, "approver", clean(op, v->approver));
+		member_add_text(&votes, "approver", clean(op, v->approver));
 		if (v->asserted_by.n > 0)
-			approval_add_text(&votes, "asserted_by", clean(op, v->asserted_by));
-		approval_add_text(
+			member_add_text(&votes, "asserted_by", clean(op, v->asserted_by));
+		member_add_text(
 			&votes, "decision", v->is_approval ? SPAN_LIT("ALLOW") : SPAN_LIT("DENY"));
-		approval_add_text(&votes, "reason", clean(op, v->reason));
-		approval_add_text(&votes, "channel", span_cstr(approval_channel_name(v->channel)));
-		approval_add_bool(&votes, "ack_redacted", v->ack_redacted);
-		approval_add_time(&votes, "time", v->wall_ns);
+		member_add_text(&votes, "reason", clean(op, v->reason));
+		member_add_text(&votes, "channel", span_cstr(approval_channel_name(v->channel)));
+		member_add_bool(&votes, "ack_redacted", v->ack_redacted);
+		member_add_time(&votes, "time", v->wall_ns);
 		buf_add_char(&votes, '}');
 	}
 	buf_add_char(&votes, ']');
-	approval_add_json(b, "votes", buf_failed(&votes) ? SPAN_LIT("[]") : buf_span(&votes));
+	member_add_json(b, "votes", buf_failed(&votes) ? SPAN_LIT("[]") : buf_span(&votes));
 }
 
 static const char *
@@ -210,20 +209,20 @@ add_rules(struct approval_op *op, const struct approval *a, const struct approva
 	const char *why = why_not(op, a, now);
 	struct buf *b = &op->body;
 
-	approval_add_text(b, "reason", SPAN_LIT("require_approval_by_rule"));
-	approval_add_json(b, "matched_rule_ids", a->rule_ids);
-	approval_add_json(b, "obligations", a->obligations);
+	member_add_text(b, "reason", SPAN_LIT("require_approval_by_rule"));
+	member_add_json(b, "matched_rule_ids", a->rule_ids);
+	member_add_json(b, "obligations", a->obligations);
 	add_votes(op, a);
-	approval_add_int(b, "votes_counted", approval_count_votes(a));
-	approval_add_text(b, "policy_bundle_hash", span_cstr(a->policy_hash));
-	approval_add_bool(b, "policy_changed", strcmp(current, a->policy_hash) != 0);
-	approval_add_text(b, "binding_hash", span_cstr(a->binding_hash));
-	approval_add_text(b, "params_hash", span_cstr(a->params_hash));
-	approval_add_text(b, "approval_fingerprint", span_cstr(a->fingerprint));
-	approval_add_int(b, "max_uses", a->max_uses);
-	approval_add_int(b, "uses", a->uses);
-	approval_add_bool(b, "can_decide", why[0] == '\0');
-	approval_add_text(b, "why_not", span_cstr(why));
+	member_add_int(b, "votes_counted", approval_count_votes(a));
+	member_add_text(b, "policy_bundle_hash", span_cstr(a->policy_hash));
+	member_add_bool(b, "policy_changed", strcmp(current, a->policy_hash) != 0);
+	member_add_text(b, "binding_hash", span_cstr(a->binding_hash));
+	member_add_text(b, "params_hash", span_cstr(a->params_hash));
+	member_add_text(b, "approval_fingerprint", span_cstr(a->fingerprint));
+	member_add_int(b, "max_uses", a->max_uses);
+	member_add_int(b, "uses", a->uses);
+	member_add_bool(b, "can_decide", why[0] == '\0');
+	member_add_text(b, "why_not", span_cstr(why));
 }
 
 static enum err
@@ -243,9 +242,9 @@ add_params(
 		return rc;
 	if (!params_view_build(params, a->resource, op->call.snapshot->redactor, arena, &view))
 		return ERR(ei, ERR_NOMEM, "out of memory for an approval");
-	approval_add_json(&op->body, "params", view.json);
-	approval_add_json(&op->body, "hidden", view.hidden);
-	approval_add_int(&op->body, "hidden_count", (int64_t)view.n_hidden);
+	member_add_json(&op->body, "params", view.json);
+	member_add_json(&op->body, "hidden", view.hidden);
+	member_add_int(&op->body, "hidden_count", (int64_t)view.n_hidden);
 	return OK;
 }
 
@@ -326,15 +325,15 @@ apply_look(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 		return OK;
 	}
 	buf_add_char(b, '{');
-	approval_add_text(b, "approval_id", span_cstr(a.id));
-	approval_add_text(b, "status", span_cstr(approval_state_name(approval_state_at(&a, &now))));
-	approval_add_time(b, "approval_expires_at", a.expires_wall_ns);
-	approval_add_text(b, "approval_fingerprint", span_cstr(a.fingerprint));
+	member_add_text(b, "approval_id", span_cstr(a.id));
+	member_add_text(b, "status", span_cstr(approval_state_name(approval_state_at(&a, &now))));
+	member_add_time(b, "approval_expires_at", a.expires_wall_ns);
+	member_add_text(b, "approval_fingerprint", span_cstr(a.fingerprint));
 	add_summary(op, &a);
-	approval_add_int(b, "votes", approval_count_votes(&a));
-	approval_add_int(b, "needed", a.needed);
-	approval_add_int(b, "max_uses", a.max_uses);
-	approval_add_int(b, "uses", a.uses);
+	member_add_int(b, "votes", approval_count_votes(&a));
+	member_add_int(b, "needed", a.needed);
+	member_add_int(b, "max_uses", a.max_uses);
+	member_add_int(b, "uses", a.uses);
 	BUF_ADD_LIT(b, "}\n");
 	return OK;
 }

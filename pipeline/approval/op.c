@@ -69,7 +69,9 @@ void
 approval_op_set_error(
 	struct approval_op *op, unsigned status, const char *code, struct span message)
 {
-	op->answer = (struct approvals_answer){.status = status, .code = code, .text = message};
+	op->answer.status = status;
+	op->answer.code = code;
+	op->answer.text = message;
 }
 
 void
@@ -148,51 +150,4 @@ approval_ballot_set_roles(struct approval_ballot *b, const struct snapshot *s)
 	b->is_operator = identity_has_role(s->identities, who, ROLE_OPERATOR);
 	b->is_viewer = identity_has_role(s->identities, who, ROLE_VIEWER);
 	b->policy_hash = policy_get_hash(s->policy);
-}
-
-static void
-add_name(struct buf *b, const char *name)
-{
-	if (b->n > 0 && b->p[b->n - 1] != '{')
-		buf_add_char(b, ',');
-	buf_add_char(b, '"');
-	buf_add_cstr(b, name);
-	BUF_ADD_LIT(b, "\":");
-}
-
-void
-approval_add_text(struct buf *b, const char *name, struct span v)
-{
-	add_name(b, name);
-	json_quote(b, v);
-}
-
-void
-approval_add_time(struct buf *b, const char *name, int64_t wall_ns)
-{
-	char text[CLOCK_TEXT_MAX];
-	size_t n = clock_format(wall_ns, text);
-
-	approval_add_text(b, name, span_of(text, n));
-}
-
-void
-approval_add_int(struct buf *b, const char *name, int64_t v)
-{
-	add_name(b, name);
-	buf_add_int(b, v);
-}
-
-void
-approval_add_bool(struct buf *b, const char *name, bool v)
-{
-	add_name(b, name);
-	buf_add_cstr(b, v ? "true" : "false");
-}
-
-void
-approval_add_json(struct buf *b, const char *name, struct span json)
-{
-	add_name(b, name);
-	buf_add_span(b, json);
 }

@@ -8,6 +8,7 @@
 
 #include "approval/approval.h"
 #include "approval/desk.h"
+#include "approval/members.h"
 #include "audit/ledger.h"
 #include "base/attr.h"
 #include "base/buf.h"
@@ -53,12 +54,5 @@ void approval_op_set_not_found(struct approval_op *op);
 
 /* Fills in who somebody is in the snapshot's roles. */
 void approval_ballot_set_roles(struct approval_ballot *b, const struct snapshot *s);
-
-/* Members of JSON objects: each begins with a comma unless it is the first. */
-void approval_add_text(struct buf *b, const char *name, struct span v);
-void approval_add_time(struct buf *b, const char *name, int64_t wall_ns);
-void approval_add_int(struct buf *b, const char *name, int64_t v);
-void approval_add_bool(struct buf *b, const char *name, bool v);
-void approval_add_json(struct buf *b, const char *name, struct span json);
 
 #endif

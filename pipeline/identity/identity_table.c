@@ -271,6 +271,21 @@ identity_authenticate(const struct identity_table *t, const struct req_credentia
 	return OK;
 }
 
+enum err
+identity_find_reader(const struct identity_table *t, const struct req_credentials *credentials,
+	struct identity *out)
+{
+	const struct signer *agent = map_find(t->agents, span_trim(credentials->agent_id));
+	struct span principal;
+
+	*out = (struct identity){SPAN_NONE, SPAN_NONE, SPAN_NONE};
+	if (identity_find_bearer(t, credentials->authorization, &principal) != OK ||
+		agent == NULL || !may_pair(t, principal, agent->id))
+		return ERR_AUTH;
+	*out = (struct identity){principal, agent->id, t->environment};
+	return OK;
+}
+
 struct span
 identity_find_flaw(const struct identity_table *t, const struct req_credentials *credentials)
 {

@@ -35,6 +35,11 @@ MUSTCHECK enum err identity_authenticate(const struct identity_table *t,
 	const struct req_credentials *credentials, struct span body, struct identity *out,
 	struct errinfo *ei);
 
+/* The triple behind a request that has no body to sign: an API key, and an agent that its principal may act through. Service
+ * signatures do not count: over an empty body they would never change. ERR_AUTH. */
+MUSTCHECK enum err identity_find_reader(const struct identity_table *t,
+	const struct req_credentials *credentials, struct identity *out);
+
 /*
  * Before the body is here: the text of the answer when no body could make these credentials valid, because the API key is
  * unknown and no service may have signed, or a signature is missing or not of its form; else empty. Static.

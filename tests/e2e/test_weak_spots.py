@@ -1,10 +1,11 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """Weak spots of the reference that no other test covers; docs/reliability.md has the whole list with its tests."""
+import json
 import socket
 import threading
 
 from pipes import drain, pipe_of
-from support import Gateway, PATIENCE, Workplace, action, config, until
+from support import AGENT_SECRET, API_KEY, OPERATOR_KEY, Gateway, PATIENCE, Workplace, action, config, until
 
 
 def test_weak_spot_3_an_answer_that_takes_long_still_arrives():
@@ -43,13 +44,74 @@ def test_weak_spot_3_an_answer_that_takes_long_still_arrives():
         place.remove()
 
 
-def test_weak_spots_2_10_19_routes_without_their_part_do_not_exist():
-    """What could be decided or reported without its rules is not there at all until it is built."""
-    with Gateway() as g:
-        for method, path in (("POST", "/approvals/decide"), ("POST", "/api/ui/approvals/decide"), ("POST", "/actions/report"),
-                             ("POST", "/webhooks/approvals"), ("POST", "/webhooks/slack/approvals"),
-                             ("POST", "/webhooks/teams/approvals")):
-            for headers in ({}, g.auth(b"{}")):
-                r = g.request(method, path, b"{}" if method == "POST" else b"", headers)
-                assert r.status == 404, (path, r)
-        assert [r for r in g.records() if r["event_type"].startswith("approval")] == []
+TRANSFER = ("payments.transfer", "payment://bank.example.com/accounts/1")
+
+
+def ask_for_approval(g, **auth):
+    reply = g.act(action(*TRANSFER), **auth).json
+    assert reply["decision"] == "REQUIRE_APPROVAL", reply
+    return reply["approval_id"]
+
+
+def with_approval(approval):
+    return action(*TRANSFER, context={"extensions": {"approval": {"approval_id": approval}}})
+
+
+def decide(g, approval, key, decision="approve", **members):
+    body = json.dumps({"approval_id": approval, "decision": decision, **members}).encode()
+    return g.request("POST", "/approvals/decide", body, {"Authorization": f"Bearer {key}"})
+
+
+def approvals_config(**approvals):
+    """alice asks; olga decides."""
+    return config(approvals={"enabled": True, **approvals}, identity={"roles": {"approver": ["olga", "alice"], "operator": ["olga"]},
+                                                                      "agent_secrets": {"bot": AGENT_SECRET, "other": AGENT_SECRET}})
+
+
+def test_weak_spot_10_an_agent_cannot_approve_for_itself():
+    """Not without a credential, not with its own, not by a webhook that nobody has configured."""
+    with Gateway(approvals_config()) as g:
+        approval = ask_for_approval(g)
+        body = json.dumps({"approval_id": approval, "decision": "approve", "user_id": "U", "channel_id": "C",
+                           "user_aad_id": "U", "conversation_id": "C"}).encode()
+        for path in ("/approvals/decide", "/api/ui/approvals/decide"):
+            assert g.request("POST", path, body).status == 401, path
+        for path in ("/webhooks/approvals", "/webhooks/slack/approvals", "/webhooks/teams/approvals"):
+            assert g.request("POST", path, body).status == 404, path
+            for token in ("X-Nomos-Webhook-Token", "X-Nomos-Slack-Token", "X-Nomos-Teams-Token"):
+                assert g.request("POST", path, body, {token: ""}).status == 404, path
+        assert decide(g, approval, API_KEY).status == 403
+        assert g.act(with_approval(approval)).json["decision"] == "REQUIRE_APPROVAL"
+        assert not [r for r in g.records() if r["event_type"].startswith("approval.decided")]
+
+
+def test_weak_spot_11_the_record_says_who_approved():
+    with Gateway(approvals_config()) as g:
+        approval = ask_for_approval(g)
+        assert decide(g, approval, OPERATOR_KEY, reason="ticket 7").status == 200
+        [record] = [r for r in g.records() if r["event_type"] == "approval.decided"]
+        assert (record["approver"], record["reason"], record["principal"]) == ("olga", "ticket 7", "alice"), record
+
+
+def test_weak_spot_12_one_use_by_one_identity():
+    with Gateway(approvals_config()) as g:
+        approval = ask_for_approval(g)
+        assert decide(g, approval, OPERATOR_KEY).status == 200
+        assert g.act(with_approval(approval), agent="other").json["decision"] == "REQUIRE_APPROVAL"
+        assert g.act(with_approval(approval)).json["decision"] == "ALLOW"
+        assert g.act(with_approval(approval)).json["decision"] == "REQUIRE_APPROVAL"
+        assert decide(g, ask_for_approval(g), OPERATOR_KEY, "deny").status == 200
+        assert g.act(action(*TRANSFER)).json["reason"] == "denied_by_approver"
+
+
+def test_weak_spot_32_one_action_is_asked_for_once():
+    """Many at once that ask for the same get the same approval."""
+    with Gateway(approvals_config()) as g:
+        ids = []
+        threads = [threading.Thread(target=lambda: ids.append(ask_for_approval(g))) for _ in range(16)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert len(ids) == 16 and len(set(ids)) == 1, ids
+        assert len([r for r in g.records() if r["event_type"] == "approval.requested"]) == 1

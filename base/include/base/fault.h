@@ -13,7 +13,7 @@
  * A test build reads three variables of its environment, once:
  *     NOMOS_FAULT        [name.moment:times:what, ...] with times "3" (the third), "2-5", "2-", and what
  *                        "kill" (SIGKILL), "stop" (SIGSTOP) or "error=EIO" (the call fails so)
- *     NOMOS_FAULT_WHILE  a file: calls fail only while it is there
+ *     NOMOS_FAULT_WHILE  a file: calls fail, and the process is killed, only while it is there
  *     NOMOS_FAULT_LOG    a file that gets a line "name.moment" for each moment that is reached
  */
 #ifndef BASE_FAULT_H

@@ -116,6 +116,11 @@ MUSTCHECK enum req_error req_check_head(const struct snapshot *s,
 	const struct req_credentials *credentials, struct span media_type, struct span request_id,
 	struct span *message);
 
+/* No media type at all is JSON too. */
+bool req_is_json(struct span media_type);
+#define REQ_TEXT_MEDIA_TYPE                                                                        \
+	SPAN_LIT("the body must be JSON; with curl, add -H 'Content-Type: application/json'")
+
 /*
  * Whether there is room for one more request, by the queues around it (admission.h); now_ns and ledger_ns are filled
  * in. On the thread of the admission's loop.
@@ -127,6 +132,14 @@ struct span req_note_turned_away(struct span request_id);
 
 /* Whether a body could make these credentials valid: as req_check_head sees it, and nothing is counted. */
 bool req_may_be_known(const struct snapshot *s, const struct req_credentials *credentials);
+
+/*
+ * Who asks without a body that could be signed (decisions 30): the principal of an API key and an agent that it may act
+ * through, by its name. For looking at one's own only. ERR_AUTH. *out lives as long as the snapshot.
+ */
+struct identity;
+MUSTCHECK enum err req_authorize_reader(
+	const struct snapshot *s, const struct req_credentials *credentials, struct identity *out);
 
 /* Operator and view routes: who is this principal, may it act in that role? Zero role is nobody. */
 enum role { ROLE_NOBODY = 0, ROLE_ANYONE, ROLE_VIEWER, ROLE_APPROVER, ROLE_OPERATOR };

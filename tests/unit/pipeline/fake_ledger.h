@@ -45,7 +45,7 @@ struct ledger {
 		struct ledger_claim claim;
 		char body[4096];
 		size_t n_body;
-	} claims[16];
+	} claims[256];
 	uint64_t unreleased; /* records from this one on are not released; 0: all are */
 };
 
@@ -276,6 +276,37 @@ ledger_tx_count_claims(struct ledger_tx *tx, uint32_t kind, int32_t state, const
 			(owner == NULL ||
 				memcmp(owner, c->claim.owner, sizeof(c->claim.owner)) == 0))
 			*n += *n < max ? 1 : 0;
+	}
+	return OK;
+}
+
+/* The first to expire first. */
+enum err
+ledger_tx_each_expired(struct ledger_tx *tx, uint32_t kind, int64_t now_wall_ns, size_t max,
+	ledger_claim_visit_fn visit, void *arg, struct errinfo *ei)
+{
+	const struct ledger_claim *last = NULL;
+
+	(void)ei;
+	for (size_t n = 0; n < max; n++) {
+		const struct ledger_claim *next = NULL;
+
+		for (size_t i = 0; i < ARRAY_LEN(tx->l->claims); i++) {
+			const struct fake_claim *c = &tx->l->claims[i];
+			bool is_behind = last == NULL ||
+					 c->claim.expires_wall_ns > last->expires_wall_ns ||
+					 (c->claim.expires_wall_ns == last->expires_wall_ns &&
+						 &c->claim > last);
+
+			if (c->is_there && c->claim.kind == kind && is_behind &&
+				c->claim.expires_wall_ns != 0 &&
+				c->claim.expires_wall_ns <= now_wall_ns &&
+				(next == NULL || c->claim.expires_wall_ns < next->expires_wall_ns))
+				next = &c->claim;
+		}
+		if (next == NULL || !visit(next, arg))
+			break;
+		last = next;
 	}
 	return OK;
 }
