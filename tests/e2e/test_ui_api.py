@@ -184,6 +184,7 @@ def test_overview_counts_what_was_decided():
         until(lambda: sum(s["allow"] + s["deny"] for s in ui(g, "overview").json["per_second"]) == 8, "whole seconds")
         assert len(o["per_second"]) == 120 and o["unknown"] == [] and o["ledger"]["head_seq"] == len(g.records())
         assert o["policy_bundle_hash"] == ui(g, "policy").json["policy_bundle_hash"] and o["in_flight"] == 0
+        assert o["pending_approvals"] == 0
 
 
 def test_overview_names_sinks_and_unknown_outcomes():

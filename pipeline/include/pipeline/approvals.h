@@ -65,6 +65,8 @@ struct approvals_page {
 	bool is_all;         /* not only pending ones */
 };
 #define APPROVALS_PAGE_MAX 200
+/* How many wait for a decision: the answer's text is the number. */
+void approvals_count(const struct approvals_call *call);
 void approvals_list(const struct approvals_call *call, const struct approvals_page *page);
 /* With its parameters, redacted, as this principal may see and decide it. */
 void approvals_show(

@@ -164,6 +164,50 @@ TEST(reading_makes_no_file)
 	CHECK(access(beside(path, ".idx-shm"), F_OK) != 0);
 }
 
+/* All answers, by searches that each read a few records. */
+static void
+search_in_steps(const char *path, const char *index_path, bool is_newest_first, struct found *out)
+{
+	struct store_reader *r = open_reader(path);
+	struct query *q = NULL;
+	struct errinfo ei;
+	size_t n_steps = 0;
+
+	CHECK_INT(query_new(&by_principal, &q, &ei), OK);
+	struct search_options o = {.query = q,
+		.path = index_path,
+		.is_newest_first = is_newest_first,
+		.head = head_of(r),
+		.max_read = 7};
+	do {
+		CHECK_INT(search_run(r, &o, add_found, out, &out->result, &ei), OK);
+		CHECK(out->result.n_read <= 7 + 32);
+		o.from = out->result.next;
+	} while (out->result.next != 0 && ++n_steps < 200);
+	CHECK(n_steps > 1 && n_steps < 200);
+	query_free(&q);
+	store_reader_free(&r);
+}
+
+TEST(a_bounded_search_goes_on_where_it_ended)
+{
+	const char *path = make_ledger(100, 64);
+
+	(void)fill_index(path, SMALL_SHIFT, 100, UINT64_MAX, NULL);
+	for (int i = 0; i < 4; i++) {
+		const char *index_path = i % 2 == 0 ? path : NULL;
+		struct found *whole = search(path, index_path, &by_principal, i < 2, 0, 0);
+		struct found *steps = mem_need(sizeof(*steps));
+		*steps = (struct found){.limit = 0};
+		search_in_steps(path, index_path, i < 2, steps);
+		CHECK_INT(whole->n, 100);
+		CHECK_INT(whole->result.next, 0);
+		CHECK(is_same_answer(whole, steps));
+		mem_free(whole);
+		mem_free(steps);
+	}
+}
+
 TEST(segments_before_the_first_record_are_forgotten)
 {
 	const char *path = make_ledger(100, 64);
@@ -247,6 +291,7 @@ SUITE("index", TEST_ROW(grows_in_batches_and_goes_on_where_it_stood),
 	TEST_ROW(a_damaged_page_costs_time_and_no_answer),
 	TEST_ROW(what_the_index_says_is_checked_in_the_ledger),
 	TEST_ROW(a_log_that_was_not_folded_in_is_left_alone), TEST_ROW(reading_makes_no_file),
+	TEST_ROW(a_bounded_search_goes_on_where_it_ended),
 	TEST_ROW(segments_before_the_first_record_are_forgotten),
 	TEST_ROW(a_part_of_a_text_needs_a_time),
 	TEST_ROW(a_running_ledger_keeps_it_and_survives_its_loss))
