@@ -213,57 +213,70 @@ remove_rows(void *arg, uint64_t n_records)
 	delete_up_to(r->path, cp.at.seq);
 }
 
+/* A running ledger, open as a source, and who will remove most of it. */
+struct beside {
+	struct ledger *l;
+	struct source *s;
+	struct remover remover;
+};
+
+static void
+beside_init(struct beside *b, bool is_signed)
+{
+	struct ledger_options o = options_in(test_tmpdir());
+	struct errinfo ei;
+
+	b->l = start_ledger(&o);
+	for (int n = 0; n < 8000; n++)
+		CHECK_INT(append_one(b->l, "a"), OK);
+	b->remover = (struct remover){
+		.path = o.path, .upto = 6200, .is_signed = is_signed, .key = load_private(o.path)};
+	CHECK_INT(source_open(o.path, SOURCE_SHARED, &b->s, &ei), OK);
+	CHECK(source_is_live(b->s));
+}
+
+static void
+beside_fini(struct beside *b)
+{
+	source_free(&b->s);
+	sign_key_free(&b->remover.key);
+	ledger_close(&b->l);
+}
+
 TEST(records_that_are_archived_meanwhile_are_not_missed)
 {
 	for (int i = 0; i < 2; i++) {
-		struct ledger_options lo = options_in(test_tmpdir());
-		struct ledger *l = start_ledger(&lo);
-		for (int n = 0; n < 8000; n++)
-			CHECK_INT(append_one(l, "a"), OK);
-		struct remover remover = {.path = lo.path, .upto = 6200, .is_signed = i == 0};
-		struct verify_options o = {.progress = remove_rows, .progress_arg = &remover};
 		struct verify_result result;
-		struct source *s = NULL;
 		struct errinfo ei;
-		remover.key = load_private(lo.path);
-		o.key = remover.key;
-		CHECK_INT(source_open(lo.path, SOURCE_SHARED, &s, &ei), OK);
-		CHECK(source_is_live(s));
-		enum err rc = verify_source(s, &o, &result, &ei);
+		struct beside b;
+		beside_init(&b, i == 0);
+		struct verify_options o = {
+			.key = b.remover.key, .progress = remove_rows, .progress_arg = &b.remover};
+		enum err rc = verify_source(b.s, &o, &result, &ei);
 		CHECK(!result.is_good);
 		/* An anchor that somebody else put there is no excuse. */
 		CHECK_INT(rc, i == 0 ? ERR_BUSY : OK);
 		if (i == 1)
 			CHECK(begins(result.reason, "edited: the anchor's signature"));
-		source_free(&s);
-		sign_key_free(&remover.key);
-		ledger_close(&l);
+		beside_fini(&b);
 	}
 }
 
 TEST(an_export_of_records_that_are_archived_meanwhile_says_so)
 {
 	for (int i = 0; i < 2; i++) {
-		struct ledger_options lo = options_in(test_tmpdir());
-		struct ledger *l = start_ledger(&lo);
-		for (int n = 0; n < 8000; n++)
-			CHECK_INT(append_one(l, "a"), OK);
-		struct remover remover = {.path = lo.path, .upto = 6200, .is_signed = i == 0};
-		struct export_options o = {.progress = remove_rows, .progress_arg = &remover};
 		struct export_result result;
-		struct source *s = NULL;
 		struct errinfo ei;
-		remover.key = load_private(lo.path);
-		o.key = remover.key;
-		o.fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-		CHECK_INT(source_open(lo.path, SOURCE_SHARED, &s, &ei), OK);
-		enum err rc = export_write(s, &o, &result, &ei);
-		CHECK_INT(rc, i == 0 ? ERR_BUSY : OK);
-		CHECK(result.bad_seq > remover.upto);
+		struct beside b;
+		beside_init(&b, i == 0);
+		struct export_options o = {.fd = open("/dev/null", O_WRONLY | O_CLOEXEC),
+			.key = b.remover.key,
+			.progress = remove_rows,
+			.progress_arg = &b.remover};
+		CHECK_INT(export_write(b.s, &o, &result, &ei), i == 0 ? ERR_BUSY : OK);
+		CHECK(result.bad_seq > b.remover.upto);
 		close(o.fd);
-		source_free(&s);
-		sign_key_free(&remover.key);
-		ledger_close(&l);
+		beside_fini(&b);
 	}
 }
 

@@ -54,20 +54,30 @@ block_apply(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 	return job_apply(tx, e, ei);
 }
 
-TEST(a_full_queue_refuses)
+/* A ledger with room for two, whose writer stands still in the first entry until its done is posted. */
+static struct ledger *
+start_blocked(struct job *first)
 {
 	struct ledger_options o = options_in(test_tmpdir());
-	struct job first;
-	struct job jobs[4];
 	struct errinfo ei;
 
 	o.queue_max = 2;
 	struct ledger *l = start_ledger(&o);
-	job_init(&first, "a");
-	first.e.apply = block_apply;
-	CHECK_INT(ledger_submit(l, &first.e, &ei), OK);
-	while (sem_wait(&first.pending) != 0)
+	job_init(first, "a");
+	first->e.apply = block_apply;
+	CHECK_INT(ledger_submit(l, &first->e, &ei), OK);
+	while (sem_wait(&first->pending) != 0)
 		;
+	return l;
+}
+
+TEST(a_full_queue_refuses)
+{
+	struct job first;
+	struct job jobs[4];
+	struct errinfo ei;
+
+	struct ledger *l = start_blocked(&first);
 	for (size_t i = 0; i < 4; i++)
 		job_init(&jobs[i], "b");
 	CHECK_INT(ledger_submit(l, &jobs[0].e, &ei), OK);
@@ -198,18 +208,10 @@ TEST(a_turn_is_handed_over_at_its_end_in_order)
 
 TEST(a_turn_that_the_queue_has_no_room_for_is_refused_in_part)
 {
-	struct ledger_options o = options_in(test_tmpdir());
 	struct job first;
-	struct errinfo ei;
 	struct turn t;
 
-	o.queue_max = 2;
-	struct ledger *l = start_ledger(&o);
-	job_init(&first, "a");
-	first.e.apply = block_apply;
-	CHECK_INT(ledger_submit(l, &first.e, &ei), OK);
-	while (sem_wait(&first.pending) != 0)
-		;
+	struct ledger *l = start_blocked(&first);
 	turn_init(&t, l);
 	t.jobs[3].job.e.must_write = true; /* an effect has already happened */
 	turn_put_all(&t);
