@@ -193,11 +193,13 @@ set_pragmas(struct store_file *f, struct errinfo *ei)
 	};
 	enum err rc = use_write_ahead_log(f, ei);
 
+	/* It appends: pages are written once and not asked for again, so the few it keeps are those that are
+	 * still in the processor's cache. A group's own may be more before it has to write them early. */
 	if (rc == OK)
 		rc = db_exec(f->db,
 			"PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 250;"
-			" PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -2000;"
-			" PRAGMA temp_store = MEMORY",
+			" PRAGMA journal_size_limit = 8388608; PRAGMA temp_store = MEMORY;"
+			" PRAGMA cache_size = -512; PRAGMA cache_spill = 250",
 			ei);
 	return rc == OK ? db_exec(f->db, sync_pragmas[f->sync], ei) : rc;
 }
