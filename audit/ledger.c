@@ -385,6 +385,13 @@ ledger_get_open_intents(const struct ledger *l, uint64_t *seqs, size_t max)
 }
 
 const char *
+ledger_get_path(const struct ledger *l)
+{
+	OBJ_CHECK(l, LEDGER_MAGIC);
+	return l->o.store == LEDGER_STORE_SQLITE ? l->path : NULL;
+}
+
+const char *
 ledger_get_chain_id(const struct ledger *l)
 {
 	OBJ_CHECK(l, LEDGER_MAGIC);

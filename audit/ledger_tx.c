@@ -292,6 +292,20 @@ ledger_tx_get_state(struct ledger_tx *tx, uint64_t seq, enum ledger_state *out, 
 	return rc == OK ? OK : ledger_tx_store_failed(tx, &detail, ei);
 }
 
+enum err
+ledger_tx_each_of_state(struct ledger_tx *tx, enum ledger_state state, store_visit_fn visit,
+	void *arg, struct errinfo *ei)
+{
+	struct store *s = tx->l->store;
+	struct errinfo detail;
+
+	if (tx->has_failed)
+		return ERR(ei, ERR_AUDIT, LEDGER_REFUSAL);
+	if (s->ops->page_state(s, (int)state, 0, visit, arg, &detail) != OK)
+		return ledger_tx_store_failed(tx, &detail, ei);
+	return OK;
+}
+
 /* An entry that was turned back has its undo at the head of what is applied next, before anybody could ask. */
 bool
 ledger_tx_is_released(const struct ledger_tx *tx, uint64_t seq)

@@ -151,6 +151,8 @@ serve_with(struct serve *s, struct arena *a)
 	if (rc == OK)
 		rc = audit_plan_build(
 			&plan, &o->ledger, &o->audit, &o->approvals, a, &options.ledger, &ei);
+	/* As long as a decision may be reported, retention leaves it. */
+	options.ledger.retention.report_window_s = o->reports.window_seconds;
 	if (rc == OK)
 		rc = gateway_section_build_address_cap(&o->gateway, &options.http.address_cap, &ei);
 	if (rc == OK)

@@ -1,6 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * POST /action, /run and /explain: hands the request to the pipeline and its result to reply.c. Even when the client has left, the
+ * POST /action, /run, /explain and /actions/report: hands the request to the pipeline and its result to reply.c. Even when the client has left, the
  * effect finishes and is recorded. Worker's thread.
  */
 #include "routes.h"
@@ -81,6 +81,12 @@ void
 api_action(const struct exchange *x)
 {
 	serve(x, REQ_OP_ACTION);
+}
+
+void
+api_report(const struct exchange *x)
+{
+	serve(x, REQ_OP_REPORT);
 }
 
 void

@@ -174,8 +174,9 @@ reply_result(struct http_request *http, struct arena *a, const struct req_result
 			req_error_code(result->error), result->message, result->retry_after_s);
 		return;
 	}
-	if (result->explain.n > 0) {
-		http_request_reply(http, 200, headers, n, result->explain);
+	if (result->explain.n > 0 || result->report.n > 0) {
+		http_request_reply(http, 200, headers, n,
+			result->explain.n > 0 ? result->explain : result->report);
 		return;
 	}
 	/* The request's arena costs nothing, but an effect may have filled it. */

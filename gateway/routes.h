@@ -44,6 +44,8 @@ struct exchange {
 
 void api_action(const struct exchange *x);
 void api_explain(const struct exchange *x);
+void api_report(const struct exchange *x);
+void api_settle(const struct exchange *x);
 void api_reload(const struct exchange *x);
 void api_approval(const struct exchange *x);
 void api_approvals_decide(const struct exchange *x);

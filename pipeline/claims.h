@@ -17,6 +17,7 @@ enum claim_kind {
 		2, /* of identity, scope, policy hash: the pending approval that a repeat gets */
 	CLAIM_APPROVAL_DENIED = 3, /* of identity and binding hash: denied for a time */
 	CLAIM_IDEMPOTENCY = 4,     /* of identity and Idempotency-Key */
+	CLAIM_SETTLEMENT = 8,      /* of the number of an intent: settled by an operator */
 	CLAIM_APPROVAL_PARAMS = 5, /* of an approval id: the canonical parameters */
 };
 

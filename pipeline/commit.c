@@ -4,12 +4,15 @@
  * (design.md rules 2 and 3). An intent that the ledger could not release is given back as failed/not_executed; an outcome is
  * handed over until it is written. apply and undo run on the ledger's thread, all else on the request's loop.
  */
+#include "action_ids_fill.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/must.h"
 #include "records.h"
 #include "req_state.h"
 
+#define ACTION_ID_SECONDS INT64_C(86400) /* decisions 25 */
 #define SPARE_ARENA_BYTES ((size_t)2 * 1024 * 1024)
 
 static struct req *
@@ -26,6 +29,37 @@ req_need_spare(struct req *r)
 	return r->spare;
 }
 
+struct action_ids *
+pipeline_need_action_ids(struct pipeline *p, size_t n_max)
+{
+	if (!p->has_action_ids)
+		p->action_ids = action_ids_new(n_max);
+	p->has_action_ids = true;
+	return p->action_ids;
+}
+
+/* What is denied uses no id: it can be corrected and sent again. */
+static bool
+is_id_reused(struct req *r)
+{
+	struct pipeline *p = r->pipeline;
+	int64_t max = r->snapshot->idempotency.max_action_ids;
+
+	if (max == 0 || r->result.verdict == VERDICT_DENY)
+		return false;
+	return action_ids_is_reused(pipeline_need_action_ids(p, (size_t)max), &r->id_key,
+		span_cstr(r->action->binding_hash),
+		clock_wall_ns() - ACTION_ID_SECONDS * NS_PER_SEC);
+}
+
+static void
+keep_id(struct req *r)
+{
+	if (r->snapshot->idempotency.max_action_ids != 0 && r->result.verdict != VERDICT_DENY)
+		r->id_mark = action_ids_put(r->pipeline->action_ids, &r->id_key,
+			span_cstr(r->action->binding_hash), clock_wall_ns());
+}
+
 static enum err
 apply_decision(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 {
@@ -35,9 +69,13 @@ apply_decision(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 
 	if (rc != OK || is_answered)
 		return rc;
+	if (is_id_reused(r))
+		return ERR(ei, ERR_CONFLICT, "the action id was used for another action");
 	rc = r->approval.is_asked
 		     ? approval_apply(tx, r, ei)
 		     : ledger_tx_append(tx, &r->record, r->record_state, &r->intent_seq, ei);
+	if (rc == OK)
+		keep_id(r);
 	return rc == OK && r->key != NULL ? idempotency_claim(tx, r, ei) : rc;
 }
 
@@ -79,6 +117,9 @@ undo_decision(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 static enum req_step
 fail_unrecorded_decision(struct req *r, enum err rc)
 {
+	if (rc == ERR_CONFLICT)
+		return req_fail(r, REQ_ERROR_ACTION_ID,
+			SPAN_LIT("this action_id was used for another action; nothing was done"));
 	/* The same request would meet the same end, so nobody is invited to try again. */
 	if (rc == ERR_TOO_LARGE && !arena_failed(r->arena))
 		return req_fail(r, REQ_ERROR_INTERNAL,
@@ -120,6 +161,8 @@ decision_done(struct ledger_entry *e)
 	struct req *r = req_of(e);
 
 	leave_ledger(r);
+	if (e->result != OK)
+		action_ids_take_back(&r->id_mark);
 	if (r->is_answered) {
 		req_entry_returned(r);
 		return;
@@ -162,6 +205,8 @@ step_commit(struct req *r)
 	r->record_state = r->executor != NULL     ? LEDGER_OPEN
 			  : r->result.is_external ? LEDGER_AUTHORIZED
 						  : LEDGER_COMPLETE;
+	if (r->snapshot->idempotency.max_action_ids > 0)
+		r->id_key = action_id_key(r->identity_key, r->action->action_id);
 	/* What comes of an approval is only known, and recorded, on the ledger's thread. */
 	rc = r->approval.is_asked ? OK : record_build_decision(r, r->arena, &r->record, &ei);
 	if (rc != OK)

@@ -11,6 +11,7 @@
 #include "pipeline/board.h"
 #include "pipeline/session.h"
 #include "req_state.h"
+#include "upkeep.h"
 
 enum { LOOPS_MAX = 1024 };
 
@@ -58,6 +59,9 @@ pipeline_free(struct pipeline **p)
 	bucket_table_free(&old->coarse_buckets);
 	bucket_table_free(&old->rule_buckets);
 	breakers_free(&old->breakers);
+	MUST(!old->is_filling);
+	upkeep_free(&old->upkeep);
+	action_ids_free(&old->action_ids);
 	board_free(&old->board);
 	session_table_free(&old->sessions);
 	approval_desk_fini(&old->desk);

@@ -33,6 +33,7 @@ static enum req_step (*const step_functions[STEP__MAX])(struct req *r) = {
 	[STEP_COMMIT] = step_commit,
 	[STEP_EFFECT] = step_effect,
 	[STEP_SETTLE] = step_settle,
+	[STEP_REPORT] = step_report,
 	[STEP_RESPOND] = step_respond,
 };
 
@@ -340,6 +341,10 @@ count_answer(const struct req *r)
 	case REQ_ERROR_OUTCOME_UNKNOWN:
 	case REQ_ERROR_KEY_MISMATCH:
 	case REQ_ERROR_KEY_LIMIT:
+	case REQ_ERROR_ACTION_ID:
+	case REQ_ERROR_REPORT_UNMATCHED:
+	case REQ_ERROR_REPORTED:
+	case REQ_ERROR_REPORT_MISMATCH:
 	case REQ_ERROR_INTERNAL:
 	case REQ_ERROR__MAX:
 		break;

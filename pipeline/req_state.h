@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "action_ids.h"
 #include "audit/ledger.h"
 #include "audit/record.h"
 #include "base/workq.h"
@@ -28,6 +29,7 @@
 
 struct board;
 struct bucket_table;
+struct upkeep;
 struct session_table;
 
 #define REQ_MAGIC 0x2e90e57au
@@ -63,6 +65,10 @@ struct pipeline {
 	struct approval_desk desk;
 	struct board *board;
 	struct slots slots;
+	struct upkeep *upkeep;         /* NULL: not started */
+	struct action_ids *action_ids; /* ledger's thread; NULL: none are kept */
+	bool has_action_ids;           /* likewise: it was tried to make it */
+	bool is_filling; /* of the loop that has the chores: the table gets what was before the start */
 	struct key_rooms key_rooms; /* ledger's thread */
 	size_t n_pools;
 	struct req_pool pools[];
@@ -119,6 +125,7 @@ struct req {
 	struct decision decision;
 	const struct executor *executor; /* NULL: nothing to carry out */
 	struct rate_refusal rate_refusal;
+	struct report_work *report;    /* REQ_OP_REPORT, from its step on */
 	struct req_key *key;           /* NULL: no Idempotency-Key */
 	struct span normalize_problem; /* the resource has no normal form */
 
@@ -126,6 +133,8 @@ struct req {
 	struct record_text record;
 	enum ledger_state record_state;
 	uint64_t intent_seq;
+	struct action_id_key id_key;
+	struct action_id_mark id_mark; /* of the use that this request put */
 
 	struct workq_item item;
 	struct exec_job job;
@@ -156,6 +165,7 @@ enum req_step step_decide(struct req *r);
 enum req_step step_commit(struct req *r);
 enum req_step step_effect(struct req *r);
 enum req_step step_settle(struct req *r);
+enum req_step step_report(struct req *r);
 
 /* The stronger of what the policy asks for and the configured profile. */
 enum sandbox_mode req_sandbox_mode(const struct req *r);

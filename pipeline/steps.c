@@ -88,12 +88,14 @@ fail_until(struct req *r, enum req_error error, struct span message, int64_t wai
 	return next;
 }
 
-/* Explanations have buckets of their own, so that neither kind of request starves the other. */
+static const char *const operation_names[] = {
+	[REQ_OP_ACTION] = "action", [REQ_OP_EXPLAIN] = "explain", [REQ_OP_REPORT] = "report"};
+
+/* Each has buckets of its own, so that no kind of request starves another. */
 static struct span
 coarse_key(struct req *r)
 {
-	struct span kind =
-		r->input->operation == REQ_OP_EXPLAIN ? SPAN_LIT("explain") : SPAN_LIT("action");
+	struct span kind = span_cstr(operation_names[r->input->operation]);
 	struct span rate = arena_printf(
 		r->arena, "|%lld", (long long)r->snapshot->gateway.rate_limit_per_minute);
 	size_t n = kind.n + 1 + r->identity_key.n + rate.n;
@@ -138,6 +140,8 @@ step_admit(struct req *r)
 	if (rate_limits_take_coarse(r->pipeline->coarse_buckets, r->identity.principal, key,
 		    limits->rate_limit_per_minute, &wait_ns) != OK)
 		return fail_until(r, REQ_ERROR_RATE, SPAN_LIT("rate limit exceeded"), wait_ns);
+	if (r->input->operation == REQ_OP_REPORT)
+		return STEP_REPORT;
 	return r->input->operation == REQ_OP_ACTION ? pass_breaker(r) : STEP_PARSE;
 }
 

@@ -1,9 +1,10 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* What the main thread does once a second: approvals that have run out end. Each chore is cheap while nothing is due. */
+/* What the main thread does once a second: approvals that have run out end, keys that have expired go. Each chore is cheap while nothing is due. */
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/must.h"
 #include "pipeline/approvals.h"
+#include "pipeline/pipeline.h"
 #include "runtime.h"
 
 #define CHORES_NS NS_PER_SEC
@@ -15,6 +16,7 @@ on_timer(void *arg)
 
 	OBJ_CAST(r, arg, RUNTIME_MAGIC);
 	approvals_sweep(r->pipeline, r->snapshot, r->loop);
+	pipeline_upkeep(r->pipeline, r->snapshot, r->loop);
 	loop_timer_arm(r->chores_timer, CHORES_NS);
 }
 

@@ -50,6 +50,8 @@ def config(**sections):
         "executor": {"workspace_root": "workspace"},
         "audit": {"sink": ""},
         "ledger": {"path": "ledger.db"},
+        # Most tests send one action id with many contents; test_retries.py has those that must not.
+        "idempotency": {"max_action_ids": 0},
         "identity": {
             "principal": "alice", "agent": "bot", "environment": "dev",
             "api_keys": {API_KEY: "alice", OPERATOR_KEY: "olga"},

@@ -3,7 +3,7 @@
 import concurrent.futures
 import json
 
-from support import OPERATOR_KEY, Gateway, Workplace, action, config, until
+from support import Gateway, Workplace, action, config, until
 
 
 def write(content="x", name="once", **members):
@@ -111,3 +111,129 @@ def test_without_a_ledger_a_key_is_refused():
         r = g.act(write(), headers=key("k"))
         assert r.status == 400 and r.json["reason"].startswith("not_enabled: Idempotency-Key"), r
         assert not (g.place.dir / "workspace" / "out").exists()
+
+
+# ---- reports ----
+
+def report(outcome="SUCCEEDED", **members):
+    body = {"schema_version": "v1", "action_id": "act-1", "trace_id": "trace-1", "action_type": "payments.refund",
+            "resource": "payment://shop.example.com/orders/1", "outcome": outcome}
+    body.update(members)
+    return body
+
+
+def tell(g, body=None, **kwargs):
+    return g.post("/actions/report", report() if body is None else body, **kwargs)
+
+
+def events(g, name):
+    return [x for x in g.records() if x["event_type"] == name]
+
+
+def test_an_outcome_is_reported_once():
+    with Gateway() as g:
+        r = tell(g)
+        assert r.status == 404 and r.json["reason"].startswith("report_unmatched: "), r
+        assert g.act().json["report_path"] == "/actions/report"
+        # What the SDKs send (reference, nomos-mcp-cli.md 10).
+        body = report("FAILED", message="card declined, Bearer abcdefghijklmnopqrstuvwxyz0123456789", external_reference="re_1",
+                      status_code=402)
+        r = tell(g, body, headers={"X-Nomos-SDK-Contract": "v1"})
+        assert r.status == 200 and r.json == {"recorded": True, "trace_id": "trace-1", "action_id": "act-1", "outcome": "FAILED"}, r
+        # The same again is the same; anything else comes too late.
+        assert tell(g, body).json == r.json
+        r = tell(g)
+        assert r.status == 409 and r.json["reason"].startswith("already_reported: "), r
+        told = events(g, "action.external_reported")
+        assert len(told) == 1, told
+        assert told[0]["outcome"] == "failed" and told[0]["reason"] == "FAILED" and told[0]["retryable"] is True
+        assert told[0]["result_classification"] == "UPSTREAM_ERROR"
+        assert told[0]["executor_metadata"] == {"execution_mode": "caller_reported", "external_reference": "re_1",
+                                                "nomos_executed": False, "reported_outcome": "FAILED", "status_code": 402}
+        assert told[0]["intent_seq"] == decisions(g)[0]["seq"] and "abcdefghijklmnop" not in json.dumps(told)
+        assert g.place.run("audit", "verify", g.place.ledger).returncode == 0
+
+
+def test_a_report_is_of_its_own_identity_and_action():
+    options = config(identity={"agent_secrets": {"bot": "agent-secret", "other": "other-secret"}})
+    with Gateway(options) as g:
+        granted = g.act().json
+        r = tell(g, agent="other", secret="other-secret")
+        assert r.status == 404, r
+        for wrong in ({"action_type": "payments.transfer"}, {"resource": "payment://shop.example.com/orders/2"},
+                      {"approval_fingerprint": "0" * 64}, {"approval_id": "apr_1"}):
+            r = tell(g, report(**wrong))
+            assert r.status == 422 and r.json["reason"].startswith("report_mismatch: "), (wrong, r)
+        for wrong in ({"trace_id": "trace-2"}, {"action_id": "act-2"}, {"trace_id": "trace"}):
+            assert tell(g, report(**wrong)).status == 404, wrong
+        assert not events(g, "action.external_reported")
+        assert tell(g, report(approval_fingerprint=granted["approval_fingerprint"])).status == 200
+        # What we carried out ourselves, and what was denied, is nobody's to report.
+        g.act(action("payments.transfer", "payment://bank.example.com/1", action_id="act-3"))
+        assert tell(g, report(action_id="act-3", action_type="payments.transfer", resource="payment://bank.example.com/1")).status == 404
+
+
+def test_reports_that_are_malformed():
+    with Gateway() as g:
+        g.act()
+        for body, text in (
+                (report(schema_version="v2"), "schema_version must be v1"), (report(action_id=" "), "action_id is required"),
+                (report(trace_id=""), "trace_id is required"), (report(action_type="BadAction"), "action_type has invalid format"),
+                (report(action_type="fs.read"), "built-in action types do not support external outcome reporting"),
+                (report(resource=""), "resource is required"), (report("succeeded"), "outcome must be SUCCEEDED or FAILED"),
+                (report(extra=1), "unknown field"), (report(Outcome="FAILED"), "differs only in case"),
+                (report(status_code="200"), "status_code must be an integer"), (report(message=7), "message must be a string"),
+                (b"[]", "object"), (b"{", "")):
+            r = tell(g, body)
+            assert r.status == 400 and r.json["reason"].startswith("validation_error: ") and text in r.json["reason"], (body, r)
+        r = tell(g, report(resource="payment://shop.example.com/../x"))
+        assert r.status == 400 and r.json["reason"].startswith("normalization_error: "), r
+        assert g.request("POST", "/actions/report", json.dumps(report()).encode()).status == 401
+        assert not events(g, "action.external_reported")
+        assert tell(g).status == 200
+
+
+def test_many_reports_at_once_are_recorded_once():
+    with Gateway() as g:
+        g.act()
+        bodies = [report(message=str(i % 4)) for i in range(24)]
+        with concurrent.futures.ThreadPoolExecutor(24) as pool:
+            replies = list(pool.map(lambda body: tell(g, body), bodies))
+        assert {r.status for r in replies} <= {200, 409, 503}, replies
+        told = events(g, "action.external_reported")
+        assert len(told) == 1, told
+        # Whoever was told that it is recorded said the same.
+        said = {body["message"] for body, r in zip(bodies, replies) if r.status == 200}
+        assert said == {told[0]["result_redacted_summary"]}, (said, told)
+
+
+def test_a_report_without_a_ledger_is_recorded_unmatched():
+    with Gateway(config(runtime={"stateless_mode": True}, ledger=None, audit={"sink": "stdout"})) as g:
+        r = tell(g)
+        assert r.status == 200 and r.json["recorded"] is True and r.json["matched"] is False, r
+
+
+# ---- action ids ----
+
+def test_an_action_id_is_of_one_action():
+    place = Workplace(config(idempotency={"max_action_ids": 1000}))
+    try:
+        with Gateway(workplace=place) as g:
+            assert g.act().json["decision"] == "ALLOW"
+            assert g.act(headers=key("k")).json["decision"] == "ALLOW", "a retry"
+            other = action(resource="payment://shop.example.com/orders/2")
+            for headers in (None, key("k2")):
+                r = g.act(other, headers=headers)
+                assert r.status == 422 and r.json["reason"].startswith("action_id_reused: "), r
+            # The refused one has used up neither id nor key, and a denial uses none.
+            assert g.act(action(resource="payment://shop.example.com/orders/2", action_id="act-2"), headers=key("k2")).status == 200
+            denied = action("fs.read", "file://workspace/.env", action_id="act-3")
+            assert g.act(denied).json["decision"] == "DENY"
+            assert g.act(action("fs.read", "file://workspace/README.md", action_id="act-3")).json["decision"] == "ALLOW"
+            assert len(decisions(g)) == 5
+        with Gateway(workplace=place) as g:
+            until(lambda: g.act(other).status == 422, "the newest records have been read")
+    finally:
+        place.remove()
+
+

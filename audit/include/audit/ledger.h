@@ -112,6 +112,11 @@ MUSTCHECK enum err ledger_tx_close(struct ledger_tx *tx, uint64_t intent_seq, st
 MUSTCHECK enum err ledger_tx_get_state(
 	struct ledger_tx *tx, uint64_t seq, enum ledger_state *out, struct errinfo *ei);
 
+/* Visits rows of one state other than LEDGER_COMPLETE, oldest first, at most STORE_PAGE_MAX of them, by an index. The visit
+ * must change no rows. */
+struct store_row;
+MUSTCHECK enum err ledger_tx_each_of_state(struct ledger_tx *tx, enum ledger_state state,
+	bool (*visit)(const struct store_row *row, void *arg), void *arg, struct errinfo *ei);
 /* Whether record seq is durable and the required sinks have it, so that its own entry was, or is about to be, called
  * done with OK: what it allows may be repeated to others. */
 bool ledger_tx_is_released(const struct ledger_tx *tx, uint64_t seq);
@@ -176,6 +181,9 @@ MUSTCHECK enum err ledger_tx_each_claim(struct ledger_tx *tx, uint32_t kind, int
 /* At most max claims that expired at or before now_wall_ns, the first to expire first, by an index. */
 MUSTCHECK enum err ledger_tx_each_expired(struct ledger_tx *tx, uint32_t kind, int64_t now_wall_ns,
 	size_t max, ledger_claim_visit_fn visit, void *arg, struct errinfo *ei);
+
+/* Of the database, for readers beside the writer (store.h); NULL when the records lie in no file. Constant. */
+const char *ledger_get_path(const struct ledger *l);
 
 /* Whether the last commit worked and every required sink keeps up; *why (may be NULL) gets a text
  * for /readyz. Any thread. */

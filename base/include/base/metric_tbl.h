@@ -19,6 +19,9 @@ X(METRIC_DECISIONS_APPROVAL, "nomos_decisions_approval_total", COUNTER,
 	"decisions REQUIRE_APPROVAL")
 X(METRIC_REPLAYS, "nomos_idempotency_replays_total", COUNTER,
 	"answers repeated for an Idempotency-Key")
+X(METRIC_REPORTS, "nomos_reports_total", COUNTER, "outcomes that callers reported")
+X(METRIC_UNREPORTED, "nomos_unreported_total", COUNTER,
+	"authorised actions whose outcome nobody reported in time")
 X(METRIC_CONNECTIONS, "nomos_connections", GAUGE, "open client connections")
 X(METRIC_CONNECTIONS_EVICTED, "nomos_connections_evicted_total", COUNTER,
 	"connections closed for new ones at the cap")

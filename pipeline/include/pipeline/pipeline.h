@@ -14,7 +14,9 @@
 
 struct board;
 struct ledger;
+struct loop;
 struct pipeline;
+struct snapshot;
 struct session_table;
 struct workq;
 
@@ -23,6 +25,9 @@ MUSTCHECK enum err pipeline_new(struct ledger *ledger, struct workq *pool, size_
 	struct pipeline **out, struct errinfo *ei);
 /* After the last request has ended. */
 void pipeline_free(struct pipeline **p);
+/* Now and then, on one loop: expired keys go, and what nobody reported in its time is closed, a little at each call. Cheap
+ * while nothing is due. */
+void pipeline_upkeep(struct pipeline *p, const struct snapshot *s, struct loop *loop);
 /* Actions in flight now. */
 size_t pipeline_count_in_flight(const struct pipeline *p);
 /* How long the ledger's queue makes an entry wait, in nanoseconds (ledger_get_queue_wait). */

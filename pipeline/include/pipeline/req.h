@@ -40,6 +40,7 @@ enum req_error {
 enum req_operation {
 	REQ_OP_ACTION = 0, /* decide, record, carry out or authorise */
 	REQ_OP_EXPLAIN,    /* decide only: no record, no effect */
+	REQ_OP_REPORT,     /* the outcome of an action that the caller carried out */
 };
 
 /* What identifies the caller, as it came over the wire; empty spans when absent. All borrowed until done. */
@@ -80,6 +81,7 @@ struct req_result {
 	struct span output; /* redacted and capped text */
 	int64_t bytes_written;
 	struct span explain;         /* REQ_OP_EXPLAIN: the whole JSON object */
+	struct span report;          /* REQ_OP_REPORT: likewise */
 	struct span approval_id;     /* used or asked for; empty: none */
 	const char *approval_status; /* of REQUIRE_APPROVAL; else "" or NULL */
 	int64_t approval_expires_wall_ns;

@@ -1,0 +1,83 @@
+# Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
+"""A process that dies between an effect and its record: the retry learns that, and an operator settles what became of it."""
+import concurrent.futures
+import http.client
+import json
+
+from support import API_KEY, OPERATOR_KEY, PATIENCE, Gateway, Workplace, action
+
+
+def write(content="x", name="once", **members):
+    return action("fs.write", f"file://workspace/out/{name}", {"content": content}, **members)
+
+
+def key(value):
+    return {"Idempotency-Key": value}
+
+
+def events(g, name):
+    return [x for x in g.records() if x["event_type"] == name]
+
+
+def settle(g, seq, body, key=OPERATOR_KEY):
+    raw = json.dumps(body).encode()
+    return g.request("POST", f"/api/ui/actions/{seq}/settle", raw, {"Authorization": f"Bearer {key}"})
+
+
+def cut_off(place, headers):
+    """A gateway that dies between the effect of a write and the record of its outcome."""
+    with Gateway(workplace=place, env={"NOMOS_FAULT": "effect.after:1:kill"}, expect_exit=None) as g:
+        try:
+            g.act(write(), headers=headers)
+        except (OSError, http.client.HTTPException):
+            pass
+        g.process.wait(PATIENCE)
+
+
+def test_a_key_whose_action_was_cut_off_never_runs_again():
+    place = Workplace()
+    file = place.dir / "workspace" / "out" / "once"
+    try:
+        cut_off(place, key("k"))
+        assert file.exists()
+        file.unlink()
+        with Gateway(workplace=place) as g:
+            for _ in range(2):
+                r = g.act(write(action_id="act-2"), headers=key("k"))
+                assert r.status == 409 and r.json["reason"].startswith("outcome_unknown: ") and "act-1" in r.json["reason"], r
+                assert "Retry-After" not in r.headers
+            assert not file.exists() and len(events(g, "action.decision")) == 1
+            assert g.act(write("y"), headers=key("k")).status == 422
+    finally:
+        place.remove()
+
+
+def test_an_operator_settles_an_unknown_outcome_once():
+    place = Workplace()
+    try:
+        cut_off(place, None)
+        with Gateway(workplace=place) as g:
+            g.act(write(action_id="act-2"))
+            unknown = [x for x in g.records() if x.get("outcome") == "unknown"]
+            assert len(unknown) == 1, unknown
+            seq = unknown[0]["intent_seq"]
+            known = [x for x in g.records() if x.get("outcome") == "succeeded"][0]
+            good = {"outcome": "succeeded", "reason": "the file is there, token sk-abcdefghijklmnopqrstuvwxyz012345"}
+            assert settle(g, seq, good, key=API_KEY).status == 403
+            for body in ({}, {"outcome": "succeeded"}, {**good, "outcome": "maybe"}, {**good, "reason": " "}, {**good, "more": 1}):
+                r = settle(g, seq, body)
+                assert r.status == 400 and r.json["reason"].startswith("validation_error: "), (body, r)
+            for other in (known["intent_seq"], known["seq"], 1, 10**6):
+                assert settle(g, other, good).status == 404, other
+            assert settle(g, "x", good).status == 400
+            with concurrent.futures.ThreadPoolExecutor(8) as pool:
+                numbers = [seq, unknown[0]["seq"]] * 4
+                replies = list(pool.map(lambda n: settle(g, n, good), numbers))
+            assert sorted(r.status for r in replies) == [200] + [409] * 7, replies
+            told = events(g, "action.settled")
+            assert len(told) == 1 and told[0]["intent_seq"] == seq and told[0]["outcome"] == "succeeded", told
+            assert told[0]["executor_metadata"] == {"settled_by": "olga"} and told[0]["principal"] == "alice"
+            assert told[0]["reason"].startswith("the file is there") and "abcdefghijklmnop" not in told[0]["reason"], told
+            assert g.place.run("audit", "verify", g.place.ledger).returncode == 0
+    finally:
+        place.remove()
