@@ -19,7 +19,7 @@ function chart(seconds) {
 function reasons(list) {
 	const most = Math.max(...list.map((r) => r.count));
 	return list.length ? h("ul.bars", list.map((r) => h("li", val(r.reason), h("svg", {viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true"},
-		h("rect.deny", {width: (100 * r.count) / most, height: 8})), h("b", num(r.count))))) : empty("Nothing was denied since the start.");
+		h("rect.deny", {width: (100 * r.count) / most, height: 8})), h("b", num(r.count))))) : empty("Nothing was denied.");
 }
 
 function settle(u, done) {
@@ -49,7 +49,7 @@ function checks(list) {
 	return [bad.length ? rows(bad) : empty("Every check passes."), fold(`${plural(list.length - bad.length, "check")} passed`, rows(list.filter((c) => c.status === "PASS")))];
 }
 
-/** Fills what can have the focus only when it says something else. */
+/** Fills only when it says something else: it may have the focus. */
 function once(node, key, build) {
 	if (node.dataset.key === String(key)) return;
 	node.dataset.key = key;
@@ -76,11 +76,11 @@ export function overview(root) {
 		fill(figures, [["Allowed", t.allow, ".allow"], ["Asked", t.require_approval, ".ask"], ["Denied", t.deny, ".deny"], ["In flight", o.in_flight, ""]].map(([name, n, kind]) =>
 			h("div", h("dt", name), h(`dd${kind}`, num(n), !kind && o.concurrency_limit > 0 && h("small", ` of ${num(o.concurrency_limit)}`)))));
 		fill(rate, chart(o.per_second ?? []));
-		fill(why, reasons(o.reasons ?? []));
+		fill(why, reasons((o.reasons ?? []).filter((r) => !/^require/.test(r.reason))));
 		once(open, JSON.stringify(list), () => unknown(list, refresh));
 		fill(ledger, facts(["Newest record", num(o.ledger?.head_seq)], ["Wait of the queue", `${num(o.ledger?.queue_wait_ms)} ms`]),
 			sinks.length ? table("Sinks", [["Sink", (s) => val(s.name)], ["", (s) => s.required && h("span.stamp.plain", "required")], ["Taken to", (s) => num(s.taken_seq), ".num"],
-				["Behind", (s) => (s.lag ? h("b.ask", num(s.lag)) : "0"), ".num"]], sinks) : note("No sinks: the ledger is the only copy."));
+				["Behind", (s) => (s.lag ? h("b.ask", num(s.lag)) : "0"), ".num"]], sinks) : note("No sinks."));
 		once(policy, o.policy_bundle_hash, () => [facts(["Hash", short(o.policy_bundle_hash)], ["Loaded", o.policy_loaded_at ? ago(o.policy_loaded_at) : val()], ["Assurance", val(o.assurance_level)]), link("#/policy", "Rules and explanations")]);
 	}
 	const refresh = () => attempt(trouble, async () => {

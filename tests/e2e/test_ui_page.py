@@ -1,23 +1,27 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """The operator page in headless Chromium against the built gateway; the flows are in tests/ui/flows.mjs, the pictures in build/screenshots."""
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 
-from support import AGENT_SECRET, API_KEY, OPERATOR_KEY, PATIENCE, POLICY, ROOT, Gateway, Workplace, config
+from support import PATIENCE, POLICY, ROOT, Gateway, Workplace, config
 
 FOLDER = ROOT / "tests/ui"
 SHOTS = ROOT / "build/screenshots"
-KEYS = {"agent": API_KEY, "operator": OPERATOR_KEY, "approver": "test-approver-key", "viewer": "test-viewer-key"}
+PEOPLE = {"agent": "alice", "operator": "olga", "approver": "anna", "viewer": "victor"}
+# Such that the doctor, whose findings the overview shows, has nothing to say of them.
+KEYS = {who: hashlib.sha256(who.encode()).hexdigest() for who in PEOPLE}
+SECRET = hashlib.sha256(b"secret").hexdigest()
 RULES = [{"id": "ask-payout", "action_type": "payments.payout", "resource": "payment://bank.example.com/**",
           "decision": "REQUIRE_APPROVAL", "obligations": {"approvers": {"min": 2}}}]
 
 
 def options():
-    people = {KEYS["approver"]: "anna", KEYS["viewer"]: "victor"}
     made = config(approvals={"enabled": True})
-    made["identity"]["api_keys"].update(people)
+    made["identity"].update(api_keys={KEYS[who]: name for who, name in PEOPLE.items()}, agent_secrets={"bot": SECRET}, service_secrets={},
+                            principal_agents={"alice": ["bot"]})
     made["identity"]["roles"] = {"operator": ["olga"], "approver": ["anna", "olga"], "viewer": ["victor"]}
     return made
 
@@ -28,7 +32,7 @@ def browse(flow):
     place = Workplace(options(), {**POLICY, "rules": POLICY["rules"] + RULES})
     (place.dir / "nomos.json").chmod(0o600)  # else the doctor says so on the overview
     with Gateway(workplace=place) as g:
-        told = {"url": "http://%s:%d" % g.address, "keys": KEYS, "secret": AGENT_SECRET, "agent": "bot", "shots": str(SHOTS),
+        told = {"url": "http://%s:%d" % g.address, "keys": KEYS, "secret": SECRET, "agent": "bot", "shots": str(SHOTS),
                 "patience": PATIENCE / 4, "executable": shutil.which("chromium")}
         done = subprocess.run(["node", FOLDER / "run.mjs", flow], cwd=FOLDER, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=PATIENCE * 3, env={**os.environ, "NOMOS_UI_TEST": json.dumps(told)})
