@@ -2,7 +2,7 @@
 import {add, attempt, button, card, dim, empty, facts, field, fill, h, input, link, note, num, panel, plural, rules, say, sheet, span, stamp, table, to, tree, val, when} from "./kit.js";
 import {get, query} from "./api.js";
 
-const EVENTS = ["action.decision", "action.completed", "approval.requested", "approval.decided", "approval.expired", "runtime.reload"];
+const EVENTS = ["action.decision", "action.completed", "approval.requested", "approval.decided.ui", "approval.applied", "runtime.reload"];
 const moment = {type: "datetime-local", step: 1};
 const outcome = (r) => dim(val(r.result_classification ?? r.reason, ""));
 

@@ -44,8 +44,36 @@ def test_signing_in():
     browse("signing_in")
 
 
+def test_ended_session():
+    browse("ended_session")
+
+
 def test_navigation():
     browse("navigation")
+
+
+def test_approve():
+    browse("approve")
+
+
+def test_deny():
+    browse("deny")
+
+
+def test_hidden_parts():
+    browse("hidden_parts")
+
+
+def test_quorum():
+    browse("quorum")
+
+
+def test_together():
+    browse("together")
+
+
+def test_roles():
+    browse("roles")
 
 
 def test_investigate():
@@ -58,6 +86,18 @@ def test_policy():
 
 def test_limits():
     browse("limits")
+
+
+def test_hostile_values():
+    browse("hostile_values")
+
+
+def test_accessibility():
+    browse("accessibility")
+
+
+def test_no_stream():
+    browse("no_stream")
 
 
 def test_gateway_gone():
