@@ -102,3 +102,7 @@ def test_no_stream():
 
 def test_gateway_gone():
     browse("gateway_gone")
+
+
+def test_pictures():
+    browse("pictures")

@@ -326,7 +326,13 @@ export const flows = {
 
 	/** The pictures of docs/operator-ui.md, small enough to be kept: cp build/screenshots/docs/*.png docs/ui/ */
 	async pictures() {
-		for (let i = 0; i < 24; i++) await act({action_type: i % 4 ? "payments.refund" : "payments.unheard", resource: `payment://shop.example.com/orders/${1040 + (i % 7)}`, params: {amount: 12 + i}, trace_id: `order-${1040 + (i % 7)}`});
+		// NOMOS_UI_TRAFFIC: for how many milliseconds there is something to draw.
+		const end = Date.now() + Number(process.env.NOMOS_UI_TRAFFIC ?? 0);
+		for (let i = 0; i < 24 || Date.now() < end; i++) {
+			const order = `order-${1040 + (i % 7)}`;
+			await act({action_type: ["refund", "refund", "unheard", "refund", "refund"][(i + (i >> 6)) % 5].replace(/^/, "payments."), resource: `payment://shop.example.com/${order}`, params: {amount: 12 + (i % 30)}, trace_id: order});
+			if (end > Date.now()) await new Promise((done) => setTimeout(done, 20 + 60 * (1 + Math.sin(i / 90))));
+		}
 		for (const amount of [480, 515]) await ask({params: {amount, currency: "EUR"}, resource: "payment://bank.example.com/accounts/12"});
 		const transfer = {params: {amount: 1249.5, currency: "EUR", to: {name: "ACME Lamps Ltd", iban: "DE02 1203 0000 0000 2020 51"}, text: "Invoice 2026-1042, lamps for the east wing"}, trace_id: "invoice-1042"};
 		const id = await ask(transfer);
