@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Health and readiness go first, and so does whoever may operate: operators end an overload. Agents come next, each
- * principal a flow of its own, so that one with many connections does not starve the others. Those whom nobody knows come last, so that no
- * flood without a credential is in anybody's way. What has an effect never goes first. Any thread.
+ * Health and readiness go first, and so does whoever may use an operators' route: operators end an overload. Agents
+ * come next, each principal a flow of its own, so that one with many connections does not starve the others; their actions never go
+ * first, whoever asks. Those whom nobody knows come last, so that no flood without a credential is in anybody's way. Any thread.
  */
 #include "place.h"
 
@@ -72,9 +72,8 @@ place_of(const struct snapshot *s, const struct place_request *r)
 	case ACCESS_VIEWER:
 	case ACCESS_APPROVER:
 	case ACCESS_OPERATOR:
-		return has_role(s, r, r->role, &principal)
-			       ? (struct http_place){HTTP_RANK_FIRST, map_hash(principal)}
-			       : last;
+		/* Not in the flow of health, which anybody can flood. */
+		return r->may_use ? (struct http_place){HTTP_RANK_FIRST, last.flow + 1} : last;
 	}
 	return last;
 }

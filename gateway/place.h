@@ -12,7 +12,7 @@ struct snapshot;
 /* What decides it. */
 struct place_request {
 	enum access access; /* of the route; NOBODY: there is none */
-	enum role role;     /* that the route asks for */
+	bool may_use;       /* its key or its session has the role that the route asks for */
 	bool is_explain;
 	struct req_credentials credentials;
 	struct span peer;

@@ -371,7 +371,8 @@ gateway_place(struct http_request *http, void *arg)
 
 	if (route != NULL) {
 		r.access = route->access;
-		r.role = role_of(route->access);
+		r.may_use = role_of(route->access) != ROLE_NOBODY &&
+			    exchange_may_stay(http, arg, role_of(route->access));
 		r.is_explain = route->handle == api_explain;
 		r.credentials = exchange_get_credentials(http);
 	}

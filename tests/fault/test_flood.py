@@ -258,6 +258,27 @@ def test_bodies_without_a_credential():
         check_released(g, before[1])
 
 
+def test_whole_requests_without_a_credential():
+    """Many at once on many connections: each has its answer, in order, and health, an operator and a good client have theirs meanwhile."""
+    body = json.dumps(action()).encode()
+    n, each = N // 10, 5
+    one = head_of(len(body), key="unknown") + body
+    with start() as g:
+        before = resident(g), descriptors(g)
+        with GoodClient(g) as good:
+            crowd = Crowd(g.address, n=n, first=one * each)
+            for _ in range(20):
+                assert g.get("/healthz").status == 200 and g.get("/readyz").status == 200
+                assert g.operator("POST", "/admin/reload").status == 200
+            done = good.n
+            until(lambda: good.n > done, "a good client is answered while they wait")
+            until(lambda: crowd.pump() or all(data.count(b"HTTP/1.1 ") == each for data in crowd.received.values()), "all are answered")
+        assert all(data.count(b"HTTP/1.1 401 ") == each for data in crowd.received.values())
+        assert resident(g) - before[0] < 40 * MB or INSTRUMENTED
+        crowd.close()
+        check_released(g, before[1])
+
+
 def test_early_answers_are_those_of_the_whole_request():
     with start() as g:
         body = json.dumps(action()).encode()
