@@ -1,8 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * GET /api/ui/stream: what changes, for the operator page. Event `hello` begins, so that the page reads what is; `approval` tells of each
- * approval that was opened, decided, used or has run out; `missed` says that some were left out because the page was too slow, and
- * that it has to read again. The reader's right is looked at again while the stream is open. Worker's thread.
+ * approval that was opened, decided, used or has run out; `overview` is how the gateway is doing, once a second; `missed` says that
+ * events were left out because the page was too slow, and that it has to read again. The reader's right is looked at again each
+ * second. Worker's thread.
  */
 #include "routes.h"
 
@@ -14,10 +15,12 @@
 #include "pipeline/board.h"
 #include "pipeline/pipeline.h"
 #include "sse.h"
+#include "ui_state.h"
 
 #define UI_STREAM_MAGIC 0x05e5e57eu
 #define UI_STREAMS_MAX 64
 #define UI_STREAMS_PER_PRINCIPAL 8
+#define TICK_NS NS_PER_SEC
 
 struct ui_stream {
 	unsigned magic;
@@ -86,6 +89,21 @@ on_news(const struct board_news *news, void *arg)
 	buf_fini(&b);
 }
 
+/* The next one says it all, so one that is not taken is no loss. */
+static void
+send_overview(struct ui_stream *s)
+{
+	struct buf b;
+
+	buf_init(&b, HTTP_STREAM_BYTES_MAX / 2);
+	buf_add_char(&b, '{');
+	ui_state_add_live(s->worker, &b);
+	buf_add_char(&b, '}');
+	if (!buf_failed(&b) && !sse_send(s->http, "overview", buf_span(&b)))
+		s->has_missed = true;
+	buf_fini(&b);
+}
+
 static void
 on_timer(void *arg)
 {
@@ -96,8 +114,10 @@ on_timer(void *arg)
 		end(s);
 		return;
 	}
-	sse_keep_alive(s->http);
-	loop_timer_arm(s->timer, SSE_KEEP_ALIVE_NS);
+	/* It also keeps the connection alive. */
+	if (!s->has_missed)
+		send_overview(s);
+	loop_timer_arm(s->timer, TICK_NS);
 }
 
 static enum err
@@ -124,7 +144,7 @@ begin(struct ui_stream *s, struct http_request *http)
 	http_request_set_closed_fn(http, on_closed, s);
 	sse_begin(http);
 	http_request_stream_set_drained_fn(http, on_drained, s);
-	loop_timer_arm(s->timer, SSE_KEEP_ALIVE_NS);
+	loop_timer_arm(s->timer, TICK_NS);
 	send_or_note(s, "hello", SPAN_LIT("{}"));
 	if (http_request_get_method(http) == HTTP_METHOD_HEAD)
 		end(s);

@@ -62,6 +62,7 @@ void api_openapi(const struct exchange *x);
 void api_ui_redirect(const struct exchange *x);
 void api_ui_index(const struct exchange *x);
 void api_ui_file(const struct exchange *x);
+void api_approval_events(const struct exchange *x);
 void api_ui_stream(const struct exchange *x);
 void api_ui_sign_in(const struct exchange *x);
 void api_ui_session(const struct exchange *x);

@@ -4,16 +4,18 @@ import json
 import select
 import socket
 
-from support import API_KEY, LONG, PATIENCE, POLICY, Gateway, action, config, until
+from support import API_KEY, PATIENCE, POLICY, Gateway, action, config, until
 
 APPROVER_KEY = "test-approver-key"
 VIEWER = {"Authorization": f"Bearer {APPROVER_KEY}"}
 STREAMS_PER_PRINCIPAL = 8
+WAITS = 1000
+SLOTS = 50
 
 
 def options(gateway=None, **approvals):
     return config(
-        gateway={"concurrency_limit": 16, **(gateway or {})},
+        gateway={"concurrency_limit": SLOTS, **(gateway or {})},
         identity={"api_keys": {API_KEY: "alice", "test-operator-key": "olga", APPROVER_KEY: "vera"},
                   "roles": {"operator": ["olga"], "viewer": ["olga", "vera"]}},
         approvals={"enabled": True, "approver_principals": ["vera"], **approvals})
@@ -92,6 +94,12 @@ class Events:
         self.connection.close()
 
 
+def decide(g, approval_id, decision="APPROVE", **members):
+    body = json.dumps({"approval_id": approval_id, "decision": decision, "reason": "seen", **members}).encode()
+    return g.request("POST", "/approvals/decide", body,
+                     {"Authorization": f"Bearer {APPROVER_KEY}", "Content-Type": "application/json"})
+
+
 def requested(g):
     return [r for r in g.records() if r["event_type"] == "approval.requested"]
 
@@ -99,6 +107,51 @@ def requested(g):
 def wait_for_approval(g, n=1):
     """The ids of the first n approvals that were asked for, oldest first."""
     return [r["approval_id"] for r in until(lambda: (len(requested(g)) >= n and requested(g)), f"{n} approvals")]
+
+
+def test_a_held_request_gets_what_the_person_decided():
+    with Gateway(options()) as g:
+        held = Held(g, transfer(1), wait=60)
+        (approval,) = wait_for_approval(g)
+        assert not held.is_answered()
+        assert decide(g, approval).status == 200
+        status, headers, body = held.answer()
+        assert status == 200 and body["decision"] == "ALLOW" and body["reason"] == "allow_by_approval", body
+        assert headers["preference-applied"] == "wait=60" and headers.get("connection") != "close", headers
+        held.close()
+        # It is used up: the same action asks anew.
+        r = g.act(transfer(1))
+        assert r.json["decision"] == "REQUIRE_APPROVAL" and r.json["approval_id"] != approval, r
+        assert "Preference-Applied" not in r.headers
+
+
+def test_a_held_request_is_denied_when_the_person_says_so():
+    with Gateway(options()) as g:
+        held = Held(g, transfer(1), wait=60, path="/run")
+        (approval,) = wait_for_approval(g)
+        assert decide(g, approval, "DENY").status == 200
+        status, headers, body = held.answer()
+        assert status == 200 and body["decision"] == "DENY" and body["reason"] == "denied_by_approver", body
+        held.close()
+
+
+def test_a_client_that_left_loses_its_wait_and_nothing_else():
+    """Its action does not run though it is approved; the approval is still there for the one that comes back."""
+    with Gateway(options(max_waiting=1)) as g:
+        held = Held(g, transfer(1), wait=60)
+        (approval,) = wait_for_approval(g)
+        held.close()
+        # Its place is free when it was noticed.
+        def next_one_waits():
+            other = Held(g, transfer(2), wait=1)
+            applied = "preference-applied" in other.answer()[1]
+            other.close()
+            return applied
+        until(next_one_waits, "the place of the one that left")
+        assert decide(g, approval).status == 200
+        assert not [r for r in g.records() if r.get("decision") == "ALLOW" and r["event_type"] == "action.decision"]
+        again = g.act(transfer(1, context={"extensions": {"approval": {"approval_id": approval}}}))
+        assert again.json["decision"] == "ALLOW", again
 
 
 def test_who_waits_in_vain_gets_the_id_and_no_more():
@@ -185,10 +238,13 @@ def test_the_page_hears_of_approvals_as_they_come_and_go():
         assert page.reply.headers["Cache-Control"] == "no-store"
         assert page.next() == ("hello", {})
         approval = g.act(transfer(1)).json["approval_id"]
-        assert page.next() == ("approval", {"approval_id": approval, "status": "pending"})
-        assert page.next() == ("approval", {"approval_id": approval, "status": "expired"})
+        page.until_event("approval", approval_id=approval, status="pending")
+        page.until_event("approval", approval_id=approval, status="expired")
+        overview = page.until_event("overview", ready=True)
+        assert overview["totals"]["require_approval"] == 1 and "unknown" not in overview, overview
         g.process.terminate()
-        assert page.next() is None, "the end of the gateway ends streams, whole"
+        while page.next() is not None:
+            pass
         page.close()
         assert g.process.wait(PATIENCE) == 0
 
@@ -260,15 +316,127 @@ def test_a_page_that_does_not_read_holds_nobody_up():
         page.close()
 
 
-if LONG:
-    def test_a_stream_ends_with_the_right_to_it():
-        """Looked at every 15 seconds."""
-        with Gateway(options()) as g:
-            page = Events(g)
-            assert page.next() == ("hello", {})
-            o = options()
-            del o["identity"]["api_keys"][APPROVER_KEY]
-            g.place.write_config(o)
-            assert g.operator("POST", "/admin/reload").status == 200
-            assert page.next() is None
-            page.close()
+def test_a_stream_ends_with_the_right_to_it():
+    with Gateway(options()) as g:
+        page = Events(g)
+        assert page.next() == ("hello", {})
+        o = options()
+        del o["identity"]["api_keys"][APPROVER_KEY]
+        g.place.write_config(o)
+        assert g.operator("POST", "/admin/reload").status == 200
+        while page.next() is not None:
+            pass
+        page.close()
+
+
+def test_a_thousand_waits_cost_no_worker_and_no_slot():
+    """On two workers and 50 slots: other requests are answered meanwhile, and each wait ends with its own decision."""
+    n = WAITS
+    o = options(max_waiting=n, max_waiting_per_principal=n, max_pending=n, max_pending_per_identity=n,
+                max_wait_seconds=600, ttl_seconds=3600)
+    with Gateway(o) as g:
+        held = []
+        while len(held) < n:
+            # As many at a time as there are slots; those that wait have given theirs back.
+            held += [Held(g, transfer(i), wait=600) for i in range(len(held) + 1, len(held) + SLOTS + 1)]
+            until(lambda: len(requested(g)) == len(held), "all have asked")
+        assert not any(h.is_answered() for h in held)
+        for i in range(200):
+            assert g.act(action(action_id=f"other-{i}")).json["decision"] == "ALLOW"
+        ids = {r["action_id"]: r["approval_id"] for r in requested(g)}
+        for i in range(1, n + 1):
+            if i % 100 == 0:
+                assert decide(g, ids[f"act-{i}"]).status == 200
+        for i in range(100, n + 1, 100):
+            status, headers, body = held[i - 1].answer()
+            assert status == 200 and body["decision"] == "ALLOW" and body["action_id"] == f"act-{i}", body
+        waiting = [h for i, h in enumerate(held, 1) if i % 100]
+        assert not any(h.is_answered() for h in waiting)
+        for h in held[: n // 2]:
+            h.close()
+        for i in range(50):
+            assert g.act(action(action_id=f"later-{i}")).json["decision"] == "ALLOW"
+        g.process.terminate()
+        for i, h in enumerate(held[n // 2:], n // 2 + 1):
+            if i % 100:
+                assert h.answer()[2]["decision"] == "REQUIRE_APPROVAL"
+            h.close()
+        assert g.process.wait(PATIENCE) == 0
+
+
+AGENT = {"Authorization": f"Bearer {API_KEY}", "X-Nomos-Agent-Id": "bot"}
+
+
+def test_an_agent_follows_its_own_approval_from_what_it_is_to_its_end():
+    with Gateway(options()) as g:
+        asked = g.act(transfer(1)).json
+        path = f"/approvals/{asked['approval_id']}/events"
+        events = Events(g, path, AGENT)
+        assert events.status == 200 and events.reply.headers["Content-Type"] == "text/event-stream"
+        name, first = events.next()
+        assert name == "approval" and first == g.get(f"/approvals/{asked['approval_id']}", AGENT).json, first
+        assert first["status"] == "pending" and first["approval_id"] == asked["approval_id"]
+        assert decide(g, asked["approval_id"]).status == 200
+        assert events.until_event("approval", status="approved")
+        assert g.act(transfer(1, context={"extensions": {"approval": {"approval_id": asked["approval_id"]}}})).json["decision"] == "ALLOW"
+        events.until_event("approval", status="consumed")
+        assert events.next() is None, "behind a final state there is nothing to wait for"
+        events.close()
+        # Who comes later gets the end at once.
+        events = Events(g, path, AGENT)
+        assert events.next()[1]["status"] == "consumed" and events.next() is None
+        events.close()
+
+
+def test_nobody_follows_what_others_asked_for():
+    o = options()
+    o["identity"]["api_keys"]["mallory-s-key"] = "mallory"
+    with Gateway(o) as g:
+        path = f"/approvals/{g.act(transfer(1)).json['approval_id']}/events"
+        for headers, status in (({}, 401), ({"Authorization": f"Bearer {API_KEY}"}, 401), (VIEWER, 401),
+                                ({"Authorization": "Bearer mallory-s-key", "X-Nomos-Agent-Id": "bot"}, 404)):
+            assert g.get(path, headers).status == status, (headers, g.get(path, headers))
+        assert g.get("/approvals/apr_000000000000000000000000/events", AGENT).status == 404
+        assert g.get(f"/approvals/{'a' * 200}/events", AGENT).status == 404
+
+
+def test_agents_streams_take_the_places_of_waits_and_give_them_back():
+    with Gateway(options(max_waiting=2)) as g:
+        asked = g.act(transfer(1)).json["approval_id"]
+        open_ones = [Events(g, f"/approvals/{asked}/events", AGENT) for _ in range(2)]
+        assert all(e.next()[0] == "approval" for e in open_ones)
+        full = Events(g, f"/approvals/{asked}/events", AGENT)
+        assert full.status == 503 and int(full.reply.headers["Retry-After"]) > 0
+        full.close()
+        held = Held(g, transfer(1), wait=5)
+        assert "preference-applied" not in held.answer()[1]
+        held.close()
+        # The page has places of its own.
+        page = Events(g)
+        assert page.next() == ("hello", {})
+        page.close()
+        open_ones.pop().close()
+
+        def place_is_free():
+            e = Events(g, f"/approvals/{asked}/events", AGENT)
+            e.close()
+            return e.status == 200
+        until(place_is_free, "the place of the one that left")
+        open_ones.pop().close()
+
+
+def test_all_who_wait_for_one_approval_are_told_and_one_uses_it():
+    """Held requests of the same action on both workers, one approval with one use."""
+    n = 20
+    with Gateway(options()) as g:
+        held = [Held(g, transfer(1), wait=60) for _ in range(n)]
+        (approval,) = wait_for_approval(g)
+        until(lambda: len([r for r in g.records() if r["event_type"] == "action.decision"]) == n, "all have asked")
+        assert decide(g, approval).status == 200
+        got = [h.answer()[2] for h in held]
+        assert sorted(b["decision"] for b in got) == ["ALLOW"] + (n - 1) * ["REQUIRE_APPROVAL"], got
+        assert len({b["approval_id"] for b in got if b["decision"] == "REQUIRE_APPROVAL"} - {approval}) <= 1
+        for h in held:
+            h.close()
+        uses = [r for r in g.records() if r.get("decision") == "ALLOW" and r["event_type"] == "action.decision"]
+        assert len(uses) == 1 and uses[0]["approval_id"] == approval, uses
