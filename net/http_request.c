@@ -168,6 +168,8 @@ http_request_set_closed_fn(struct http_request *req, http_closed_fn fn, void *ar
 	MUST(req->is_open);
 	req->closed_fn = fn;
 	req->closed_arg = arg;
+	/* It waits for something else than the ledger now: others need not wait behind it. */
+	serve_queue_wake(req->conn->server);
 	if (req->conn->state == CONN_GONE || req->conn->server->stop_deadline_ns != 0)
 		server_add_work(req->conn, CONN_WORK_CLOSED);
 }

@@ -160,6 +160,7 @@ release(struct http_request *req)
 	req->closed_fn = NULL;
 	req->drained_fn = NULL;
 	req->conn->server->n_open--;
+	serve_queue_wake(req->conn->server);
 	metric_add(METRIC_STREAMS, -1);
 }
 

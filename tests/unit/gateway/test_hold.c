@@ -168,8 +168,7 @@ prepare(struct rig_client *c, const char *request)
 	struct errinfo ei;
 
 	live_before = mem_live();
-	action.identity = (struct identity){
-		SPAN_LIT("alice"), SPAN_LIT("bot"), SPAN_LIT("dev")};
+	action.identity = (struct identity){SPAN_LIT("alice"), SPAN_LIT("bot"), SPAN_LIT("dev")};
 	limits = (struct approvals_wait_limits){60 * NS_PER_SEC, 10, 10};
 	n_looks = 0;
 	n_runs = 0;
