@@ -1,9 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * GET /api/ui/stream: what changes, for the operator page. Event `hello` begins, so that the page reads what is; `approval` tells of each
- * approval that was opened, decided, used or has run out; `overview` is how the gateway is doing, once a second; `missed` says that
- * events were left out because the page was too slow, and that it has to read again. The reader's right is looked at again each
- * second. Worker's thread.
+ * approval that was opened, decided, used or has run out; `overview` is how the gateway is doing, once a second. A page that
+ * was too slow to be told of everything is not told of some: its stream ends, it comes back and reads what is. The reader's right is
+ * looked at again each second. Worker's thread.
  */
 #include "routes.h"
 
@@ -52,22 +52,24 @@ on_closed(struct http_request *http, void *arg)
 	end(s);
 }
 
+/* It comes back and reads what is. */
 static void
 on_drained(struct http_request *http, void *arg)
 {
 	struct ui_stream *s;
 
+	(void)http;
 	OBJ_CAST(s, arg, UI_STREAM_MAGIC);
-	if (s->has_missed && sse_send(http, "missed", SPAN_LIT("{}")))
-		s->has_missed = false;
+	if (s->has_missed)
+		end(s);
 }
 
+/* Behind one that was not taken nothing is sent any more. */
 static void
-send_or_note(struct ui_stream *s, const char *event, struct span data)
+send_event(struct ui_stream *s, const char *event, struct span data)
 {
-	if (!s->has_missed && sse_send(s->http, event, data))
-		return;
-	s->has_missed = true;
+	if (!s->has_missed && !sse_send(s->http, event, data))
+		s->has_missed = true;
 }
 
 static void
@@ -77,19 +79,20 @@ on_news(const struct board_news *news, void *arg)
 	struct buf b;
 
 	OBJ_CAST(s, arg, UI_STREAM_MAGIC);
-	if (news->has_missed)
-		send_or_note(s, "missed", SPAN_LIT("{}"));
+	if (news->has_missed) {
+		end(s);
+		return;
+	}
 	buf_init(&b, BUF_CAP_LOG_LINE);
 	BUF_ADD_LIT(&b, "{\"approval_id\":");
 	json_quote(&b, span_cstr(news->approval_id));
 	BUF_ADD_LIT(&b, ",\"status\":");
 	json_quote(&b, span_cstr(news->status));
 	buf_add_char(&b, '}');
-	send_or_note(s, "approval", buf_failed(&b) ? SPAN_LIT("{}") : buf_span(&b));
+	send_event(s, "approval", buf_failed(&b) ? SPAN_LIT("{}") : buf_span(&b));
 	buf_fini(&b);
 }
 
-/* The next one says it all, so one that is not taken is no loss. */
 static void
 send_overview(struct ui_stream *s)
 {
@@ -99,8 +102,8 @@ send_overview(struct ui_stream *s)
 	buf_add_char(&b, '{');
 	ui_state_add_live(s->worker, &b);
 	buf_add_char(&b, '}');
-	if (!buf_failed(&b) && !sse_send(s->http, "overview", buf_span(&b)))
-		s->has_missed = true;
+	if (!buf_failed(&b))
+		send_event(s, "overview", buf_span(&b));
 	buf_fini(&b);
 }
 
@@ -115,8 +118,7 @@ on_timer(void *arg)
 		return;
 	}
 	/* It also keeps the connection alive. */
-	if (!s->has_missed)
-		send_overview(s);
+	send_overview(s);
 	loop_timer_arm(s->timer, TICK_NS);
 }
 
@@ -145,7 +147,7 @@ begin(struct ui_stream *s, struct http_request *http)
 	sse_begin(http);
 	http_request_stream_set_drained_fn(http, on_drained, s);
 	loop_timer_arm(s->timer, TICK_NS);
-	send_or_note(s, "hello", SPAN_LIT("{}"));
+	send_event(s, "hello", SPAN_LIT("{}"));
 	if (http_request_get_method(http) == HTTP_METHOD_HEAD)
 		end(s);
 }

@@ -82,7 +82,6 @@ export function live(onevent, tick, onstate) {
 			onstate(navigator.onLine ? "polling" : "offline");
 			if (source.readyState === EventSource.CLOSED) retry = setTimeout(open, 15000);
 		};
-		source.addEventListener("missed", tick);
 		for (const name of ["approval", "overview"]) source.addEventListener(name, (e) => onevent(name, parse(e.data)));
 	};
 	open();
