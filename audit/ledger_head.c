@@ -6,12 +6,18 @@
  */
 #include "ledger_head.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
+
+/* Between two writes, each of which syncs a file and its folder: under load there is a checkpoint every few
+ * milliseconds, and only the newest counts. */
+#define PAUSE_NS (100 * NS_PER_MS)
 
 struct ledger_head {
 	pthread_t thread;
@@ -22,16 +28,30 @@ struct ledger_head {
 	bool is_stopping;
 };
 
+/* Until something may have changed: a checkpoint is there and its time has come, or it is to end. */
+static void
+wait_for_checkpoint(struct ledger_head *h, int64_t not_before_mono_ns)
+{
+	struct timespec ts = {.tv_sec = not_before_mono_ns / NS_PER_SEC,
+		.tv_nsec = not_before_mono_ns % NS_PER_SEC};
+	int rc = h->next.at.seq == 0 ? pthread_cond_wait(&h->wake, &h->mutex)
+				     : pthread_cond_timedwait(&h->wake, &h->mutex, &ts);
+
+	MUST(rc == 0 || rc == ETIMEDOUT);
+}
+
 static void *
 write_heads(void *arg)
 {
 	struct ledger_head *h = arg;
 	struct errinfo ei;
+	int64_t not_before_mono_ns = 0;
 
 	MUST(pthread_mutex_lock(&h->mutex) == 0);
 	while (!h->is_stopping || h->next.at.seq != 0) {
-		if (h->next.at.seq == 0) {
-			MUST(pthread_cond_wait(&h->wake, &h->mutex) == 0);
+		if (h->next.at.seq == 0 ||
+			(!h->is_stopping && clock_mono_ns() < not_before_mono_ns)) {
+			wait_for_checkpoint(h, not_before_mono_ns);
 			continue;
 		}
 		struct checkpoint cp = h->next;
@@ -39,6 +59,7 @@ write_heads(void *arg)
 		MUST(pthread_mutex_unlock(&h->mutex) == 0);
 		if (checkpoint_write_head(h->path, &cp, &ei) != OK)
 			log_warn(NULL, "ledger: the head file could not be written: %s", ei.msg);
+		not_before_mono_ns = clock_mono_ns() + PAUSE_NS;
 		MUST(pthread_mutex_lock(&h->mutex) == 0);
 	}
 	MUST(pthread_mutex_unlock(&h->mutex) == 0);
@@ -48,6 +69,8 @@ write_heads(void *arg)
 enum err
 ledger_head_new(const char *path, struct ledger_head **out, struct errinfo *ei)
 {
+	pthread_condattr_t attr;
+
 	*out = NULL;
 	struct ledger_head *h = mem_zalloc(1, sizeof(*h));
 	if (h == NULL)
@@ -58,7 +81,10 @@ ledger_head_new(const char *path, struct ledger_head **out, struct errinfo *ei)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	}
 	MUST(pthread_mutex_init(&h->mutex, NULL) == 0);
-	MUST(pthread_cond_init(&h->wake, NULL) == 0);
+	MUST(pthread_condattr_init(&attr) == 0);
+	MUST(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+	MUST(pthread_cond_init(&h->wake, &attr) == 0);
+	pthread_condattr_destroy(&attr);
 	int rc = pthread_create(&h->thread, NULL, write_heads, h);
 	if (rc != 0) {
 		pthread_mutex_destroy(&h->mutex);
