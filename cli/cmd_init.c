@@ -216,6 +216,7 @@ write_all(struct init *in, struct errinfo *ei)
 		{"actions/deny.json", starter_deny, NULL, 0644},
 		{"actions/write.json", starter_write, NULL, 0644},
 		{"actions/refund.json", starter_refund, NULL, 0644},
+		{"actions/transfer.json", starter_transfer, NULL, 0644},
 		{"nomos.yaml", starter_config, NULL, 0600},
 	};
 	static const char *const folders[] = {"workspace", "workspace/out", "actions"};
@@ -250,7 +251,7 @@ say_done(const char *dir)
 		"  %s/nomos.yaml        the configuration: listens on 127.0.0.1:8080\n"
 		"  %s/policy.yaml       the policy: what the agent may do\n"
 		"  %s/workspace/        what file://workspace/ means\n"
-		"  %s/actions/          actions to try: allow, deny, write, refund\n"
+		"  %s/actions/          actions to try: allow, deny, write, refund, transfer\n"
 		"  %s/keys/agent        API key of the principal \"developer\", for actions\n"
 		"  %s/keys/agent.secret what the agent \"dev-agent\" signs its requests with\n"
 		"  %s/keys/operator     API key of the principal \"operator\", to reload and "
@@ -260,8 +261,10 @@ say_done(const char *dir)
 		"\nnext:\n"
 		"  nomos serve -c %s/nomos.yaml\n"
 		"  nomos send -c %s/nomos.yaml %s/actions/allow.json\n"
-		"  nomos send -c %s/nomos.yaml --explain %s/actions/deny.json\n",
-		dir, dir, dir, dir, dir);
+		"  nomos send -c %s/nomos.yaml --explain %s/actions/deny.json\n"
+		"  nomos send -c %s/nomos.yaml --wait 60 %s/actions/transfer.json\n"
+		"  and decide that at http://127.0.0.1:8080/ui/ with the key in %s/keys/operator\n",
+		dir, dir, dir, dir, dir, dir, dir, dir);
 	int status = stream_print_buf(&b);
 	buf_fini(&b);
 	return status;

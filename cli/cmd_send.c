@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "approval_member.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -21,19 +22,24 @@
 #define REPLY_BYTES_MAX (8 * 1024 * 1024)
 #define REPLY_ARENA_BYTES (128 * 1024 * 1024)
 #define TIMEOUT_NS (300 * NS_PER_SEC)
+#define WAIT_DIGITS_MAX 3
+#define PREFER_BYTES (sizeof("wait=") + WAIT_DIGITS_MAX)
 
 struct send {
 	struct credentials_flags where;
 	const char *url;
 	const char *action;
+	const char *approval; /* its ID, or NULL */
+	const char *wait;     /* seconds, or NULL */
 	bool is_explain;
 	bool has_exit_code;
 };
 
 static enum err
-post(struct credentials *c, struct http_call *call, struct errinfo *ei)
+post(struct credentials *c, const struct send *s, struct http_call *call, struct errinfo *ei)
 {
-	struct http_header headers[CREDENTIALS_HEADERS];
+	struct http_header headers[CREDENTIALS_HEADERS + 1];
+	char prefer[PREFER_BYTES];
 	struct http_client_options options;
 	struct http_client *client = NULL;
 
@@ -47,6 +53,11 @@ post(struct credentials *c, struct http_call *call, struct errinfo *ei)
 	credentials_sign(c, call->body, headers);
 	call->headers = headers;
 	call->n_headers = CREDENTIALS_HEADERS;
+	if (s->wait != NULL && !s->is_explain) {
+		int n = snprintf(prefer, sizeof(prefer), "wait=%s", s->wait);
+		headers[call->n_headers++] =
+			(struct http_header){SPAN_LIT("Prefer"), span_of(prefer, (size_t)n)};
+	}
 	rc = http_client_call(client, call, ei);
 	http_client_free(&client);
 	return rc;
@@ -109,6 +120,32 @@ advise(unsigned status)
 	}
 }
 
+/* Fit for a command line as it stands. */
+static bool
+approval_id_is_plain(struct span id)
+{
+	for (size_t i = 0; i < id.n; i++) {
+		char c = id.p[i];
+		if (c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z'))
+			return false;
+	}
+	return id.n > 0;
+}
+
+/* A person has to decide; how one does, and what the agent sends then. */
+static void
+say_waiting(const struct send *s, const struct json *tree, struct span reason)
+{
+	struct span id = find_text(tree, "approval_id");
+	const char *config = s->where.config != NULL ? s->where.config : "FILE";
+
+	log_warn(NULL,
+		"REQUIRE_APPROVAL (%.*s): a person decides, on /ui/ or with `nomos approvals "
+		"approve -c %s %.*s`; "
+		"then `nomos send -c %s --approval %.*s %s`",
+		SPAN_ARG(reason), config, SPAN_ARG(id), config, SPAN_ARG(id), s->action);
+}
+
 static int
 say_decision(const struct send *s, const struct json *tree, struct span decision)
 {
@@ -127,6 +164,8 @@ say_decision(const struct send *s, const struct json *tree, struct span decision
 	if (s->is_explain)
 		log_warn(NULL, "%.*s (%.*s): the answer says which rules and why",
 			SPAN_ARG(decision), SPAN_ARG(reason));
+	else if (approval_id_is_plain(find_text(tree, "approval_id")))
+		say_waiting(s, tree, reason);
 	else
 		log_warn(NULL, "%.*s (%.*s): `nomos send -c %s --explain %s` says why",
 			SPAN_ARG(decision), SPAN_ARG(reason), config, s->action);
@@ -168,6 +207,26 @@ fail_post(const struct send *s, const char *url, const struct errinfo *ei)
 	return command_fail("%s: %s; is the gateway running?", url, ei->msg);
 }
 
+static enum err
+read_action(const struct send *s, struct buf *body, struct errinfo *ei)
+{
+	struct arena *a;
+	struct buf text;
+
+	if (s->approval == NULL)
+		return stream_read(s->action, ACTION_BODY_BYTES_MAX, body, ei);
+	a = arena_new(REPLY_ARENA_BYTES);
+	if (a == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	buf_init(&text, 2 * ACTION_BODY_BYTES_MAX);
+	enum err rc = stream_read(s->action, ACTION_BODY_BYTES_MAX, &text, ei);
+	if (rc == OK)
+		rc = approval_member_add(buf_span(&text), span_cstr(s->approval), a, body, ei);
+	buf_fini(&text);
+	arena_free(&a);
+	return rc;
+}
+
 static int
 send_action(const struct send *s)
 {
@@ -185,19 +244,30 @@ send_action(const struct send *s)
 		rc = credentials_build_url(
 			&c, s->url, s->is_explain ? "/explain" : "/action", url, &ei);
 	if (rc == OK)
-		rc = stream_read(s->action, ACTION_BODY_BYTES_MAX, &body, &ei);
+		rc = read_action(s, &body, &ei);
 	if (rc != OK) {
 		status = command_fail("%s", ei.msg);
 	} else {
 		struct http_call call = {
 			.url = span_cstr(url), .body = buf_span(&body), .reply = &reply};
-		rc = post(&c, &call, &ei);
+		rc = post(&c, s, &call, &ei);
 		status = rc == OK ? say_answer(s, call.status, &reply) : fail_post(s, url, &ei);
 	}
 	credentials_wipe(&c);
 	buf_fini(&body);
 	buf_fini(&reply);
 	return status;
+}
+
+static bool
+is_wait(const char *text)
+{
+	struct span s = span_cstr(text);
+
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < '0' || s.p[i] > '9')
+			return false;
+	return s.n > 0 && s.n <= WAIT_DIGITS_MAX && s.p[0] != '0';
 }
 
 static int
@@ -210,6 +280,10 @@ run(const struct command *self, int argc, char **argv)
 			"gateway; default: gateway.listen of the configuration"},
 		{"explain", "e", FLAG_SWITCH, &s.is_explain, NULL, NULL,
 			"ask why instead: nothing is done or recorded as done"},
+		{"approval", NULL, FLAG_TEXT, &s.approval, "ID", NULL,
+			"name the approval of an earlier answer"},
+		{"wait", "w", FLAG_TEXT, &s.wait, "SECONDS", NULL,
+			"wait so long for a person, when one has to decide"},
 		{"exit-code", NULL, FLAG_SWITCH, &s.has_exit_code, NULL, NULL,
 			"exit 1 for any decision but ALLOW"},
 	};
@@ -222,14 +296,19 @@ run(const struct command *self, int argc, char **argv)
 		return command_fail(
 			"name the file with the action, or - for stdin: %s", self->usage);
 	s.action = argv[rest];
+	if (s.wait != NULL && !is_wait(s.wait))
+		return command_fail("--wait %s is not a number of seconds from 1 to 999", s.wait);
 	return send_action(&s);
 }
 
 const struct command cmd_send = {
 	.name = "send",
 	.summary = "Sign an action, send it to the gateway, say what the answer means",
-	.usage = "nomos send [-c FILE] [--url URL] [--explain] [--exit-code] ACTION.json|-",
+	.usage = "nomos send [-c FILE] [--url URL] [--explain] [--approval ID] [--wait SECONDS] "
+		 "[--exit-code] "
+		 "ACTION.json|-",
 	.examples = "  nomos send -c demo/nomos.yaml demo/actions/allow.json\n"
-		    "  nomos send -c demo/nomos.yaml --explain demo/actions/deny.json\n",
+		    "  nomos send -c demo/nomos.yaml --explain demo/actions/deny.json\n"
+		    "  nomos send -c demo/nomos.yaml --wait 60 demo/actions/transfer.json\n",
 	.run = run,
 };

@@ -19,6 +19,7 @@ struct span starter_allow(void);
 struct span starter_deny(void);
 struct span starter_write(void);
 struct span starter_refund(void);
+struct span starter_transfer(void);
 
 struct starter_value {
 	const char *name;

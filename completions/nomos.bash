@@ -28,7 +28,7 @@ _nomos()
 		2:audit:*) words="verify export query tail backup seal" ;;
 		*:init:*) words="--if-missing --help" ;;
 		*:serve:*) words="--config --policy-bundle --log-level --log-format --help" ;;
-		*:send:*) words="$credentials --url --explain --exit-code" ;;
+		*:send:*) words="$credentials --url --explain --approval --wait --exit-code" ;;
 		*:sign:*) words=$credentials ;;
 		*:doctor:*) words="--config --policy-bundle --format --deep --help" ;;
 		*:config:check) words="--config --policy-bundle --help" ;;

@@ -23,6 +23,8 @@ complete -c nomos -n "__fish_seen_subcommand_from send sign" -s a -l agent -x -d
 complete -c nomos -n "__fish_seen_subcommand_from send sign" -l agent-secret-file -r -d "File with its secret"
 complete -c nomos -n "__fish_seen_subcommand_from send" -s u -l url -x -d "Gateway"
 complete -c nomos -n "__fish_seen_subcommand_from send" -s e -l explain -d "Ask why"
+complete -c nomos -n "__fish_seen_subcommand_from send" -l approval -x -d "Approval of an earlier answer"
+complete -c nomos -n "__fish_seen_subcommand_from send" -s w -l wait -x -d "Seconds to wait for a person"
 complete -c nomos -n "__fish_seen_subcommand_from send" -l exit-code -d "Exit 1 for any decision but ALLOW"
 complete -c nomos -n "__fish_seen_subcommand_from doctor" -l format -x -a "text json" -d "Format"
 complete -c nomos -n "__fish_seen_subcommand_from doctor" -l deep -d "Verify the whole ledger"

@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import threading
 
 from support import BIN, PATIENCE, ROOT, Gateway, Workplace, have, sign, until
 
@@ -192,6 +193,37 @@ def test_send_shows_the_four_actions_and_what_they_mean():
         assert json.loads(done.stdout)["decision"] == "ALLOW"
         _, checks = report(place, "--deep", env={"NOMOS_GATEWAY_LISTEN": "%s:%d" % g.address}, check=0)
         assert checks["ledger.chain"]["hint"].startswith("whole: "), checks["ledger.chain"]
+
+
+def test_send_waits_for_a_person_or_says_who_decides():
+    with Start() as place, place.serve() as g:
+        url = ("--url", "http://%s:%d" % g.address)
+        transfer = "demo/actions/transfer.json"
+        answers = []
+        waiting = threading.Thread(target=lambda: answers.append(place.send(g, "--wait", "60", transfer, check=0)))
+        waiting.start()
+
+        def find_pending():
+            done = place.run("approvals", "list", "-c", "demo/nomos.yaml", *url, "--format", "json", check=0)
+            return [a["approval_id"] for a in json.loads(done.stdout)["approvals"]]
+
+        apr = until(find_pending, "somebody is asked")[0]
+        done = place.send(g, transfer, check=0)
+        assert json.loads(done.stdout)["approval_id"] == apr
+        assert f"nomos approvals approve -c demo/nomos.yaml {apr}" in done.stderr.decode(), done.stderr
+        assert f"nomos send -c demo/nomos.yaml --approval {apr} {transfer}" in done.stderr.decode(), done.stderr
+        done = place.send(g, "--approval", apr, transfer, check=0)
+        assert json.loads(done.stdout)["approval_status"] == "pending", done.stdout
+        place.run("approvals", "approve", "-c", "demo/nomos.yaml", *url, apr, check=0)
+        waiting.join()
+        assert json.loads(answers[0].stdout)["reason"] == "allow_by_approval" and b"[OK] ALLOW" in answers[0].stderr, answers
+        done = place.send(g, "--approval", apr, transfer, check=0)
+        assert json.loads(done.stdout)["approval_status"] == "consumed", done.stdout
+        for wait in ("0", "1s", "-1", "1000", ""):
+            done = place.send(g, "--wait", wait, transfer, check=1)
+            assert b"1 to 999" in done.stderr and done.stdout == b"", done
+        done = place.send(g, "--approval", apr, "-", stdin=b"{}", check=1)
+        assert b"context" in done.stderr and done.stdout == b"", done
 
 
 def test_send_tells_by_its_status_what_came():

@@ -26,7 +26,8 @@ TEST(what_was_parsed)
 	struct errinfo ei;
 
 	MUST(a != NULL);
-	CHECK(json_parse(SPAN_LIT("{\"n\":[1.50,-0,null,true],\"s\":\"a\"}"), a, &v, NULL, &ei) == OK);
+	CHECK(json_parse(SPAN_LIT("{\"n\":[1.50,-0,null,true],\"s\":\"a\"}"), a, &v, NULL, &ei) ==
+		OK);
 	check_text(a, v, "{\"n\":[1.50,-0,null,true],\"s\":\"a\"}");
 	arena_free(&a);
 }
