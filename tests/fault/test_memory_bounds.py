@@ -209,7 +209,7 @@ def test_nothing_grows():
 def test_reloads_leave_no_block_behind():
     """Without a ledger file: what RssAnon grows by is the ring of records, allocated at the start and touched as it fills."""
     options = config(runtime={"stateless_mode": True}, audit={"sink": "stdout"}, ledger=None)
-    n = rounds(200, 10000)
+    n = rounds(200, 3000)
     with Heap() as heap, Gateway(options, env=heap.env) as g:
         def reload(times):
             connection = g.connect()
