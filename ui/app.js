@@ -79,14 +79,19 @@ function state(word) {
 }
 
 function follow() {
-	const take = (event, about) => {
-		if (event === "overview") count(about.pending_approvals);
-		shown.event?.(event, about);
-	};
-	stop = live(take, () => {
+	let soon;
+	const again = () => {
 		shown.refresh?.();
 		get("overview").then((o) => count(o.pending_approvals), () => {});
-	}, state);
+	};
+	stop = live((event, about) => {
+		if (event === "overview") return shown.draw?.(about);
+		// Many at once are one look.
+		soon ||= setTimeout(() => {
+			soon = 0;
+			again();
+		}, 200);
+	}, again, state);
 }
 
 // An ended session only covers what was there: the address, and what was typed, stay.

@@ -158,10 +158,9 @@ export function approvals(root, id) {
 		next = page.next_cursor;
 		draw();
 	});
-	const reload = () => load?.().catch(() => {});
 	const refresh = () => {
 		fetchList();
-		reload();
+		load?.().catch(() => {});
 	};
 	function select(which) {
 		id = which;
@@ -189,11 +188,6 @@ export function approvals(root, id) {
 			select(which);
 			if (!which) one("h1", root).focus();
 			return true;
-		},
-		event(name, about) {
-			if (name !== "approval") return;
-			fetchList();
-			if (about.approval_id === id) reload();
 		},
 		key(key) {
 			const target = one(`[data-key="${CSS.escape(key)}"]`, root);

@@ -88,5 +88,5 @@ export function overview(root) {
 		fill(trouble);
 	});
 	refresh();
-	return {refresh, event: (name, o) => name === "overview" && draw(o)};
+	return {refresh, draw};
 }

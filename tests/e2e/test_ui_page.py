@@ -1,12 +1,14 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """The operator page in headless Chromium against the built gateway; the flows are in tests/ui/flows.mjs, the pictures in build/screenshots."""
+import contextlib
 import hashlib
+import http.client
 import json
 import os
 import shutil
 import subprocess
 
-from support import PATIENCE, POLICY, ROOT, Gateway, Workplace, config
+from support import PATIENCE, POLICY, ROOT, Gateway, Workplace, action, config
 
 FOLDER = ROOT / "tests/ui"
 SHOTS = ROOT / "build/screenshots"
@@ -26,11 +28,22 @@ def options():
     return made
 
 
-def browse(flow):
+def leave_unknown(place):
+    """The process dies when the intent is durable and the effect would begin."""
+    body = action("fs.write", "file://workspace/out/note.txt", {"content": "x"})
+    with Gateway(workplace=place, env={"NOMOS_FAULT": "effect.before:1:kill"}, expect_exit=-9) as g:
+        with contextlib.suppress(OSError, http.client.HTTPException):  # it dies before it answers
+            g.act(body, key=KEYS["agent"], secret=SECRET)
+        g.process.wait(PATIENCE)
+
+
+def browse(flow, before=None):
     """Runs one flow against a gateway of its own; its output is the message when it fails."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     place = Workplace(options(), {**POLICY, "rules": POLICY["rules"] + RULES})
     (place.dir / "nomos.json").chmod(0o600)  # else the doctor says so on the overview
+    if before is not None:
+        before(place)
     with Gateway(workplace=place) as g:
         told = {"url": "http://%s:%d" % g.address, "keys": KEYS, "secret": SECRET, "agent": "bot", "shots": str(SHOTS),
                 "patience": PATIENCE / 4, "executable": shutil.which("chromium")}
@@ -50,6 +63,10 @@ def test_ended_session():
 
 def test_navigation():
     browse("navigation")
+
+
+def test_overview():
+    browse("overview")
 
 
 def test_approve():
