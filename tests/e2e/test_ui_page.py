@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -123,3 +124,12 @@ def test_gateway_gone():
 
 def test_pictures():
     browse("pictures")
+
+
+def test_settle():
+    browse("settle", leave_unknown)
+
+
+def test_every_flow_is_a_test():
+    flows = re.findall(r"^\tasync (\w+)\(\) \{$", (FOLDER / "flows.mjs").read_text(), re.MULTILINE)
+    assert len(flows) > 10 and [name for name in flows if f"test_{name}" not in globals()] == [], flows

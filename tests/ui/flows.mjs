@@ -95,6 +95,23 @@ export const flows = {
 		await done();
 	},
 
+	/** A gateway that was killed before an effect could be settled has been started again. */
+	async settle() {
+		const {page, done} = await signedIn();
+		await holds(page, ".lead", "1 outcome is unknown.");
+		await page.getByRole("button", {name: "Settle…"}).click();
+		const dialog = page.getByRole("dialog");
+		await dialog.getByText("fs.write").waitFor();
+		await accessible(page, "the dialog");
+		await shot(page, "settle-light");
+		await dialog.getByLabel("It").selectOption("failed");
+		await dialog.getByLabel("How you know").fill("the file is not there");
+		await dialog.getByRole("button", {name: "Record the outcome"}).click();
+		await holds(page, "main", "None: every effect has its outcome.");
+		assert.ok(!(await page.locator(".lead").innerText()).includes("unknown"));
+		await done();
+	},
+
 	async approve() {
 		const {page, done} = await signedIn("#/approvals");
 		await holds(page, ".inbox", "Nothing waits for you.");
