@@ -153,7 +153,7 @@ export function tree(value, covers = {}, path = "$") {
 }
 
 /** JSON; a number whose digits would change is kept as a String object. */
-export const parse = (body) => JSON.parse(body, (_, value, at) => (typeof value === "number" && at && at.source !== String(value) ? Object(at.source) : value));
+export const parse = (body) => JSON.parse(body, (_, value, at) => (typeof value !== "number" || (at ? at.source === String(value) : Number.isSafeInteger(value)) ? value : Object(at?.source ?? `about ${value}`)));
 
 export function say(message, urgent) {
 	const node = one(urgent ? "#alarm" : "#say");
