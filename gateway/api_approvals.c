@@ -187,7 +187,7 @@ parse_page(struct span query, struct arena *a, struct approvals_page *page)
 void
 api_ui_approvals(const struct exchange *x)
 {
-	struct approvals_page page = {0};
+	struct approvals_page page = {.principal = x->principal};
 	struct arena *a = arena_new(BODY_ARENA_BYTES);
 
 	if (a == NULL) {

@@ -222,6 +222,7 @@ look(struct hold *h, const struct identity *identity)
 		.loop = worker_get_loop(h->worker),
 		.done = on_look,
 		.arg = h,
+		.is_paid = true, /* bounded by the places at the board */
 	};
 
 	h->is_looking = true;

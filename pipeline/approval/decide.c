@@ -9,7 +9,6 @@
 #include "approval/op.h"
 #include "approval/params_view.h"
 #include "base/arena.h"
-#include "base/clock.h"
 #include "base/utf8.h"
 #include "req_state.h"
 
@@ -177,17 +176,10 @@ static bool
 has_rate(struct approval_op *op)
 {
 	const struct approval_vote *v = &op->ballot.vote;
-	int64_t rate = op->call.snapshot->gateway.rate_limit_per_minute;
-	struct span who = v->asserted_by.n > 0 ? v->asserted_by : v->approver;
-	struct span key =
-		arena_printf(op->arena, "decide|%lld|%.*s", (long long)rate, SPAN_ARG(who));
-	int64_t wait_ns = 0;
 
-	if (key.p == NULL || rate_limits_take_coarse(op->call.pipeline->coarse_buckets, who, key,
-				     rate, &wait_ns) == OK)
-		return true;
-	op->answer.retry_after_s = (uint32_t)(1 + wait_ns / NS_PER_SEC);
-	return false;
+	return approval_op_has_rate(op, "decide",
+		v->asserted_by.n > 0 ? v->asserted_by : v->approver,
+		op->call.snapshot->gateway.rate_limit_per_minute);
 }
 
 static void
@@ -202,7 +194,7 @@ vote(struct approval_op *op, const struct approvals_ballot *in)
 	rc = find_voter(op, in);
 	approval_ballot_set_roles(&op->ballot, op->call.snapshot);
 	if (rc == OK && !has_rate(op))
-		approval_op_refuse(op, 429, "rate_limited", SPAN_LIT("rate limit exceeded"));
+		approval_op_refuse_rate(op);
 	else if (rc != OK || !op->ballot.is_approver)
 		approval_op_refuse(op, 403, "approval_forbidden",
 			rc != OK ? SPAN_LIT("the relay's user is nobody here")

@@ -13,6 +13,9 @@
 #include "policy/policy.h"
 #include "req_state.h"
 
+/* The ledger's thread answers, so nobody may keep it busy. A page looks again with each event. */
+enum { PAGES_PER_MINUTE = 1200 };
+
 static struct span
 clean(struct approval_op *op, struct span text)
 {
@@ -136,10 +139,12 @@ approvals_list(const struct approvals_call *call, const struct approvals_page *p
 	op->page = *page;
 	if (page->limit == 0 || page->limit > APPROVALS_PAGE_MAX)
 		op->page.limit = APPROVALS_PAGE_MAX;
-	if (call->snapshot->approvals.is_enabled)
-		approval_op_submit(op, apply_list);
-	else
+	if (!call->snapshot->approvals.is_enabled)
 		approval_op_refuse(op, 404, "not_enabled", SPAN_LIT("approvals are not enabled"));
+	else if (!approval_op_has_rate(op, "page", page->principal, PAGES_PER_MINUTE))
+		approval_op_refuse_rate(op);
+	else
+		approval_op_submit(op, apply_list);
 }
 
 /* ---- one approval, whole ---- */
@@ -284,12 +289,15 @@ apply_show(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 }
 
 static void
-submit_look(struct approval_op *op, approval_op_fn apply)
+submit_look(struct approval_op *op, const char *kind, struct span who, int64_t per_minute,
+	approval_op_fn apply)
 {
 	if (!op->call.snapshot->approvals.is_enabled)
 		approval_op_refuse(op, 404, "not_enabled", SPAN_LIT("approvals are not enabled"));
 	else if (!approval_id_is_valid(op->approval_id))
 		approval_op_refuse(op, 404, "approval_error", SPAN_LIT("approval not found"));
+	else if (!approval_op_has_rate(op, kind, who, per_minute))
+		approval_op_refuse_rate(op);
 	else
 		approval_op_submit(op, apply);
 }
@@ -302,7 +310,7 @@ approvals_show(const struct approvals_call *call, struct span approval_id, struc
 	if (op == NULL)
 		return;
 	op->principal = arena_dup(op->arena, principal);
-	submit_look(op, apply_show);
+	submit_look(op, "page", principal, PAGES_PER_MINUTE, apply_show);
 }
 
 /* ---- the agent's own ---- */
@@ -351,5 +359,6 @@ approvals_look(
 		arena_dup(op->arena, identity->agent),
 		arena_dup(op->arena, identity->environment),
 	};
-	submit_look(op, apply_look);
+	submit_look(op, "look", identity->principal, call->snapshot->gateway.rate_limit_per_minute,
+		apply_look);
 }

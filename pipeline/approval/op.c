@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "pipeline/board.h"
 #include "policy/policy.h"
@@ -85,6 +86,27 @@ approval_op_refuse(struct approval_op *op, unsigned status, const char *code, st
 {
 	approval_op_set_error(op, status, code, message);
 	answer(op);
+}
+
+bool
+approval_op_has_rate(struct approval_op *op, const char *kind, struct span who, int64_t per_minute)
+{
+	int64_t wait_ns = 0;
+	struct span key =
+		arena_printf(op->arena, "%s|%lld|%.*s", kind, (long long)per_minute, SPAN_ARG(who));
+
+	if (op->call.is_paid || key.p == NULL ||
+		rate_limits_take_coarse(
+			op->call.pipeline->coarse_buckets, who, key, per_minute, &wait_ns) == OK)
+		return true;
+	op->answer.retry_after_s = (uint32_t)(1 + wait_ns / NS_PER_SEC);
+	return false;
+}
+
+void
+approval_op_refuse_rate(struct approval_op *op)
+{
+	approval_op_refuse(op, 429, "rate_limited", SPAN_LIT("rate limit exceeded"));
 }
 
 static void

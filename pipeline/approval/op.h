@@ -52,6 +52,13 @@ void approval_op_set_error(
 /* From apply: no such approval. */
 void approval_op_set_not_found(struct approval_op *op);
 
+/* A token from this principal's bucket of that kind; the answer gets Retry-After when there is none, and the call is to be
+ * refused with 429. */
+MUSTCHECK bool approval_op_has_rate(
+	struct approval_op *op, const char *kind, struct span who, int64_t per_minute);
+/* Answers 429. */
+void approval_op_refuse_rate(struct approval_op *op);
+
 /* Fills in who somebody is in the snapshot's roles. */
 void approval_ballot_set_roles(struct approval_ballot *b, const struct snapshot *s);
 

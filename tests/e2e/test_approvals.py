@@ -514,6 +514,16 @@ def test_decisions_have_a_rate_of_their_own():
         assert decide(g, apr, key=DORA).status == 200
 
 
+def test_looking_has_a_rate_of_its_own_too():
+    """An answer comes from the ledger's thread; one agent must not keep it from the others."""
+    with gateway(gateway={"rate_limit_per_minute": 3}) as g:
+        apr = ask(g)["approval_id"]
+        look = lambda agent: g.get(f"/approvals/{apr}", {"Authorization": f"Bearer {API_KEY}", "X-Nomos-Agent-Id": agent})
+        assert [look("bot").status for _ in range(4)] == [200, 200, 200, 429]
+        assert int(look("bot").headers["Retry-After"]) >= 1
+        assert page(g, f"/api/ui/approvals/{apr}").status == 200
+
+
 def test_command_line():
     with gateway() as g:
         place, url = g.place, "http://%s:%d" % g.address

@@ -46,6 +46,7 @@ struct approvals_call {
 	struct loop *loop;
 	approvals_done_fn done;
 	void *arg;
+	bool is_paid; /* another limit bounds these calls: no rate is taken */
 };
 
 /* All spans are copied. */
@@ -60,9 +61,10 @@ struct approvals_ballot {
 void approvals_decide(const struct approvals_call *call, const struct approvals_ballot *ballot);
 
 struct approvals_page {
-	size_t limit;        /* 1 to APPROVALS_PAGE_MAX */
-	uint64_t before_seq; /* the cursor; 0: from the newest */
-	bool is_all;         /* not only pending ones */
+	size_t limit;          /* 1 to APPROVALS_PAGE_MAX */
+	uint64_t before_seq;   /* the cursor; 0: from the newest */
+	bool is_all;           /* not only pending ones */
+	struct span principal; /* who looks */
 };
 #define APPROVALS_PAGE_MAX 200
 /* How many wait for a decision: the answer's text is the number. */
