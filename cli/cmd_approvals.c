@@ -270,12 +270,13 @@ is_id(const char *id)
 /* Flags stand before the id or behind it. False: *status is what to exit with. */
 static bool
 parse_with_id(const struct command *self, const struct flag *flags, size_t n_flags, int argc,
-	char **argv, struct approvals *a, int *status)
+	char **argv, struct approvals *a, bool *is_json, int *status)
 {
 	int rest = 0;
 	enum flags_result f = flags_parse(self, flags, n_flags, argc, argv, argc, &rest);
 
 	*status = EXIT_USAGE;
+	*is_json = false;
 	if (f == FLAGS_OK && rest < argc) {
 		a->id = argv[rest];
 		argv[rest] = argv[0];
@@ -286,7 +287,7 @@ parse_with_id(const struct command *self, const struct flag *flags, size_t n_fla
 		return false;
 	}
 	if (a->id != NULL && is_id(a->id))
-		return true;
+		return parse_format(a->format, is_json);
 	(void)command_fail("name the approval: %s", self->usage);
 	return false;
 }
@@ -297,13 +298,11 @@ run_show(const struct command *self, int argc, char **argv)
 	struct approvals a = {.limit = NULL};
 	const struct flag flags[] = {WHERE_FLAGS(a)};
 	char path[PATH_MAX_BYTES];
-	bool is_json = false;
+	bool is_json;
 	int status;
 
-	if (!parse_with_id(self, flags, ARRAY_LEN(flags), argc, argv, &a, &status))
+	if (!parse_with_id(self, flags, ARRAY_LEN(flags), argc, argv, &a, &is_json, &status))
 		return status;
-	if (!parse_format(a.format, &is_json))
-		return EXIT_USAGE;
 	snprintf(path, sizeof(path), "/api/ui/approvals/%s", a.id);
 	return exchange(&a, path, SPAN_NONE, is_json, NULL);
 }
@@ -319,13 +318,11 @@ decide(const struct command *self, int argc, char **argv, const char *decision)
 			"approve although some of the parameters is hidden"},
 	};
 	struct buf body;
-	bool is_json = false;
+	bool is_json;
 	int status;
 
-	if (!parse_with_id(self, flags, ARRAY_LEN(flags), argc, argv, &a, &status))
+	if (!parse_with_id(self, flags, ARRAY_LEN(flags), argc, argv, &a, &is_json, &status))
 		return status;
-	if (!parse_format(a.format, &is_json))
-		return EXIT_USAGE;
 	buf_init(&body, BUF_CAP_RECORD);
 	BUF_ADD_LIT(&body, "{\"approval_id\":");
 	json_quote(&body, span_cstr(a.id));

@@ -35,6 +35,7 @@ static const char *const voters[VOTERS] = {"alice", "carol", "dora", "erik", "ev
 
 struct wish {
 	size_t agent, type, params;
+	size_t place; /* of two resources */
 };
 
 struct known {
@@ -51,7 +52,8 @@ struct known {
 
 static struct known known[APPROVALS];
 static size_t n_known;
-static int64_t denied_until[2][3][3]; /* agent, type, params; a class has all its parameters */
+static int64_t denied_until[2][2][3]
+			   [3]; /* place, agent, type, params; a class has all its parameters */
 static int64_t wall_ns, mono_ns;
 static int run_no;
 static size_t policy_no;
@@ -86,7 +88,8 @@ static bool
 covers(const struct known *k, const struct wish *w)
 {
 	return k->wish.agent == w->agent && k->wish.type == w->type &&
-	       (w->type == 2 || k->wish.params == w->params) && k->policy == policy_no;
+	       (w->type == 2 || k->wish.params == w->params) && k->wish.place == w->place &&
+	       k->policy == policy_no;
 }
 
 static bool
@@ -94,7 +97,7 @@ may_run(const struct known *k, const struct wish *w)
 {
 	return covers(k, w) && is_approved(k) && is_in_time(k) &&
 	       k->uses < (w->type == 2 ? 3 : 1) &&
-	       wall_ns >= denied_until[w->agent][w->type][w->params];
+	       wall_ns >= denied_until[w->place][w->agent][w->type][w->params];
 }
 
 /* What a vote means, when it counts. */
@@ -110,7 +113,7 @@ model_vote(struct known *k, size_t voter, bool yes)
 	k->is_denied = true;
 	for (size_t p = 0; p < 3; p++)
 		if (k->wish.type == 2 || k->wish.params == p)
-			denied_until[k->wish.agent][k->wish.type][p] =
+			denied_until[k->wish.place][k->wish.agent][k->wish.type][p] =
 				wall_ns + DENIAL_S * NS_PER_SEC;
 }
 
@@ -121,8 +124,8 @@ model_sweep(void)
 	for (size_t i = 0; i < n_known; i++)
 		if (wall_ns > known[i].wall_ns + TTL_S * NS_PER_SEC)
 			known[i].is_over = true;
-	for (size_t i = 0; i < 2 * 3 * 3; i++) {
-		int64_t *until = &denied_until[i / 9][i / 3 % 3][i % 3];
+	for (size_t i = 0; i < 2 * 2 * 3 * 3; i++) {
+		int64_t *until = &denied_until[i / 18][i / 9 % 2][i / 3 % 3][i % 3];
 
 		if (*until <= wall_ns)
 			*until = 0;
@@ -176,9 +179,9 @@ send(const struct wish *w, const char *id)
 	snprintf(body, sizeof(body),
 		"{\"schema_version\":\"v1\",\"action_id\":\"a1\",\"action_type\":\"%s\","
 		"\"resource\":\"pay://shop/"
-		"1\",\"params\":{\"n\":%zu},\"trace_id\":\"t1\",\"context\":"
+		"%zu\",\"params\":{\"n\":%zu},\"trace_id\":\"t1\",\"context\":"
 		"{\"extensions\":{%s}}}",
-		types[w->type], w->params, extension);
+		types[w->type], w->place, w->params, extension);
 	f.agent_id = agents[w->agent];
 	fixture_sign(secrets[w->agent], span_cstr(body), signature);
 	f.agent_signature = signature;
@@ -215,7 +218,7 @@ check_named(int step, const struct wish *w, const char *id)
 static void
 request(int step)
 {
-	struct wish w = {rnd(2), rnd(3), rnd(3)};
+	struct wish w = {rnd(2), rnd(3), rnd(3), rnd(4) == 0};
 	struct known *k = n_known > 0 && rnd(5) > 0 ? &known[rnd((uint32_t)n_known)] : NULL;
 	const struct answer *a;
 	bool expected;

@@ -325,10 +325,38 @@ TEST(a_malformed_extension_is_an_error_only_where_it_counts)
 	fixture_fini(&f);
 }
 
+/* Each allocation of the use fails once: an answer that says so, and afterwards the use is there or it is not, never twice. */
+TEST(memory_that_runs_out_uses_nothing_twice)
+{
+	bool has_failed = true;
+	char id[64];
+
+	for (unsigned long n = 1; has_failed && n < 2000; n++) {
+		bool ran;
+
+		begin();
+		snprintf(id, sizeof(id), "%s",
+			act("payments.refund", "{\"n\":1}", NULL)->approval_id);
+		CHECK_INT(decide("carol", id, "approve"), 200);
+		mem_fail_at(n);
+		ran = act("payments.refund", "{\"n\":1}", id)->verdict == VERDICT_ALLOW &&
+		      f.answer.error == REQ_DECIDED;
+		mem_fail_at(0);
+		has_failed = !ran;
+		if (has_failed)
+			CHECK_INT(f.answer.error, REQ_ERROR_OVERLOADED);
+		CHECK_INT(act("payments.refund", "{\"n\":1}", id)->verdict,
+			ran ? VERDICT_REQUIRE_APPROVAL : VERDICT_ALLOW);
+		fixture_fini(&f);
+	}
+	CHECK(!has_failed);
+}
+
 SUITE("approval flow", TEST_ROW(asked_for_decided_and_used_once),
 	TEST_ROW(other_parameters_and_another_policy_are_asked_for_anew), TEST_ROW(a_denial_lasts),
 	TEST_ROW(pending_ones_are_capped_per_identity),
 	TEST_ROW(a_class_is_used_as_often_as_it_says), TEST_ROW(a_quorum_of_two),
 	TEST_ROW(an_obstacle_stays_one), TEST_ROW(a_use_that_was_not_released_is_given_back),
 	TEST_ROW(hidden_parameters_have_to_be_acknowledged), TEST_ROW(what_is_no_decision),
-	TEST_ROW(a_malformed_extension_is_an_error_only_where_it_counts))
+	TEST_ROW(a_malformed_extension_is_an_error_only_where_it_counts),
+	TEST_ROW(memory_that_runs_out_uses_nothing_twice))
