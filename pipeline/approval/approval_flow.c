@@ -302,7 +302,9 @@ approval_apply(struct ledger_tx *tx, struct req *r, struct errinfo *ei)
 	r->executor = NULL;
 	r->result.is_external = false;
 	rc = open_file(&f, ei);
-	return rc == OK ? decide(&f, ei) : rc;
+	if (rc == OK)
+		rc = decide(&f, ei);
+	return approval_desk_judge(d, rc);
 }
 
 enum err

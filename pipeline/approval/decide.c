@@ -148,7 +148,7 @@ apply_vote(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 	op->ballot.vote.wall_ns = now.wall_ns;
 	op->vote = approval_vote(&a, &op->ballot, &now, op->desk->arena);
 	if (op->vote == VOTE_RECORDED)
-		rc = record_vote(tx, op, &a, &now, ei);
+		rc = approval_desk_judge(op->desk, record_vote(tx, op, &a, &now, ei));
 	if (op->vote == VOTE_RECORDED || op->vote == VOTE_REPEATED)
 		build_answer(op, &a);
 	else

@@ -34,6 +34,12 @@ approval_desk_now(const struct approval_desk *d)
 	return (struct approval_moment){clock_wall_ns(), clock_mono_ns(), d->epoch};
 }
 
+enum err
+approval_desk_judge(const struct approval_desk *d, enum err rc)
+{
+	return rc == ERR_TOO_LARGE && arena_failed(d->arena) ? ERR_NOMEM : rc;
+}
+
 void
 approval_desk_remind(struct approval_desk *d, int64_t wall_ns)
 {

@@ -24,6 +24,8 @@ struct approval_desk {
 MUSTCHECK enum err approval_desk_init(struct approval_desk *d, struct errinfo *ei);
 void approval_desk_fini(struct approval_desk *d);
 struct approval_moment approval_desk_now(const struct approval_desk *d);
+/* A text that is too large because the desk had no memory for it is no fault of the text. Of apply and undo. */
+enum err approval_desk_judge(const struct approval_desk *d, enum err rc);
 /* Something has to be done at that time. Any thread. */
 void approval_desk_remind(struct approval_desk *d, int64_t wall_ns);
 

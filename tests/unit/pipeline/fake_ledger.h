@@ -46,6 +46,7 @@ struct ledger {
 		char body[4096];
 		size_t n_body;
 	} claims[256];
+	bool may_fail;       /* apply may; what it did is undone then */
 	uint64_t unreleased; /* records from this one on are not released; 0: all are */
 };
 
@@ -79,6 +80,25 @@ fake_finish(struct ledger_entry *e, enum err result)
 	loop_post(e->loop, &e->msg);
 }
 
+/* An apply that fails takes nothing with it; the copy that needs is made for tests that ask for it. */
+static inline enum err
+fake_apply(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
+{
+	static struct fake_claim before[ARRAY_LEN(tx->l->claims)];
+	size_t n_records = tx->l->n_records;
+	enum err rc;
+
+	if (tx->l->may_fail)
+		memcpy(before, tx->l->claims, sizeof(before));
+	rc = e->apply(tx, e, ei);
+	MUST(rc == OK || tx->l->may_fail);
+	if (rc != OK) {
+		memcpy(tx->l->claims, before, sizeof(before));
+		tx->l->n_records = n_records;
+	}
+	return rc;
+}
+
 enum err
 ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei)
 {
@@ -89,8 +109,7 @@ ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei)
 	l->n_submits++;
 	switch (fault) {
 	case FAKE_OK:
-		MUST(e->apply(&tx, e, ei) == OK);
-		fake_finish(e, OK);
+		fake_finish(e, fake_apply(&tx, e, ei));
 		return OK;
 	case FAKE_REFUSE:
 		return ERR(ei, l->refusal, "refused by the test");

@@ -16,8 +16,8 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{"{\"b\":[1,2.50,true,null],\"a\":\"x\"}", "a://b/c", "{\"a\":\"x\",\"b\":[1,2.50,true,null]}",
-		"[]", 0},
+	{"{\"b\":[1,2.50,true,null],\"a\":\"x\"}", "a://b/c",
+		"{\"a\":\"x\",\"b\":[1,2.50,true,null]}", "[]", 0},
 	{"{\"password\":\"hunter2\",\"n\":1}", "a://b/c", "{\"n\":1,\"password\":\"[REDACTED]\"}",
 		"[{\"path\":\"$.password\",\"length\":7}]", 1},
 	{"{\"deep\":{\"list\":[{\"api_key\":{\"a\":1}}]}}", "a://b/c",
