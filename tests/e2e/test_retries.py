@@ -237,3 +237,36 @@ def test_an_action_id_is_of_one_action():
         place.remove()
 
 
+
+
+# ---- with people ----
+
+def test_a_retry_of_what_a_person_allowed():
+    approver = "approver-key"
+    options = config(approvals={"enabled": True}, idempotency={"max_action_ids": 1000},
+                     identity={"api_keys": {"test-api-key-1": "alice", approver: "carol"}, "roles": {"approver": ["carol"]}})
+    with Gateway(options) as g:
+        def ask(approval=None, headers=None):
+            body = action("payments.transfer", "payment://bank.example.com/1", {"n": 1})
+            if approval is not None:
+                body["context"]["extensions"]["approval"] = {"approval_id": approval}
+            return g.act(body, headers=headers)
+
+        # Nothing is allowed yet, so nothing is kept: the key waits for its action.
+        approval = ask(headers=key("k")).json["approval_id"]
+        assert ask(headers=key("k")).json["approval_id"] == approval
+        raw = json.dumps({"approval_id": approval, "decision": "approve"}).encode()
+        r = g.request("POST", "/approvals/decide", raw, {"Authorization": f"Bearer {approver}", "Content-Type": "application/json"})
+        assert r.status == 200, r
+        first = ask(approval, key("k"))
+        assert first.json["decision"] == "ALLOW" and "Idempotency-Replayed" not in first.headers, first
+        # The approval is used up; whoever lost the answer has it still, with the approval's id or without.
+        for again in (ask(approval, key("k")), ask(None, key("k"))):
+            assert again.headers["Idempotency-Replayed"] == "true" and again.json["decision"] == "ALLOW", again
+            assert again.json["reason"] == first.json["reason"] and again.json["execution_mode"] == "external_authorized", again
+        assert ask(approval).json["decision"] == "REQUIRE_APPROVAL"
+        assert len([x for x in decisions(g) if x["decision"] == "ALLOW"]) == 1
+        body = report(action_type="payments.transfer", resource="payment://bank.example.com/1", approval_id=approval)
+        assert tell(g, {**body, "approval_id": "apr_" + "0" * 24}).status == 422
+        assert tell(g, body).status == 200
+        assert events(g, "action.external_reported")[0]["approval_id"] == approval
