@@ -81,3 +81,45 @@ def test_an_operator_settles_an_unknown_outcome_once():
             assert g.place.run("audit", "verify", g.place.ledger).returncode == 0
     finally:
         place.remove()
+
+
+# Before and behind each thing that lies between a key and its answer.
+MOMENTS = [f"{point}.{moment}" for point in ("ledger.append", "ledger.commit", "effect", "fs_write.rename", "ledger.close")
+           for moment in ("before", "after")]
+
+
+def test_wherever_it_dies_a_key_has_one_effect():
+    place = Workplace()
+    try:
+        with Gateway(workplace=place):
+            pass  # the ledger is there: the first append and commit are those of the start
+        ends = set()
+        for moment in MOMENTS:
+            for nth in (2, 3):
+                file = place.dir / "workspace" / "out" / "once"
+                file.unlink(missing_ok=True)
+                name = key(f"{moment}-{nth}")
+                with Gateway(workplace=place, env={"NOMOS_FAULT": f"{moment}:{nth}:kill"}, expect_exit=None) as g:
+                    try:
+                        first = g.act(write(), headers=name)
+                    except (OSError, http.client.HTTPException):
+                        first = None
+                    g.kill()
+                n_effects = file.exists()
+                file.unlink(missing_ok=True)
+                with Gateway(workplace=place) as g:
+                    r = g.act(write(action_id="again"), headers=name)
+                n_effects += file.exists()
+                assert n_effects <= 1, (moment, nth, r)
+                if first is not None:
+                    assert r.body == first.body and r.headers["Idempotency-Replayed"] == "true", (moment, nth, first, r)
+                elif r.status == 409:
+                    assert r.json["reason"].startswith("outcome_unknown: "), (moment, nth, r)
+                else:
+                    assert r.status == 200 and n_effects == 1, (moment, nth, r)
+                ends.add((first is not None, r.status, r.headers.get("Idempotency-Replayed")))
+        # Each way to end was met: answered before it died, cut off, never begun, answered and the answer lost.
+        assert {(False, 409, None), (False, 200, None), (False, 200, "true")} <= ends, ends
+        assert place.run("audit", "verify", place.ledger).returncode == 0
+    finally:
+        place.remove()
