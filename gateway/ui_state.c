@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "pipeline/approvals.h"
 #include "pipeline/observe.h"
 #include "pipeline/pipeline.h"
@@ -21,6 +22,7 @@
 
 #define SINKS_MAX 64
 #define UNKNOWN_MAX 20
+#define SETTLED_MAX 1024 /* the newest settlements that are looked at */
 #define BUCKETS_MAX 200
 #define BREAKERS_MAX 200
 
@@ -137,7 +139,38 @@ struct unknown_listing {
 	struct ui_job *job;
 	struct query_filter terms;
 	size_t n;
+	struct query_filter settled_terms;
+	uint64_t settled[SETTLED_MAX]; /* intents */
+	size_t n_settled;
 };
+
+static uint64_t
+intent_of(const struct store_row *row)
+{
+	uint64_t seq = 0;
+
+	return parse_uint(chain_find_member(row->body, SPAN_LIT("intent_seq")), INT64_MAX, &seq)
+		       ? seq
+		       : 0;
+}
+
+static bool
+visit_settled(const struct store_row *row, void *arg)
+{
+	struct unknown_listing *u = arg;
+
+	u->settled[u->n_settled++] = intent_of(row);
+	return u->n_settled < SETTLED_MAX;
+}
+
+static bool
+is_settled(const struct unknown_listing *u, uint64_t intent_seq)
+{
+	for (size_t i = 0; i < u->n_settled; i++)
+		if (u->settled[i] == intent_seq)
+			return true;
+	return false;
+}
 
 static bool
 visit_unknown(const struct store_row *row, void *arg)
@@ -146,6 +179,8 @@ visit_unknown(const struct store_row *row, void *arg)
 		"action_type", "resource", "principal", "agent"};
 	struct unknown_listing *u = arg;
 	struct buf *b = &u->job->body;
+	if (is_settled(u, intent_of(row)))
+		return true;
 	struct ui_row shown = ui_row_parse(u->job, row->body);
 
 	buf_printf(b, "%s{\"seq\":%" PRIu64, u->n > 0 ? "," : "", row->seq);
@@ -161,7 +196,13 @@ read_unknown(struct ui_job *job)
 	struct unknown_listing *u = job->input;
 	struct ui_search s = {
 		.terms = &u->terms, .max_read = UI_READ_MAX, .visit = visit_unknown, .arg = u};
+	struct ui_search settled = {.terms = &u->settled_terms,
+		.max_read = UI_READ_MAX,
+		.visit = visit_settled,
+		.arg = u};
 
+	if (job->ledger_path != NULL && !ui_search_ledger(job, &settled))
+		return;
 	BUF_ADD_LIT(&job->body, ",\"unknown\":[");
 	if (job->ledger_path != NULL && !ui_search_ledger(job, &s))
 		return;
@@ -190,6 +231,7 @@ api_ui_overview(const struct exchange *x)
 	if (u != NULL) {
 		u->job = job;
 		u->terms.class_name = SPAN_LIT("UNKNOWN");
+		u->settled_terms.event_type = SPAN_LIT("action.settled");
 	}
 	job->input = u;
 	BUF_ADD_LIT(&job->body, "{");

@@ -62,6 +62,10 @@ def test_an_operator_settles_an_unknown_outcome_once():
             assert len(unknown) == 1, unknown
             seq = unknown[0]["intent_seq"]
             known = [x for x in g.records() if x.get("outcome") == "succeeded"][0]
+            def overview():
+                return g.request("GET", "/api/ui/overview", b"", {"Authorization": f"Bearer {OPERATOR_KEY}"}).json["unknown"]
+
+            assert [x["intent_seq"] for x in overview()] == [seq]
             good = {"outcome": "succeeded", "reason": "the file is there, token sk-abcdefghijklmnopqrstuvwxyz012345"}
             assert settle(g, seq, good, key=API_KEY).status == 403
             for body in ({}, {"outcome": "succeeded"}, {**good, "outcome": "maybe"}, {**good, "reason": " "}, {**good, "more": 1}):
@@ -74,6 +78,7 @@ def test_an_operator_settles_an_unknown_outcome_once():
                 numbers = [seq, unknown[0]["seq"]] * 4
                 replies = list(pool.map(lambda n: settle(g, n, good), numbers))
             assert sorted(r.status for r in replies) == [200] + [409] * 7, replies
+            assert overview() == []
             told = events(g, "action.settled")
             assert len(told) == 1 and told[0]["intent_seq"] == seq and told[0]["outcome"] == "succeeded", told
             assert told[0]["executor_metadata"] == {"settled_by": "olga"} and told[0]["principal"] == "alice"
