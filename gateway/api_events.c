@@ -12,10 +12,8 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "pipeline/approvals.h"
-#include "pipeline/board.h"
-#include "pipeline/pipeline.h"
-#include "pipeline/snapshot.h"
 #include "sse.h"
+#include "wait_place.h"
 
 #define EVENTS_MAGIC 0xe7e875e5u
 
@@ -189,26 +187,6 @@ look(struct events *e)
 	approvals_look(&call, span_cstr(e->approval_id), &identity);
 }
 
-static enum err
-join(struct events *e, const struct exchange *x)
-{
-	struct approvals_wait_limits limits =
-		approvals_get_wait_limits(worker_get_snapshot(x->worker));
-	struct board_wish wish = {
-		.approval_id = x->id,
-		.owner = x->identity.principal,
-		.room = BOARD_ROOM_WAITS,
-		.max = limits.max,
-		.max_per_owner = limits.max_per_principal,
-		.loop = worker_get_loop(x->worker),
-		.heard = on_news,
-		.arg = e,
-	};
-
-	return board_join(
-		pipeline_get_board(worker_get_pipeline(x->worker)), &wish, &e->waiter, NULL);
-}
-
 static void
 refuse_place(struct http_request *http, enum err rc)
 {
@@ -233,8 +211,10 @@ api_approval_events(const struct exchange *x)
 		e->http = x->http;
 		e->worker = x->worker;
 		e->timer = loop_timer_new(worker_get_loop(x->worker), on_timer, e);
-		rc = e->timer != NULL ? join(e, x) : ERR_NOMEM;
 	}
+	if (e != NULL && e->timer != NULL)
+		rc = wait_place_take(
+			x->worker, x->id, x->identity.principal, on_news, e, &e->waiter);
 	if (rc != OK) {
 		refuse_place(x->http, rc);
 		if (e != NULL)

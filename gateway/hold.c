@@ -19,9 +19,9 @@
 #include "base/must.h"
 #include "pipeline/approvals.h"
 #include "pipeline/board.h"
-#include "pipeline/pipeline.h"
 #include "prefer.h"
 #include "routes.h"
+#include "wait_place.h"
 
 #define HOLD_MAGIC 0x401dbeefu
 /* What was turned away for a rate or for load is tried again after so long. */
@@ -193,26 +193,6 @@ run_again(struct hold *h)
 	arm(h, RETRY_NS);
 }
 
-static enum err
-join(struct hold *h, const struct identity *identity)
-{
-	struct approvals_wait_limits limits =
-		approvals_get_wait_limits(worker_get_snapshot(h->worker));
-	struct board_wish wish = {
-		.approval_id = span_cstr(h->approval_id),
-		.owner = identity->principal,
-		.room = BOARD_ROOM_WAITS,
-		.max = limits.max,
-		.max_per_owner = limits.max_per_principal,
-		.loop = worker_get_loop(h->worker),
-		.heard = on_news,
-		.arg = h,
-	};
-
-	return board_join(
-		pipeline_get_board(worker_get_pipeline(h->worker)), &wish, &h->waiter, NULL);
-}
-
 static void
 look(struct hold *h, const struct identity *identity)
 {
@@ -250,7 +230,9 @@ wait_for(struct hold *h, const struct req_result *result)
 	reply_build_decision(&h->body, result);
 	memset(h->approval_id, 0, sizeof(h->approval_id));
 	memcpy(h->approval_id, result->approval_id.p, result->approval_id.n);
-	if (buf_failed(&h->body) || join(h, &result->action->identity) != OK)
+	if (buf_failed(&h->body) ||
+		wait_place_take(h->worker, span_cstr(h->approval_id),
+			result->action->identity.principal, on_news, h, &h->waiter) != OK)
 		return false;
 	arm(h, INT64_MAX);
 	look(h, &result->action->identity);

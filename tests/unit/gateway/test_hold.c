@@ -9,16 +9,12 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "pipeline/approvals.h"
-#include "pipeline/board.h"
-#include "pipeline/pipeline.h"
+#include "played.h"
 #include "routes.h"
-#include "unit/net/rig.h"
 
 #define ID "apr_0123456789abcdef01234567"
 #define OTHER "apr_ffffffffffffffffffffffff"
 
-static struct rig rig;
-static struct board *board;
 static struct approvals_wait_limits limits;
 static long live_before;
 
@@ -109,34 +105,6 @@ reply_result(struct http_request *http, struct arena *a, const struct req_result
 	(void)a;
 	http_request_reply(http, 200, extra, n_extra,
 		result->verdict == VERDICT_ALLOW ? SPAN_LIT("allowed") : SPAN_LIT("refused"));
-}
-
-struct loop *
-worker_get_loop(const struct worker *w)
-{
-	(void)w;
-	return rig.loop;
-}
-
-struct snapshot *
-worker_get_snapshot(const struct worker *w)
-{
-	(void)w;
-	return NULL;
-}
-
-struct pipeline *
-worker_get_pipeline(const struct worker *w)
-{
-	(void)w;
-	return NULL;
-}
-
-struct board *
-pipeline_get_board(const struct pipeline *p)
-{
-	(void)p;
-	return board;
 }
 
 /* ---- a request that waits ---- */

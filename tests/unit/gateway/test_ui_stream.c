@@ -3,17 +3,13 @@
  * memory. Server, board and loop are real, the rest is played by the test. */
 #include "base/buf.h"
 #include "base/mem.h"
-#include "pipeline/board.h"
-#include "pipeline/pipeline.h"
+#include "played.h"
 #include "routes.h"
 #include "ui_state.h"
-#include "unit/net/rig.h"
 
 #define ID "apr_0123456789abcdef01234567"
 #define GET "GET /s HTTP/1.1\r\nHost: h\r\n\r\n"
 
-static struct rig rig;
-static struct board *board;
 static bool may_stay;
 static unsigned refused;
 
@@ -41,27 +37,6 @@ reply_error(struct http_request *http, unsigned status, const char *code, struct
 	CHECK(retry_after_s > 0);
 	refused = status;
 	http_request_reply(http, status, NULL, 0, message);
-}
-
-struct loop *
-worker_get_loop(const struct worker *w)
-{
-	(void)w;
-	return rig.loop;
-}
-
-struct pipeline *
-worker_get_pipeline(const struct worker *w)
-{
-	(void)w;
-	return NULL;
-}
-
-struct board *
-pipeline_get_board(const struct pipeline *p)
-{
-	(void)p;
-	return board;
 }
 
 static unsigned long fail_at;
@@ -98,19 +73,6 @@ stop(void)
 	CHECK_INT(board_count(board, BOARD_ROOM_PAGES), 0);
 	rig_stop(&rig);
 	board_free(&board);
-}
-
-static bool
-wait_text(struct rig_client *c, const char *text)
-{
-	int64_t end = clock_mono_ns() + RIG_WAIT_NS;
-
-	while (clock_mono_ns() < end) {
-		if (c->in.p != NULL && strstr(c->in.p, text) != NULL)
-			return true;
-		rig_turn(&rig, c);
-	}
-	return false;
 }
 
 static void
