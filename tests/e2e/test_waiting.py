@@ -4,12 +4,12 @@ import json
 import select
 import socket
 
-from support import API_KEY, PATIENCE, POLICY, Gateway, action, config, until
+from support import API_KEY, INSTRUMENTED, PATIENCE, POLICY, Gateway, action, config, until
 
 APPROVER_KEY = "test-approver-key"
 VIEWER = {"Authorization": f"Bearer {APPROVER_KEY}"}
 STREAMS_PER_PRINCIPAL = 8
-WAITS = 1000
+WAITS = 200 if INSTRUMENTED else 1000
 SLOTS = 50
 
 
