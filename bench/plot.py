@@ -82,7 +82,7 @@ def draw_goodput(found, times, path):
 
 
 def draw_latency(found, times, path):
-    probes = found[0]["probes"]
+    probes = found[0].get("probes", ("/healthz", "/admin/reload"))
     lines = (("answered p50", "answered_p50"), ("answered p99", "answered_p99"),
              *((f"{name} p99", f"probe{i}_p99") for i, name in enumerate(probes)))
     highest = max(max(run[name] for _, name in lines) for run in found)
