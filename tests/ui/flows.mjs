@@ -107,8 +107,11 @@ export const flows = {
 		await dialog.getByLabel("It").selectOption("failed");
 		await dialog.getByLabel("How you know").fill("the file is not there");
 		await dialog.getByRole("button", {name: "Record the outcome"}).click();
-		await holds(page, "main", "None: every effect has its outcome.");
-		assert.ok(!(await page.locator(".lead").innerText()).includes("unknown"));
+		await holds(page, "#say", "Settled and recorded.");
+		assert.equal(await dialog.count(), 0);
+		await go(page, "#/investigate?event=action.settled");
+		await page.locator("td.seq a").click();
+		await holds(page, ".tree", "the file is not there", "olga", "failed");
 		await done();
 	},
 
