@@ -32,6 +32,6 @@ MUSTCHECK bool ui_search_run(struct ui_job *job, struct store_reader *r, struct 
 MUSTCHECK bool ui_search_ledger(struct ui_job *job, struct ui_search *s);
 
 /* How many records one question may make us read. */
-#define UI_READ_MAX 50000
+#define UI_READ_MAX 10000
 
 #endif

@@ -1,12 +1,13 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """What the operator page reads: records, traces, actions; paged, filtered, checked, and harmless whatever they hold."""
 import hashlib
+import http.client
 import json
 import sqlite3
 import threading
 from pathlib import Path
 
-from support import API_KEY, OPERATOR_KEY, Gateway, action, config, until
+from support import API_KEY, OPERATOR_KEY, Gateway, Workplace, action, config, until
 
 ROLES = {"roles": {"operator": ["olga"], "viewer": ["olga"]}}
 HOSTILE = "<img src=x onerror=alert(1)>\u202e \u0000 \" ' &"
@@ -192,6 +193,23 @@ def test_overview_names_sinks_and_unknown_outcomes():
         g.act(action())
         sink, = until(lambda: [s for s in ui(g, "overview").json["sinks"] if s["lag"] == 0], "the sink has taken all")
         assert sink["name"] == "stdout" and sink["required"] is True, sink
+
+
+def test_overview_lists_actions_whose_outcome_is_unknown():
+    place = Workplace(config(identity=ROLES))
+    try:
+        with Gateway(workplace=place, env={"NOMOS_FAULT": "effect.before:1:kill"}, expect_exit=None) as g:
+            try:
+                g.act(action("fs.read", "file://workspace/README.md", action_id="lost", trace_id="trace-lost"))
+            except (ConnectionError, http.client.HTTPException):
+                pass
+            g.process.wait(60)
+        with Gateway(workplace=place) as g:
+            lost, = ui(g, "overview").json["unknown"]
+            assert lost["action_id"] == "lost" and lost["intent_seq"] < lost["seq"] and lost["principal"] == "alice", lost
+            assert [r["seq"] for r in ui(g, "records?class=unknown").json["records"]] == [lost["seq"]]
+    finally:
+        place.remove()
 
 
 def test_overview_of_a_gateway_without_a_ledger():

@@ -21,3 +21,5 @@ foreach(source ${fuzz_sources})
 endforeach()
 # It fills indexes itself, beside the histories that the other tests of searches use.
 target_include_directories(fuzz_query PRIVATE ${PROJECT_SOURCE_DIR}/audit ${CMAKE_CURRENT_LIST_DIR}/../unit/audit)
+# What it reads is private to the HTTP plane.
+target_include_directories(fuzz_page PRIVATE ${PROJECT_SOURCE_DIR}/gateway)
