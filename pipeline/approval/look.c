@@ -15,6 +15,8 @@
 
 /* The ledger's thread answers, so nobody may keep it busy. A page looks again with each event. */
 enum { PAGES_PER_MINUTE = 1200 };
+/* A page of a list ends here, behind the row that reaches it: who asks chooses how long its rows are. */
+#define LIST_BYTES ((size_t)1024 * 1024)
 
 static struct span
 clean(struct approval_op *op, struct span text)
@@ -99,7 +101,7 @@ add_row(struct ledger_tx *tx, struct approval_op *op, struct approval_key key,
 	/* What ran out a moment ago is no longer pending, though its end is not recorded yet. */
 	if (!op->page.is_all && approval_state_at(&a, now) != APPROVAL_PENDING)
 		return OK;
-	buf_add_cstr(&op->body, op->body.p[op->body.n - 1] == '[' ? "{" : ",{");
+	buf_add_cstr(&op->body, span_ends(buf_span(&op->body), SPAN_LIT("[")) ? "{" : ",{");
 	add_common(op, &a, now);
 	member_add_int(&op->body, "votes", approval_count_votes(&a));
 	buf_add_char(&op->body, '}');
@@ -113,17 +115,18 @@ apply_list(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 	struct approval_moment now = approval_desk_now(op->desk);
 	struct listed list = {.n = 0};
 	size_t limit = op->page.limit;
+	size_t n = 0;
 	enum err rc = ledger_tx_each_claim(tx, CLAIM_APPROVAL,
 		op->page.is_all ? LEDGER_ANY_STATE : APPROVAL_PENDING, op->page.before_seq,
 		limit + 1, take_key, &list, ei);
 
 	buf_reset(&op->body);
 	BUF_ADD_LIT(&op->body, "{\"approvals\":[");
-	for (size_t i = 0; rc == OK && i < list.n && i < limit; i++)
-		rc = add_row(tx, op, list.keys[i], &now, ei);
+	for (; rc == OK && n < list.n && n < limit && op->body.n < LIST_BYTES; n++)
+		rc = add_row(tx, op, list.keys[n], &now, ei);
 	BUF_ADD_LIT(&op->body, "],\"next_cursor\":");
-	if (list.n > limit)
-		buf_printf(&op->body, "\"%llu\"}\n", (unsigned long long)list.seqs[limit - 1]);
+	if (rc == OK && n < list.n)
+		buf_printf(&op->body, "\"%llu\"}\n", (unsigned long long)list.seqs[n - 1]);
 	else
 		BUF_ADD_LIT(&op->body, "null}\n");
 	return rc;

@@ -409,6 +409,19 @@ def test_lists_and_pages():
         assert g.get("/api/ui/approvals").status == 401
 
 
+def test_long_requests_cannot_hide_a_list():
+    # Each row is some 96 KB: `&` is six bytes in JSON, and the resource is in it twice.
+    with gateway(approvals={"max_pending_per_identity": 60}) as g:
+        asked = [g.act(action("payments.transfer", f"{TRANSFER}/{n}/" + "&" * 8000, {"n": n})).json["approval_id"] for n in range(50)]
+        seen, cursor = [], ""
+        while cursor is not None:
+            reply = page(g, f"/api/ui/approvals?limit=50{cursor and '&cursor=' + cursor}")
+            assert reply.status == 200 and reply.json["approvals"], reply
+            seen += [a["approval_id"] for a in reply.json["approvals"]]
+            cursor = reply.json["next_cursor"]
+        assert seen == asked[::-1], (len(seen), len(asked))
+
+
 def test_one_approval_shows_what_is_hidden():
     with gateway() as g:
         body = action("payments.transfer", TRANSFER, {"n": 1.5, "password": "hunter2", "list": [{"note": "Authorization: Bearer abcdefghijklmnop"}]})
