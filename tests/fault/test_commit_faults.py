@@ -9,7 +9,7 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from evidence import check_effects, make_action, open_intents, read_ledger, verify
-from support import Gateway, Workplace, config, until
+from support import PATIENCE, Gateway, Workplace, config, until
 
 
 class Faulty:
@@ -145,19 +145,30 @@ def test_an_outcome_that_was_never_written_is_unknown_after_the_process_died():
         assert f.effects() == 1 and f.out("done").read_text() == "changed since\n"
 
 
-def stop_and_kill(point, check):
-    """Stops at the point, looks, kills, starts again; the action's records."""
+def cut_at_once(f):
+    f.gateway.kill()
+
+
+def cut_behind_the_next(f):
+    """It goes on, and dies at the next point that kills: other commits, before it stopped, do not count."""
+    f.set_fault(True)
+    f.gateway.signal(signal.SIGCONT)
+    f.gateway.process.wait(PATIENCE)
+
+
+def stop_and_kill(fault, check, cut=cut_at_once):
+    """Stops at the point, is cut, looks, starts again; the action's records."""
     def ask():
         with contextlib.suppress(Exception):  # the process is killed before it answers
             answers.append(f.gateway.act(make_action("write", "cut")))
 
     answers = []
-    with Faulty(f"{point}:stop", expect_exit=-9) as f:
+    with Faulty(fault, expect_exit=-9) as f:
         asking = threading.Thread(target=ask)
         asking.start()
         until(f.is_stopped, "stopped at the point")
+        cut(f)
         check(f)
-        f.gateway.kill()
         asking.join()
         assert not answers
         with Gateway(workplace=f.place) as again:
@@ -171,14 +182,14 @@ def stop_and_kill(point, check):
 def test_the_intent_is_durable_before_the_effect_begins():
     def check(f):
         assert [s for s, _ in f.of_action("cut")[0]] == [1] and not f.out("cut").exists()
-    _, outcomes = stop_and_kill("effect.before:1", check)
+    _, outcomes = stop_and_kill("effect.before:1:stop", check)
     assert [r["outcome"] for _, r in outcomes] == ["unknown"]
 
 
 def test_an_effect_that_happened_and_was_not_settled_is_unknown():
     def check(f):
         assert f.of_action("cut")[1] == [] and f.out("cut").read_text() == "written by cut\n"
-    _, outcomes = stop_and_kill("fs_write.rename.after:1", check)
+    _, outcomes = stop_and_kill("fs_write.rename.after:1:stop", check)
     assert [r["outcome"] for _, r in outcomes] == ["unknown"]
 
 
@@ -186,7 +197,7 @@ def test_the_outcome_is_durable_before_the_answer():
     def check(f):
         decisions, outcomes = f.of_action("cut")
         assert [s for s, _ in decisions] == [0] and [r["outcome"] for _, r in outcomes] == ["succeeded"]
-    _, outcomes = stop_and_kill("ledger.close.after:1", lambda f: None)  # in the transaction, and not committed
+    _, outcomes = stop_and_kill("ledger.close.after:1:stop", lambda f: None)  # in the transaction, and not committed
     assert [r["outcome"] for _, r in outcomes] == ["unknown"]
-    _, outcomes = stop_and_kill("ledger.commit.after:4", check)  # after those of the chain, of the start and of the intent
+    _, outcomes = stop_and_kill("ledger.close.after:1:stop,ledger.commit.after:1-:kill", check, cut_behind_the_next)
     assert [r["outcome"] for _, r in outcomes] == ["succeeded"]
