@@ -145,7 +145,7 @@ function help() {
 	dialog("Keyboard shortcuts", h("dl.keys", HELP.map(([key, what]) => h("div", h("dt", h("kbd", key)), h("dd", what)))), h("p", on, " ", h("label", {for: "keys-on"}, "Letters are shortcuts")));
 }
 
-let chord = 0;
+let chord = -1e4;
 document.addEventListener("keydown", (e) => {
 	const {key, target} = e;
 	if (e.ctrlKey || e.metaKey || e.altKey || !session.who || one("dialog[open]")) return;
@@ -155,7 +155,7 @@ document.addEventListener("keydown", (e) => {
 	}
 	if (localStorage.getItem("nomos.keys") === "off" && key !== "?") return;
 	const page = e.timeStamp - chord < 1500 && KEYS[key];
-	chord = key === "g" ? e.timeStamp : 0;
+	chord = key === "g" ? e.timeStamp : -1e4;
 	if (page) location.hash = `#/${page}`;
 	else if (key === "?") help();
 	else if (key === "/") one("input", main)?.focus();
