@@ -238,6 +238,21 @@ ui_row_add_present(const struct ui_row *row, const char *name, struct buf *out)
 		ui_row_add_member(row, name, out);
 }
 
+void
+ui_add_clean(const struct redactor *redactor, struct span text, struct buf *out)
+{
+	struct buf clean;
+
+	if (redact_is_clean(redactor, text)) {
+		json_quote(out, text);
+		return;
+	}
+	buf_init(&clean, BUF_CAP_RECORD);
+	(void)redact(redactor, text, &clean);
+	json_quote(out, buf_failed(&clean) ? SPAN_LIT("[REDACTED]") : buf_span(&clean));
+	buf_fini(&clean);
+}
+
 struct span
 ui_row_get_text(const struct ui_row *row, const char *name)
 {

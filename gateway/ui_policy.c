@@ -8,7 +8,6 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
-#include "base/redact.h"
 #include "pipeline/observe.h"
 #include "pipeline/redact_json.h"
 #include "pipeline/snapshot.h"
@@ -85,25 +84,10 @@ is_wanted(const struct rule_view *r, struct span wanted)
 }
 
 static void
-add_clean(const struct rule_page *page, struct span text)
-{
-	struct buf clean;
-
-	if (redact_is_clean(page->redactor, text)) {
-		json_quote(page->out, text);
-		return;
-	}
-	buf_init(&clean, BUF_CAP_RECORD);
-	(void)redact(page->redactor, text, &clean);
-	json_quote(page->out, buf_failed(&clean) ? SPAN_LIT("[REDACTED]") : buf_span(&clean));
-	buf_fini(&clean);
-}
-
-static void
 add_text(const struct rule_page *page, const char *name, struct span text)
 {
 	buf_printf(page->out, ",\"%s\":", name);
-	add_clean(page, text);
+	ui_add_clean(page->redactor, text, page->out);
 }
 
 static void
@@ -113,7 +97,7 @@ add_list(const struct rule_page *page, const char *name, const struct rule_view_
 	for (size_t i = 0; i < l->n; i++) {
 		if (i > 0)
 			buf_add_char(page->out, ',');
-		add_clean(page, l->v[i]);
+		ui_add_clean(page->redactor, l->v[i], page->out);
 	}
 	buf_add_char(page->out, ']');
 }
@@ -122,7 +106,7 @@ static void
 add_rule(const struct rule_page *page, const struct rule_view *r, size_t i)
 {
 	BUF_ADD_LIT(page->out, "{\"id\":");
-	add_clean(page, r->id);
+	ui_add_clean(page->redactor, r->id, page->out);
 	add_text(page, "decision", span_cstr(verdict_name(r->verdict)));
 	add_list(page, "principals", &r->principals);
 	add_list(page, "agents", &r->agents);

@@ -248,14 +248,15 @@ api_ui_overview(const struct exchange *x)
 /* ---- limits, upstreams ---- */
 
 static void
-add_buckets(const struct pipeline *p, struct observed_bucket *rows, struct buf *b)
+add_buckets(const struct pipeline *p, const struct redactor *redactor, struct observed_bucket *rows,
+	struct buf *b)
 {
 	size_t n = observe_buckets(p, rows, BUCKETS_MAX);
 
 	BUF_ADD_LIT(b, ",\"buckets\":[");
 	for (size_t i = 0; i < n; i++) {
 		buf_add_cstr(b, i > 0 ? ",{\"key\":" : "{\"key\":");
-		json_quote(b, span_cstr(rows[i].key));
+		ui_add_clean(redactor, span_cstr(rows[i].key), b);
 		buf_printf(b,
 			",\"remaining\":%" PRId64 ",\"capacity\":%" PRId64
 			",\"refill_per_minute\":%" PRId64 "}",
@@ -265,14 +266,15 @@ add_buckets(const struct pipeline *p, struct observed_bucket *rows, struct buf *
 }
 
 static void
-add_breakers(const struct pipeline *p, struct observed_breaker *rows, struct buf *b)
+add_breakers(const struct pipeline *p, const struct redactor *redactor,
+	struct observed_breaker *rows, struct buf *b)
 {
 	size_t n = observe_breakers(p, rows, BREAKERS_MAX);
 
 	BUF_ADD_LIT(b, ",\"breakers\":[");
 	for (size_t i = 0; i < n; i++) {
 		buf_add_cstr(b, i > 0 ? ",{\"identity\":" : "{\"identity\":");
-		json_quote(b, span_cstr(rows[i].identity));
+		ui_add_clean(redactor, span_cstr(rows[i].identity), b);
 		buf_printf(b, ",\"state\":\"%s\",\"failures\":%" PRId64 ",", rows[i].state,
 			rows[i].failures);
 		if (rows[i].open_for_ns > 0)
@@ -287,6 +289,7 @@ add_breakers(const struct pipeline *p, struct observed_breaker *rows, struct buf
 void
 api_ui_limits(const struct exchange *x)
 {
+	const struct redactor *redactor = snapshot_get_redactor(worker_get_snapshot(x->worker));
 	const struct pipeline *p = worker_get_pipeline(x->worker);
 	struct observed_bucket *buckets = mem_zalloc(BUCKETS_MAX, sizeof(*buckets));
 	struct observed_breaker *breakers = mem_zalloc(BREAKERS_MAX, sizeof(*breakers));
@@ -296,8 +299,8 @@ api_ui_limits(const struct exchange *x)
 	buf_printf(&b, "{\"in_flight\":%zu,\"concurrency_limit\":%zu", pipeline_count_in_flight(p),
 		snapshot_get_concurrency_limit(worker_get_snapshot(x->worker)));
 	if (buckets != NULL && breakers != NULL) {
-		add_buckets(p, buckets, &b);
-		add_breakers(p, breakers, &b);
+		add_buckets(p, redactor, buckets, &b);
+		add_breakers(p, redactor, breakers, &b);
 		BUF_ADD_LIT(&b, "}\n");
 		reply_private(x->http, 200, NULL, 0, &b);
 	} else {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "limit/bucket_table.h"
 #include "limit/token_bucket.h"
@@ -38,6 +39,17 @@ observe_decisions(const struct pipeline *p, struct observed_decisions *out)
 	}
 }
 
+/* Of a key that was cut its last part goes, too: it may end in half a secret, which nobody would recognise any more. */
+static struct span
+cut_half_part(struct span key)
+{
+	struct span whole = span_of(key.p, key.n - SHA256_HEX);
+
+	while (whole.n > 0 && whole.p[whole.n - 1] != '|' && whole.p[whole.n - 1] != '\0')
+		whole.n--;
+	return whole;
+}
+
 /* The parts of a key stand apart by NUL. */
 static void
 copy_key(struct span key, char out[OBSERVE_KEY_BYTES_MAX])
@@ -63,7 +75,7 @@ add_bucket(struct span key, const struct token_bucket *b, void *arg)
 	if (sample->n == sample->max)
 		return false;
 	struct observed_bucket *row = &sample->rows[sample->n++];
-	copy_key(key, row->key);
+	copy_key(key.n == BUCKET_KEY_BYTES_MAX ? cut_half_part(key) : key, row->key);
 	row->remaining = b->tokens / TOKEN_SCALE;
 	row->capacity = b->burst / TOKEN_SCALE;
 	row->refill_per_minute = b->refill_per_minute;

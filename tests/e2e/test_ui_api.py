@@ -263,6 +263,19 @@ def test_limits_show_the_emptiest_buckets():
         assert limits["breakers"] == []
 
 
+def test_limits_hide_secrets_in_the_keys_of_buckets():
+    limits = {"principal_resource": [{"id": "r1", "resource": "payment://**", "burst": 5, "refill_per_minute": 5}]}
+    with gateway(rate_limits=limits) as g:
+        g.act(action(resource="payment://shop.example.com/AKIAABCDEFGHIJKLMNOP/x"))
+        # Kept as its first 200 bytes and a hash: the cut falls into the secret.
+        start = "payment://shop.example.com/"
+        n = 190 - len("principal_resource|r1|alice|" + start)
+        g.act(action(resource=start + "a" * (n - 1) + "/AKIAABCDEFGHIJKLMNOP/" + "b" * 200))
+        keys = [b["key"] for b in ui(g, "limits").json["buckets"]]
+        assert len([k for k in keys if k.startswith("principal_resource|r1|alice|")]) == 2, keys
+        assert not [k for k in keys if "AKIA" in k], keys
+
+
 def test_readiness_has_doctors_checks_and_leaves_the_ledger_alone():
     with gateway() as g:
         g.act()
