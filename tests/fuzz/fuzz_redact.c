@@ -61,6 +61,15 @@ check_pass(struct span text)
 	buf_fini(&out);
 }
 
+/* Escaped quotes end nothing: those who look at many texts at once put none there. */
+static bool
+is_end(struct span text, size_t at)
+{
+	if (at == text.n || text.p[at] == '\n')
+		return true;
+	return text.p[at] == '"' && (at == 0 || text.p[at - 1] != '\\');
+}
+
 /* What one look finds nothing in is clean in each of its lines, and between its quotes. */
 static void
 check_inert(struct span text)
@@ -70,7 +79,7 @@ check_inert(struct span text)
 	if (!redact_is_inert(redactor_default(), text))
 		return;
 	for (size_t i = 0; i <= text.n; i++) {
-		if (i < text.n && text.p[i] != '\n' && text.p[i] != '"')
+		if (!is_end(text, i))
 			continue;
 		MUST(redact_is_clean(redactor_default(), span_of(text.p + from, i - from)));
 		from = i + 1;

@@ -43,7 +43,8 @@ bool redact(const struct redactor *r, struct span text, struct buf *out);
 /* Whether there is nothing to replace; cheaper than redact for the common case. */
 bool redact_is_clean(const struct redactor *r, struct span text);
 /*
- * One look for many texts. all holds each of them whole, between line ends, quotes or its own ends. True:
+ * One look for many texts. all holds each of them whole, between line ends, quotes that no backslash stands
+ * before (such a quote is part of an assignment), or its own ends. True:
  * redact_is_clean holds for every one. False says nothing: each has to be looked at by itself.
  */
 bool redact_is_inert(const struct redactor *r, struct span all);
