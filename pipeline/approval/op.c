@@ -131,10 +131,16 @@ static void
 on_done(struct ledger_entry *e)
 {
 	struct approval_op *op = approval_op_of(e);
+	/* With a number it is in the ledger and stands, though a required sink has not taken it in time. */
+	bool stands = e->result == OK || e->seq != 0;
 
-	if (e->result != OK)
+	if (e->result != OK && stands)
+		approval_op_set_error(op, 503, "audit_error",
+			SPAN_LIT("it is recorded and stands, but a required sink has not taken it; "
+				 "look at the approval before you decide again"));
+	else if (e->result != OK)
 		set_unrecorded(op, e->result);
-	else if (op->has_news)
+	if (stands && op->has_news)
 		board_publish(pipeline_get_board(op->call.pipeline), span_cstr(op->id),
 			approval_state_name(op->state));
 	answer(op);
