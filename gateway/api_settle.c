@@ -70,7 +70,9 @@ reply_failure(struct http_request *http, enum err result)
 		return;
 	default:
 		reply_error(http, 503, "audit_error",
-			SPAN_LIT("the settlement could not be recorded"), 1);
+			SPAN_LIT("not recorded, or not taken by a required sink; look at the "
+				 "action's trace before you settle it again"),
+			1);
 	}
 }
 

@@ -72,6 +72,11 @@ build_head(struct buf *b, const struct req *r, bool is_open, struct span output,
 	}
 	add_text(b, "reason", span_cstr(reason_name(r->result.reason)));
 	add_text(b, "fingerprint", span_cstr(r->action->fingerprint));
+	if (r->approval.is_used) {
+		add_text(b, "approval_id", span_cstr(r->approval.id));
+		add_name(b, "approval_expires_ns");
+		buf_add_int(b, r->approval.expires_wall_ns);
+	}
 	add_word(b, "external", r->result.is_external);
 	add_word(b, "output", output.p != NULL);
 	add_word(b, "truncated", r->job.truncated || is_cut);
@@ -205,6 +210,10 @@ stored_answer_read(struct req *r, struct span stored, struct span *action_id)
 	result.has_output = is_true(head, "output");
 	if (result.has_output)
 		result.output = span_of(end + 1, stored.n - (size_t)(end + 1 - stored.p));
+	result.approval_id = text_of(head, "approval_id");
+	v = json_find_cstr(head, "approval_expires_ns");
+	if (v != NULL && !json_get_int(v, 0, INT64_MAX, &result.approval_expires_wall_ns))
+		return false;
 	v = json_find_cstr(head, "bytes_written");
 	result.has_bytes_written =
 		v != NULL && json_get_int(v, 0, INT64_MAX, &result.bytes_written);

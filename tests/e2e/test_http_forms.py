@@ -167,7 +167,7 @@ def test_head_has_the_headers_of_get_and_no_body():
 def test_options():
     with Gateway() as gateway, Wire(gateway) as wire:
         for target, allowed in ((b"/healthz", {"GET", "HEAD", "OPTIONS"}), (b"/action", {"POST", "OPTIONS"}),
-                                (b"*", {"GET", "HEAD", "POST", "OPTIONS"}), (b"http://h/action", {"POST", "OPTIONS"})):
+                                (b"*", {"DELETE", "GET", "HEAD", "POST", "OPTIONS"}), (b"http://h/action", {"POST", "OPTIONS"})):
             wire.send(b"OPTIONS %b HTTP/1.1\r\nHost: h\r\n\r\n" % target + HEALTH)
             status, headers, _ = wire.reply()
             assert status == 204 and set(headers["allow"].split(", ")) == allowed, (target, headers)

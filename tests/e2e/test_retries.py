@@ -267,6 +267,8 @@ def test_a_retry_of_what_a_person_allowed():
         # The approval is used up; whoever lost the answer has it still, with the approval's id or without.
         for again in (ask(approval, key("k")), ask(None, key("k"))):
             assert again.headers["Idempotency-Replayed"] == "true" and again.json["decision"] == "ALLOW", again
+            assert again.json["approval_id"] == approval
+            assert again.json["approval_expires_at"] == first.json["approval_expires_at"], again
             assert again.json["reason"] == first.json["reason"] and again.json["execution_mode"] == "external_authorized", again
         assert ask(approval).json["decision"] == "REQUIRE_APPROVAL"
         assert len([x for x in decisions(g) if x["decision"] == "ALLOW"]) == 1
