@@ -3,8 +3,10 @@
 import concurrent.futures
 import http.client
 import json
+import pathlib
+import signal
 
-from support import API_KEY, OPERATOR_KEY, PATIENCE, Gateway, Workplace, action
+from support import API_KEY, OPERATOR_KEY, PATIENCE, Gateway, Workplace, action, until
 
 
 def write(content="x", name="once", **members):
@@ -88,6 +90,30 @@ def test_an_operator_settles_an_unknown_outcome_once():
         place.remove()
 
 
+def test_an_answer_lost_behind_its_commit_is_had_by_the_retry():
+    """Stopped in the outcome's transaction, then killed behind that commit, whatever its number."""
+    place = Workplace()
+    gate = place.dir / "fault-is-on"
+    try:
+        with Gateway(workplace=place, expect_exit=-9, env={
+                "NOMOS_FAULT": "ledger.close.after:1:stop,ledger.commit.after:1-:kill", "NOMOS_FAULT_WHILE": str(gate)}) as g:
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                asked = pool.submit(g.act, write(), headers=key("lost"))
+                stat = pathlib.Path(f"/proc/{g.process.pid}/stat")
+                until(lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T", "stopped at the point")
+                gate.touch()
+                g.signal(signal.SIGCONT)
+                g.process.wait(PATIENCE)
+                assert isinstance(asked.exception(), (OSError, http.client.HTTPException)), asked
+        file = place.dir / "workspace" / "out" / "once"
+        file.unlink()
+        with Gateway(workplace=place) as g:
+            r = g.act(write(action_id="again"), headers=key("lost"))
+            assert r.status == 200 and r.headers["Idempotency-Replayed"] == "true" and not file.exists(), r
+    finally:
+        place.remove()
+
+
 # Before and behind each thing that lies between a key and its answer.
 MOMENTS = [f"{point}.{moment}" for point in ("ledger.append", "ledger.commit", "effect", "fs_write.rename", "ledger.close")
            for moment in ("before", "after")]
@@ -123,7 +149,7 @@ def test_wherever_it_dies_a_key_has_one_effect():
                 else:
                     assert r.status == 200 and n_effects == 1, (moment, nth, r)
                 ends.add((first is not None, r.status, r.headers.get("Idempotency-Replayed")))
-        # Both were met: cut off, and never begun. Whether an answer is lost behind its commit is a matter of which commit it is.
+        # Both were met: cut off, and never begun; the answer that is lost behind its commit has the test above.
         assert {(False, 409, None), (False, 200, None)} <= ends, ends
         assert place.run("audit", "verify", place.ledger).returncode == 0
     finally:
