@@ -81,14 +81,16 @@ function verify(r) {
 	}))), out];
 }
 
+// A record never changes: what Verify found stays.
 export function record(root, seq) {
+	let r;
 	const box = panel(async () => {
-		const r = await get(`records/${seq}`);
+		r = await get(`records/${seq}`);
 		const {event_hash, prev_event_hash, ...m} = r.record;
 		return [card("What happened", h("p.lead", stamp(m.decision), " ", val(m.action_summary ?? m.event_type)), facts(["Time", when(m.timestamp)], ["Outcome", outcome(m)], m.agent && ["Who", h("div", val(m.agent), " for ", val(m.principal))], m.trace_id && ["Trace", link(to.trace(m.trace_id), val(m.trace_id))], m.action_id && ["Action", link(to.action(m.action_id), val(m.action_id))],
 			m.matched_rule_ids && ["Rules", rules(m.matched_rule_ids)])), card("Hash", facts(["This record", val(r.event_hash)], ["The one before", val(r.prev_event_hash, "this is the first")]), verify(r)), card("All members", sheet("Members", tree(m))),
 		card("The text that was hashed", sheet("Canonical text", h("pre", r.canonical)))];
 	});
 	add(root, back(), box);
-	return {refresh: box.load};
+	return {refresh: () => r || box.load()};
 }

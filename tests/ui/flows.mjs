@@ -237,6 +237,11 @@ export const flows = {
 		await page.getByRole("button", {name: "Verify"}).click();
 		await holds(page, "main", "The record is as it was written.", "equal");
 		await shot(page, "record-light");
+		// News that draw other pages anew leave what Verify found.
+		await ask({resource: "payment://bank.example.com/news"});
+		await holds(page, "#waiting", "1");
+		await settled(page);
+		await holds(page, "main", "The record is as it was written.", "equal");
 		await page.goBack();
 		// The list is as it was: the same rows, the same place.
 		await page.waitForFunction(() => document.querySelectorAll("tbody tr").length > 55 && scrollY > 100);
