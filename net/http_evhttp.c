@@ -136,6 +136,7 @@ engine_adopt(struct conn *c)
 	MUST(evhttp_connection_get_bufferevent(c->engine) == bev);
 	evhttp_connection_set_closecb(c->engine, on_closed, c);
 	bufferevent_decref(bev);
+	conn_peer_fill(c);
 	if (room_admit(c)) {
 		engine_keep_interest(c);
 		return true;

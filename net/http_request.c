@@ -106,6 +106,13 @@ http_request_get_peer(const struct http_request *req)
 	return req->conn->state != CONN_GONE ? engine_get_peer(req->conn) : "";
 }
 
+const struct net_peer *
+http_request_view_peer(const struct http_request *req)
+{
+	MUST(req->is_open);
+	return &req->conn->peer;
+}
+
 const char *
 http_request_get_id(const struct http_request *req)
 {

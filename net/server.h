@@ -22,6 +22,7 @@
 #include "framing.h"
 #include "net/address_cap.h"
 #include "net/http_server.h"
+#include "net/peer.h"
 
 struct bufferevent;
 struct conn;
@@ -70,6 +71,9 @@ struct http_request {
 	void *drained_arg;
 };
 
+/* Longest text of a peer's address, with its zone and NUL. */
+#define PEER_ADDRESS_MAX 72
+
 /* Work that must not be done inside a callback of the engine. */
 enum conn_work {
 	CONN_WORK_ADOPT = 1 << 0,  /* learn the engine's connection */
@@ -92,6 +96,8 @@ struct conn {
 	bool is_pinned;          /* in use by a caller */
 	bool is_counted;         /* by the cap per address, as address */
 	struct address_key address;
+	struct net_peer peer; /* from adoption on */
+	char peer_address[PEER_ADDRESS_MAX];
 	bool is_looked_at; /* the early look at this request has been */
 	bool pauses;       /* after the reply to this request */
 	enum conn_state state;
@@ -241,6 +247,10 @@ void conn_cut(struct conn *c, enum gate_refusal why);
 void conn_linger(struct conn *c);
 /* Nobody will read what is in it. */
 void conn_throw_all(struct evbuffer *b);
+
+/* conn_peer.c */
+/* Learns who is at the other end. */
+void conn_peer_fill(struct conn *c);
 
 /* http_stream.c */
 /* Sends the head of a stream; the request is streaming from then on. */

@@ -32,6 +32,7 @@ struct address_cap;
 struct http_request;
 struct http_server;
 struct loop;
+struct net_peer;
 
 /* Called on the loop's thread with a request; arg is that of http_server_new. */
 typedef void (*http_handler_fn)(struct http_request *req, void *arg);
@@ -148,6 +149,8 @@ MUSTCHECK bool http_request_limit_body(struct http_request *req, size_t max_byte
 struct span http_request_get_body(const struct http_request *req);
 /* Numeric address of the peer, e.g. "::1", or "" once its connection is gone; NUL-terminated. */
 const char *http_request_get_peer(const struct http_request *req);
+/* Who is at the other end (net/peer.h); never NULL, valid until the reply, also when the connection is gone. */
+const struct net_peer *http_request_view_peer(const struct http_request *req);
 /* The id made here, which the reply carries as X-Request-Id; NUL-terminated. */
 const char *http_request_get_id(const struct http_request *req);
 /* Monotonic time at which the request's first byte was seen. */

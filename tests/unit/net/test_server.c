@@ -83,6 +83,10 @@ TEST(reply_in_a_later_turn)
 	/* The second request waits for the first one's answer. */
 	CHECK_SPAN(buf_span(&rig.ran), "GET /a 0\n");
 	CHECK_STR(http_request_get_peer(rig.pending), "127.0.0.1");
+	const struct net_peer *peer = http_request_view_peer(rig.pending);
+	CHECK(span_eq(peer->address, SPAN_LIT("127.0.0.1")));
+	CHECK(peer->kind == PEER_TCP && !peer->is_tls && !peer->has_certificate &&
+		peer->listener_roles == 0);
 	CHECK(http_request_get_start_ns(rig.pending) <= clock_mono_ns());
 	answer_pending(SPAN_LIT("one"));
 	CHECK(rig_wait_reply(&rig, &c, false, &reply));
