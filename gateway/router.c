@@ -83,20 +83,6 @@ answer_without_route(struct http_request *http, struct span path)
 	buf_fini(&allow);
 }
 
-struct req_credentials
-exchange_get_credentials(const struct http_request *http)
-{
-	return (struct req_credentials){
-		.authorization = http_request_find_header(http, SPAN_LIT("Authorization")),
-		.service_id = http_request_find_header(http, SPAN_LIT("X-Nomos-Service-Id")),
-		.service_signature =
-			http_request_find_header(http, SPAN_LIT("X-Nomos-Service-Signature")),
-		.agent_id = http_request_find_header(http, SPAN_LIT("X-Nomos-Agent-Id")),
-		.agent_signature =
-			http_request_find_header(http, SPAN_LIT("X-Nomos-Agent-Signature")),
-	};
-}
-
 static enum role
 role_of(enum access access)
 {

@@ -19,6 +19,7 @@
 
 struct arena;
 struct loop;
+struct net_peer;
 struct pipeline;
 struct req;
 struct snapshot;
@@ -50,6 +51,15 @@ struct req_credentials {
 	struct span service_signature;
 	struct span agent_id;
 	struct span agent_signature;
+	/* What signatures of version 2 cover beside the body (decisions 39). */
+	struct span method;
+	struct span target; /* path with query, as on the request line */
+	struct span timestamp;
+	struct span nonce;
+	struct span idempotency_key;
+	const struct net_peer *peer; /* NULL: none, as of tests */
+	/* Numeric; of the client, as far as it is known: behind trusted proxies what they say. */
+	struct span client_address;
 };
 
 struct req_input {
