@@ -5,6 +5,7 @@
  */
 #include "routes.h"
 
+#include "net/peer.h"
 
 /* The path with its query as on the request line; of an absolute target, what is behind the authority. */
 static struct span
@@ -38,6 +39,7 @@ exchange_get_credentials(const struct http_request *http)
 		.timestamp = http_request_find_header(http, SPAN_LIT("X-Nomos-Timestamp")),
 		.nonce = http_request_find_header(http, SPAN_LIT("X-Nomos-Nonce")),
 		.idempotency_key = http_request_find_header(http, SPAN_LIT("Idempotency-Key")),
-		.client_address = span_cstr(http_request_get_peer(http)),
+		.peer = http_request_view_peer(http),
+		.client_address = http_request_view_peer(http)->address,
 	};
 }
