@@ -1,7 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * nomos serve: the gateway in the foreground (nomos-mcp-cli.md 1.4). The configuration it started with stays in memory for as
- * long as it runs; a reload reads the file anew, compares, and hands only a new snapshot to the runtime.
+ * long as it runs; a reload reads the file anew, compares, and hands a new snapshot to the runtime, with the configuration
+ * it was made of.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -17,7 +18,9 @@
 #include "gateway/gateway.h"
 #include "options.h"
 #include "pipeline/snapshot.h"
+#include "policy/policy.h"
 #include "policy_warnings.h"
+#include "reload_preview.h"
 #include "runtime/runtime.h"
 
 struct serve_flags {
@@ -29,7 +32,7 @@ struct serve_flags {
 
 struct serve {
 	struct serve_flags flags;
-	struct loaded_config *config; /* of the start: what may not change is compared with it */
+	struct loaded_config *config; /* of the start; a snapshot keeps the one it was made of */
 };
 
 static enum err
@@ -54,6 +57,14 @@ check_change(
 		&report, ei);
 }
 
+static void
+free_config(void *config)
+{
+	struct loaded_config *c = config;
+
+	loaded_config_free(&c);
+}
+
 /* Pool thread; the runtime runs one at a time. */
 static enum err
 reload(void *arg, struct snapshot **out, struct errinfo *ei)
@@ -69,8 +80,21 @@ reload(void *arg, struct snapshot **out, struct errinfo *ei)
 		rc = check_change(s->config, fresh, ei);
 	if (rc == OK)
 		rc = build_snapshot(fresh, out, ei);
-	loaded_config_free(&fresh);
+	if (rc == OK)
+		snapshot_keep_source(*out, fresh, free_config);
+	else
+		loaded_config_free(&fresh);
 	return rc;
+}
+
+/* Reader thread. */
+static enum err
+preview(void *arg, const struct snapshot *running, struct buf *out, struct errinfo *ei)
+{
+	const struct serve *s = arg;
+
+	return reload_preview_build(s->flags.config, s->flags.bundle, snapshot_get_source(running),
+		policy_get_hash(snapshot_get_policy(running)), out, ei);
 }
 
 /* Reader thread. */
@@ -131,6 +155,8 @@ serve_with(struct serve *s, struct arena *a)
 		.handler = gateway_handle,
 		.load = reload,
 		.load_arg = s,
+		.preview = preview,
+		.preview_arg = s,
 		.examine = examine,
 		.examine_arg = s,
 		.on_ready = say_ready,
@@ -146,6 +172,8 @@ serve_with(struct serve *s, struct arena *a)
 	options.http.place = gateway_place;
 	options.http.may_serve = gateway_may_serve;
 	enum err rc = build_snapshot(s->config, &snapshot, &ei);
+	if (rc == OK)
+		snapshot_keep_source(snapshot, s->config, NULL);
 	if (rc == OK)
 		rc = audit_plan_parse(&o->ledger, &o->audit, o->runtime.stateless_mode, &plan, &ei);
 	if (rc == OK)

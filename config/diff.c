@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two option sets compared row by row for a reload: which keys changed, and which of them may not
- * while running. Says names of keys, never values. Pure; any thread.
+ * while running. Pure; any thread.
  */
 #include "engine.h"
 
@@ -104,8 +104,8 @@ row_equal(const struct config_row *row, const void *options_a, const void *optio
 }
 
 static void
-diff_object(struct issue_list *l, const struct config_object *o, const char *prefix,
-	const void *before, const void *after)
+compare_object(const struct config_object *o, const char *prefix, const void *before,
+	const void *after, config_change_fn visit, void *arg)
 {
 	for (size_t i = 0; i < o->n_rows; i++) {
 		const struct config_row *row = &o->rows[i];
@@ -114,16 +114,40 @@ diff_object(struct issue_list *l, const struct config_object *o, const char *pre
 			continue;
 		snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] != '\0' ? "." : "",
 			row->name);
-		if (row->type == CONFIG_TYPE_OBJECT)
-			diff_object(
-				l, row->object, path, row_get(row, before), row_get(row, after));
-		else if ((row->flags & CONFIG_RELOAD) != 0)
-			issue_add(
-				l, CONFIG_INFO, NULL, arena_printf(l->arena, "%s: changed", path));
-		else
-			issue_add(l, CONFIG_ERROR, NULL,
-				arena_printf(l->arena, "%s: cannot change while running", path));
+		if (row->type == CONFIG_TYPE_OBJECT) {
+			compare_object(row->object, path, row_get(row, before), row_get(row, after),
+				visit, arg);
+			continue;
+		}
+		const struct config_change change = {
+			.path = path,
+			.needs_restart = (row->flags & CONFIG_RELOAD) == 0,
+			.row = row,
+			.before = row_get(row, before),
+			.after = row_get(row, after),
+		};
+		visit(&change, arg);
 	}
+}
+
+void
+config_compare(const struct config_object *root, const void *before, const void *after,
+	config_change_fn visit, void *arg)
+{
+	compare_object(root, "", before, after, visit, arg);
+}
+
+static void
+add_issue(const struct config_change *change, void *arg)
+{
+	struct issue_list *l = arg;
+
+	if (change->needs_restart)
+		issue_add(l, CONFIG_ERROR, NULL,
+			arena_printf(l->arena, "%s: cannot change while running", change->path));
+	else
+		issue_add(
+			l, CONFIG_INFO, NULL, arena_printf(l->arena, "%s: changed", change->path));
 }
 
 enum err
@@ -134,6 +158,6 @@ config_diff(const struct config_object *root, const void *before, const void *af
 
 	*report = (struct config_report){0};
 	issue_list_init(&l, a);
-	diff_object(&l, root, "", before, after);
+	config_compare(root, before, after, add_issue, &l);
 	return issue_list_close(&l, report, ei);
 }

@@ -70,7 +70,7 @@ dump_list(struct printer *p, const struct config_object *o, struct slot_list lis
 	printer_close(p, ']');
 }
 
-static void
+void
 dump_value(struct printer *p, const struct config_row *row, const void *slot)
 {
 	const struct config_strings *strings = slot;

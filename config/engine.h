@@ -106,6 +106,10 @@ void scope_issue(struct loader *l, enum config_level level, const struct place *
 const char *scope_origin(const struct config_scope *s, const struct config_row *row,
 	const struct config_override **override, const char **text);
 
+/* dump.c: a row's value, secrets hidden. Not LATER. */
+struct printer;
+void dump_value(struct printer *p, const struct config_row *row, const void *slot);
+
 /* issue.c */
 void issue_list_init(struct issue_list *l, struct arena *a);
 void issue_add(

@@ -1,6 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * POST /admin/reload (nomos-http.md 1.11) for the role operator: the same reload as SIGHUP. The runtime answers later; what the
+ * POST /admin/reload (nomos-http.md 1.11) for the role operator: the same reload as SIGHUP; GET says what it would change. The runtime answers later; what the
  * wait needs lives in one heap object, since the request's principal is only borrowed for this turn. Worker's thread.
  */
 #include "routes.h"
@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "ui_job.h"
 
 #define RELOAD_REPLY_MAX 4096
 
@@ -69,4 +70,27 @@ api_reload(const struct exchange *x)
 	p->request.done = on_done;
 	http_request_defer(x->http);
 	runtime_reload(worker_get_runtime(x->worker), &p->request);
+}
+
+static void
+preview(struct ui_job *job)
+{
+	struct errinfo ei;
+	enum err rc = runtime_preview_reload(
+		worker_get_runtime(job->worker), job->snapshot, &job->body, &ei);
+
+	buf_add_char(&job->body, '\n');
+	if (rc == ERR_UNSUPPORTED)
+		ui_job_fail(job, 404, "not_enabled", ei.msg);
+	else if (rc != OK)
+		ui_job_fail(job, 503, "overloaded", "no room for the answer");
+}
+
+void
+api_reload_preview(const struct exchange *x)
+{
+	struct ui_job *job = ui_job_new_without_ledger(x, preview);
+
+	if (job != NULL)
+		ui_job_start(job);
 }

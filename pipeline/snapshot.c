@@ -99,6 +99,8 @@ destroy(struct snapshot *s)
 	identity_table_free(&s->identities);
 	approval_settings_clear(&s->approvals);
 	arena_free(&s->arena);
+	if (s->free_source != NULL)
+		s->free_source(s->source);
 	s->magic = 0;
 	mem_free(s);
 }
@@ -123,6 +125,20 @@ snapshot_new(const struct pipeline_options *options, struct snapshot **out, stru
 	}
 	*out = s;
 	return OK;
+}
+
+void
+snapshot_keep_source(struct snapshot *s, void *source, void (*free_source)(void *source))
+{
+	MUST(s->source == NULL);
+	s->source = source;
+	s->free_source = free_source;
+}
+
+const void *
+snapshot_get_source(const struct snapshot *s)
+{
+	return s->source;
 }
 
 struct snapshot *

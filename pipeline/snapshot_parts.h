@@ -42,6 +42,8 @@ struct snapshot {
 		sandbox_profile; /* of every action; a policy may ask for a stronger one */
 	bool explain_suggestions;
 	size_t request_bytes_max; /* cap of a request's arena */
+	void *source;             /* snapshot_keep_source */
+	void (*free_source)(void *source);
 };
 
 /* A rule has won. Any loop. */

@@ -259,6 +259,15 @@ runtime_reload(struct runtime *r, struct reload_request *q)
 	loop_post(r->loop, &q->msg);
 }
 
+enum err
+runtime_preview_reload(
+	struct runtime *r, const struct snapshot *running, struct buf *out, struct errinfo *ei)
+{
+	if (r->options.preview == NULL)
+		return ERR(ei, ERR_UNSUPPORTED, "there is nobody to ask");
+	return r->options.preview(r->options.preview_arg, running, out, ei);
+}
+
 static void on_signal_done(struct reload_request *q);
 
 static void

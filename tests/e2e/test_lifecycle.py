@@ -80,6 +80,47 @@ def test_reloadable_rows_take_effect():
         assert g.act(key="new-key-for-alice").status == 200
 
 
+def test_what_a_reload_would_change_is_told_beforehand():
+    with Gateway() as g:
+        told = g.operator("GET", "/admin/reload")
+        assert told.status == 200 and told.json["changes"] == [] and told.json["outcome"] == "success", told
+        assert told.json["policy_bundle_hash"] == told.json["policy_bundle_hash_on_disk"], told
+        g.place.write_config(config(identity={"api_keys": {"new-key-for-alice": "alice", "test-operator-key": "olga"}}))
+        g.place.write_policy(other_policy())
+        told = g.operator("GET", "/admin/reload")
+        assert told.json["changes"] == [{"key": "identity.api_keys", "takes": "reload"}] and told.json["outcome"] == "success", told
+        assert told.json["policy_bundle_hash"] != told.json["policy_bundle_hash_on_disk"], told
+        assert g.act(key="new-key-for-alice").status == 401  # nothing was changed by asking
+        assert b"new-key-for-alice" not in told.body
+        assert g.operator("POST", "/admin/reload").status == 200
+        told = g.operator("GET", "/admin/reload")
+        assert told.json["changes"] == [], told
+        # What it says is what a reload does.
+        g.place.write_config(config(gateway={"workers": 7}, identity={"api_keys": {"test-operator-key": "olga"}}))
+        told = g.operator("GET", "/admin/reload")
+        assert {"key": "gateway.workers", "takes": "restart"} in told.json["changes"] and told.json["outcome"] == "failure", told
+        assert g.operator("POST", "/admin/reload").status == 400
+        g.place.write_config("{")
+        told = g.operator("GET", "/admin/reload")
+        assert told.json["outcome"] == "failure" and told.json["policy_bundle_hash_on_disk"] == "", told
+        assert str(g.place.dir).encode() not in told.body
+        assert g.request("GET", "/admin/reload", b"", {"Authorization": "Bearer new-key-for-alice"}).status == 403
+
+
+def test_two_files_are_compared():
+    place = Workplace()
+    try:
+        (place.dir / "new.json").write_text(json.dumps({**config(), "gateway": {**config()["gateway"], "workers": 7, "concurrency_limit": 9}}))
+        done = place.run("config", "diff", "nomos.json", "nomos.json", check=0)
+        assert done.stdout == b"", done
+        text = place.run("config", "diff", "nomos.json", "new.json", check=1).stdout.decode()
+        assert "gateway.workers: " in text and "-> 7  (needs a restart)" in text and "gateway.concurrency_limit: 32 -> 9\n" in text, text
+        assert "two files" in place.run("config", "diff", "nomos.json", check=1).stderr.decode()
+        assert place.run("config", "diff", "nomos.json", "gone.json", check=1).stderr
+    finally:
+        place.remove()
+
+
 def test_reload_storm_under_load():
     with Gateway() as g:
         stop = threading.Event()

@@ -86,6 +86,19 @@ void config_wipe_text(struct buf *text);
 /* Overwrites every secret that the options hold. Call before the arena goes. */
 void config_wipe(const struct config_object *root, void *options);
 
+/* One key that two option sets hold differently. Borrowed during the visit. */
+struct config_change {
+	const char *path;   /* "gateway.listen" */
+	bool needs_restart; /* a reload that finds it is refused */
+	const struct config_row *row;
+	const void *before; /* the row's members */
+	const void *after;
+};
+typedef void (*config_change_fn)(const struct config_change *change, void *arg);
+/* Visits each key that differs, in the order of the tables. */
+void config_compare(const struct config_object *root, const void *before, const void *after,
+	config_change_fn visit, void *arg);
+
 /*
  * Compares two loaded option sets: an ERROR for each changed key without CONFIG_RELOAD, INFO naming
  * each other one. ERR_INVALID when there is an error (first one in ei); ERR_NOMEM. *report lives in

@@ -10,6 +10,13 @@
 #include "config/table.h"
 
 struct buf;
+struct config_change;
+
+/*
+ * What one change (config_compare) is, on one line without its end: `5 -> 6`; of maps and lists what came (+), went (-)
+ * and is another (~), so far as names tell. Of secrets only that they changed.
+ */
+void config_print_change(const struct config_change *change, struct buf *out);
 
 /* The effective configuration, ends with a newline. Keys of parts not built are left out. */
 void config_dump_yaml(const struct config_object *root, const void *options, struct buf *out);

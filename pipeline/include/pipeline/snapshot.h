@@ -26,6 +26,11 @@ struct snapshot;
  */
 MUSTCHECK enum err snapshot_new(
 	const struct pipeline_options *options, struct snapshot **out, struct errinfo *ei);
+/* What it was made of, for those who compare it with other files: lives as long as the snapshot, then free_source (may be NULL) gets it.
+ * Once at most, before anyone else has the snapshot. */
+void snapshot_keep_source(struct snapshot *s, void *source, void (*free_source)(void *source));
+/* NULL when none was kept. */
+const void *snapshot_get_source(const struct snapshot *s);
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot **s);
 

@@ -19,6 +19,7 @@
 #include "net/http_server.h"
 
 struct admission;
+struct buf;
 struct doctor_report;
 struct ledger;
 struct pipeline;
@@ -41,6 +42,11 @@ struct runtime_options {
 	/* Reads configuration and policy anew and checks that only what may change did. Blocking; on a pool thread. */
 	enum err (*load)(void *arg, struct snapshot **out, struct errinfo *ei);
 	void *load_arg;
+	/* What a load now would change against the snapshot in use, as JSON; nothing is changed. Blocking; on a reader thread. NULL:
+	 * nobody can say. */
+	enum err (*preview)(
+		void *arg, const struct snapshot *running, struct buf *out, struct errinfo *ei);
+	void *preview_arg;
 	/* Doctor's checks of what the files say now. Blocking; on a reader thread. NULL: nobody can say. */
 	enum err (*examine)(void *arg, struct doctor_report *out, struct errinfo *ei);
 	void *examine_arg;
@@ -112,5 +118,8 @@ struct reload_request {
 	struct runtime *runtime;     /* the runtime's */
 };
 void runtime_reload(struct runtime *r, struct reload_request *q);
+/* Appends what a reload would change, as JSON without a line's end. Reader threads. ERR_UNSUPPORTED, ERR_NOMEM. */
+MUSTCHECK enum err runtime_preview_reload(
+	struct runtime *r, const struct snapshot *running, struct buf *out, struct errinfo *ei);
 
 #endif

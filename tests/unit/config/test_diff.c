@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "config/load.h"
+#include "config/print.h"
 #include "sample.h"
 #include "support/test.h"
 
@@ -46,6 +47,68 @@ diff(const char *from, const char *to, char *out, size_t size)
 	buf_fini(&text);
 	arena_free(&a);
 	return rc;
+}
+
+/* The line of the only change. */
+static void
+add_line(const struct config_change *change, void *arg)
+{
+	struct buf *out = arg;
+
+	buf_add_cstr(out, change->path);
+	BUF_ADD_LIT(out, ": ");
+	config_print_change(change, out);
+	buf_add_char(out, '\n');
+}
+
+static void
+check_line(struct arena *a, const char *before, const char *after, const char *line)
+{
+	struct config_report report;
+	struct sample options[2];
+	const char *texts[] = {before, after};
+	struct buf out;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct config_input in = {
+			.file = "c.json", .text = span_cstr(texts[i]), .directory = "/d"};
+		CHECK_INT(config_load(&sample_config, &in, a, &options[i], &report, NULL), OK);
+	}
+	buf_init(&out, BUF_CAP_FILE);
+	config_compare(&sample_config, &options[0], &options[1], add_line, &out);
+	buf_add_char(&out, '\0');
+	CHECK_STR(out.p, line);
+	buf_fini(&out);
+}
+
+#define WITH(gateway, identity)                                                                    \
+	"{\"gateway\": {" gateway "}, \"policy\": {\"policy_bundle_paths\": [\"a\"]},"             \
+	" \"identity\": {\"principal\": \"p\", \"agent\": \"a\", \"agent_secrets\": {" identity    \
+	"}}}"
+
+TEST(changes_are_shown_without_secrets)
+{
+	struct arena *a = arena_new(ARENA_BYTES);
+
+#define SECRET "\"a\": \"one\""
+	check_line(a, WITH("", SECRET), WITH("", SECRET), "");
+	check_line(a, WITH("\"concurrency_limit\": 5", SECRET),
+		WITH("\"concurrency_limit\": 6", SECRET), "gateway.concurrency_limit: 5 -> 6\n");
+	check_line(a, WITH("\"listen\": \":1\"", SECRET), WITH("\"listen\": \":2\"", SECRET),
+		"gateway.listen: \":1\" -> \":2\"\n");
+	check_line(a, WITH("", SECRET ", \"b\": \"two\", \"c\": \"x\""),
+		WITH("", "\"a\": \"three\", \"d\": \"two\", \"c\": \"x\""),
+		"identity.agent_secrets: -\"b\" +\"d\" ~\"a\"\n");
+	check_line(a, WITH("", SECRET "}, \"api_keys\": {\"hunter2\": \"p\""),
+		WITH("", SECRET "}, \"api_keys\": {\"hunter3\": \"p\""),
+		"identity.api_keys: changed\n");
+	check_line(a, WITH("", SECRET "}, \"api_keys\": {\"hunter2\": \"p\""),
+		WITH("", SECRET "}, \"api_keys\": {\"hunter2\": \"p\", \"hunter3\": \"p\""),
+		"identity.api_keys: 1 entries -> 2\n");
+	check_line(a, WITH("", SECRET "}, \"principal_agents\": {\"p\": [\"a\"]"),
+		WITH("", SECRET "}, \"principal_agents\": {\"p\": [\"b\"]"),
+		"identity.principal_agents: changed\n");
+	arena_free(&a);
 }
 
 TEST(rows_are_compared_by_kind)
@@ -94,4 +157,5 @@ TEST(rows_are_compared_by_kind)
 	}
 }
 
-SUITE("config diff", TEST_ROW(rows_are_compared_by_kind))
+SUITE("config diff", TEST_ROW(rows_are_compared_by_kind),
+	TEST_ROW(changes_are_shown_without_secrets))
