@@ -6,8 +6,6 @@
  */
 #include "net/address_cap.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,15 +13,10 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/must.h"
-#include "base/parse.h"
 
 #define CAP_MAGIC 0x61646370u
 /* Above any number of open files. */
 #define ADDRESSES_MAX (4 * 1024 * 1024)
-#define MAPPED_BYTES 12 /* ::ffff: */
-
-static const uint8_t mapped[MAPPED_BYTES] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
 struct address_cap {
 	unsigned magic;
 	size_t max;
@@ -32,44 +25,6 @@ struct address_cap {
 	pthread_mutex_t lock; /* guards counts */
 	struct map *counts;   /* address -> its number of connections, as a pointer */
 };
-
-static bool
-parse_address(struct span text, uint8_t bytes[16], unsigned *bits_before)
-{
-	char host[ADDRESS_NETWORK_TEXT_MAX];
-
-	if (text.n == 0 || text.n >= sizeof(host) || memchr(text.p, '\0', text.n) != NULL)
-		return false;
-	memcpy(host, text.p, text.n);
-	host[text.n] = '\0';
-	memcpy(bytes, mapped, MAPPED_BYTES);
-	*bits_before = MAPPED_BYTES * 8;
-	if (inet_pton(AF_INET, host, bytes + MAPPED_BYTES) == 1)
-		return true;
-	*bits_before = 0;
-	return inet_pton(AF_INET6, host, bytes) == 1;
-}
-
-enum err
-address_network_parse(struct span text, struct address_network *out, struct errinfo *ei)
-{
-	size_t slash = span_find(text, '/');
-	unsigned bits_before = 0;
-	uint64_t n_bits = 0;
-
-	*out = (struct address_network){0};
-	bool is_good = parse_address(span_of(text.p, slash), out->bytes, &bits_before);
-	n_bits = 128 - bits_before;
-	if (is_good && slash < text.n)
-		is_good = parse_uint(span_from(text, slash + 1), 128 - bits_before, &n_bits);
-	if (!is_good)
-		return ERR(ei, ERR_PARSE,
-			"\"%.*s\" is not an address or network: use 10.0.0.1, 10.0.0.0/8, ::1 or "
-			"2001:db8::/32",
-			SPAN_ARG(text));
-	out->n_bits = bits_before + (unsigned)n_bits;
-	return OK;
-}
 
 enum err
 address_cap_new(size_t max, const struct address_network *trusted, size_t n_trusted,
@@ -113,39 +68,13 @@ address_cap_free(struct address_cap **cap)
 	mem_free(dead);
 }
 
-static bool
-is_in(const uint8_t *bytes, const struct address_network *network)
-{
-	size_t n = network->n_bits / 8;
-	unsigned rest = network->n_bits % 8;
-
-	if (memcmp(bytes, network->bytes, n) != 0)
-		return false;
-	return rest == 0 || (bytes[n] >> (8 - rest)) == (network->bytes[n] >> (8 - rest));
-}
-
-/* Fills *key with the peer of the socket. */
+/* Fills *key with the address as it is counted. */
 static void
-find_key(const struct address_cap *cap, int fd, struct address_key *key)
+make_key(const struct address_cap *cap, const struct address *a, struct address_key *key)
 {
-	struct sockaddr_storage ss = {0};
-	socklen_t n = sizeof(ss);
-
-	*key = (struct address_key){.is_free = true};
-	if (getpeername(fd, (struct sockaddr *)&ss, &n) != 0)
-		return;
-	if (ss.ss_family == AF_INET) {
-		memcpy(key->bytes, mapped, MAPPED_BYTES);
-		memcpy(key->bytes + MAPPED_BYTES, &((struct sockaddr_in *)&ss)->sin_addr, 4);
-	} else if (ss.ss_family == AF_INET6) {
-		memcpy(key->bytes, &((struct sockaddr_in6 *)&ss)->sin6_addr, 16);
-	} else {
-		return;
-	}
-	key->is_free = false;
-	for (size_t i = 0; i < cap->n_trusted; i++)
-		key->is_free = key->is_free || is_in(key->bytes, &cap->trusted[i]);
-	if (memcmp(key->bytes, mapped, MAPPED_BYTES) != 0)
+	*key = (struct address_key){.is_free = address_is_in(a, cap->trusted, cap->n_trusted)};
+	memcpy(key->bytes, a->bytes, sizeof(key->bytes));
+	if (!address_is_ipv4(a))
 		memset(key->bytes + 8, 0, 8);
 }
 
@@ -156,12 +85,13 @@ key_span(const struct address_key *key)
 }
 
 bool
-address_cap_take(struct address_cap *cap, int fd, struct address_key *key)
+address_cap_take_address(
+	struct address_cap *cap, const struct address *a, struct address_key *key)
 {
 	bool is_taken = false;
 
 	OBJ_CHECK(cap, CAP_MAGIC);
-	find_key(cap, fd, key);
+	make_key(cap, a, key);
 	if (key->is_free)
 		return true;
 	pthread_mutex_lock(&cap->lock);
@@ -170,6 +100,22 @@ address_cap_take(struct address_cap *cap, int fd, struct address_key *key)
 		is_taken = map_put(cap->counts, key_span(key), (void *)(n + 1), NULL);
 	pthread_mutex_unlock(&cap->lock);
 	return is_taken;
+}
+
+bool
+address_cap_take(struct address_cap *cap, int fd, struct address_key *key)
+{
+	union {
+		struct sockaddr sa;
+		struct sockaddr_storage storage;
+	} ss = {.storage = {0}};
+	socklen_t n = sizeof(ss);
+	struct address a;
+
+	*key = (struct address_key){.is_free = true};
+	if (getpeername(fd, &ss.sa, &n) != 0 || !address_of_sockaddr(&ss.sa, &a))
+		return true;
+	return address_cap_take_address(cap, &a, key);
 }
 
 void

@@ -3,8 +3,8 @@
 #include "runtime/options.h"
 
 #include "base/clock.h"
-#include "base/must.h"
 #include "config/load.h"
+#include "net/address.h"
 #include "net/address_cap.h"
 #include "net/listener.h"
 
@@ -23,11 +23,11 @@ static void
 check_proxies(void *options, struct config_scope *scope)
 {
 	const struct gateway_section *g = options;
-	struct address_network network;
+	struct trusted_proxies trusted = {.n = 0};
 	struct errinfo ei;
 
 	for (size_t i = 0; i < g->trusted_proxies.n; i++) {
-		if (address_network_parse(g->trusted_proxies.v[i], &network, &ei) != OK)
+		if (trusted_proxies_add(&trusted, g->trusted_proxies.v[i], &ei) != OK)
 			config_fail(scope, "trusted_proxies", "%s", ei.msg);
 	}
 }
@@ -67,20 +67,29 @@ gateway_section_build(const struct gateway_section *gateway, struct http_server_
 }
 
 enum err
+gateway_section_build_trusted(
+	const struct gateway_section *gateway, struct trusted_proxies *out, struct errinfo *ei)
+{
+	enum err rc = OK;
+
+	*out = (struct trusted_proxies){.n = 0};
+	for (size_t i = 0; i < gateway->trusted_proxies.n && rc == OK; i++)
+		rc = trusted_proxies_add(out, gateway->trusted_proxies.v[i], ei);
+	return rc;
+}
+
+enum err
 gateway_section_build_address_cap(
 	const struct gateway_section *gateway, struct address_cap **out, struct errinfo *ei)
 {
-	struct address_network trusted[TRUSTED_PROXIES_MAX];
-	size_t n = gateway->trusted_proxies.n;
-	enum err rc = OK;
+	struct trusted_proxies trusted;
 
 	*out = NULL;
 	if (gateway->max_connections_per_address == 0)
 		return OK;
-	MUST(n <= TRUSTED_PROXIES_MAX);
-	for (size_t i = 0; i < n && rc == OK; i++)
-		rc = address_network_parse(gateway->trusted_proxies.v[i], &trusted[i], ei);
+	enum err rc = gateway_section_build_trusted(gateway, &trusted, ei);
 	if (rc != OK)
 		return rc;
-	return address_cap_new((size_t)gateway->max_connections_per_address, trusted, n, out, ei);
+	return address_cap_new((size_t)gateway->max_connections_per_address, trusted.v, trusted.n,
+		out, ei);
 }

@@ -23,3 +23,4 @@ endforeach()
 target_include_directories(fuzz_query PRIVATE ${PROJECT_SOURCE_DIR}/audit ${CMAKE_CURRENT_LIST_DIR}/../unit/audit)
 # What it reads is private to the HTTP plane.
 target_include_directories(fuzz_page PRIVATE ${PROJECT_SOURCE_DIR}/gateway)
+target_include_directories(fuzz_proxy_header PRIVATE ${PROJECT_SOURCE_DIR}/net)

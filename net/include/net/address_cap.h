@@ -13,7 +13,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
-#include "base/span.h"
+#include "net/address.h"
 
 struct address_cap;
 
@@ -23,16 +23,6 @@ struct address_key {
 	bool is_free;      /* of a trusted proxy, or of no network */
 };
 
-/* Addresses or networks, "10.0.0.0/8", "::1", "2001:db8::/32". */
-#define ADDRESS_NETWORK_TEXT_MAX 64
-struct address_network {
-	uint8_t bytes[16];
-	unsigned n_bits; /* of the 128 */
-};
-/* ERR_PARSE, naming the text. */
-MUSTCHECK enum err address_network_parse(
-	struct span text, struct address_network *out, struct errinfo *ei);
-
 /* max connections for each address, over 0; trusted networks are copied. ERR_NOMEM. */
 MUSTCHECK enum err address_cap_new(size_t max, const struct address_network *trusted,
 	size_t n_trusted, struct address_cap **out, struct errinfo *ei);
@@ -40,6 +30,9 @@ MUSTCHECK enum err address_cap_new(size_t max, const struct address_network *tru
 void address_cap_free(struct address_cap **cap);
 /* Counts the peer of socket fd; false when it has its share already, or memory is out. */
 MUSTCHECK bool address_cap_take(struct address_cap *cap, int fd, struct address_key *key);
+/* The same for the address that a trusted proxy has said. */
+MUSTCHECK bool address_cap_take_address(
+	struct address_cap *cap, const struct address *a, struct address_key *key);
 /* The connection has gone. */
 void address_cap_give(struct address_cap *cap, const struct address_key *key);
 

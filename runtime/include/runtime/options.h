@@ -19,6 +19,7 @@
 #include "runtime/options_tbl.h"
 
 struct address_cap;
+struct trusted_proxies;
 struct arena;
 
 enum gateway_transport { TRANSPORT_HTTP = 0 };
@@ -89,6 +90,9 @@ MUSTCHECK enum err audit_plan_build(const struct audit_plan *plan,
 
 /* The server's limits out of the section. */
 void gateway_section_build(const struct gateway_section *gateway, struct http_server_options *out);
+/* ERR_PARSE. */
+MUSTCHECK enum err gateway_section_build_trusted(
+	const struct gateway_section *gateway, struct trusted_proxies *out, struct errinfo *ei);
 /* *out is NULL when there is no limit per address. ERR_PARSE, ERR_NOMEM. */
 MUSTCHECK enum err gateway_section_build_address_cap(
 	const struct gateway_section *gateway, struct address_cap **out, struct errinfo *ei);

@@ -6,9 +6,8 @@
 #ifndef RUNTIME_OPTIONS_TBL_H
 #define RUNTIME_OPTIONS_TBL_H
 
+#include "net/address.h"
 #include "pipeline/options_tbl.h"
-
-#define TRUSTED_PROXIES_MAX 64
 
 /* clang-format off */
 #define GATEWAY_ROWS(ROW, T)                                                                       \
@@ -29,7 +28,7 @@
 		.unit = "connections", .env = CONFIG_ENV,                                                  \
 		.prose = "Connections of one client address (IPv6: one /64); 0 is no limit.")              \
 	ROW(T, STRINGS, trusted_proxies, .max = TRUSTED_PROXIES_MAX, .env = CONFIG_ENV,                                 \
-		.prose = "Addresses and networks (10.0.0.0/8) of proxies; the limit per address does not count them.") \
+		.prose = "Addresses and networks (10.0.0.0/8) of proxies, or unix: for the peers of unix sockets. Only what they say of their client is believed (Forwarded, X-Forwarded-For, PROXY protocol), and the limit per address does not count them.") \
 	ROW(T, INT, max_requests_per_connection, .def = "10000", .min = 0, .max = 1000000000,          \
 		.unit = "requests", .env = CONFIG_ENV,                                                     \
 		.prose = "Requests of one connection, the last is answered with close; 0 is no limit.")    \
