@@ -85,8 +85,7 @@ key_span(const struct address_key *key)
 }
 
 bool
-address_cap_take_address(
-	struct address_cap *cap, const struct address *a, struct address_key *key)
+address_cap_take_address(struct address_cap *cap, const struct address *a, struct address_key *key)
 {
 	bool is_taken = false;
 

@@ -158,9 +158,8 @@ read_v2(struct span bytes, struct proxy_header *out)
 	if (bytes.n < h.n)
 		return PROXY_MORE;
 	/* Of the proxy's own connection everything but the length is to be ignored. */
-	if (bytes.p[12] == 0x21 &&
-		!read_v2_client((unsigned char)bytes.p[13],
-			span_of(bytes.p + V2_BYTES, h.n - V2_BYTES), &h))
+	if (bytes.p[12] == 0x21 && !read_v2_client((unsigned char)bytes.p[13],
+					   span_of(bytes.p + V2_BYTES, h.n - V2_BYTES), &h))
 		return PROXY_REFUSED;
 	*out = h;
 	return PROXY_DONE;

@@ -22,8 +22,8 @@ enum proxy_verdict {
 };
 
 struct proxy_header {
-	size_t n;         /* its bytes */
-	bool has_client;  /* else the proxy speaks for itself, or does not know: the socket's peer it is */
+	size_t n;        /* its bytes */
+	bool has_client; /* else the proxy speaks for itself, or does not know: the socket's peer it is */
 	struct address client;
 };
 

@@ -90,6 +90,6 @@ gateway_section_build_address_cap(
 	enum err rc = gateway_section_build_trusted(gateway, &trusted, ei);
 	if (rc != OK)
 		return rc;
-	return address_cap_new((size_t)gateway->max_connections_per_address, trusted.v, trusted.n,
-		out, ei);
+	return address_cap_new(
+		(size_t)gateway->max_connections_per_address, trusted.v, trusted.n, out, ei);
 }

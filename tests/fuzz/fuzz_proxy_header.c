@@ -27,7 +27,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(!is_refused || v == PROXY_REFUSED);
 		is_refused = v == PROXY_REFUSED;
 		MUST(verdict != PROXY_DONE || v == (n < whole.n ? PROXY_MORE : PROXY_DONE));
-		MUST(v != PROXY_DONE || memcmp(&part.client, &whole.client, sizeof(part.client)) == 0);
+		MUST(v != PROXY_DONE ||
+			memcmp(&part.client, &whole.client, sizeof(part.client)) == 0);
 	}
 	return 0;
 }
