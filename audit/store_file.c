@@ -44,7 +44,7 @@ static const char *const statements[STMT__MAX] = {
 	[STMT_SET_CLAIM_BODY] =
 		"INSERT INTO claim_bodies(kind, key, body) SELECT kind, key, ?3 FROM claims"
 		" WHERE kind = ?1 AND key = ?2 ON CONFLICT DO UPDATE SET body = excluded.body",
-	[STMT_GET_CLAIM_BODY] = "SELECT body FROM claim_bodies WHERE kind = ?1 AND key = ?2",
+	[STMT_GET_CLAIM_BODY] = STORE_CLAIM_BODY_SQL,
 	[STMT_COUNT_KIND] = "SELECT count(*) FROM (SELECT 1 FROM claims WHERE kind = ?1 LIMIT ?2)",
 	[STMT_COUNT_STATE] = "SELECT count(*) FROM (SELECT 1 FROM claims INDEXED BY claims_listed"
 			     " WHERE kind = ?1 AND state = ?3 LIMIT ?2)",
@@ -53,11 +53,8 @@ static const char *const statements[STMT__MAX] = {
 	[STMT_COUNT_OWNER_STATE] =
 		"SELECT count(*) FROM (SELECT 1 FROM claims INDEXED BY claims_owned"
 		" WHERE kind = ?1 AND owner = ?4 AND state = ?3 LIMIT ?2)",
-	[STMT_EACH_CLAIM] = "SELECT " CLAIM_COLUMNS " FROM claims WHERE kind = ?1 AND seq < ?2"
-			    " ORDER BY seq DESC LIMIT ?3",
-	[STMT_EACH_CLAIM_STATE] =
-		"SELECT " CLAIM_COLUMNS " FROM claims INDEXED BY claims_listed"
-		" WHERE kind = ?1 AND seq < ?2 AND state = ?4 ORDER BY seq DESC LIMIT ?3",
+	[STMT_EACH_CLAIM] = STORE_EACH_CLAIM_SQL,
+	[STMT_EACH_CLAIM_STATE] = STORE_EACH_CLAIM_STATE_SQL,
 	[STMT_EACH_EXPIRED] =
 		"SELECT " CLAIM_COLUMNS " FROM claims INDEXED BY claims_due"
 		" WHERE kind = ?1 AND expires <> 0 AND expires <= ?2 ORDER BY expires LIMIT ?3",

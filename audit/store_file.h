@@ -134,5 +134,24 @@ enum err store_file_each_expired(struct store *s, uint32_t kind, int64_t now_wal
 #define CLAIM_COLUMNS "key, seq, binding_hash, state, expires, owner"
 MUSTCHECK enum err store_read_claim(
 	struct db_stmt *st, uint32_t kind, struct ledger_claim *out, struct errinfo *ei);
+/* Lists, newest first, for the writer and for readers: kind, a number that stays below, at most so many, and a state. */
+#define STORE_EACH_CLAIM_SQL                                                                       \
+	"SELECT " CLAIM_COLUMNS " FROM claims WHERE kind = ?1 AND seq < ?2"                        \
+	" ORDER BY seq DESC LIMIT ?3"
+#define STORE_EACH_CLAIM_STATE_SQL                                                                 \
+	"SELECT " CLAIM_COLUMNS " FROM claims INDEXED BY claims_listed"                            \
+	" WHERE kind = ?1 AND seq < ?2 AND state = ?4 ORDER BY seq DESC LIMIT ?3"
+#define STORE_CLAIM_BODY_SQL "SELECT body FROM claim_bodies WHERE kind = ?1 AND key = ?2"
+struct claim_list {
+	uint32_t kind;
+	int32_t state; /* or LEDGER_ANY_STATE: the statement is the one without it */
+	uint64_t before_seq;
+	size_t max;
+};
+MUSTCHECK enum err store_list_claims(struct db_stmt *st, const struct claim_list *list,
+	ledger_claim_visit_fn visit, void *arg, struct errinfo *ei);
+/* Appends it. ERR_NOT_FOUND. */
+MUSTCHECK enum err store_read_claim_body(struct db_stmt *st, uint32_t kind,
+	const uint8_t key[LEDGER_CLAIM_KEY], struct buf *out, struct errinfo *ei);
 
 #endif

@@ -30,14 +30,11 @@ store_file_set_claim_body(
 }
 
 enum err
-store_file_get_claim_body(
-	struct store *s, uint32_t kind, const uint8_t *key, struct buf *out, struct errinfo *ei)
+store_read_claim_body(struct db_stmt *st, uint32_t kind, const uint8_t key[LEDGER_CLAIM_KEY],
+	struct buf *out, struct errinfo *ei)
 {
-	struct db_stmt *st = store_file_stmt(s, STMT_GET_CLAIM_BODY, ei);
 	bool has_row = false;
 
-	if (st == NULL)
-		return ERR_IO;
 	db_bind_int(st, 1, kind);
 	db_bind_blob(st, 2, key_span(key));
 	enum err rc = db_step(st, &has_row, ei);
@@ -48,6 +45,15 @@ store_file_get_claim_body(
 		db_reset(st);
 	}
 	return rc;
+}
+
+enum err
+store_file_get_claim_body(
+	struct store *s, uint32_t kind, const uint8_t *key, struct buf *out, struct errinfo *ei)
+{
+	struct db_stmt *st = store_file_stmt(s, STMT_GET_CLAIM_BODY, ei);
+
+	return st != NULL ? store_read_claim_body(st, kind, key, out, ei) : ERR_IO;
 }
 
 static enum store_statement
@@ -102,22 +108,28 @@ visit_claims(struct db_stmt *st, uint32_t kind, ledger_claim_visit_fn visit, voi
 }
 
 enum err
+store_list_claims(struct db_stmt *st, const struct claim_list *list, ledger_claim_visit_fn visit,
+	void *arg, struct errinfo *ei)
+{
+	bool has_bound = list->before_seq != 0 && list->before_seq <= INT64_MAX;
+
+	db_bind_int(st, 1, list->kind);
+	db_bind_int(st, 2, has_bound ? (int64_t)list->before_seq : INT64_MAX);
+	db_bind_int(st, 3, (int64_t)list->max);
+	if (list->state != LEDGER_ANY_STATE)
+		db_bind_int(st, 4, list->state);
+	return visit_claims(st, list->kind, visit, arg, ei);
+}
+
+enum err
 store_file_each_claim(struct store *s, uint32_t kind, int32_t state, uint64_t before_seq,
 	size_t max, ledger_claim_visit_fn visit, void *arg, struct errinfo *ei)
 {
-	bool has_state = state != LEDGER_ANY_STATE;
-	struct db_stmt *st =
-		store_file_stmt(s, has_state ? STMT_EACH_CLAIM_STATE : STMT_EACH_CLAIM, ei);
+	const struct claim_list list = {kind, state, before_seq, max};
+	struct db_stmt *st = store_file_stmt(
+		s, state != LEDGER_ANY_STATE ? STMT_EACH_CLAIM_STATE : STMT_EACH_CLAIM, ei);
 
-	if (st == NULL)
-		return ERR_IO;
-	db_bind_int(st, 1, kind);
-	db_bind_int(
-		st, 2, before_seq == 0 || before_seq > INT64_MAX ? INT64_MAX : (int64_t)before_seq);
-	db_bind_int(st, 3, (int64_t)max);
-	if (has_state)
-		db_bind_int(st, 4, state);
-	return visit_claims(st, kind, visit, arg, ei);
+	return st != NULL ? store_list_claims(st, &list, visit, arg, ei) : ERR_IO;
 }
 
 enum err

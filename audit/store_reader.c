@@ -183,6 +183,40 @@ store_reader_min_claim(
 	return rc;
 }
 
+/* ---- claims: asked once in a while too ---- */
+
+enum err
+store_reader_each_claim(struct store_reader *r, uint32_t kind, int32_t state, uint64_t before_seq,
+	size_t max, ledger_claim_visit_fn visit, void *arg, struct errinfo *ei)
+{
+	const struct claim_list list = {kind, state, before_seq, max};
+	struct db_stmt *st = NULL;
+
+	OBJ_CHECK(r, READER_MAGIC);
+	MUST(max <= STORE_PAGE_MAX);
+	enum err rc = db_prepare(r->db,
+		state != LEDGER_ANY_STATE ? STORE_EACH_CLAIM_STATE_SQL : STORE_EACH_CLAIM_SQL, &st,
+		ei);
+	if (rc == OK)
+		rc = store_list_claims(st, &list, visit, arg, ei);
+	db_stmt_free(&st);
+	return rc;
+}
+
+enum err
+store_reader_claim_body(struct store_reader *r, uint32_t kind, const uint8_t key[LEDGER_CLAIM_KEY],
+	struct buf *out, struct errinfo *ei)
+{
+	struct db_stmt *st = NULL;
+
+	OBJ_CHECK(r, READER_MAGIC);
+	enum err rc = db_prepare(r->db, STORE_CLAIM_BODY_SQL, &st, ei);
+	if (rc == OK)
+		rc = store_read_claim_body(st, kind, key, out, ei);
+	db_stmt_free(&st);
+	return rc;
+}
+
 enum err
 store_reader_first(struct store_reader *r, int64_t *out, struct errinfo *ei)
 {

@@ -1,149 +1,53 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * nomos approvals: what waits for a person, and the decision, over HTTP with the caller's own key (decisions 30): who can write the
+ * nomos approvals: what waits for a person, and the decision (decisions 30). Looking reads the ledger of the configuration, or asks
+ * a gateway when a URL or a key is given; deciding is by HTTP with the caller's own key alone: who can write the
  * ledger's file can approve nothing. One thread.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/arena.h"
-#include "base/clock.h"
+#include "approvals_file.h"
+#include "base/buf.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/parse.h"
 #include "command.h"
-#include "credentials.h"
-#include "net/http_client.h"
+#include "operator_call.h"
+#include "pipeline/approvals.h"
 #include "stream.h"
 
-#define REPLY_BYTES_MAX (8 * 1024 * 1024)
-#define REPLY_ARENA_BYTES (128 * 1024 * 1024)
-#define TIMEOUT_NS (30 * NS_PER_SEC)
-#define PATH_MAX_BYTES 256
 #define ID_BYTES_MAX 64
 
 struct approvals {
-	struct credentials_flags where;
-	const char *url;
+	struct operator_flags o;
 	const char *limit;
-	const char *format;
 	const char *reason;
 	const char *id;
 	bool is_all;
 	bool ack_redacted;
 };
 
-#define WHERE_FLAGS(a)                                                                             \
-	CREDENTIALS_OPERATOR_FLAGS((a).where),                                                     \
-		{"url", "u", FLAG_TEXT, &(a).url, "URL", "NOMOS_URL",                              \
-			"gateway; default: gateway.listen of the configuration"},                  \
-	{                                                                                          \
-		"format", NULL, FLAG_TEXT, &(a).format, "FORMAT", NULL, "text or json"             \
-	}
-
-/* ---- one exchange ---- */
-
-static struct span
-find_text(const struct json *tree, const char *name)
-{
-	const struct json *v = json_find_cstr(tree, name);
-
-	return v != NULL && v->type == JSON_STRING ? v->text : SPAN_NONE;
-}
-
-static enum err
-call(const struct approvals *a, const char *path, struct span body, struct buf *reply,
-	unsigned *status, struct errinfo *ei)
-{
-	struct http_client_options options;
-	struct http_client *client = NULL;
-	struct credentials c;
-	char url[CREDENTIALS_URL_MAX];
-	enum err rc = credentials_load_operator(&a->where, &c, ei);
-
-	if (rc == OK)
-		rc = credentials_build_url(&c, a->url, path, url, ei);
-	http_client_options_init(&options);
-	options.total_timeout_ns = TIMEOUT_NS;
-	options.max_reply_bytes = REPLY_BYTES_MAX;
-	options.allow_link_local = true; /* the operator typed the address */
-	if (rc == OK)
-		rc = http_client_new(&options, &client, ei);
-	if (rc == OK) {
-		struct http_header headers[] = {
-			{SPAN_LIT("Authorization"), buf_span(&c.authorization)},
-			{SPAN_LIT("Content-Type"), SPAN_LIT("application/json")},
-		};
-		struct http_call http = {
-			.is_get = body.n == 0,
-			.url = span_cstr(url),
-			.headers = headers,
-			.n_headers = body.n == 0 ? 1 : 2,
-			.body = body,
-			.reply = reply,
-		};
-
-		rc = http_client_call(client, &http, ei);
-		*status = http.status;
-		if (rc != OK)
-			rc = ERR_WRAP(ei, rc, "%s (is the gateway running?)", url);
-	}
-	http_client_free(&client);
-	credentials_wipe(&c);
-	return rc;
-}
-
-static int
-say_refusal(unsigned status, const struct json *tree)
-{
-	struct span reason = find_text(tree, "reason");
-	struct buf text;
-	int rc;
-
-	buf_init(&text, BUF_CAP_FILE);
-	stream_add_visible(&text, reason);
-	if (status == 401)
-		rc = command_fail("%u: %s; check the key (--key-file, NOMOS_API_KEY, keys/operator "
-				  "beside the configuration)",
-			status, text.n > 0 ? text.p : "not authenticated");
-	else
-		rc = command_fail(
-			"%u: %s", status, text.n > 0 ? text.p : "no nomos gateway answers");
-	buf_fini(&text);
-	return rc;
-}
-
-static void
-add_word(struct buf *out, struct span v)
-{
-	if (out->n > 0 && out->p[out->n - 1] != '\n')
-		buf_add_char(out, ' ');
-	stream_add_visible(out, v.n > 0 ? v : SPAN_LIT("-"));
-}
-
 static void
 add_row(struct buf *out, const struct json *row)
 {
-	add_word(out, find_text(row, "approval_id"));
-	add_word(out, find_text(row, "status"));
-	add_word(out, find_text(row, "action_type"));
-	add_word(out, find_text(row, "resource"));
+	operator_add_word(out, operator_find_text(row, "approval_id"));
+	operator_add_word(out, operator_find_text(row, "status"));
+	operator_add_word(out, operator_find_text(row, "action_type"));
+	operator_add_word(out, operator_find_text(row, "resource"));
 	BUF_ADD_LIT(out, " expires=");
-	stream_add_visible(out, find_text(row, "expires_at"));
+	stream_add_visible(out, operator_find_text(row, "expires_at"));
 	buf_add_char(out, '\n');
 }
 
 static void
 add_decision(struct buf *out, const struct json *tree)
 {
-	add_word(out, find_text(tree, "approval_id"));
-	add_word(out, find_text(tree, "status"));
+	operator_add_word(out, operator_find_text(tree, "approval_id"));
+	operator_add_word(out, operator_find_text(tree, "status"));
 	BUF_ADD_LIT(out, " expires=");
-	stream_add_visible(out, find_text(tree, "approval_expires_at"));
+	stream_add_visible(out, operator_find_text(tree, "approval_expires_at"));
 	buf_add_char(out, '\n');
 }
-
-typedef void (*print_fn)(struct buf *out, const struct json *tree);
 
 static void
 print_list(struct buf *out, const struct json *tree)
@@ -154,73 +58,31 @@ print_list(struct buf *out, const struct json *tree)
 		add_row(out, r);
 }
 
-static int
-print(const struct buf *reply, const struct json *tree, bool is_json, print_fn as_text)
-{
-	struct buf out;
-	int status;
-
-	buf_init(&out, BUF_CAP_FILE);
-	if (is_json || as_text == NULL) {
-		struct buf pretty;
-
-		buf_init(&pretty, BUF_CAP_FILE);
-		json_pretty(tree, &pretty);
-		buf_add_char(&pretty, '\n');
-		/* JSON for programs stays as it is. */
-		if (is_json)
-			buf_add_span(&out, buf_span(reply));
-		else
-			stream_add_visible(&out, buf_span(&pretty));
-		buf_fini(&pretty);
-	} else {
-		as_text(&out, tree);
-	}
-	status = buf_failed(&out) ? command_fail("out of memory") : stream_print_buf(&out);
-	buf_fini(&out);
-	return status;
-}
-
-static int
-exchange(const struct approvals *a, const char *path, struct span body, bool is_json,
-	print_fn as_text)
-{
-	struct arena *arena = arena_new(REPLY_ARENA_BYTES);
-	const struct json *tree = NULL;
-	struct buf reply;
-	struct errinfo ei;
-	unsigned http_status = 0;
-	int status;
-
-	buf_init(&reply, REPLY_BYTES_MAX + 1);
-	enum err rc = arena != NULL ? call(a, path, body, &reply, &http_status, &ei)
-				    : ERR(&ei, ERR_NOMEM, "out of memory");
-	if (rc == OK && json_parse(buf_span(&reply), arena, &tree, NULL, &ei) != OK)
-		tree = NULL;
-	if (rc != OK)
-		status = command_fail("%s", ei.msg);
-	else if (http_status != 200 || tree == NULL)
-		status = say_refusal(http_status, tree);
-	else
-		status = print(&reply, tree, is_json, as_text);
-	buf_fini(&reply);
-	arena_free(&arena);
-	return status;
-}
-
 /* ---- the subcommands ---- */
 
-/* NULL: what the subcommand does without it. False: said so. */
+/* Somebody asks for a gateway, or as somebody. */
 static bool
-parse_format(const char *format, bool *is_json)
+is_remote(const struct operator_flags *o)
 {
-	if (format == NULL)
-		return true;
-	*is_json = span_eq_cstr(span_cstr(format), "json");
-	if (*is_json || span_eq_cstr(span_cstr(format), "text"))
-		return true;
-	(void)command_fail("--format is text or json");
-	return false;
+	return o->url != NULL || o->where.key_file != NULL ||
+	       span_trim(span_cstr(getenv("NOMOS_API_KEY"))).n > 0 || o->where.config == NULL;
+}
+
+static int
+look_into_file(const struct approvals *a, const struct approvals_page *page, bool is_json,
+	operator_print_fn as_text)
+{
+	struct buf reply;
+	struct errinfo ei;
+	int status;
+
+	buf_init(&reply, OPERATOR_REPLY_BYTES_MAX + 1);
+	enum err rc = approvals_file_read(
+		a->o.where.config, a->id != NULL ? span_cstr(a->id) : SPAN_NONE, page, &reply, &ei);
+	status = rc == OK ? operator_print_reply(&reply, is_json, as_text)
+			  : command_fail("%s", ei.msg);
+	buf_fini(&reply);
+	return status;
 }
 
 static int
@@ -228,11 +90,11 @@ run_list(const struct command *self, int argc, char **argv)
 {
 	struct approvals a = {.limit = "50"};
 	const struct flag flags[] = {
-		WHERE_FLAGS(a),
+		OPERATOR_FLAGS(a.o),
 		{"limit", NULL, FLAG_TEXT, &a.limit, "N", NULL, "at most so many, 1 to 200 (50)"},
 		{"all", NULL, FLAG_SWITCH, &a.is_all, NULL, NULL, "also those that are over"},
 	};
-	char path[PATH_MAX_BYTES];
+	char path[OPERATOR_PATH_MAX];
 	bool is_json = true;
 	uint64_t limit;
 	int rest = 0;
@@ -240,7 +102,7 @@ run_list(const struct command *self, int argc, char **argv)
 
 	if (f != FLAGS_OK)
 		return flags_exit(f);
-	if (!parse_format(a.format, &is_json))
+	if (!operator_parse_format(a.o.format, &is_json))
 		return EXIT_USAGE;
 	if (!parse_uint(span_cstr(a.limit), 200, &limit) || limit == 0) {
 		(void)command_fail("--limit is 1 to 200");
@@ -248,7 +110,12 @@ run_list(const struct command *self, int argc, char **argv)
 	}
 	snprintf(path, sizeof(path), "/api/ui/approvals?limit=%u&status=%s", (unsigned)limit,
 		a.is_all ? "all" : "pending");
-	return exchange(&a, path, SPAN_NONE, is_json, print_list);
+	if (!is_remote(&a.o)) {
+		const struct approvals_page page = {.limit = (size_t)limit, .is_all = a.is_all};
+
+		return look_into_file(&a, &page, is_json, print_list);
+	}
+	return operator_call(&a.o, path, SPAN_NONE, is_json, print_list);
 }
 
 /* The id goes into a path: letters, digits and _ alone. */
@@ -267,27 +134,19 @@ is_id(const char *id)
 	return n > 0;
 }
 
-/* Flags stand before the id or behind it. False: *status is what to exit with. */
+/* False: *status is what to exit with. */
 static bool
 parse_with_id(const struct command *self, const struct flag *flags, size_t n_flags, int argc,
 	char **argv, struct approvals *a, bool *is_json, int *status)
 {
-	int rest = 0;
-	enum flags_result f = flags_parse(self, flags, n_flags, argc, argv, argc, &rest);
+	enum flags_result f = flags_parse_with_argument(self, flags, n_flags, argc, argv, &a->id);
 
-	*status = EXIT_USAGE;
+	*status = f == FLAGS_OK ? EXIT_USAGE : flags_exit(f);
 	*is_json = false;
-	if (f == FLAGS_OK && rest < argc) {
-		a->id = argv[rest];
-		argv[rest] = argv[0];
-		f = flags_parse(self, flags, n_flags, argc - rest, argv + rest, 0, &rest);
-	}
-	if (f != FLAGS_OK) {
-		*status = flags_exit(f);
+	if (f != FLAGS_OK)
 		return false;
-	}
 	if (a->id != NULL && is_id(a->id))
-		return parse_format(a->format, is_json);
+		return operator_parse_format(a->o.format, is_json);
 	(void)command_fail("name the approval: %s", self->usage);
 	return false;
 }
@@ -296,15 +155,16 @@ static int
 run_show(const struct command *self, int argc, char **argv)
 {
 	struct approvals a = {.limit = NULL};
-	const struct flag flags[] = {WHERE_FLAGS(a)};
-	char path[PATH_MAX_BYTES];
+	const struct flag flags[] = {OPERATOR_FLAGS(a.o)};
+	char path[OPERATOR_PATH_MAX];
 	bool is_json;
 	int status;
 
 	if (!parse_with_id(self, flags, ARRAY_LEN(flags), argc, argv, &a, &is_json, &status))
 		return status;
 	snprintf(path, sizeof(path), "/api/ui/approvals/%s", a.id);
-	return exchange(&a, path, SPAN_NONE, is_json, NULL);
+	return is_remote(&a.o) ? operator_call(&a.o, path, SPAN_NONE, is_json, NULL)
+			       : look_into_file(&a, NULL, is_json, NULL);
 }
 
 static int
@@ -312,7 +172,7 @@ decide(const struct command *self, int argc, char **argv, const char *decision)
 {
 	struct approvals a = {.reason = ""};
 	const struct flag flags[] = {
-		WHERE_FLAGS(a),
+		OPERATOR_FLAGS(a.o),
 		{"reason", "r", FLAG_TEXT, &a.reason, "TEXT", NULL, "why; it is recorded"},
 		{"ack-redacted", NULL, FLAG_SWITCH, &a.ack_redacted, NULL, NULL,
 			"approve although some of the parameters is hidden"},
@@ -331,8 +191,8 @@ decide(const struct command *self, int argc, char **argv, const char *decision)
 	json_quote(&body, span_cstr(a.reason));
 	buf_add_char(&body, '}');
 	status = buf_failed(&body) ? command_fail("out of memory")
-				   : exchange(&a, "/approvals/decide", buf_span(&body), is_json,
-					     add_decision);
+				   : operator_call(&a.o, "/approvals/decide", buf_span(&body),
+					     is_json, add_decision);
 	buf_fini(&body);
 	return status;
 }
@@ -353,14 +213,14 @@ static const struct command subcommands[] = {
 	{
 		.name = "list",
 		.summary = "What waits for a person",
-		.usage = "nomos approvals list [-c FILE|--url URL] [--limit N] [--all] [--format "
+		.usage = "nomos approvals list [-c FILE] [--url URL] [--limit N] [--all] [--format "
 			 "json|text]",
 		.run = run_list,
 	},
 	{
 		.name = "show",
 		.summary = "One approval, with its parameters",
-		.usage = "nomos approvals show [-c FILE|--url URL] [--format text|json] ID",
+		.usage = "nomos approvals show [-c FILE] [--url URL] [--format text|json] ID",
 		.run = run_show,
 	},
 	{

@@ -210,6 +210,21 @@ flags_parse(const struct command *self, const struct flag *flags, size_t n_flags
 	return FLAGS_OK;
 }
 
+enum flags_result
+flags_parse_with_argument(const struct command *self, const struct flag *flags, size_t n_flags,
+	int argc, char **argv, const char **argument)
+{
+	int rest = 0;
+	enum flags_result f = flags_parse(self, flags, n_flags, argc, argv, argc, &rest);
+
+	*argument = NULL;
+	if (f != FLAGS_OK || rest >= argc)
+		return f;
+	*argument = argv[rest];
+	argv[rest] = argv[0];
+	return flags_parse(self, flags, n_flags, argc - rest, argv + rest, 0, &rest);
+}
+
 int
 flags_exit(enum flags_result r)
 {

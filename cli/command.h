@@ -50,6 +50,9 @@ enum flags_result {
  */
 enum flags_result flags_parse(const struct command *self, const struct flag *flags, size_t n_flags,
 	int argc, char **argv, int max_rest, int *rest);
+/* The same with one argument, before the flags, between them or behind; *argument stays NULL without it. Changes argv. */
+enum flags_result flags_parse_with_argument(const struct command *self, const struct flag *flags,
+	size_t n_flags, int argc, char **argv, const char **argument);
 /* EXIT_DONE for FLAGS_HELP, EXIT_USAGE for FLAGS_WRONG. */
 int flags_exit(enum flags_result r);
 

@@ -2,7 +2,7 @@
 _nomos()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands="init serve send sign doctor config policy test approvals audit version help"
+	local commands="init serve send sign doctor config policy test approvals actions audit version help"
 	local credentials="--config --key-file --agent --agent-secret-file --help"
 	local words=""
 	COMPREPLY=()
@@ -25,6 +25,7 @@ _nomos()
 		2:config:*) words="check dump doc example schema" ;;
 		2:policy:*) words="test explain hash" ;;
 		2:approvals:*) words="list show approve deny" ;;
+		2:actions:*) words="unknown settle" ;;
 		2:audit:*) words="verify export query tail backup seal" ;;
 		*:init:*) words="--if-missing --help" ;;
 		*:serve:*) words="--config --policy-bundle --log-level --log-format --help" ;;
@@ -37,6 +38,8 @@ _nomos()
 		*:approvals:list) words="--config --key-file --url --limit --all --format --help" ;;
 		*:approvals:show) words="--config --key-file --url --format --help" ;;
 		*:approvals:approve | *:approvals:deny) words="--config --key-file --url --reason --ack-redacted --format --help" ;;
+		*:actions:unknown) words="--config --key-file --url --format --help" ;;
+		*:actions:settle) words="--config --key-file --url --outcome --reason --format --help" ;;
 		*:audit:verify) words="--checkpoint-key --expect --witness --archive --format --help" ;;
 		*:audit:export) words="--key --help" ;;
 		*:audit:query)

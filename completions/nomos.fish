@@ -1,5 +1,5 @@
 # Completion of nomos for fish; installed as fish/vendor_completions.d/nomos.fish.
-set -l commands init serve send sign doctor config policy test approvals audit version help
+set -l commands init serve send sign doctor config policy test approvals actions audit version help
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -f
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a init -d "Make a folder with a configuration, a policy and keys"
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a serve -d "Run the gateway in the foreground"
@@ -74,3 +74,12 @@ complete -c nomos -n "__fish_seen_subcommand_from approvals" -l limit -x -d "At 
 complete -c nomos -n "__fish_seen_subcommand_from approvals" -l all -d "Also those that are over"
 complete -c nomos -n "__fish_seen_subcommand_from approvals" -s r -l reason -x -d "Why"
 complete -c nomos -n "__fish_seen_subcommand_from approvals" -l ack-redacted -d "Although something is hidden"
+complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a actions -d "See and settle actions whose outcome is unknown"
+set -l actions_commands unknown settle
+complete -c nomos -n "__fish_seen_subcommand_from actions; and not __fish_seen_subcommand_from $actions_commands" -f -a "$actions_commands"
+complete -c nomos -n "__fish_seen_subcommand_from actions" -s c -l config -r -d "Configuration"
+complete -c nomos -n "__fish_seen_subcommand_from actions" -s k -l key-file -r -d "File with the API key"
+complete -c nomos -n "__fish_seen_subcommand_from actions" -s u -l url -x -d "Gateway"
+complete -c nomos -n "__fish_seen_subcommand_from actions" -l format -x -a "text json"
+complete -c nomos -n "__fish_seen_subcommand_from actions" -l outcome -x -a "succeeded failed"
+complete -c nomos -n "__fish_seen_subcommand_from actions" -s r -l reason -x -d "How you know"

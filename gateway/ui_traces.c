@@ -5,7 +5,10 @@
  */
 #include <inttypes.h>
 
+#include "audit/store.h"
 #include "base/arena.h"
+#include "pipeline/approvals_read.h"
+#include "pipeline/snapshot.h"
 #include "ui_filter.h"
 
 #define LIST_MAX 200
@@ -251,6 +254,36 @@ find_event(const struct events *e, const char *type)
 	return NULL;
 }
 
+/* The approval that the newest record which names one does, while it is still known (nomos-http.md 7). */
+static bool
+add_approval(struct events *e, struct store_reader *reader)
+{
+	struct ui_job *job = e->job;
+	struct approvals_file f = {
+		.reader = reader,
+		.redactor = snapshot_get_redactor(job->snapshot),
+		.arena = job->row_arena,
+	};
+	struct span id = SPAN_NONE;
+	struct errinfo ei;
+
+	for (size_t i = 0; i < e->n && id.n == 0; i++) {
+		struct ui_row row = ui_row_parse(job, e->rows[i].body);
+
+		id = arena_dup(job->arena, ui_row_get_text(&row, "approval_id"));
+	}
+	if (id.n == 0)
+		return true;
+	size_t before = job->body.n;
+	BUF_ADD_LIT(&job->body, ",\"approval\":");
+	enum err rc = approvals_read_brief(&f, id, &job->body, &ei);
+	if (rc == ERR_NOT_FOUND)
+		buf_truncate(&job->body, before);
+	else if (rc != OK)
+		ui_job_fail_read(job, rc, &ei);
+	return rc == OK || rc == ERR_NOT_FOUND;
+}
+
 /* Of the outcome; what it does not say, of the decision. */
 static void
 build_action(struct events *e)
@@ -296,7 +329,7 @@ build_action(struct events *e)
 		json_quote(b, e->rows[i - 1].event_type);
 		buf_add_char(b, '}');
 	}
-	BUF_ADD_LIT(b, "]}\n");
+	buf_add_char(b, ']');
 }
 
 static void
@@ -306,12 +339,20 @@ read_action(struct ui_job *job)
 	struct ui_search s = {
 		.terms = &e->terms, .max_read = UI_READ_MAX, .visit = visit_action, .arg = e};
 
-	if (!ui_search_ledger(job, &s))
+	struct store_reader *reader = NULL;
+
+	if (!ui_job_open_ledger(job, &reader))
 		return;
-	if (e->n == 0)
-		ui_job_fail(job, 404, "not_found", "action not found");
-	else
-		build_action(e);
+	if (ui_search_run(job, reader, &s)) {
+		if (e->n == 0) {
+			ui_job_fail(job, 404, "not_found", "action not found");
+		} else {
+			build_action(e);
+			if (add_approval(e, reader))
+				BUF_ADD_LIT(&job->body, "}\n");
+		}
+	}
+	store_reader_free(&reader);
 }
 
 static struct events *

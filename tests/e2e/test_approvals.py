@@ -410,6 +410,24 @@ def test_lists_and_pages():
         assert g.get("/api/ui/approvals").status == 401
 
 
+def test_an_action_names_its_approval():
+    with gateway() as g:
+        shown = lambda: page(g, "/api/ui/actions/act-7").json
+        asked = ask(g, 1, action_id="act-7")
+        want = {"approval_id": asked["approval_id"], "status": "pending", "expires_at": asked["approval_expires_at"],
+                "expired": False, "scope_type": "fingerprint"}
+        assert shown()["approval"] == want, shown()
+        assert decide(g, want["approval_id"]).status == 200
+        assert shown()["approval"] == {**want, "status": "approved"}
+        assert g.act(transfer(1, want["approval_id"], action_id="act-7")).json["decision"] == "ALLOW"
+        assert shown()["approval"]["status"] == "consumed" and shown()["decision"] == "ALLOW"
+        # The newest of an action that asked again.
+        again = ask(g, 1, action_id="act-7")["approval_id"]
+        assert shown()["approval"]["approval_id"] == again != want["approval_id"]
+        g.act(action("payments.other", TRANSFER, action_id="act-8"))
+        assert "approval" not in page(g, "/api/ui/actions/act-8").json
+
+
 def test_long_requests_cannot_hide_a_list():
     # Each row is some 96 KB: `&` is six bytes in JSON, and the resource is in it twice.
     with gateway(approvals={"max_pending_per_identity": 60}) as g:
@@ -592,6 +610,45 @@ def test_command_line():
         place.run("approvals", "approve", *where, check=2)
         place.run("approvals", "approve", *where, "../x", check=2)
         place.run("approvals", "list", *where, "--limit", "0", check=2)
+
+
+def test_command_line_reads_the_ledger_of_the_configuration():
+    """Without a URL or a key `list` and `show` need nobody's credential and no gateway; what they print is what the gateway says."""
+    with gateway() as g:
+        place, url = g.place, "http://%s:%d" % g.address
+        secret = "sk-abcdefghijklmnopqrstuvwxyz012345"
+        ids = [ask(g, n)["approval_id"] for n in (1, secret, 3)]
+        assert decide(g, ids[0], reason="seen").status == 200
+        own = {"NOMOS_API_KEY": ""}
+        remote = ("--url", url)
+
+        def both(*args):
+            file = json.loads(place.run("approvals", *args, "-c", "nomos.json", "--format", "json", env=own, check=0).stdout)
+            asked = json.loads(place.run("approvals", *args, *remote, "--format", "json", env={"NOMOS_API_KEY": EVE}, check=0).stdout)
+            return file, asked
+
+        for args in (("list",), ("list", "--all"), ("list", "--limit", "1")):
+            file, asked = both(*args)
+            assert file == asked and file["approvals"], (args, file, asked)
+        for apr in ids:
+            file, asked = both("show", apr)
+            assert file.pop("why_not").startswith("it was read from the ledger's file"), file
+            asked.pop("why_not")
+            assert file == asked and file["policy_changed"] is False, (file, asked)
+            assert secret not in json.dumps(file)
+        text = place.run("approvals", "list", "-c", "nomos.json", "--format", "text", env=own, check=0).stdout.decode()
+        assert [line.split()[0] for line in text.splitlines()] == ids[:0:-1], text
+        place.run("approvals", "show", "-c", "nomos.json", "apr_" + "0" * 24, env=own, check=1)
+        g.stop()
+        stopped = json.loads(place.run("approvals", "list", "--all", "-c", "nomos.json", env=own, check=0).stdout)
+        assert [a["status"] for a in stopped["approvals"]] == ["pending", "pending", "approved"], stopped
+        # Reading decides nothing, and who reads needs a key to decide.
+        done = place.run("approvals", "approve", "-c", "nomos.json", ids[1], env=own, check=1)
+        assert b"no API key" in done.stderr, done
+        place.write_policy({"version": "v1", "rules": POLICY["rules"][:1]})
+        assert json.loads(place.run("approvals", "show", "-c", "nomos.json", "--format", "json", ids[1], env=own, check=0).stdout)["policy_changed"] is True
+        place.write_policy("not a policy")
+        assert json.loads(place.run("approvals", "show", "-c", "nomos.json", "--format", "json", ids[1], env=own, check=0).stdout)["policy_changed"] is None
 
 
 def test_doctor_says_when_nobody_can_approve():

@@ -418,7 +418,7 @@ def test_manual_and_completions_know_every_command_and_flag():
         assert f".Ss {command}\n" in manual, command
         for name, text in completions.items():
             assert re.search(rf"\b{command}\b", text), (name, command)
-    groups = ("config", "policy", "approvals", "audit")
+    groups = ("config", "policy", "approvals", "actions", "audit")
     paths = [[c] for c in commands() if c not in groups] + [[g, c] for g in groups for c in commands(g)]
     assert len(paths) >= 20, paths
     for path in paths:

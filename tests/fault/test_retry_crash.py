@@ -90,6 +90,35 @@ def test_an_operator_settles_an_unknown_outcome_once():
         place.remove()
 
 
+def test_the_command_line_settles_an_unknown_outcome():
+    place = Workplace()
+    try:
+        cut_off(place, None)
+        with Gateway(workplace=place) as g:
+            where = ("--url", "http://%s:%d" % g.address)
+            olga = {"NOMOS_API_KEY": OPERATOR_KEY}
+            [line] = place.run("actions", "unknown", *where, env=olga, check=0).stdout.decode().splitlines()
+            seq, _, principal, agent, kind, resource, action_id = line.split()
+            assert (principal, agent, kind, resource, action_id) == ("alice", "bot", "fs.write", "file://workspace/out/once", "act-1"), line
+            listed = json.loads(place.run("actions", "unknown", *where, "--format", "json", env=olga, check=0).stdout)
+            assert [str(x["seq"]) for x in listed["unknown"]] == [seq] and list(listed) == ["unknown"], listed
+            for wrong in (("--reason", "r", seq), ("--outcome", "maybe", "--reason", "r", seq), ("--outcome", "failed", seq),
+                          ("--outcome", "failed", "--reason", "r"), ("--outcome", "failed", "--reason", "r", "../x")):
+                done = place.run("actions", "settle", *where, *wrong, env=olga, check=2)
+                assert done.stdout == b"" and b"ERROR" in done.stderr, done
+            good = ("--outcome", "succeeded", "--reason", "the \"file\" is there")
+            done = place.run("actions", "settle", *where, *good, seq, env={"NOMOS_API_KEY": API_KEY}, check=1)
+            assert b"403" in done.stderr, done
+            done = place.run("actions", "settle", *where, seq, *good, env=olga, check=0)
+            assert done.stdout.startswith(b"settled "), done
+            assert events(g, "action.settled")[0]["reason"] == 'the "file" is there'
+            done = place.run("actions", "settle", *where, *good, seq, env=olga, check=1)
+            assert b"409" in done.stderr and b"already_settled" in done.stderr, done
+            assert place.run("actions", "unknown", *where, env=olga, check=0).stdout == b""
+    finally:
+        place.remove()
+
+
 def test_an_answer_lost_behind_its_commit_is_had_by_the_retry():
     """Stopped in the outcome's transaction, then killed behind that commit, whatever its number."""
     place = Workplace()

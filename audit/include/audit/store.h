@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "audit/chain.h"
+#include "audit/ledger.h"
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/hash.h"
@@ -35,7 +36,6 @@
 struct buf;
 struct store;
 struct store_reader;
-struct ledger_claim;
 
 #define STORE_APPLICATION_ID 0x6e6f6d73 /* "noms" */
 #define STORE_SCHEMA_VERSION 2
@@ -80,6 +80,14 @@ MUSTCHECK enum err store_reader_cursor(
 /* The oldest record that a claim which has not expired refers to; UINT64_MAX: none does. */
 MUSTCHECK enum err store_reader_min_claim(
 	struct store_reader *r, int64_t now_wall_ns, uint64_t *seq, struct errinfo *ei);
+
+/* As ledger_tx_each_claim and ledger_tx_get_claim_body, of the rows as they are committed; at most STORE_PAGE_MAX claims, in
+ * one read transaction during which visit runs. */
+MUSTCHECK enum err store_reader_each_claim(struct store_reader *r, uint32_t kind, int32_t state,
+	uint64_t before_seq, size_t max, ledger_claim_visit_fn visit, void *arg,
+	struct errinfo *ei);
+MUSTCHECK enum err store_reader_claim_body(struct store_reader *r, uint32_t kind,
+	const uint8_t key[LEDGER_CLAIM_KEY], struct buf *out, struct errinfo *ei);
 
 /* The number of the first row, which may be none that a record can have; 1 when there is none. */
 MUSTCHECK enum err store_reader_first(struct store_reader *r, int64_t *out, struct errinfo *ei);

@@ -1,0 +1,177 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* Asks, and prints the answer or why there is none. */
+#include "operator_call.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "command.h"
+#include "net/http_client.h"
+#include "stream.h"
+
+#define REPLY_ARENA_BYTES (128 * 1024 * 1024)
+#define TIMEOUT_NS (30 * NS_PER_SEC)
+
+struct span
+operator_find_text(const struct json *tree, const char *name)
+{
+	const struct json *v = json_find_cstr(tree, name);
+
+	return v != NULL && v->type == JSON_STRING ? v->text : SPAN_NONE;
+}
+
+static enum err
+call(const struct operator_flags *f, const char *path, struct span body, struct buf *reply,
+	unsigned *status, struct errinfo *ei)
+{
+	struct http_client_options options;
+	struct http_client *client = NULL;
+	struct credentials c;
+	char url[CREDENTIALS_URL_MAX];
+	enum err rc = credentials_load_operator(&f->where, &c, ei);
+
+	if (rc == OK)
+		rc = credentials_build_url(&c, f->url, path, url, ei);
+	http_client_options_init(&options);
+	options.total_timeout_ns = TIMEOUT_NS;
+	options.max_reply_bytes = OPERATOR_REPLY_BYTES_MAX;
+	options.allow_link_local = true; /* the operator typed the address */
+	if (rc == OK)
+		rc = http_client_new(&options, &client, ei);
+	if (rc == OK) {
+		struct http_header headers[] = {
+			{SPAN_LIT("Authorization"), buf_span(&c.authorization)},
+			{SPAN_LIT("Content-Type"), SPAN_LIT("application/json")},
+		};
+		struct http_call http = {
+			.is_get = body.n == 0,
+			.url = span_cstr(url),
+			.headers = headers,
+			.n_headers = body.n == 0 ? 1 : 2,
+			.body = body,
+			.reply = reply,
+		};
+
+		rc = http_client_call(client, &http, ei);
+		*status = http.status;
+		if (rc != OK)
+			rc = ERR_WRAP(ei, rc, "%s (is the gateway running?)", url);
+	}
+	http_client_free(&client);
+	credentials_wipe(&c);
+	return rc;
+}
+
+static int
+say_refusal(unsigned status, const struct json *tree)
+{
+	struct span reason = operator_find_text(tree, "reason");
+	struct buf text;
+	int rc;
+
+	buf_init(&text, BUF_CAP_FILE);
+	stream_add_visible(&text, reason);
+	if (status == 401)
+		rc = command_fail("%u: %s; check the key (--key-file, NOMOS_API_KEY, keys/operator "
+				  "beside the configuration)",
+			status, text.n > 0 ? text.p : "not authenticated");
+	else
+		rc = command_fail(
+			"%u: %s", status, text.n > 0 ? text.p : "no nomos gateway answers");
+	buf_fini(&text);
+	return rc;
+}
+
+void
+operator_add_word(struct buf *out, struct span v)
+{
+	if (out->n > 0 && out->p[out->n - 1] != '\n')
+		buf_add_char(out, ' ');
+	stream_add_visible(out, v.n > 0 ? v : SPAN_LIT("-"));
+}
+
+static int
+print(const struct buf *reply, const struct json *tree, bool is_json, operator_print_fn as_text)
+{
+	struct buf out;
+	int status;
+
+	buf_init(&out, BUF_CAP_FILE);
+	if (is_json || as_text == NULL) {
+		struct buf pretty;
+
+		buf_init(&pretty, BUF_CAP_FILE);
+		json_pretty(tree, &pretty);
+		buf_add_char(&pretty, '\n');
+		/* JSON for programs stays as it is. */
+		if (is_json)
+			buf_add_span(&out, buf_span(reply));
+		else
+			stream_add_visible(&out, buf_span(&pretty));
+		buf_fini(&pretty);
+	} else {
+		as_text(&out, tree);
+	}
+	status = buf_failed(&out) ? command_fail("out of memory") : stream_print_buf(&out);
+	buf_fini(&out);
+	return status;
+}
+
+/* The tree of it lives in the arena; NULL when it is no JSON. */
+static const struct json *
+parse_reply(const struct buf *reply, struct arena *arena)
+{
+	const struct json *tree = NULL;
+
+	return arena != NULL && json_parse(buf_span(reply), arena, &tree, NULL, NULL) == OK ? tree
+											    : NULL;
+}
+
+int
+operator_print_reply(const struct buf *reply, bool is_json, operator_print_fn as_text)
+{
+	struct arena *arena = arena_new(REPLY_ARENA_BYTES);
+	const struct json *tree = parse_reply(reply, arena);
+	int status = tree != NULL ? print(reply, tree, is_json, as_text)
+				  : command_fail("out of memory");
+
+	arena_free(&arena);
+	return status;
+}
+
+int
+operator_call(const struct operator_flags *f, const char *path, struct span body, bool is_json,
+	operator_print_fn as_text)
+{
+	struct arena *arena = arena_new(REPLY_ARENA_BYTES);
+	struct buf reply;
+	struct errinfo ei;
+	unsigned http_status = 0;
+	int status;
+
+	buf_init(&reply, OPERATOR_REPLY_BYTES_MAX + 1);
+	enum err rc = arena != NULL ? call(f, path, body, &reply, &http_status, &ei)
+				    : ERR(&ei, ERR_NOMEM, "out of memory");
+	const struct json *tree = rc == OK ? parse_reply(&reply, arena) : NULL;
+	if (rc != OK)
+		status = command_fail("%s", ei.msg);
+	else if (http_status != 200 || tree == NULL)
+		status = say_refusal(http_status, tree);
+	else
+		status = print(&reply, tree, is_json, as_text);
+	buf_fini(&reply);
+	arena_free(&arena);
+	return status;
+}
+
+bool
+operator_parse_format(const char *format, bool *is_json)
+{
+	if (format == NULL)
+		return true;
+	*is_json = span_eq_cstr(span_cstr(format), "json");
+	if (*is_json || span_eq_cstr(span_cstr(format), "text"))
+		return true;
+	(void)command_fail("--format is text or json");
+	return false;
+}

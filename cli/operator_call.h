@@ -1,0 +1,52 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One question of a person to a running gateway, with a key of that person's own, and its answer on stdout. One thread.
+ */
+#ifndef CLI_OPERATOR_CALL_H
+#define CLI_OPERATOR_CALL_H
+
+#include <stdbool.h>
+
+#include "base/span.h"
+#include "credentials.h"
+
+struct buf;
+struct json;
+
+#define OPERATOR_REPLY_BYTES_MAX (8 * 1024 * 1024)
+#define OPERATOR_PATH_MAX 256
+
+struct operator_flags {
+	struct credentials_flags where;
+	const char *url;
+	const char *format;
+};
+
+#define OPERATOR_FLAGS(f)                                                                          \
+	CREDENTIALS_OPERATOR_FLAGS((f).where),                                                     \
+		{"url", "u", FLAG_TEXT, &(f).url, "URL", "NOMOS_URL",                              \
+			"gateway; default: gateway.listen of the configuration"},                  \
+	{                                                                                          \
+		"format", NULL, FLAG_TEXT, &(f).format, "FORMAT", NULL, "text or json"             \
+	}
+
+/* Writes the answer for a terminal. */
+typedef void (*operator_print_fn)(struct buf *out, const struct json *tree);
+
+/*
+ * Sends body by POST, or GET without one, and prints what comes with 200: as it is when is_json, else by as_text, or pretty
+ * without one. The exit status; what went wrong has been said.
+ */
+int operator_call(const struct operator_flags *f, const char *path, struct span body, bool is_json,
+	operator_print_fn as_text);
+/* The same for an answer that is here already. */
+int operator_print_reply(const struct buf *reply, bool is_json, operator_print_fn as_text);
+
+/* NULL leaves *is_json. False: said so. */
+bool operator_parse_format(const char *format, bool *is_json);
+/* A string member; empty otherwise. */
+struct span operator_find_text(const struct json *tree, const char *name);
+/* Appends the word, visible, behind a blank unless it begins a line; "-" for nothing. */
+void operator_add_word(struct buf *out, struct span v);
+
+#endif
