@@ -49,11 +49,13 @@ static const char *
 find_error(bool is_valid, const struct preview *p, const char *hash)
 {
 	if (!is_valid)
-		return "the configuration is not valid; on its host, nomos config check names every error";
+		return "the configuration is not valid; on its host, nomos config check names "
+		       "every error";
 	if (p->needs_restart)
 		return "a key changed that needs a restart";
 	if (hash[0] == '\0')
-		return "no policy, identity or workspace could be made of the files; on their host, nomos doctor says why";
+		return "no policy, identity or workspace could be made of the files; on their "
+		       "host, nomos doctor says why";
 	return NULL;
 }
 
@@ -69,8 +71,8 @@ reload_preview_build(const char *config, const char *bundle, const struct loaded
 
 	BUF_ADD_LIT(out, "{\"changes\":[");
 	if (rc == OK) {
-		config_compare(&nomos_options_config, &running->options, &fresh->options,
-			add_change, &p);
+		config_compare(
+			&nomos_options_config, &running->options, &fresh->options, add_change, &p);
 		find_hash(fresh, hash);
 	}
 	loaded_config_free(&fresh);

@@ -83,11 +83,22 @@ printer_key(struct printer *p, struct span name)
 	buf_add_cstr(p->out, p->yaml ? ":" : ": ");
 }
 
+/* YAML 1.1, 9.2.2: what stands before ": " on one line has at most 1,024 characters. One byte becomes six at most. */
+#define SIMPLE_KEY_BYTES_MAX (1000 / 6)
+
 void
 printer_key_text(struct printer *p, struct span text)
 {
+	bool is_long = p->yaml && text.n > SIMPLE_KEY_BYTES_MAX;
+
 	start_item(p);
+	if (is_long)
+		BUF_ADD_LIT(p->out, "? ");
 	put_quoted(p->out, text);
+	if (is_long) {
+		buf_add_char(p->out, '\n');
+		indent(p);
+	}
 	buf_add_cstr(p->out, p->yaml ? ":" : ": ");
 }
 
