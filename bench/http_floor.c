@@ -43,7 +43,7 @@ start(struct loop **loop, struct errinfo *ei)
 	if (rc == OK)
 		rc = listener_open(&address, &fd, ei);
 	if (rc == OK)
-		rc = http_server_listen(server, fd, ei);
+		rc = http_server_listen(server, fd, NULL, ei);
 	return rc;
 }
 

@@ -41,7 +41,7 @@ deadline_in(const struct conn *c, int64_t ns)
 }
 
 struct conn *
-conn_new(struct http_server *s, struct bufferevent *bev)
+conn_new(const struct server_listener *l, struct bufferevent *bev)
 {
 	struct conn *c = mem_zalloc(1, sizeof(*c));
 
@@ -53,10 +53,11 @@ conn_new(struct http_server *s, struct bufferevent *bev)
 		return NULL;
 	}
 	c->magic = CONN_MAGIC;
-	c->server = s;
+	c->server = l->server;
+	c->listener = l;
 	c->bev = bev;
 	c->req.conn = c;
-	framing_init(&c->framing, &s->limits);
+	framing_init(&c->framing, &l->server->limits);
 	return c;
 }
 

@@ -16,4 +16,5 @@ conn_peer_fill(struct conn *c)
 	memcpy(c->peer_address, address, n);
 	c->peer_address[n] = '\0';
 	c->peer.address = span_of(c->peer_address, n);
+	c->peer.listener_roles = c->listener->options.roles;
 }

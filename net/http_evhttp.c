@@ -52,15 +52,14 @@ on_request(struct evhttp_request *engine, void *arg)
 static struct bufferevent *
 on_accepted(struct event_base *base, void *arg)
 {
-	struct http_server *s;
+	struct server_listener *l = arg;
+	struct conn *c = l->spare;
 
 	(void)base;
-	OBJ_CAST(s, arg, SERVER_MAGIC);
-	struct conn *c = s->spare;
 	/* Without one accepting pauses: the engine would make a connection of its own, without a
 	 * gate. */
 	MUST(c != NULL);
-	s->spare = NULL;
+	l->spare = NULL;
 	/* Until it is adopted: the engine may drop it before it has told us its name. */
 	bufferevent_incref(c->bev);
 	struct bufferevent *bev = c->bev;
@@ -69,27 +68,28 @@ on_accepted(struct event_base *base, void *arg)
 }
 
 bool
-engine_prepare(struct http_server *s)
+engine_prepare(struct server_listener *l)
 {
-	if (s->spare != NULL)
+	if (l->spare != NULL)
 		return true;
-	struct bufferevent *bev = bufferevent_socket_new(loop_get_event_base(s->loop), -1, 0);
+	struct bufferevent *bev =
+		bufferevent_socket_new(loop_get_event_base(l->server->loop), -1, 0);
 	if (bev == NULL)
 		return false;
-	s->spare = conn_new(s, bev);
-	if (s->spare == NULL)
+	l->spare = conn_new(l, bev);
+	if (l->spare == NULL)
 		bufferevent_free(bev);
 	else
-		bufferevent_setcb(bev, NULL, NULL, NULL, s->spare);
-	return s->spare != NULL;
+		bufferevent_setcb(bev, NULL, NULL, NULL, l->spare);
+	return l->spare != NULL;
 }
 
 static void
-free_spare(struct http_server *s)
+free_spare(struct server_listener *l)
 {
-	struct conn *c = s->spare;
+	struct conn *c = l->spare;
 
-	s->spare = NULL;
+	l->spare = NULL;
 	if (c == NULL)
 		return;
 	bufferevent_free(c->bev);
@@ -273,68 +273,66 @@ on_accept_error(struct evconnlistener *listener, void *arg)
 }
 
 void
-engine_set_accepting(struct http_server *s, bool is_on)
+engine_set_accepting(struct server_listener *l, bool is_on)
 {
-	for (size_t i = 0; i < s->n_listeners; i++) {
-		struct evconnlistener *l = evhttp_bound_socket_get_listener(s->listeners[i].bound);
-		/* Failing to turn on leaves it off until the next sweep. */
-		if ((is_on ? evconnlistener_enable(l) : evconnlistener_disable(l)) != 0)
-			log_error(NULL, "cannot switch a listening socket");
-	}
+	struct evconnlistener *listener = evhttp_bound_socket_get_listener(l->bound);
+
+	/* Failing to turn on leaves it off until the next sweep. */
+	if ((is_on ? evconnlistener_enable(listener) : evconnlistener_disable(listener)) != 0)
+		log_error(NULL, "cannot switch a listening socket");
 }
 
 enum err
-engine_listen(struct http_server *s, int own_fd, struct errinfo *ei)
+engine_listen(struct server_listener *l, int own_fd, struct errinfo *ei)
 {
-	struct evconnlistener *l = evconnlistener_new(loop_get_event_base(s->loop), NULL, NULL,
-		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE_PORT, BACKLOG,
-		own_fd);
+	struct evconnlistener *listener = evconnlistener_new(loop_get_event_base(l->server->loop),
+		NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE_PORT,
+		BACKLOG, own_fd);
 
-	if (l == NULL) {
+	if (listener == NULL) {
 		evutil_closesocket(own_fd);
 		return ERR(ei, ERR_IO, "cannot listen on a socket");
 	}
-	struct evhttp_bound_socket *bound = evhttp_bind_listener(s->engine, l);
-	if (bound == NULL) {
-		evconnlistener_free(l);
+	l->bound = evhttp_bind_listener(l->engine, listener);
+	if (l->bound == NULL) {
+		evconnlistener_free(listener);
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	}
-	evconnlistener_set_error_cb(l, on_accept_error);
-	s->listeners[s->n_listeners] = (struct server_listener){.bound = bound, .fd = own_fd};
-	s->n_listeners++;
+	evconnlistener_set_error_cb(listener, on_accept_error);
+	l->fd = own_fd;
 	return OK;
 }
 
 void
-engine_close_listeners(struct http_server *s)
+engine_close_listener(struct server_listener *l)
 {
-	for (size_t i = 0; i < s->n_listeners; i++)
-		evhttp_del_accept_socket(s->engine, s->listeners[i].bound);
-	s->n_listeners = 0;
+	if (l->bound != NULL)
+		evhttp_del_accept_socket(l->engine, l->bound);
+	l->bound = NULL;
 }
 
 enum err
-engine_new(struct http_server *s, struct errinfo *ei)
+engine_new(struct server_listener *l, struct errinfo *ei)
 {
-	s->engine = evhttp_new(loop_get_event_base(s->loop));
-	if (s->engine == NULL)
+	l->engine = evhttp_new(loop_get_event_base(l->server->loop));
+	if (l->engine == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
-	evhttp_set_bevcb(s->engine, on_accepted, s);
-	evhttp_set_gencb(s->engine, on_request, s);
-	evhttp_set_allowed_methods(s->engine, EVHTTP_REQ_GET);
-	evhttp_set_max_headers_size(s->engine, ENGINE_BYTES_MAX);
-	evhttp_set_max_body_size(s->engine, ENGINE_BYTES_MAX);
-	evhttp_set_default_content_type(s->engine, NULL);
-	return engine_prepare(s) ? OK : ERR(ei, ERR_NOMEM, "out of memory");
+	evhttp_set_bevcb(l->engine, on_accepted, l);
+	evhttp_set_gencb(l->engine, on_request, l->server);
+	evhttp_set_allowed_methods(l->engine, EVHTTP_REQ_GET);
+	evhttp_set_max_headers_size(l->engine, ENGINE_BYTES_MAX);
+	evhttp_set_max_body_size(l->engine, ENGINE_BYTES_MAX);
+	evhttp_set_default_content_type(l->engine, NULL);
+	return engine_prepare(l) ? OK : ERR(ei, ERR_NOMEM, "out of memory");
 }
 
 void
-engine_free(struct http_server *s)
+engine_free(struct server_listener *l)
 {
-	/* They go first, and the end of a connection may want to switch them on. */
-	s->n_listeners = 0;
-	if (s->engine != NULL)
-		evhttp_free(s->engine);
-	s->engine = NULL;
-	free_spare(s);
+	/* The end of a connection may want to switch its socket on. */
+	l->bound = NULL;
+	if (l->engine != NULL)
+		evhttp_free(l->engine);
+	l->engine = NULL;
+	free_spare(l);
 }

@@ -4,8 +4,6 @@
  * put off to the end of the turn, draining. Must never free a connection that the engine may
  * still call back about. Runs on the loop's thread.
  */
-#include <unistd.h>
-
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -227,7 +225,7 @@ try_stop(struct http_server *s)
 	if (room_has_queued(s) && clock_mono_ns() < s->stop_deadline_ns)
 		loop_timer_arm(s->stop_timer, STOP_LOOK_NS);
 	else
-		engine_close_listeners(s);
+		server_close_listeners(s);
 }
 
 static void
@@ -269,8 +267,6 @@ http_server_new(struct loop *loop, const struct http_server_options *options,
 	s->sweep_timer = loop_timer_new(loop, sweep, s);
 	if (s->stop_timer == NULL || s->sweep_timer == NULL)
 		rc = ERR(ei, ERR_NOMEM, "out of memory");
-	else
-		rc = engine_new(s, ei);
 	if (rc != OK)
 		http_server_free(&s);
 	else
@@ -280,14 +276,11 @@ http_server_new(struct loop *loop, const struct http_server_options *options,
 }
 
 enum err
-http_server_listen(struct http_server *s, int own_fd, struct errinfo *ei)
+http_server_listen(
+	struct http_server *s, int own_fd, const struct http_listen_options *o, struct errinfo *ei)
 {
 	OBJ_CHECK(s, SERVER_MAGIC);
-	if (s->n_listeners == HTTP_SERVER_LISTENERS_MAX) {
-		close(own_fd);
-		return ERR(ei, ERR_TOO_LARGE, "more than %d addresses", HTTP_SERVER_LISTENERS_MAX);
-	}
-	return engine_listen(s, own_fd, ei);
+	return server_listen(s, own_fd, o, ei);
 }
 
 void
@@ -319,7 +312,7 @@ bool
 http_server_is_accepting(const struct http_server *s)
 {
 	OBJ_CHECK(s, SERVER_MAGIC);
-	return s->n_listeners > 0;
+	return s->is_accepting;
 }
 
 void
@@ -366,7 +359,7 @@ http_server_free(struct http_server **s)
 		dead->ready = c->next_ready;
 		do_work(c);
 	}
-	engine_free(dead);
+	server_free_listeners(dead);
 	MUST(dead->n_conns == 0);
 	loop_timer_free(&dead->stop_timer);
 	loop_timer_free(&dead->sweep_timer);

@@ -33,7 +33,7 @@ static void
 pause_accepting(struct http_server *s)
 {
 	s->is_paused = true;
-	engine_set_accepting(s, false);
+	server_set_accepting(s, false);
 }
 
 void
@@ -46,7 +46,7 @@ room_take(struct conn *c)
 	s->n_accepted++;
 	if (s->n_conns == 1)
 		server_arm_sweep(s, s->sweep_ns);
-	if (!engine_prepare(s) || s->n_accepted >= ACCEPTS_PER_TURN || is_full(s))
+	if (!server_prepare(s) || s->n_accepted >= ACCEPTS_PER_TURN || is_full(s))
 		pause_accepting(s);
 }
 
@@ -56,8 +56,10 @@ room_has_queued(const struct http_server *s)
 {
 	struct pollfd p[HTTP_SERVER_LISTENERS_MAX];
 
+	if (!s->is_accepting)
+		return false;
 	for (size_t i = 0; i < s->n_listeners; i++)
-		p[i] = (struct pollfd){.fd = s->listeners[i].fd, .events = POLLIN};
+		p[i] = (struct pollfd){.fd = s->listeners[i]->fd, .events = POLLIN};
 	return poll(p, s->n_listeners, 0) > 0;
 }
 
@@ -113,13 +115,13 @@ make_room(struct http_server *s)
 void
 room_resume(struct http_server *s)
 {
-	bool has_spare = engine_prepare(s);
+	bool has_spare = server_prepare(s);
 
 	s->n_accepted = 0;
 	if (is_full(s) && room_has_queued(s))
 		make_room(s);
 	s->is_paused = is_full(s) || !has_spare;
-	engine_set_accepting(s, !s->is_paused);
+	server_set_accepting(s, !s->is_paused);
 }
 
 bool
@@ -153,9 +155,9 @@ room_leave(struct conn *c)
 	c->is_counted = false;
 	metric_add(METRIC_CONNECTIONS, -1);
 	/* Within a turn that accepts, its end says what goes on. */
-	if (is_full(s) && s->n_accepted == 0 && s->spare != NULL) {
+	if (is_full(s) && s->n_accepted == 0 && server_has_spares(s)) {
 		s->is_paused = false;
-		engine_set_accepting(s, true);
+		server_set_accepting(s, true);
 	}
 	s->n_conns--;
 }

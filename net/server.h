@@ -88,6 +88,7 @@ enum conn_work {
 struct conn {
 	unsigned magic;
 	struct http_server *server;
+	const struct server_listener *listener; /* that it came from */
 	struct conn *prev; /* in the server's list of its state; QUEUED: of its place */
 	struct conn *next;
 	struct conn *next_ready; /* in the server's list of work */
@@ -139,9 +140,14 @@ struct serve_queue {
 	unsigned next;    /* whose turn it is */
 };
 
+/* The engine does not say which socket a connection came from, so every listening socket has an engine of its own. */
 struct server_listener {
-	struct evhttp_bound_socket *bound;
-	int fd; /* the listener's */
+	struct http_server *server;
+	struct http_listen_options options;
+	struct evhttp *engine;             /* keeps its connections when the socket is closed */
+	struct evhttp_bound_socket *bound; /* NULL: closed */
+	int fd;                            /* the socket */
+	struct conn *spare; /* what the next accepted socket gets; NULL: accepting pauses */
 };
 
 struct http_server {
@@ -152,15 +158,14 @@ struct http_server {
 	http_handler_fn handler;
 	void *arg;
 
-	struct evhttp *engine;
-	struct server_listener listeners[HTTP_SERVER_LISTENERS_MAX];
+	struct server_listener *listeners[HTTP_SERVER_LISTENERS_MAX];
 	size_t n_listeners;
+	bool is_accepting; /* some listening socket is open */
 	struct loop_timer *stop_timer;
 	int64_t stop_deadline_ns; /* of taking what is queued; 0: not stopping */
 	int64_t whole_by_ns;      /* when a request has to be whole; 0: not stopping */
 
 	struct conn_list lists[CONN__STATES];
-	struct conn *spare; /* what the next accepted socket gets; NULL: accepting pauses */
 	size_t n_conns;
 	size_t n_accepted; /* in this turn */
 	bool is_paused;    /* accepting, until the end of the turn or the next sweep */
@@ -259,7 +264,7 @@ void conn_stream_drained(struct conn *c);
 
 /* conn.c */
 /* For the next socket, not counted yet. NULL when memory is out. */
-MUSTCHECK struct conn *conn_new(struct http_server *s, struct bufferevent *bev);
+MUSTCHECK struct conn *conn_new(const struct server_listener *l, struct bufferevent *bev);
 /* The engine has accepted a socket for it. */
 void conn_begin(struct conn *c);
 /* Frees what is gone and no longer in use by anyone. */
@@ -286,16 +291,28 @@ bool conn_is_peer_closed(const struct conn *c);
 /* Whether the kernel holds bytes of it that the next turn will read. Not for one that is gone. */
 bool conn_has_unread(const struct conn *c);
 
-/* http_evhttp.c */
-MUSTCHECK enum err engine_new(struct http_server *s, struct errinfo *ei);
-/* Closes listeners and connections. */
-void engine_free(struct http_server *s);
-MUSTCHECK enum err engine_listen(struct http_server *s, int own_fd, struct errinfo *ei);
-void engine_close_listeners(struct http_server *s);
-/* Makes the spare, if there is none; false when memory is out. */
-MUSTCHECK bool engine_prepare(struct http_server *s);
+/* server_listener.c, the only part that knows how many there are */
+MUSTCHECK enum err server_listen(
+	struct http_server *s, int own_fd, const struct http_listen_options *o, struct errinfo *ei);
+/* Closes the listening sockets; connections stay. */
+void server_close_listeners(struct http_server *s);
 /* Whether the listening sockets take connections. */
-void engine_set_accepting(struct http_server *s, bool is_on);
+void server_set_accepting(struct http_server *s, bool is_on);
+/* Makes the spares that are missing; false when memory is out. */
+MUSTCHECK bool server_prepare(struct http_server *s);
+bool server_has_spares(const struct http_server *s);
+/* Closes listeners and connections. */
+void server_free_listeners(struct http_server *s);
+
+/* http_evhttp.c */
+MUSTCHECK enum err engine_new(struct server_listener *l, struct errinfo *ei);
+/* Closes the socket and the connections that came from it. */
+void engine_free(struct server_listener *l);
+MUSTCHECK enum err engine_listen(struct server_listener *l, int own_fd, struct errinfo *ei);
+void engine_close_listener(struct server_listener *l);
+/* Makes the spare, if there is none; false when memory is out. */
+MUSTCHECK bool engine_prepare(struct server_listener *l);
+void engine_set_accepting(struct server_listener *l, bool is_on);
 /* Learns the engine's connection; false when the engine has dropped it already. */
 MUSTCHECK bool engine_adopt(struct conn *c);
 /* Closes; conn_on_gone runs in it. */

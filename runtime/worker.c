@@ -109,7 +109,7 @@ open_socket(struct worker *w, struct errinfo *ei)
 
 	if (rc != OK)
 		return rc;
-	return http_server_listen(w->server, fd, ei);
+	return http_server_listen(w->server, fd, NULL, ei);
 }
 
 enum err

@@ -102,11 +102,18 @@ void http_server_options_init(struct http_server_options *o);
 /* The handler is called for each whole request. Copies *options. The loop must outlive the server. ERR_INVALID (options), ERR_NOMEM. */
 MUSTCHECK enum err http_server_new(struct loop *loop, const struct http_server_options *options,
 	http_handler_fn handler, void *arg, struct http_server **out, struct errinfo *ei);
-/* Accepts on own_fd, a socket of listener_open; the server closes it, also when this fails. May
- * be called again for another address, HTTP_SERVER_LISTENERS_MAX times in all. ERR_NOMEM, ERR_IO,
+/* What is particular to one listening socket; all zero is plain TCP for all roles. */
+struct http_listen_options {
+	/* As net_peer.listener_roles; 0: all. */
+	unsigned roles;
+};
+
+/* Accepts on own_fd, a listening socket (net/listener.h); the server closes it, also when this fails. Copies *o; NULL is all zero. May
+ * be called again for another socket, HTTP_SERVER_LISTENERS_MAX times in all. ERR_NOMEM, ERR_IO,
  * ERR_TOO_LARGE. */
 #define HTTP_SERVER_LISTENERS_MAX 16
-MUSTCHECK enum err http_server_listen(struct http_server *s, int own_fd, struct errinfo *ei);
+MUSTCHECK enum err http_server_listen(
+	struct http_server *s, int own_fd, const struct http_listen_options *o, struct errinfo *ei);
 
 /* From now on every reply carries "Connection: close"; accepting goes on. */
 void http_server_start_draining(struct http_server *s);

@@ -91,7 +91,7 @@ rig_start(struct rig *r)
 	CHECK_INT(listener_open(&r->addr, &fd, &ei), OK);
 	CHECK_INT(loop_new(&r->loop, &ei), OK);
 	CHECK_INT(http_server_new(r->loop, &r->options, rig_on_request, r, &r->server, &ei), OK);
-	CHECK_INT(http_server_listen(r->server, fd, &ei), OK);
+	CHECK_INT(http_server_listen(r->server, fd, NULL, &ei), OK);
 }
 
 UNUSED static void

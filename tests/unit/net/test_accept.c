@@ -277,7 +277,7 @@ TEST(loops_share_an_address)
 		CHECK_INT(loop_new(&r->loop, &ei), OK);
 		CHECK_INT(http_server_new(r->loop, &r->options, rig_on_request, r, &r->server, &ei),
 			OK);
-		CHECK_INT(http_server_listen(r->server, fd, &ei), OK);
+		CHECK_INT(http_server_listen(r->server, fd, NULL, &ei), OK);
 		CHECK(pthread_create(&workers[i].thread, NULL, run_worker, &workers[i]) == 0);
 	}
 	for (int i = 0; i < 60; i++) {

@@ -122,8 +122,8 @@ TEST(a_connection_that_the_engine_did_not_make)
 {
 	rig_options(&rig);
 	rig_start(&rig);
-	struct conn *c = rig.server->spare;
-	rig.server->spare = NULL;
+	struct conn *c = rig.server->listeners[0]->spare;
+	rig.server->listeners[0]->spare = NULL;
 	bufferevent_incref(c->bev);
 	conn_begin(c);
 	CHECK_INT(http_server_count_connections(rig.server), 1);
