@@ -65,7 +65,7 @@ decide(const struct exchange *x, const struct json_field *fields, size_t n, cons
 		struct approvals_call call = make_call(x);
 
 		if (body->ballot.channel != CHANNEL_API && body->ballot.channel != CHANNEL_UI)
-			body->ballot.principal = body->user;
+			body->ballot.relayed_user = body->user;
 		approvals_decide(&call, &body->ballot);
 	} else {
 		reply_error(x->http, 400, "validation_error", span_cstr(ei.msg), 0);
@@ -85,7 +85,7 @@ check_media_type(const struct exchange *x)
 static void
 decide_as_principal(const struct exchange *x, enum approval_channel channel)
 {
-	struct body b = {.ballot = {.channel = channel, .principal = x->principal}};
+	struct body b = {.ballot = {.channel = channel, .caller = x->caller}};
 	const struct json_field fields[] = {
 		{"approval_id", &b.ballot.approval_id, NULL, true},
 		{"decision", &b.ballot.decision, NULL, true},
@@ -187,7 +187,7 @@ parse_page(struct span query, struct arena *a, struct approvals_page *page)
 void
 api_ui_approvals(const struct exchange *x)
 {
-	struct approvals_page page = {.principal = x->principal};
+	struct approvals_page page = {.principal = x->caller.principal};
 	struct arena *a = arena_new(BODY_ARENA_BYTES);
 
 	if (a == NULL) {
@@ -210,7 +210,7 @@ api_ui_approval(const struct exchange *x)
 {
 	struct approvals_call call = make_call(x);
 
-	approvals_show(&call, x->id, x->principal);
+	approvals_show(&call, x->id, &x->caller);
 }
 
 void

@@ -54,7 +54,7 @@ void
 api_reload(const struct exchange *x)
 {
 	struct pending_reload *p = mem_zalloc(1, sizeof(*p));
-	char *principal = mem_dup_span(x->principal);
+	char *principal = mem_dup_span(x->caller.principal);
 
 	if (p == NULL || principal == NULL) {
 		mem_free(p);

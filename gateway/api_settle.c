@@ -98,7 +98,7 @@ void
 api_settle(const struct exchange *x)
 {
 	struct settle_request request = {
-		.principal = x->principal,
+		.principal = x->caller.principal,
 		.loop = worker_get_loop(x->worker),
 		.done = on_done,
 		.arg = x->http,

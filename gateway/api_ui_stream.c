@@ -126,7 +126,7 @@ static enum err
 join(struct ui_stream *s, const struct exchange *x)
 {
 	struct board_wish wish = {
-		.owner = x->principal,
+		.owner = x->caller.principal,
 		.room = BOARD_ROOM_PAGES,
 		.max = UI_STREAMS_MAX,
 		.max_per_owner = UI_STREAMS_PER_PRINCIPAL,

@@ -11,23 +11,23 @@
 /* The principal of its API key, if that has the role. */
 static bool
 has_role(const struct snapshot *s, const struct place_request *r, enum role role,
-	struct span *principal)
+	struct caller *caller)
 {
-	return req_authorize_operator(s, &r->credentials, role, principal) == OK;
+	return req_authorize_operator(s, &r->credentials, role, caller) == OK;
 }
 
 static struct http_place
 place_agent(const struct snapshot *s, const struct place_request *r, struct http_place last)
 {
-	struct span principal = SPAN_NONE;
+	struct caller caller;
 	struct http_place place = last;
 
-	if (has_role(s, r, ROLE_ANYONE, &principal))
-		place = (struct http_place){HTTP_RANK_USUAL, map_hash(principal)};
+	if (has_role(s, r, ROLE_ANYONE, &caller))
+		place = (struct http_place){HTTP_RANK_USUAL, map_hash(caller.principal)};
 	/* Only the body tells which service it is: by its address, since a name can be anybody's. */
 	else if (req_may_be_known(s, &r->credentials))
 		place.rank = HTTP_RANK_USUAL;
-	if (r->is_explain && has_role(s, r, ROLE_OPERATOR, &principal))
+	if (r->is_explain && has_role(s, r, ROLE_OPERATOR, &caller))
 		place.rank = HTTP_RANK_FIRST;
 	return place;
 }
@@ -36,12 +36,12 @@ place_agent(const struct snapshot *s, const struct place_request *r, struct http
 static struct http_place
 place_principal(const struct snapshot *s, const struct place_request *r, struct http_place last)
 {
-	struct span principal = SPAN_NONE;
+	struct caller caller;
 
-	if (has_role(s, r, ROLE_APPROVER, &principal))
-		return (struct http_place){HTTP_RANK_FIRST, map_hash(principal)};
-	if (has_role(s, r, ROLE_ANYONE, &principal))
-		return (struct http_place){HTTP_RANK_USUAL, map_hash(principal)};
+	if (has_role(s, r, ROLE_APPROVER, &caller))
+		return (struct http_place){HTTP_RANK_FIRST, map_hash(caller.principal)};
+	if (has_role(s, r, ROLE_ANYONE, &caller))
+		return (struct http_place){HTTP_RANK_USUAL, map_hash(caller.principal)};
 	return last;
 }
 
@@ -49,7 +49,7 @@ struct http_place
 place_of(const struct snapshot *s, const struct place_request *r)
 {
 	struct http_place last = {HTTP_RANK_LAST, map_hash(r->peer)};
-	struct span principal = SPAN_NONE;
+	struct caller caller;
 
 	switch (r->access) {
 	case ACCESS_NOBODY:
@@ -59,8 +59,8 @@ place_of(const struct snapshot *s, const struct place_request *r)
 	case ACCESS_AGENT:
 		return place_agent(s, r, last);
 	case ACCESS_READER:
-		return has_role(s, r, ROLE_ANYONE, &principal)
-			       ? (struct http_place){HTTP_RANK_USUAL, map_hash(principal)}
+		return has_role(s, r, ROLE_ANYONE, &caller)
+			       ? (struct http_place){HTTP_RANK_USUAL, map_hash(caller.principal)}
 			       : last;
 	case ACCESS_PRINCIPAL:
 		return place_principal(s, r, last);

@@ -150,15 +150,13 @@ find_principal(struct exchange *x, enum role role, const char **code, const char
 	*why = "principal authentication failed";
 	if (credentials.authorization.n > 0) {
 		rc = req_authorize_operator(
-			worker_get_snapshot(x->worker), &credentials, role, &x->principal);
+			worker_get_snapshot(x->worker), &credentials, role, &x->caller);
 	} else {
 		rc = exchange_find_session(x, why);
 		*code = rc == ERR_FORBIDDEN ? "csrf_error" : *code;
 		if (rc != OK)
 			return rc;
-		rc = req_has_role(worker_get_snapshot(x->worker), x->principal, role)
-			     ? OK
-			     : ERR_FORBIDDEN;
+		rc = caller_has_role(&x->caller, role) ? OK : ERR_FORBIDDEN;
 	}
 	if (rc == ERR_FORBIDDEN) {
 		*code = "forbidden";

@@ -34,8 +34,7 @@ enum access {
 struct exchange {
 	struct http_request *http;
 	struct worker *worker;
-	struct span
-		principal; /* of an operator route; borrowed from the snapshot, this turn only */
+	struct caller caller;     /* of an operator route; this turn only */
 	struct identity identity; /* of a READER route; as long */
 	struct session session;   /* zero unless a cookie stood for the API key */
 	struct span id;           /* what stands for {id} in the path, decoded; this turn only */

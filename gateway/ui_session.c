@@ -49,7 +49,7 @@ exchange_find_session(struct exchange *x, const char **why)
 		return ERR_AUTH;
 	if (session_find(get_sessions(x), worker_get_snapshot(x->worker), token, &x->session) != OK)
 		return ERR_AUTH;
-	x->principal = x->session.principal;
+	x->caller = x->session.caller;
 	if (is_safe(x->http))
 		return OK;
 	*why = "not from the operator page of this host";
@@ -68,17 +68,17 @@ exchange_may_stay(const struct http_request *http, struct worker *worker, enum r
 	const struct snapshot *snapshot = worker_get_snapshot(worker);
 	struct req_credentials credentials = exchange_get_credentials(http);
 	struct session session;
-	struct span principal;
+	struct caller caller;
 
 	if (credentials.authorization.n > 0)
-		return req_authorize_operator(snapshot, &credentials, role, &principal) == OK;
+		return req_authorize_operator(snapshot, &credentials, role, &caller) == OK;
 	return session_peek(pipeline_get_sessions(worker_get_pipeline(worker)), snapshot,
 		       browser_get_cookie(http, COOKIE), &session) == OK &&
-	       req_has_role(snapshot, session.principal, role);
+	       caller_has_role(&session.caller, role);
 }
 
 static void
-add_roles(const struct exchange *x, struct span principal, struct buf *b)
+add_roles(const struct caller *caller, struct buf *b)
 {
 	static const struct {
 		enum role role;
@@ -89,7 +89,7 @@ add_roles(const struct exchange *x, struct span principal, struct buf *b)
 
 	buf_add_char(b, '[');
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
-		if (!req_has_role(worker_get_snapshot(x->worker), principal, roles[i].role))
+		if (!caller_has_role(caller, roles[i].role))
 			continue;
 		if (!is_first)
 			buf_add_char(b, ',');
@@ -108,9 +108,9 @@ reply_session(const struct exchange *x, const struct session *s, const struct ht
 
 	buf_init(&b, BUF_CAP_LOG_LINE);
 	BUF_ADD_LIT(&b, "{\"principal\":");
-	json_quote(&b, s->principal);
+	json_quote(&b, s->caller.principal);
 	BUF_ADD_LIT(&b, ",\"roles\":");
-	add_roles(x, s->principal, &b);
+	add_roles(&s->caller, &b);
 	if (s->expires_wall_ns > 0) {
 		clock_format(s->expires_wall_ns, time);
 		buf_printf(&b, ",\"expires_at\":\"%s\",\"csrf_token\":\"%s\"}\n", time, s->csrf);
@@ -226,7 +226,7 @@ api_ui_session(const struct exchange *x)
 {
 	struct session s = x->session;
 
-	s.principal = x->principal;
+	s.caller = x->caller;
 	reply_session(x, &s, NULL);
 }
 

@@ -83,18 +83,17 @@ req_step_name(enum req_step s)
 
 enum err
 req_authorize_operator(const struct snapshot *s, const struct req_credentials *credentials,
-	enum role role, struct span *principal)
+	enum role role, struct caller *caller)
 {
-	*principal = SPAN_NONE;
-	if (identity_find_bearer(s->identities, credentials->authorization, principal) != OK)
+	if (identity_find_bearer(s->identities, credentials, caller) != OK)
 		return ERR_AUTH;
-	return identity_has_role(s->identities, *principal, role) ? OK : ERR_FORBIDDEN;
+	return caller_has_role(caller, role) ? OK : ERR_FORBIDDEN;
 }
 
-bool
-req_has_role(const struct snapshot *s, struct span principal, enum role role)
+unsigned
+req_get_roles(const struct snapshot *s, struct span principal)
 {
-	return identity_has_role(s->identities, principal, role);
+	return identity_get_roles(s->identities, principal);
 }
 
 enum err

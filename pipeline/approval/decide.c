@@ -162,13 +162,20 @@ static enum err
 find_voter(struct approval_op *op, const struct approvals_ballot *in)
 {
 	struct approval_vote *v = &op->ballot.vote;
-	const struct approval_relay *relay = &op->call.snapshot->approvals.relays[in->channel];
+	const struct snapshot *s = op->call.snapshot;
+	const struct approval_relay *relay = &s->approvals.relays[in->channel];
+	struct caller who = in->caller;
+	enum err rc = OK;
 
-	v->approver = arena_dup(op->arena, in->principal);
-	if (in->channel == CHANNEL_API || in->channel == CHANNEL_UI)
-		return OK;
 	/* Names of the relay's table live as long as the snapshot, which the call holds. */
-	return approval_relay_find_voter(relay, in->principal, &v->approver, &v->asserted_by);
+	if (in->channel != CHANNEL_API && in->channel != CHANNEL_UI) {
+		rc = approval_relay_find_voter(
+			relay, span_trim(in->relayed_user), &who.principal, &v->asserted_by);
+		who.roles = identity_get_roles(s->identities, who.principal);
+	}
+	who.principal = arena_dup(op->arena, who.principal);
+	approval_ballot_set_voter(&op->ballot, s, &who);
+	return rc;
 }
 
 /* A bucket of its own for each principal that decides (decisions 4). */
@@ -192,7 +199,6 @@ vote(struct approval_op *op, const struct approvals_ballot *in)
 	v->ack_redacted = in->ack_redacted;
 	v->reason = arena_dup(op->arena, span_trim(in->reason));
 	rc = find_voter(op, in);
-	approval_ballot_set_roles(&op->ballot, op->call.snapshot);
 	if (rc == OK && !has_rate(op))
 		approval_op_refuse_rate(op);
 	else if (rc != OK || !op->ballot.is_approver)
@@ -225,7 +231,6 @@ approvals_decide(const struct approvals_call *call, const struct approvals_ballo
 	if (op == NULL)
 		return;
 	in.decision = span_trim(ballot->decision);
-	in.principal = span_trim(ballot->principal);
 	vote(op, &in);
 }
 

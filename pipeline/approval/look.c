@@ -80,9 +80,9 @@ approvals_list(const struct approvals_call *call, const struct approvals_page *p
 static const char *
 why_not(struct approval_op *op, const struct approval *a, const struct approval_moment *now)
 {
-	struct approval_ballot ballot = {.vote.approver = op->principal};
+	struct approval_ballot ballot = {.policy_hash = NULL};
 
-	approval_ballot_set_roles(&ballot, op->call.snapshot);
+	approval_ballot_set_voter(&ballot, op->call.snapshot, &op->caller);
 	switch (approval_check_voter(a, &ballot)) {
 	case VOTE_NOT_APPROVER:
 		return "you are not an approver";
@@ -103,7 +103,7 @@ why_not(struct approval_op *op, const struct approval *a, const struct approval_
 	if (approval_state_at(a, now) != APPROVAL_PENDING)
 		return "it is not pending any more";
 	for (size_t i = 0; i < a->n_votes; i++)
-		if (span_eq(a->votes[i].approver, op->principal))
+		if (span_eq(a->votes[i].approver, op->caller.principal))
 			return "you have approved it; others have to as well";
 	return "";
 }
@@ -160,14 +160,15 @@ submit_look(struct approval_op *op, const char *kind, struct span who, int64_t p
 }
 
 void
-approvals_show(const struct approvals_call *call, struct span approval_id, struct span principal)
+approvals_show(
+	const struct approvals_call *call, struct span approval_id, const struct caller *caller)
 {
 	struct approval_op *op = approval_op_new(call, approval_id);
 
 	if (op == NULL)
 		return;
-	op->principal = arena_dup(op->arena, principal);
-	submit_look(op, "page", principal, PAGES_PER_MINUTE, apply_show);
+	op->caller = (struct caller){arena_dup(op->arena, caller->principal), caller->roles};
+	submit_look(op, "page", caller->principal, PAGES_PER_MINUTE, apply_show);
 }
 
 /* ---- the agent's own ---- */

@@ -170,12 +170,12 @@ approval_op_submit(struct approval_op *op, approval_op_fn apply)
 }
 
 void
-approval_ballot_set_roles(struct approval_ballot *b, const struct snapshot *s)
+approval_ballot_set_voter(
+	struct approval_ballot *b, const struct snapshot *s, const struct caller *who)
 {
-	struct span who = b->vote.approver;
-
-	b->is_approver = identity_has_role(s->identities, who, ROLE_APPROVER);
-	b->is_operator = identity_has_role(s->identities, who, ROLE_OPERATOR);
-	b->is_viewer = identity_has_role(s->identities, who, ROLE_VIEWER);
+	b->vote.approver = who->principal;
+	b->is_approver = caller_has_role(who, ROLE_APPROVER);
+	b->is_operator = caller_has_role(who, ROLE_OPERATOR);
+	b->is_viewer = caller_has_role(who, ROLE_VIEWER);
 	b->policy_hash = policy_get_hash(s->policy);
 }

@@ -30,7 +30,7 @@ struct approval_op {
 	char id[APPROVAL_ID_BYTES + 1];
 	/* list, show, look */
 	struct approvals_page page;
-	struct span principal;
+	struct caller caller; /* who looks */
 	struct identity identity;
 };
 
@@ -59,7 +59,8 @@ MUSTCHECK bool approval_op_has_rate(
 /* Answers 429. */
 void approval_op_refuse_rate(struct approval_op *op);
 
-/* Fills in who somebody is in the snapshot's roles. */
-void approval_ballot_set_roles(struct approval_ballot *b, const struct snapshot *s);
+/* Fills in who votes, and under which policy. */
+void approval_ballot_set_voter(
+	struct approval_ballot *b, const struct snapshot *s, const struct caller *who);
 
 #endif

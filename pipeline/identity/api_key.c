@@ -65,7 +65,7 @@ identity_mark_key(struct span key, struct key_mark *out)
 }
 
 static bool
-find_hashed(const struct identity_table *t, const struct key_mark *mark, struct span *principal)
+find_hashed(const struct identity_table *t, const struct key_mark *mark, struct caller *out)
 {
 	static const struct hashed_key nobody;
 	const struct hashed_key *found = map_find(t->hashed_keys, span_cstr(mark->id));
@@ -75,23 +75,22 @@ find_hashed(const struct identity_table *t, const struct key_mark *mark, struct 
 
 	if (found == NULL || !is_equal)
 		return false;
-	*principal = found->principal;
+	*out = (struct caller){found->principal, identity_get_roles(t, found->principal)};
 	return true;
 }
 
 enum err
-identity_find_mark(
-	const struct identity_table *t, const struct key_mark *mark, struct span *principal)
+identity_find_mark(const struct identity_table *t, const struct key_mark *mark, struct caller *out)
 {
 	const struct span *plain =
 		map_find(t->plain_keys, span_of((const char *)mark->hash, SHA256_BYTES));
 
-	*principal = SPAN_NONE;
+	*out = (struct caller){.principal = SPAN_NONE};
 	if (plain != NULL) {
-		*principal = *plain;
+		*out = (struct caller){*plain, identity_get_roles(t, *plain)};
 		return OK;
 	}
-	return find_hashed(t, mark, principal) ? OK : ERR_AUTH;
+	return find_hashed(t, mark, out) ? OK : ERR_AUTH;
 }
 
 /* The part behind "Bearer ", trimmed; empty when the scheme is another. */
@@ -108,17 +107,17 @@ bearer_key(struct span authorization)
 }
 
 enum err
-identity_find_bearer(
-	const struct identity_table *t, struct span authorization, struct span *principal)
+identity_find_bearer(const struct identity_table *t, const struct req_credentials *credentials,
+	struct caller *out)
 {
-	struct span key = bearer_key(authorization);
+	struct span key = bearer_key(credentials->authorization);
 	struct key_mark mark;
 
-	*principal = SPAN_NONE;
+	*out = (struct caller){.principal = SPAN_NONE};
 	if (key.n == 0)
 		return ERR_AUTH;
 	identity_mark_key(key, &mark);
-	enum err rc = identity_find_mark(t, &mark, principal);
+	enum err rc = identity_find_mark(t, &mark, out);
 	mem_wipe(&mark, sizeof(mark));
 	return rc;
 }

@@ -225,9 +225,12 @@ find_principal(const struct identity_table *t, const struct req_credentials *c, 
 	struct span *principal)
 {
 	const struct signer *service = NULL;
+	struct caller caller;
 
-	if (identity_find_bearer(t, c->authorization, principal) == OK)
+	if (identity_find_bearer(t, c, &caller) == OK) {
+		*principal = caller.principal;
 		return true;
+	}
 	if (span_trim(c->service_id).n == 0 || span_trim(c->service_signature).n == 0)
 		return false;
 	if (!signature_is_valid(t->services, c->service_id, c->service_signature, body, &service))
@@ -276,27 +279,26 @@ identity_find_reader(const struct identity_table *t, const struct req_credential
 	struct identity *out)
 {
 	const struct signer *agent = map_find(t->agents, span_trim(credentials->agent_id));
-	struct span principal;
+	struct caller caller;
 
 	*out = (struct identity){SPAN_NONE, SPAN_NONE, SPAN_NONE};
-	if (identity_find_bearer(t, credentials->authorization, &principal) != OK ||
-		agent == NULL || !may_pair(t, principal, agent->id))
+	if (identity_find_bearer(t, credentials, &caller) != OK || agent == NULL ||
+		!may_pair(t, caller.principal, agent->id))
 		return ERR_AUTH;
-	*out = (struct identity){principal, agent->id, t->environment};
+	*out = (struct identity){caller.principal, agent->id, t->environment};
 	return OK;
 }
 
 struct span
 identity_find_flaw(const struct identity_table *t, const struct req_credentials *credentials)
 {
-	struct span principal;
+	struct caller caller;
 	/* Whose names these are is not looked up: it would tell which exist. */
 	bool may_be_service = span_trim(credentials->service_id).n > 0 &&
 			      map_count(t->services) > 0 &&
 			      signature_is_wellformed(credentials->service_signature);
 
-	if (identity_find_bearer(t, credentials->authorization, &principal) != OK &&
-		!may_be_service)
+	if (identity_find_bearer(t, credentials, &caller) != OK && !may_be_service)
 		return SPAN_LIT(TEXT_PRINCIPAL);
 	if (span_trim(credentials->agent_id).n == 0 ||
 		!signature_is_wellformed(credentials->agent_signature))

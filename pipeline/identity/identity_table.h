@@ -47,9 +47,9 @@ MUSTCHECK enum err identity_find_reader(const struct identity_table *t,
 struct span identity_find_flaw(
 	const struct identity_table *t, const struct req_credentials *credentials);
 
-/* The principal of an API key in an Authorization value. ERR_AUTH. */
-MUSTCHECK enum err identity_find_bearer(
-	const struct identity_table *t, struct span authorization, struct span *principal);
+/* The caller by the API key in the Authorization line. ERR_AUTH, and *out is nobody. */
+MUSTCHECK enum err identity_find_bearer(const struct identity_table *t,
+	const struct req_credentials *credentials, struct caller *out);
 
 /* What is kept of an API key to find it again, in the tables of later snapshots too: never its text. A plain value. */
 #define KEY_ID_BYTES_MAX 64
@@ -59,11 +59,13 @@ struct key_mark {
 };
 /* Takes the mark of any text; whether there is such a key is for identity_find_mark to say. */
 void identity_mark_key(struct span key, struct key_mark *out);
-/* The principal of the key with that mark, borrowed from the table. ERR_AUTH: there is none. */
+/* The caller by the key with that mark. ERR_AUTH: there is none, and *out is nobody. */
 MUSTCHECK enum err identity_find_mark(
-	const struct identity_table *t, const struct key_mark *mark, struct span *principal);
+	const struct identity_table *t, const struct key_mark *mark, struct caller *out);
 /* Whether the principal holds the role; operators and approvers may view. */
 bool identity_has_role(const struct identity_table *t, struct span principal, enum role role);
+/* All that it holds: bits 1 << enum role. */
+unsigned identity_get_roles(const struct identity_table *t, struct span principal);
 
 /* "viewer", "approver", "operator"; ROLE_NOBODY otherwise. */
 enum role identity_role_parse(struct span name);

@@ -33,6 +33,23 @@ identity_role_parse(struct span name)
 	return ROLE_NOBODY;
 }
 
+unsigned
+identity_get_roles(const struct identity_table *t, struct span principal)
+{
+	unsigned roles = 0;
+
+	for (enum role role = ROLE_ANYONE; role <= ROLE_OPERATOR; role++)
+		if (identity_has_role(t, principal, role))
+			roles |= 1u << role;
+	return roles;
+}
+
+bool
+caller_has_role(const struct caller *caller, enum role role)
+{
+	return role != ROLE_NOBODY && (caller->roles >> role & 1u) != 0;
+}
+
 bool
 identity_has_role(const struct identity_table *t, struct span principal, enum role role)
 {

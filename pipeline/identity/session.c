@@ -70,15 +70,11 @@ session_table_free(struct session_table **t)
 	mem_free(old);
 }
 
+/* Those that say something: anybody is ANYONE. */
 static unsigned
-roles_of(const struct snapshot *s, struct span principal)
+named_roles(const struct caller *caller)
 {
-	unsigned roles = 0;
-
-	for (enum role role = ROLE_VIEWER; role <= ROLE_OPERATOR; role++)
-		if (identity_has_role(s->identities, principal, role))
-			roles |= 1u << role;
-	return roles;
+	return caller->roles & ~(1u << ROLE_ANYONE);
 }
 
 static bool
@@ -126,11 +122,12 @@ choose_row(struct session_table *t, const struct key_mark *key, int64_t mono_ns,
 }
 
 static void
-fill_session(struct session *out, struct span principal, struct span token, const struct row *row)
+fill_session(
+	struct session *out, const struct caller *caller, struct span token, const struct row *row)
 {
 	uint8_t mac[SHA256_BYTES];
 
-	out->principal = principal;
+	out->caller = *caller;
 	out->expires_wall_ns = row->expires_wall_ns;
 	hash_hmac_sha256(token, SPAN_LIT(CSRF_DOMAIN), mac);
 	hash_hex(mac, sizeof(mac), out->csrf);
@@ -141,16 +138,16 @@ session_open(struct session_table *t, const struct snapshot *s, struct span api_
 	char token[SESSION_TOKEN_BYTES + 1], struct session *out)
 {
 	struct row row = {.is_used = true};
-	struct span principal;
+	struct caller caller;
 	uint8_t raw[TOKEN_RAW_BYTES];
 
 	OBJ_CHECK(t, SESSION_MAGIC);
 	token[0] = '\0';
-	*out = (struct session){.principal = SPAN_NONE};
+	*out = (struct session){.expires_wall_ns = 0};
 	identity_mark_key(api_key, &row.key);
-	if (identity_find_mark(s->identities, &row.key, &principal) != OK)
+	if (identity_find_mark(s->identities, &row.key, &caller) != OK)
 		return ERR_AUTH;
-	row.roles = roles_of(s, principal);
+	row.roles = named_roles(&caller);
 	if (row.roles == 0)
 		return ERR_FORBIDDEN;
 	if (rand_bytes(raw, sizeof(raw), NULL) != OK)
@@ -162,7 +159,7 @@ session_open(struct session_table *t, const struct snapshot *s, struct span api_
 	row.used_mono_ns = clock_mono_ns();
 	row.expires_mono_ns = row.used_mono_ns + SESSION_LIFE_NS;
 	row.expires_wall_ns = clock_wall_ns() + SESSION_LIFE_NS;
-	fill_session(out, principal, text, &row);
+	fill_session(out, &caller, text, &row);
 	pthread_mutex_lock(&t->lock);
 	*choose_row(t, &row.key, row.used_mono_ns, row.expires_wall_ns - SESSION_LIFE_NS) = row;
 	pthread_mutex_unlock(&t->lock);
@@ -187,10 +184,10 @@ find_row(struct session_table *t, const uint8_t hash[SHA256_BYTES])
 
 /* Whether key and roles are what they were; more roles than then are fine. */
 static bool
-is_configured(const struct row *row, const struct snapshot *s, struct span *principal)
+is_configured(const struct row *row, const struct snapshot *s, struct caller *caller)
 {
-	return identity_find_mark(s->identities, &row->key, principal) == OK &&
-	       (row->roles & ~roles_of(s, *principal)) == 0;
+	return identity_find_mark(s->identities, &row->key, caller) == OK &&
+	       (row->roles & ~caller->roles) == 0;
 }
 
 static enum err
@@ -198,20 +195,20 @@ look_up(struct session_table *t, const struct snapshot *s, struct span token, bo
 	struct session *out)
 {
 	uint8_t hash[SHA256_BYTES];
-	struct span principal = SPAN_NONE;
+	struct caller caller = {.principal = SPAN_NONE};
 	int64_t mono_ns = clock_mono_ns();
 	enum err rc = ERR_AUTH;
 	struct row copy;
 
 	OBJ_CHECK(t, SESSION_MAGIC);
-	*out = (struct session){.principal = SPAN_NONE};
+	*out = (struct session){.expires_wall_ns = 0};
 	if (token.n != SESSION_TOKEN_BYTES)
 		return ERR_AUTH;
 	hash_sha256(token, hash);
 	pthread_mutex_lock(&t->lock);
 	struct row *row = find_row(t, hash);
 	if (row != NULL && !is_over(row, mono_ns, clock_wall_ns()) &&
-		is_configured(row, s, &principal)) {
+		is_configured(row, s, &caller)) {
 		if (is_use)
 			row->used_mono_ns = mono_ns;
 		copy = *row;
@@ -221,7 +218,7 @@ look_up(struct session_table *t, const struct snapshot *s, struct span token, bo
 	}
 	pthread_mutex_unlock(&t->lock);
 	if (rc == OK)
-		fill_session(out, principal, token, &copy);
+		fill_session(out, &caller, token, &copy);
 	return rc;
 }
 

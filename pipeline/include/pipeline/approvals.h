@@ -14,6 +14,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "pipeline/req.h"
 
 struct identity;
 struct loop;
@@ -53,9 +54,10 @@ struct approvals_call {
 struct approvals_ballot {
 	enum approval_channel channel;
 	struct span approval_id;
-	struct span decision;  /* as it was written: "approve", "DENIED", ... */
-	struct span reason;    /* may be empty */
-	struct span principal; /* of API and UI; a relay's user otherwise, empty: none was given */
+	struct span decision;     /* as it was written: "approve", "DENIED", ... */
+	struct span reason;       /* may be empty */
+	struct caller caller;     /* of API and UI */
+	struct span relayed_user; /* of a relay; empty: none was given */
 	bool ack_redacted;
 };
 void approvals_decide(const struct approvals_call *call, const struct approvals_ballot *ballot);
@@ -72,7 +74,7 @@ void approvals_count(const struct approvals_call *call);
 void approvals_list(const struct approvals_call *call, const struct approvals_page *page);
 /* With its parameters, redacted, as this principal may see and decide it. */
 void approvals_show(
-	const struct approvals_call *call, struct span approval_id, struct span principal);
+	const struct approvals_call *call, struct span approval_id, const struct caller *caller);
 /* For the agent that it was opened for; nobody else's exists. */
 void approvals_look(const struct approvals_call *call, struct span approval_id,
 	const struct identity *identity);

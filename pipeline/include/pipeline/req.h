@@ -153,12 +153,19 @@ struct identity;
 MUSTCHECK enum err req_authorize_reader(
 	const struct snapshot *s, const struct req_credentials *credentials, struct identity *out);
 
-/* Operator and view routes: who is this principal, may it act in that role? Zero role is nobody. */
+/* Operator and view routes: what somebody may act as. Zero is nobody. */
 enum role { ROLE_NOBODY = 0, ROLE_ANYONE, ROLE_VIEWER, ROLE_APPROVER, ROLE_OPERATOR };
-/* Principal by API key alone (nomos-http.md 2.5); OK and *principal, or ERR_AUTH, or ERR_FORBIDDEN when it lacks the role. */
+
+/* Who a credential stands for, and what it may act as: never more than its principal, and less when the credential says so. */
+struct caller {
+	struct span principal; /* borrowed from the snapshot */
+	unsigned roles;        /* bits 1 << enum role */
+};
+bool caller_has_role(const struct caller *caller, enum role role);
+/* Caller by API key alone (nomos-http.md 2.5); OK and *caller, or ERR_AUTH, or ERR_FORBIDDEN when it lacks the role. */
 MUSTCHECK enum err req_authorize_operator(const struct snapshot *s,
-	const struct req_credentials *credentials, enum role role, struct span *principal);
-/* Whether a principal that was authenticated may act in the role. */
-bool req_has_role(const struct snapshot *s, struct span principal, enum role role);
+	const struct req_credentials *credentials, enum role role, struct caller *caller);
+/* What a principal may act as by its name alone: bits 1 << enum role. */
+unsigned req_get_roles(const struct snapshot *s, struct span principal);
 
 #endif

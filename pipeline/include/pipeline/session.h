@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/span.h"
+#include "pipeline/req.h"
 
 struct session_table;
 struct snapshot;
@@ -29,7 +30,7 @@ struct snapshot;
 
 /* A session as a request sees it: a plain value. */
 struct session {
-	struct span principal;   /* borrowed from the snapshot */
+	struct caller caller;    /* by the session's key, as of now */
 	int64_t expires_wall_ns; /* at the latest */
 	char csrf[SHA256_HEX +
 		  1]; /* made of the token, so that nobody has it who has not the token */

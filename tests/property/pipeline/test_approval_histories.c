@@ -255,7 +255,8 @@ decide(void)
 	k = &known[rnd(3) > 0 ? n_known - 1 : rnd((uint32_t)n_known)];
 	ballot.approval_id = span_cstr(k->id);
 	ballot.decision = yes ? SPAN_LIT("approve") : SPAN_LIT("deny");
-	ballot.principal = span_cstr(voters[voter]);
+	ballot.caller.principal = span_cstr(voters[voter]);
+	ballot.caller.roles = req_get_roles(f.snapshot, ballot.caller.principal);
 	is_decided = false;
 	approvals_decide(&call, &ballot);
 	while (!is_decided)

@@ -44,7 +44,7 @@ static unsigned long fail_at;
 static void
 open_stream(struct http_request *req, void *arg)
 {
-	struct exchange x = {.http = req, .principal = SPAN_LIT("vera")};
+	struct exchange x = {.http = req, .caller.principal = SPAN_LIT("vera")};
 
 	(void)arg;
 	rig.pending = req;

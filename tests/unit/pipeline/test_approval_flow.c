@@ -85,7 +85,7 @@ decide(const char *who, const char *id, const char *decision)
 		.channel = CHANNEL_API,
 		.approval_id = span_cstr(id),
 		.decision = span_cstr(decision),
-		.principal = span_cstr(who),
+		.caller = {span_cstr(who), req_get_roles(f.snapshot, span_cstr(who))},
 	};
 
 	is_decided = false;

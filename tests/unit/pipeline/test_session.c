@@ -81,7 +81,7 @@ look(struct world *w, const char *token)
 	struct session s;
 	enum err rc = session_find(w->table, &w->snapshot, span_cstr(token), &s);
 
-	CHECK_INT(s.principal.n > 0, rc == OK);
+	CHECK_INT(s.caller.principal.n > 0, rc == OK);
 	return rc;
 }
 
@@ -95,7 +95,7 @@ TEST(a_key_opens_a_session_and_closing_ends_it)
 
 	world_init(&w);
 	CHECK_INT(sign_in(&w, "nk_ops_0123", token, &s), OK);
-	CHECK_SPAN(s.principal, "olga");
+	CHECK_SPAN(s.caller.principal, "olga");
 	CHECK_INT(s.expires_wall_ns, START_NS + SESSION_LIFE_NS);
 	CHECK_INT(session_find(w.table, &w.snapshot, span_cstr(token), &again), OK);
 	CHECK_STR(again.csrf, s.csrf);

@@ -183,17 +183,16 @@ TEST(operators_are_known_by_their_key_and_role)
 	struct req_credentials key = {.authorization = SPAN_LIT("Bearer " FIXTURE_KEY)};
 	struct req_credentials service = {
 		.service_id = SPAN_LIT("svc"), .service_signature = SPAN_LIT("00")};
-	struct span principal;
+	struct caller caller;
 
 	fixture_init(&f);
-	CHECK_INT(req_authorize_operator(f.snapshot, &key, ROLE_VIEWER, &principal), OK);
-	CHECK_SPAN(principal, "alice");
-	CHECK_INT(
-		req_authorize_operator(f.snapshot, &key, ROLE_OPERATOR, &principal), ERR_FORBIDDEN);
-	CHECK_INT(req_authorize_operator(f.snapshot, &service, ROLE_VIEWER, &principal), ERR_AUTH);
+	CHECK_INT(req_authorize_operator(f.snapshot, &key, ROLE_VIEWER, &caller), OK);
+	CHECK_SPAN(caller.principal, "alice");
+	CHECK_INT(req_authorize_operator(f.snapshot, &key, ROLE_OPERATOR, &caller), ERR_FORBIDDEN);
+	CHECK_INT(req_authorize_operator(f.snapshot, &service, ROLE_VIEWER, &caller), ERR_AUTH);
 	f.options.identity.roles = (struct config_map_strings){&roles, 1};
 	fixture_reload(&f);
-	CHECK_INT(req_authorize_operator(f.snapshot, &key, ROLE_OPERATOR, &principal), OK);
+	CHECK_INT(req_authorize_operator(f.snapshot, &key, ROLE_OPERATOR, &caller), OK);
 	fixture_fini(&f);
 }
 

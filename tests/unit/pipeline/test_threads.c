@@ -48,15 +48,15 @@ struct gateway {
 	atomic_int n_other;
 };
 
-struct caller;
+struct client_thread;
 
 struct call {
-	struct caller *caller;
+	struct client_thread *caller;
 	struct req_input in;
 	char hex[SHA256_HEX + 1];
 };
 
-struct caller {
+struct client_thread {
 	pthread_t thread;
 	struct gateway *gateway;
 	struct loop *loop;
@@ -113,7 +113,7 @@ start_call(struct call *c)
 static void *
 call_all(void *arg)
 {
-	struct caller *caller = arg;
+	struct client_thread *caller = arg;
 
 	for (int i = 0; i < AT_ONCE; i++) {
 		caller->calls[i].caller = caller;
@@ -187,7 +187,7 @@ reload(struct gateway *g)
 TEST(many_requests_on_several_loops)
 {
 	struct gateway g = {.n_allowed = 0};
-	struct caller callers[LOOPS] = {0};
+	struct client_thread callers[LOOPS] = {0};
 	char bundle[200];
 	char path[200];
 	const char *folder;
