@@ -1,6 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Standard base64 as sign.h promises it: one text for each byte string, so white space, missing
+ * Base64 as sign.h promises it, standard and for URLs: one text for each byte string, so white space, wrong
  * padding and bits that belong to no byte are refused. Pure; any thread.
  */
 #include "base/sign.h"
@@ -9,9 +9,17 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/* The two digits that differ. */
+struct variant {
+	char digit_62;
+	char digit_63;
+};
+static const struct variant standard = {'+', '/'};
+static const struct variant for_urls = {'-', '_'};
+
 /* -1 when c is not of the alphabet. */
 static int
-sextet_of(char c)
+sextet_of(char c, const struct variant *v)
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -19,9 +27,9 @@ sextet_of(char c)
 		return c - 'a' + 26;
 	if (c >= '0' && c <= '9')
 		return c - '0' + 52;
-	if (c == '+')
+	if (c == v->digit_62)
 		return 62;
-	return c == '/' ? 63 : -1;
+	return c == v->digit_63 ? 63 : -1;
 }
 
 static size_t
@@ -36,12 +44,12 @@ padding_of(struct span text)
 
 /* One group of four, n_digits of them digits and the rest padding, as n_digits - 1 bytes. */
 static bool
-decode_group(const char *p, size_t n_digits, char out[3])
+decode_group(const char *p, size_t n_digits, const struct variant *variant, char out[3])
 {
 	uint32_t bits = 0;
 
 	for (size_t i = 0; i < n_digits; i++) {
-		int v = sextet_of(p[i]);
+		int v = sextet_of(p[i], variant);
 		if (v < 0)
 			return false;
 		bits |= (uint32_t)v << (18 - 6 * i);
@@ -55,28 +63,43 @@ decode_group(const char *p, size_t n_digits, char out[3])
 	return true;
 }
 
-enum err
-sign_base64_decode(struct span text, struct buf *out, struct errinfo *ei)
+/* n_digits of text count, in groups of four; the last may be shorter. */
+static enum err
+decode(struct span text, size_t n_digits, const struct variant *variant, struct buf *out,
+	struct errinfo *ei)
 {
 	size_t start = out->n;
-	size_t n_padding = padding_of(text);
 
-	if (text.n % 4 != 0)
-		return ERR(ei, ERR_PARSE, "base64 is not a multiple of four characters");
-	for (size_t at = 0; at < text.n; at += 4) {
+	for (size_t at = 0; at < n_digits; at += 4) {
+		size_t n = n_digits - at < 4 ? n_digits - at : 4;
 		char bytes[3];
-		size_t n_digits = at + 4 == text.n ? 4 - n_padding : 4;
-		if (!decode_group(text.p + at, n_digits, bytes)) {
+		if (!decode_group(text.p + at, n, variant, bytes)) {
 			buf_truncate(out, start);
 			return ERR(ei, ERR_PARSE, "malformed base64 at character %zu", at);
 		}
-		buf_add(out, bytes, n_digits - 1);
+		buf_add(out, bytes, n - 1);
 	}
 	if (buf_failed(out)) {
 		buf_truncate(out, start);
 		return ERR(ei, ERR_TOO_LARGE, "decoded base64 is over %zu bytes", out->cap);
 	}
 	return OK;
+}
+
+enum err
+sign_base64_decode(struct span text, struct buf *out, struct errinfo *ei)
+{
+	if (text.n % 4 != 0)
+		return ERR(ei, ERR_PARSE, "base64 is not a multiple of four characters");
+	return decode(text, text.n - padding_of(text), &standard, out, ei);
+}
+
+enum err
+sign_base64url_decode(struct span text, struct buf *out, struct errinfo *ei)
+{
+	if (text.n % 4 == 1)
+		return ERR(ei, ERR_PARSE, "no base64 text has that length");
+	return decode(text, text.n, &for_urls, out, ei);
 }
 
 void

@@ -53,6 +53,8 @@ MUSTCHECK enum err sign_rsa_verify(
 /* Standard base64 (RFC 4648 4), padding required, no white space or line ends, unused bits zero.
  * Appends to out, which is as before on failure. ERR_PARSE, ERR_TOO_LARGE. */
 MUSTCHECK enum err sign_base64_decode(struct span text, struct buf *out, struct errinfo *ei);
+/* The same for URLs and without padding (RFC 7515 2), as tokens are written. */
+MUSTCHECK enum err sign_base64url_decode(struct span text, struct buf *out, struct errinfo *ei);
 void sign_base64_encode(struct span bytes, struct buf *out);
 
 #endif
