@@ -232,7 +232,8 @@ assigned_value(struct span text, struct redact_range match, size_t seen)
 	while (at < text.n && is_one_of(text.p[at], " \t\r\n") && at - match.to < 64)
 		at++;
 	bool has_blank = at > match.to;
-	if (at + 1 < text.n && text.p[at] == '\\')
+	/* A backslash that no quote follows is a byte of the value, at the end of a line as in it. */
+	if (at + 1 < text.n && text.p[at] == '\\' && is_one_of(text.p[at + 1], "\"'"))
 		at++;
 	if (at < text.n && is_one_of(text.p[at], "\"'"))
 		return quoted_content(text, at + 1, seen);
