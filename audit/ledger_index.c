@@ -11,6 +11,7 @@
 
 #include "audit/store.h"
 #include "base/clock.h"
+#include "base/cpu.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -24,7 +25,10 @@
 #define LOOK_NS (500 * NS_PER_MS)
 #define RETRY_FIRST_NS (500 * NS_PER_MS)
 #define RETRY_MAX_NS (30 * NS_PER_SEC)
-#define REST_SHARE 3 /* it rests so many times as long as it works */
+/* It rests so many times as long as it works: while no other thread of the process does, and while they keep all processors
+ * busy. */
+#define REST_IDLE 3
+#define REST_BUSY 27
 
 struct ledger_index {
 	unsigned magic;
@@ -34,6 +38,7 @@ struct ledger_index {
 	/* the thread's */
 	struct store_reader *reader;
 	struct index_writer *writer;
+	struct cpu_watch watch;
 	int64_t retry_ns;
 	int64_t lag_told; /* as the metric has it */
 	struct log_limiter limiter;
@@ -131,6 +136,13 @@ recover(struct ledger_index *x, enum err rc, const char *why)
 	return goes_on;
 }
 
+int64_t
+ledger_index_rest_ns(const struct cpu_use *use)
+{
+	return use->own_ns *
+	       (REST_IDLE * 100 + (int64_t)(REST_BUSY - REST_IDLE) * use->others_percent) / 100;
+}
+
 static void *
 run(void *arg)
 {
@@ -138,18 +150,18 @@ run(void *arg)
 	bool goes_on = true;
 
 	OBJ_CAST(x, arg, INDEX_MAGIC);
+	cpu_watch_start(&x->watch);
 	while (goes_on && !chore_is_stopping(&x->chore)) {
 		struct errinfo ei;
 		size_t n = 0;
-		int64_t begin = clock_mono_ns();
 		enum err rc = step(x, &n, &ei);
 		if (rc != OK) {
 			goes_on = recover(x, rc, ei.msg);
 			continue;
 		}
 		x->retry_ns = RETRY_FIRST_NS;
-		int64_t rest =
-			n == STORE_PAGE_MAX ? (clock_mono_ns() - begin) * REST_SHARE : LOOK_NS;
+		struct cpu_use use = cpu_watch_look(&x->watch);
+		int64_t rest = n == STORE_PAGE_MAX ? ledger_index_rest_ns(&use) : LOOK_NS;
 		goes_on = chore_pause(&x->chore, rest);
 	}
 	index_writer_free(&x->writer);

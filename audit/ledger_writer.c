@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/cpu.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -270,6 +271,8 @@ run_writer(void *arg)
 	struct ledger *l = NULL;
 
 	OBJ_CAST(l, arg, LEDGER_MAGIC);
+	/* Whole groups wait while it waits for a processor. */
+	cpu_ask_for_short_turns();
 	while (wait_for_work(l)) {
 		(void)FAULT_BEFORE(LEDGER_TURN);
 		take_turn(l);

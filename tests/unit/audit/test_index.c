@@ -13,6 +13,7 @@
 #include "base/metric.h"
 #include "index_fixture.h"
 #include "index_scan.h"
+#include "ledger_index.h"
 #include "reader_fixture.h"
 
 static const struct query_filter by_principal = {.principal = {"alice", 5}};
@@ -286,7 +287,19 @@ TEST(a_running_ledger_keeps_it_and_survives_its_loss)
 	CHECK_INT(count(o.path, o.path, &by_principal, NULL), 11);
 }
 
-SUITE("index", TEST_ROW(grows_in_batches_and_goes_on_where_it_stood),
+TEST(its_thread_rests_the_longer_the_less_the_others_leave)
+{
+	const struct cpu_use idle = {.own_ns = 1000000, .others_percent = 0};
+	const struct cpu_use half = {.own_ns = 1000000, .others_percent = 50};
+	const struct cpu_use busy = {.own_ns = 1000000, .others_percent = 100};
+
+	CHECK_INT(ledger_index_rest_ns(&idle), 3000000);
+	CHECK_INT(ledger_index_rest_ns(&half), 15000000);
+	CHECK_INT(ledger_index_rest_ns(&busy), 27000000);
+}
+
+SUITE("index", TEST_ROW(its_thread_rests_the_longer_the_less_the_others_leave),
+	TEST_ROW(grows_in_batches_and_goes_on_where_it_stood),
 	TEST_ROW(an_index_that_does_not_fit_is_not_used_and_made_anew),
 	TEST_ROW(a_damaged_page_costs_time_and_no_answer),
 	TEST_ROW(what_the_index_says_is_checked_in_the_ledger),
