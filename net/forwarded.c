@@ -57,7 +57,8 @@ take_address(struct span node)
 		host = span_of(node.p + 1, end - 1);
 	} else {
 		size_t colon = span_find(node, ':');
-		if (colon < node.n && span_find(span_from(node, colon + 1), ':') == node.n - colon - 1)
+		if (colon < node.n &&
+			span_find(span_from(node, colon + 1), ':') == node.n - colon - 1)
 			host = span_of(node.p, colon);
 	}
 	return address_parse(host, &a) ? host : SPAN_NONE;

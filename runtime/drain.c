@@ -44,6 +44,7 @@ drain_start(struct runtime *r)
 	if (atomic_load(&r->stage) != DRAIN_NONE)
 		return;
 	log_info(NULL, "shutting down: draining");
+	service_say_stopping(r);
 	atomic_store(&r->stage, DRAIN_ANNOUNCED);
 	for (size_t i = 0; i < r->n_workers; i++)
 		worker_announce_drain(&r->workers[i]);

@@ -46,6 +46,8 @@ answer_all(struct reload *rl)
 
 	rl->running = NULL;
 	rl->is_running = false;
+	service_say_ready(
+		rl->runtime, rl->result == OK ? "serving" : "serving; the last reload was refused");
 	while (q != NULL) {
 		struct reload_request *next = q->next;
 		const char *hash = policy_get_hash(snapshot_get_policy(rl->runtime->snapshot));
@@ -201,6 +203,7 @@ static void
 start_run(struct reload *rl)
 {
 	rl->is_running = true;
+	service_say_reloading(rl->runtime);
 	rl->running = rl->waiting;
 	rl->waiting = NULL;
 	rl->result = OK;

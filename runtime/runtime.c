@@ -108,6 +108,8 @@ build(struct runtime *r, struct errinfo *ei)
 	if (rc == OK)
 		rc = drain_init(r, ei);
 	if (rc == OK)
+		rc = service_init(r, ei);
+	if (rc == OK)
 		rc = chores_init(r, ei);
 	if (rc == OK)
 		rc = reload_init(r, ei);
@@ -218,6 +220,7 @@ runtime_run(struct runtime *r)
 	}
 	listener_format(&r->addr, address);
 	chores_start(r);
+	service_say_ready(r, "serving");
 	if (r->options.on_ready != NULL)
 		r->options.on_ready(r->options.on_ready_arg, address);
 	loop_run(r->loop);
@@ -257,6 +260,7 @@ runtime_free(struct runtime **rp)
 	workq_free(&r->readers);
 	examined_free(&r->examined);
 	drain_fini(r);
+	service_fini(r);
 	chores_fini(r);
 	/* What is still posted to the main loop runs now, and may be for the reload. */
 	loop_free(&r->loop);

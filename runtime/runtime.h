@@ -11,6 +11,7 @@
 #include "net/listener.h"
 #include "pipeline/admission.h"
 #include "runtime/runtime.h"
+#include "service.h"
 
 #define RUNTIME_MAGIC 0x52554e31u
 #define WORKER_MAGIC 0x574f524bu
@@ -30,6 +31,8 @@ struct worker {
 	struct loop_msg drained_msg; /* back to the main loop, once */
 	struct loop_msg swap_msg;    /* main thread posts it; free when the swap was acknowledged */
 	struct loop_msg swapped_msg;
+	struct loop_msg alive_msg; /* main thread posts it; free when it was answered */
+	struct loop_msg lives_msg;
 	struct snapshot *next_snapshot; /* travels with swap_msg */
 };
 
@@ -61,6 +64,7 @@ struct runtime {
 	bool is_forced; /* second signal: end without a word */
 	struct loop_timer *stage_timer;
 	struct loop_timer *chores_timer;
+	struct service service;
 	/* reload.c, main thread */
 	struct reload *reload;
 };
@@ -75,6 +79,8 @@ MUSTCHECK enum err worker_start(struct worker *w, struct errinfo *ei);
 /* Main thread, once each: replies say "close" from now on; listeners and idle connections close, the rest finishes. */
 void worker_announce_drain(struct worker *w);
 void worker_close(struct worker *w);
+/* Main thread, not again before the answer: service_worker_lives is called once its loop has turned. */
+void worker_ask_alive(struct worker *w);
 /* Main thread: stops the loop and joins the thread. */
 void worker_join(struct worker *w);
 void worker_fini(struct worker *w);

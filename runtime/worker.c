@@ -101,6 +101,30 @@ on_swapped(struct loop_msg *msg)
 	reload_worker_swapped(w->runtime);
 }
 
+static void
+on_alive(struct loop_msg *msg)
+{
+	struct worker *w = WORKER_OF(msg, alive_msg);
+
+	OBJ_CHECK(w, WORKER_MAGIC);
+	loop_post(w->runtime->loop, &w->lives_msg);
+}
+
+static void
+on_lives(struct loop_msg *msg)
+{
+	struct worker *w = WORKER_OF(msg, lives_msg);
+
+	OBJ_CHECK(w, WORKER_MAGIC);
+	service_worker_lives(w->runtime);
+}
+
+void
+worker_ask_alive(struct worker *w)
+{
+	loop_post(w->loop, &w->alive_msg);
+}
+
 static enum err
 open_socket(struct worker *w, struct errinfo *ei)
 {
@@ -121,6 +145,8 @@ worker_init(struct worker *w, struct runtime *r, struct errinfo *ei)
 	w->drained_msg.run = on_drained;
 	w->swap_msg.run = on_swap;
 	w->swapped_msg.run = on_swapped;
+	w->alive_msg.run = on_alive;
+	w->lives_msg.run = on_lives;
 	enum err rc = loop_new(&w->loop, ei);
 	if (rc != OK)
 		return rc;
