@@ -132,8 +132,8 @@ operator_print_reply(const struct buf *reply, bool is_json, operator_print_fn as
 {
 	struct arena *arena = arena_new(REPLY_ARENA_BYTES);
 	const struct json *tree = parse_reply(reply, arena);
-	int status = tree != NULL ? print(reply, tree, is_json, as_text)
-				  : command_fail("out of memory");
+	int status =
+		tree != NULL ? print(reply, tree, is_json, as_text) : command_fail("out of memory");
 
 	arena_free(&arena);
 	return status;

@@ -65,7 +65,11 @@ void
 conn_begin(struct conn *c)
 {
 	OBJ_CHECK(c, CONN_MAGIC);
-	conn_set_state(c, CONN_IDLE, deadline_in(c, c->server->options.idle_ns));
+	if (c->listener->options.proxy_protocol)
+		conn_set_state(
+			c, CONN_PROXY, deadline_in(c, c->server->options.header_deadline_ns));
+	else
+		conn_set_state(c, CONN_IDLE, deadline_in(c, c->server->options.idle_ns));
 	room_take(c);
 	server_add_work(c, CONN_WORK_ADOPT);
 }
@@ -288,10 +292,13 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *change, void *ar
 	} else if (is_waiting(c->state) && !conn_has_held(c)) {
 		take(c, input);
 	}
-	/* Behind a whole request, or behind bytes that wait for their turn. */
+	/* Behind a whole request, or behind bytes that wait for their turn; or not of a request yet. */
 	if (!hold(c, input)) {
 		conn_throw_all(input);
 		server_add_work(c, CONN_WORK_CLOSE);
+	} else if (c->state == CONN_PROXY) {
+		/* Not before it is known who says it. */
+		server_add_work(c, CONN_WORK_RESUME);
 	} else if (is_waiting(c->state) && c->framing.state == FRAMING_IN_DONE) {
 		queue(c);
 	}
@@ -300,6 +307,8 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *change, void *ar
 void
 conn_resume(struct conn *c)
 {
+	if (c->state == CONN_PROXY && conn_has_held(c))
+		conn_proxy_take(c);
 	if (!is_waiting(c->state) || !conn_has_held(c))
 		return;
 	take(c, c->held);

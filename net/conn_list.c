@@ -26,7 +26,7 @@ bound_deadline(const struct http_server *s, enum conn_state state, int64_t deadl
 
 	if (s->whole_by_ns == 0)
 		return deadline_ns;
-	if (state == CONN_HEAD || state == CONN_BODY)
+	if (state == CONN_PROXY || state == CONN_HEAD || state == CONN_BODY)
 		bound = s->whole_by_ns;
 	else if (state == CONN_WRITING || state == CONN_SENDING)
 		bound = loop_now_ns(s->loop) + s->options.drain_ns;
@@ -187,6 +187,7 @@ end_late(struct conn *c)
 		engine_close(c);
 		return;
 	case CONN_LINGER:
+	case CONN_PROXY:
 		engine_close(c);
 		return;
 	case CONN_PAUSED:
@@ -224,8 +225,8 @@ look_for_leavers(struct http_server *s, enum conn_state state)
 void
 conn_list_sweep(struct http_server *s, int64_t now)
 {
-	static const enum conn_state timed[] = {CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WRITING,
-		CONN_LINGER, CONN_PAUSED, CONN_SENDING};
+	static const enum conn_state timed[] = {CONN_PROXY, CONN_IDLE, CONN_HEAD, CONN_BODY,
+		CONN_WRITING, CONN_LINGER, CONN_PAUSED, CONN_SENDING};
 
 	for (size_t i = 0; i < ARRAY_LEN(timed); i++) {
 		struct conn *next;
@@ -250,8 +251,8 @@ conn_list_sweep(struct http_server *s, int64_t now)
 struct conn *
 conn_list_find_oldest(const struct http_server *s)
 {
-	static const enum conn_state waiting[] = {CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_WRITING,
-		CONN_LINGER, CONN_PAUSED, CONN_SENDING};
+	static const enum conn_state waiting[] = {CONN_PROXY, CONN_IDLE, CONN_HEAD, CONN_BODY,
+		CONN_WRITING, CONN_LINGER, CONN_PAUSED, CONN_SENDING};
 	struct conn *oldest = NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {

@@ -103,7 +103,7 @@ const char *
 http_request_get_peer(const struct http_request *req)
 {
 	MUST(req->is_open);
-	return req->conn->state != CONN_GONE ? engine_get_peer(req->conn) : "";
+	return req->conn->state != CONN_GONE ? req->conn->peer_address : "";
 }
 
 const struct net_peer *

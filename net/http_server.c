@@ -321,6 +321,12 @@ http_server_close_idle(struct http_server *s)
 	struct conn *next;
 
 	OBJ_CHECK(s, SERVER_MAGIC);
+	/* Of a proxy that has said nothing yet. */
+	for (struct conn *c = s->lists[CONN_PROXY].first; c != NULL; c = next) {
+		next = c->next;
+		if (c->work == 0 && !conn_has_held(c) && !conn_has_unread(c))
+			engine_close(c);
+	}
 	for (struct conn *c = s->lists[CONN_IDLE].first; c != NULL; c = next) {
 		next = c->next;
 		/* At once: what is put off could meet a request that was read meanwhile. */

@@ -20,8 +20,8 @@
 
 #include "base/must.h"
 #include "base/parse.h"
+#include "listener_unix.h"
 
-#define BACKLOG 1024
 #define HOST_MAX 64
 
 union any_sockaddr {
@@ -93,6 +93,33 @@ parse_host(struct span host, bool is_bracketed, struct listener_addr *a)
 	return true;
 }
 
+#define UNIX_PREFIX "unix:"
+#define INHERITED_WORD "systemd"
+
+/* "unix:/path", "systemd", "systemd:NAME"; false when it is of neither kind. */
+static bool
+parse_named(struct span text, struct listener_addr *a)
+{
+	struct span name = SPAN_NONE;
+
+	if (span_starts(text, SPAN_LIT(UNIX_PREFIX "/"))) {
+		a->kind = LISTENER_UNIX;
+		name = span_from(text, sizeof(UNIX_PREFIX) - 1);
+	} else if (span_starts(text, SPAN_LIT(INHERITED_WORD ":"))) {
+		a->kind = LISTENER_INHERITED;
+		name = span_from(text, sizeof(INHERITED_WORD));
+	} else if (span_eq(text, SPAN_LIT(INHERITED_WORD))) {
+		a->kind = LISTENER_INHERITED;
+		return true;
+	}
+	/* The root itself is no file to listen on. */
+	if (name.n < (a->kind == LISTENER_UNIX ? 2 : 1) || name.n >= sizeof(a->path) ||
+		memchr(name.p, '\0', name.n) != NULL)
+		return false;
+	memcpy(a->path, name.p, name.n);
+	return true;
+}
+
 enum err
 listener_parse(struct span text, struct listener_addr *out, struct errinfo *ei)
 {
@@ -111,12 +138,15 @@ listener_parse(struct span text, struct listener_addr *out, struct errinfo *ei)
 		port = span_from(text, host_n + 1);
 	}
 	struct listener_addr a = {0};
+	if (parse_named(text, out))
+		return OK;
+	*out = (struct listener_addr){0};
 	if (!parse_uint(port, 65535, &number) || !parse_host(host, is_bracketed, &a))
 		return ERR(ei, ERR_PARSE,
 			"\"%.*s\" is not an address to listen on: use HOST:PORT, :PORT or "
-			"[IPV6]:PORT, "
-			"with a literal address or localhost",
-			SPAN_ARG(text));
+			"[IPV6]:PORT, with a literal address or localhost, unix:/PATH (of at most "
+			"%d bytes), systemd or systemd:NAME",
+			SPAN_ARG(text), LISTENER_PATH_MAX - 1);
 	a.port = (uint16_t)number;
 	*out = a;
 	return OK;
@@ -127,6 +157,15 @@ listener_format(const struct listener_addr *a, char out[LISTENER_TEXT_MAX])
 {
 	char host[INET6_ADDRSTRLEN];
 
+	if (a->kind == LISTENER_UNIX) {
+		snprintf(out, LISTENER_TEXT_MAX, UNIX_PREFIX "%s", a->path);
+		return;
+	}
+	if (a->kind == LISTENER_INHERITED) {
+		snprintf(out, LISTENER_TEXT_MAX, INHERITED_WORD "%s%s",
+			a->path[0] != '\0' ? ":" : "", a->path);
+		return;
+	}
 	MUST(inet_ntop(a->is_ipv4 ? AF_INET : AF_INET6, a->bytes, host, sizeof(host)) != NULL);
 	snprintf(out, LISTENER_TEXT_MAX, a->is_ipv4 ? "%s:%u" : "[%s]:%u", host, (unsigned)a->port);
 }
@@ -136,6 +175,8 @@ listener_is_loopback(const struct listener_addr *a)
 {
 	static const uint8_t one[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 
+	if (a->kind != LISTENER_TCP)
+		return a->kind == LISTENER_UNIX;
 	return a->is_ipv4 ? a->bytes[0] == 127 : memcmp(a->bytes, one, sizeof(one)) == 0;
 }
 
@@ -156,8 +197,8 @@ fill_sockaddr(const struct listener_addr *a, union any_sockaddr *sa)
 	return sizeof(sa->in6);
 }
 
-static enum err
-socket_error(const struct listener_addr *a, int error, struct errinfo *ei)
+enum err
+listener_error(const struct listener_addr *a, int error, struct errinfo *ei)
 {
 	char text[LISTENER_TEXT_MAX];
 
@@ -206,14 +247,18 @@ listener_probe(struct listener_addr *a, struct errinfo *ei)
 {
 	union any_sockaddr sa = {0};
 	socklen_t n = sizeof(sa);
-	int fd = bind_socket(a, false);
 
+	if (a->kind == LISTENER_UNIX)
+		return listener_probe_unix(a, ei);
+	if (a->kind == LISTENER_INHERITED)
+		return OK;
+	int fd = bind_socket(a, false);
 	/* With SO_REUSEADDR two sockets may be bound; only one of them may listen. */
 	if (fd < 0 || listen(fd, 1) != 0 || getsockname(fd, &sa.sa, &n) != 0) {
 		int error = errno;
 		if (fd >= 0)
 			close(fd);
-		return socket_error(a, error, ei);
+		return listener_error(a, error, ei);
 	}
 	a->port = ntohs(a->is_ipv4 ? sa.in.sin_port : sa.in6.sin6_port);
 	close(fd);
@@ -224,13 +269,14 @@ enum err
 listener_open(const struct listener_addr *a, int *out, struct errinfo *ei)
 {
 	*out = -1;
-	MUST(a->port != 0);
+	MUST(a->kind == LISTENER_TCP && a->port != 0);
 	int fd = bind_socket(a, true);
-	if (fd < 0 || !set_on(fd, IPPROTO_TCP, TCP_NODELAY, 1) || listen(fd, BACKLOG) != 0) {
+	if (fd < 0 || !set_on(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
+		listen(fd, LISTENER_BACKLOG) != 0) {
 		int error = errno;
 		if (fd >= 0)
 			close(fd);
-		return socket_error(a, error, ei);
+		return listener_error(a, error, ei);
 	}
 	*out = fd;
 	return OK;

@@ -124,25 +124,47 @@ room_resume(struct http_server *s)
 	server_set_accepting(s, !s->is_paused);
 }
 
-bool
-room_admit(struct conn *c)
+/* Says that the address of c has its share. */
+static void
+note_full_address(const struct conn *c)
 {
 	static _Thread_local struct log_limiter limiter;
-	struct address_cap *cap = c->server->options.address_cap;
 	uint64_t dropped = 0;
 
-	if (cap == NULL)
-		return true;
-	c->is_counted = address_cap_take(cap, bufferevent_getfd(c->bev), &c->address);
-	if (c->is_counted)
-		return true;
 	metric_add(METRIC_CONNECTIONS_REFUSED, 1);
 	if (log_limit(&limiter, &dropped))
 		log_info(NULL,
 			"closed a connection of %s, which has as many as one address may "
 			"(%llu more not logged)",
-			engine_get_peer(c), (unsigned long long)dropped);
-	return false;
+			c->peer_address, (unsigned long long)dropped);
+}
+
+bool
+room_admit(struct conn *c)
+{
+	struct address_cap *cap = c->server->options.address_cap;
+
+	if (cap == NULL)
+		return true;
+	c->is_counted = address_cap_take(cap, bufferevent_getfd(c->bev), &c->address);
+	if (!c->is_counted)
+		note_full_address(c);
+	return c->is_counted;
+}
+
+bool
+room_admit_client(struct conn *c, const struct address *client)
+{
+	struct address_cap *cap = c->server->options.address_cap;
+
+	if (cap == NULL)
+		return true;
+	if (c->is_counted)
+		address_cap_give(cap, &c->address);
+	c->is_counted = address_cap_take_address(cap, client, &c->address);
+	if (!c->is_counted)
+		note_full_address(c);
+	return c->is_counted;
 }
 
 void

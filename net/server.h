@@ -39,6 +39,7 @@ struct evhttp_request;
 /* Where a connection stands; conn_set_state is the only mover. */
 enum conn_state {
 	CONN_GONE = 0, /* let go by the engine; the handler may still have its request */
+	CONN_PROXY,    /* accepted, the PROXY header has not come */
 	CONN_IDLE,     /* no byte of a request has come */
 	CONN_HEAD,     /* request line and header lines are coming */
 	CONN_BODY,
@@ -99,8 +100,9 @@ struct conn {
 	struct address_key address;
 	struct net_peer peer; /* from adoption on */
 	char peer_address[PEER_ADDRESS_MAX];
-	bool is_looked_at; /* the early look at this request has been */
-	bool pauses;       /* after the reply to this request */
+	char proxy_address[PEER_ADDRESS_MAX]; /* of the proxy whose header named the client */
+	bool is_looked_at;                    /* the early look at this request has been */
+	bool pauses;                          /* after the reply to this request */
 	enum conn_state state;
 	struct bufferevent *bev;          /* the engine's */
 	struct evhttp_connection *engine; /* NULL until adopted */
@@ -228,6 +230,8 @@ void room_leave(struct conn *c);
 bool room_has_queued(const struct http_server *s);
 /* False when the address of c has its share already. */
 MUSTCHECK bool room_admit(struct conn *c);
+/* The same once a trusted proxy has named the client. */
+MUSTCHECK bool room_admit_client(struct conn *c, const struct address *client);
 
 /* conn_list.c */
 void conn_set_state(struct conn *c, enum conn_state state, int64_t deadline_ns);
@@ -252,6 +256,12 @@ void conn_cut(struct conn *c, enum gate_refusal why);
 void conn_linger(struct conn *c);
 /* Nobody will read what is in it. */
 void conn_throw_all(struct evbuffer *b);
+
+/* conn_proxy.c */
+/* False when the listener wants a PROXY header and the peer is not trusted to say one. */
+MUSTCHECK bool conn_proxy_may_speak(const struct conn *c);
+/* Looks at what is held for a header; the connection is idle once it is whole. */
+void conn_proxy_take(struct conn *c);
 
 /* conn_peer.c */
 /* Learns who is at the other end. */

@@ -38,8 +38,8 @@ make_listener(struct http_server *s, int own_fd, const struct http_listen_option
 }
 
 enum err
-server_listen(struct http_server *s, int own_fd, const struct http_listen_options *o,
-	struct errinfo *ei)
+server_listen(
+	struct http_server *s, int own_fd, const struct http_listen_options *o, struct errinfo *ei)
 {
 	if (s->n_listeners == HTTP_SERVER_LISTENERS_MAX) {
 		close(own_fd);

@@ -133,7 +133,7 @@ approval_view_add_brief(const struct approval_view *v, const struct approval *a)
 static void
 add_votes(const struct approval_view *v, const struct approval *a)
 {
-		struct buf votes;
+	struct buf votes;
 
 	buf_init_arena(&votes, v->arena, BUF_CAP_REPLY);
 	buf_add_char(&votes, '[');
@@ -144,8 +144,8 @@ add_votes(const struct approval_view *v, const struct approval *a)
 		member_add_text(&votes, "approver", clean(v, vote->approver));
 		if (vote->asserted_by.n > 0)
 			member_add_text(&votes, "asserted_by", clean(v, vote->asserted_by));
-		member_add_text(
-			&votes, "decision", vote->is_approval ? SPAN_LIT("ALLOW") : SPAN_LIT("DENY"));
+		member_add_text(&votes, "decision",
+			vote->is_approval ? SPAN_LIT("ALLOW") : SPAN_LIT("DENY"));
 		member_add_text(&votes, "reason", clean(v, vote->reason));
 		member_add_text(&votes, "channel", span_cstr(approval_channel_name(vote->channel)));
 		member_add_bool(&votes, "ack_redacted", vote->ack_redacted);

@@ -60,8 +60,8 @@ approvals_read_list(struct approvals_file *f, const struct approvals_page *page,
 }
 
 enum err
-approvals_read_one(struct approvals_file *f, struct span approval_id, struct buf *out,
-	struct errinfo *ei)
+approvals_read_one(
+	struct approvals_file *f, struct span approval_id, struct buf *out, struct errinfo *ei)
 {
 	const struct approval_view view = view_of(f, out);
 	struct approval_page_facts facts = {
@@ -81,8 +81,8 @@ approvals_read_one(struct approvals_file *f, struct span approval_id, struct buf
 }
 
 enum err
-approvals_read_brief(struct approvals_file *f, struct span approval_id, struct buf *out,
-	struct errinfo *ei)
+approvals_read_brief(
+	struct approvals_file *f, struct span approval_id, struct buf *out, struct errinfo *ei)
 {
 	const struct approval_view view = view_of(f, out);
 	struct approval a;

@@ -29,6 +29,7 @@
 #include "net/http.h"
 
 struct address_cap;
+struct trusted_proxies;
 struct http_request;
 struct http_server;
 struct loop;
@@ -86,6 +87,8 @@ struct http_server_options {
 	size_t max_connections;
 	/* Borrowed, shared with other servers; NULL (default): no cap per address. */
 	struct address_cap *address_cap;
+	/* Borrowed: who may say who its client is. NULL (default): nobody. */
+	const struct trusted_proxies *trusted;
 	/* Sees a request whose head has come without all of its body, once, before the body is
 	 * waited for; not one that came whole. An answer given here has "Connection: close", and what
 	 * the client still sends is thrown away, never read as a request. Must not defer. NULL
@@ -106,6 +109,8 @@ MUSTCHECK enum err http_server_new(struct loop *loop, const struct http_server_o
 struct http_listen_options {
 	/* As net_peer.listener_roles; 0: all. */
 	unsigned roles;
+	/* Every connection begins with a PROXY header (version 1 or 2) of a trusted proxy, or is closed. */
+	bool proxy_protocol;
 };
 
 /* Accepts on own_fd, a listening socket (net/listener.h); the server closes it, also when this fails. Copies *o; NULL is all zero. May
@@ -154,7 +159,7 @@ size_t http_request_get_headers(const struct http_request *req, const struct htt
 MUSTCHECK bool http_request_limit_body(struct http_request *req, size_t max_bytes);
 /* The whole body, chunks joined; contiguous. Empty in options.look. */
 struct span http_request_get_body(const struct http_request *req);
-/* Numeric address of the peer, e.g. "::1", or "" once its connection is gone; NUL-terminated. */
+/* net_peer.address, e.g. "::1", or "" once its connection is gone; NUL-terminated. */
 const char *http_request_get_peer(const struct http_request *req);
 /* Who is at the other end (net/peer.h); never NULL, valid until the reply, also when the connection is gone. */
 const struct net_peer *http_request_view_peer(const struct http_request *req);

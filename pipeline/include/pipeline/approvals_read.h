@@ -24,13 +24,13 @@ struct approvals_file {
 };
 
 /* Each appends what the route answers. ERR_IO, ERR_CORRUPT, ERR_NOMEM. */
-MUSTCHECK enum err approvals_read_list(struct approvals_file *f,
-	const struct approvals_page *page, struct buf *out, struct errinfo *ei);
+MUSTCHECK enum err approvals_read_list(struct approvals_file *f, const struct approvals_page *page,
+	struct buf *out, struct errinfo *ei);
 /* Also ERR_NOT_FOUND. */
-MUSTCHECK enum err approvals_read_one(struct approvals_file *f, struct span approval_id,
-	struct buf *out, struct errinfo *ei);
+MUSTCHECK enum err approvals_read_one(
+	struct approvals_file *f, struct span approval_id, struct buf *out, struct errinfo *ei);
 /* {"approval_id","status","expires_at","expired","scope_type"} (nomos-http.md 7). Also ERR_NOT_FOUND. */
-MUSTCHECK enum err approvals_read_brief(struct approvals_file *f, struct span approval_id,
-	struct buf *out, struct errinfo *ei);
+MUSTCHECK enum err approvals_read_brief(
+	struct approvals_file *f, struct span approval_id, struct buf *out, struct errinfo *ei);
 
 #endif

@@ -32,6 +32,7 @@ struct rig {
 	struct loop *loop;
 	struct http_server *server;
 	struct http_server_options options;
+	struct http_listen_options listen;
 	struct listener_addr addr;
 	http_handler_fn handler; /* NULL: answer at once */
 	struct buf ran;
@@ -91,7 +92,7 @@ rig_start(struct rig *r)
 	CHECK_INT(listener_open(&r->addr, &fd, &ei), OK);
 	CHECK_INT(loop_new(&r->loop, &ei), OK);
 	CHECK_INT(http_server_new(r->loop, &r->options, rig_on_request, r, &r->server, &ei), OK);
-	CHECK_INT(http_server_listen(r->server, fd, NULL, &ei), OK);
+	CHECK_INT(http_server_listen(r->server, fd, &r->listen, &ei), OK);
 }
 
 UNUSED static void
