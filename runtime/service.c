@@ -132,7 +132,7 @@ service_say_ready(struct runtime *r, const char *status)
 {
 	char message[MESSAGE_MAX];
 
-	if (runtime_is_draining(r))
+	if (atomic_load(&r->stage) != DRAIN_NONE)
 		return;
 	snprintf(message, sizeof(message), "READY=1\nSTATUS=%s", status);
 	tell(&r->service, message);
@@ -145,7 +145,7 @@ service_say_reloading(struct runtime *r)
 {
 	char message[MESSAGE_MAX];
 
-	if (runtime_is_draining(r))
+	if (atomic_load(&r->stage) != DRAIN_NONE)
 		return;
 	snprintf(message, sizeof(message),
 		"RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reading the configuration anew",
