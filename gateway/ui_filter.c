@@ -90,6 +90,8 @@ ui_search_run(struct ui_job *job, struct store_reader *r, struct ui_search *s)
 	}
 	if (rc == OK)
 		rc = store_reader_head(r, &head, &ei);
+	if (rc == OK && s->head == 0)
+		s->head = head.seq;
 	if (rc == OK) {
 		struct search_options o = {
 			.query = query,
@@ -97,7 +99,7 @@ ui_search_run(struct ui_job *job, struct store_reader *r, struct ui_search *s)
 			.is_live = true,
 			.is_newest_first = !s->is_oldest_first,
 			.from = s->from,
-			.head = head.seq,
+			.head = s->head,
 			.max_read = s->max_read,
 		};
 		rc = search_run(r, &o, s->visit, s->arg, &result, &ei);

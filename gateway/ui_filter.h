@@ -20,6 +20,7 @@ MUSTCHECK enum err ui_filter_read(struct ui_job *job, size_t max_limit, size_t d
 struct ui_search {
 	const struct query_filter *terms;
 	uint64_t from; /* 0: the newest, or the oldest */
+	uint64_t head; /* the newest that counts; 0: the one of now, which is set */
 	bool is_oldest_first;
 	uint64_t max_read;
 	store_visit_fn visit;

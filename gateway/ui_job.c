@@ -14,10 +14,9 @@
 #include "pipeline/snapshot.h"
 
 #define ROW_ARENA_BYTES ((size_t)32 * 1024 * 1024)
-#define JOB_HEADERS_MAX 3
 
-static void
-free_job(struct ui_job *job)
+void
+ui_job_free(struct ui_job *job)
 {
 	snapshot_unref(&job->snapshot);
 	buf_fini(&job->body);
@@ -40,26 +39,14 @@ process(struct workq_item *item)
 	job->work(job);
 }
 
-static void
-send_body(struct ui_job *job)
+void
+ui_job_reply(struct ui_job *job)
 {
-	struct http_header headers[JOB_HEADERS_MAX];
-	char cursor[24];
-	size_t n = 0;
-
-	if (job->media_type != NULL)
-		headers[n++] =
-			(struct http_header){SPAN_LIT("Content-Type"), span_cstr(job->media_type)};
-	if (job->disposition != NULL)
-		headers[n++] = (struct http_header){
-			SPAN_LIT("Content-Disposition"), span_cstr(job->disposition)};
-	if (job->next_cursor_header != 0) {
-		int len = snprintf(cursor, sizeof(cursor), "%llu",
-			(unsigned long long)job->next_cursor_header);
-		headers[n++] = (struct http_header){
-			SPAN_LIT("X-Nomos-Next-Cursor"), span_of(cursor, (size_t)len)};
-	}
-	reply_private(job->http, job->status, headers, n, &job->body);
+	if (job->error_code != NULL)
+		reply_error(job->http, job->status, job->error_code, span_cstr(job->error_text),
+			job->status == 503 ? 1 : 0);
+	else
+		reply_private(job->http, job->status, NULL, 0, &job->body);
 }
 
 static void
@@ -67,12 +54,21 @@ on_done(struct workq_item *item)
 {
 	struct ui_job *job = (struct ui_job *)(void *)item;
 
-	if (job->error_code != NULL)
-		reply_error(job->http, job->status, job->error_code, span_cstr(job->error_text),
-			job->status == 503 ? 1 : 0);
-	else
-		send_body(job);
-	free_job(job);
+	if (job->on_page != NULL) {
+		job->on_page(job);
+		return;
+	}
+	ui_job_reply(job);
+	ui_job_free(job);
+}
+
+bool
+ui_job_submit(struct ui_job *job)
+{
+	snapshot_unref(&job->snapshot);
+	job->snapshot = snapshot_ref(worker_get_snapshot(job->worker));
+	buf_reset(&job->body);
+	return workq_submit(runtime_get_readers(worker_get_runtime(job->worker)), &job->item) == OK;
 }
 
 struct ui_job *
@@ -98,7 +94,7 @@ ui_job_new_without_ledger(const struct exchange *x, void (*work)(struct ui_job *
 	buf_init(&job->body, UI_REPLY_BYTES_MAX);
 	if (job->arena == NULL || job->row_arena == NULL) {
 		reply_no_memory(x->http);
-		free_job(job);
+		ui_job_free(job);
 		return NULL;
 	}
 	job->id = arena_dup(job->arena, x->id);
@@ -122,25 +118,24 @@ ui_job_refuse(struct ui_job *job, const struct errinfo *ei)
 		reply_no_memory(job->http);
 	else
 		reply_error(job->http, 400, "validation_error", span_cstr(ei->msg), 0);
-	free_job(job);
+	ui_job_free(job);
 }
 
 void
 ui_job_start(struct ui_job *job)
 {
-	struct workq *readers = runtime_get_readers(worker_get_runtime(job->worker));
 	struct http_request *http = job->http;
 
 	if (arena_failed(job->arena)) {
 		reply_no_memory(http);
-		free_job(job);
+		ui_job_free(job);
 		return;
 	}
 	http_request_defer(http);
-	if (workq_submit(readers, &job->item) == OK)
+	if (ui_job_submit(job))
 		return;
 	reply_error(http, 503, "overloaded", SPAN_LIT("too many questions at once"), 1);
-	free_job(job);
+	ui_job_free(job);
 }
 
 void

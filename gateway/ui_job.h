@@ -40,9 +40,8 @@ struct ui_job {
 	unsigned status; /* 200 unless set */
 	const char *error_code;
 	char error_text[160];
-	const char *media_type;      /* NULL: JSON */
-	const char *disposition;     /* Content-Disposition; NULL: none */
-	uint64_t next_cursor_header; /* X-Nomos-Next-Cursor; 0: none */
+	/* Instead of the answer, on the worker's thread: the answer comes in pages. The job is the receiver's then. */
+	void (*on_page)(struct ui_job *job);
 };
 
 /* A job for this request, not started; NULL when it was answered already (out of memory, no ledger). */
@@ -54,6 +53,13 @@ MUSTCHECK struct ui_job *ui_job_new_without_ledger(
 void ui_job_refuse(struct ui_job *job, const struct errinfo *ei);
 /* Defers the request and hands the job over; it answers when it is done. */
 void ui_job_start(struct ui_job *job);
+
+/* For on_page. Hands the job over, for the first page or the next, by the configuration of now; false when the readers have
+ * too much to do. */
+MUSTCHECK bool ui_job_submit(struct ui_job *job);
+/* Answers with what the job came to, instead of pages. */
+void ui_job_reply(struct ui_job *job);
+void ui_job_free(struct ui_job *job);
 
 /* For work: the answer is an error. */
 void ui_job_fail(struct ui_job *job, unsigned status, const char *code, const char *text);

@@ -1,18 +1,15 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /api/ui/records, /api/ui/records/{seq}, /api/ui/export: the ledger's records, newest first, as they were recorded. Worker's
+ * GET /api/ui/records, /api/ui/records/{seq}: the ledger's records, newest first, as they were recorded. Worker's
  * thread up to ui_job_start, a reader's in what it runs.
  */
 #include <inttypes.h>
 
-#include "audit/chain.h"
 #include "base/arena.h"
 #include "ui_filter.h"
 
 #define LIST_MAX 200
 #define LIST_DEFAULT 50
-#define EXPORT_MAX 10000
-#define EXPORT_BYTES (UI_REPLY_BYTES_MAX - (size_t)2 * BUF_CAP_RECORD)
 
 struct listing {
 	struct ui_job *job;
@@ -85,16 +82,16 @@ list_records(struct ui_job *job)
 	BUF_ADD_LIT(&job->body, "}\n");
 }
 
-static void
-start_listing(const struct exchange *x, void (*work)(struct ui_job *job), size_t max, size_t def)
+void
+api_ui_records(const struct exchange *x)
 {
-	struct ui_job *job = ui_job_new(x, work);
+	struct ui_job *job = ui_job_new(x, list_records);
 	struct errinfo ei;
 
 	if (job == NULL)
 		return;
 	struct listing *l = ARENA_NEW(job->arena, struct listing);
-	enum err rc = l != NULL ? ui_filter_read(job, max, def, &l->filter, &ei)
+	enum err rc = l != NULL ? ui_filter_read(job, LIST_MAX, LIST_DEFAULT, &l->filter, &ei)
 				: ERR(&ei, ERR_NOMEM, "out of memory");
 	if (rc != OK) {
 		ui_job_refuse(job, &ei);
@@ -103,65 +100,6 @@ start_listing(const struct exchange *x, void (*work)(struct ui_job *job), size_t
 	l->job = job;
 	job->input = l;
 	ui_job_start(job);
-}
-
-void
-api_ui_records(const struct exchange *x)
-{
-	start_listing(x, list_records, LIST_MAX, LIST_DEFAULT);
-}
-
-/* ---- export ---- */
-
-static bool
-visit_line(const struct store_row *row, void *arg)
-{
-	struct listing *l = arg;
-	struct buf *b = &l->job->body;
-
-	if (l->n == l->filter.limit || b->n > EXPORT_BYTES) {
-		l->next = row->seq;
-		return false;
-	}
-	l->n++;
-	struct ui_row shown = ui_row_parse(l->job, row->body);
-	/* What a pattern of today hides cannot be checked against its hash any more. */
-	if (shown.root == NULL || shown.redactor != NULL) {
-		buf_printf(b, "{\"seq\":%" PRIu64 ",\"event_hash\":\"%s\",\"is_redacted\":true",
-			row->seq, row->hash);
-		ui_row_add_present(&shown, "timestamp", b);
-		ui_row_add_present(&shown, "event_type", b);
-		ui_row_add_present(&shown, "decision", b);
-		ui_row_add_present(&shown, "action_id", b);
-		ui_row_add_present(&shown, "trace_id", b);
-		BUF_ADD_LIT(b, "}\n");
-		return true;
-	}
-	if (chain_build_line(row->body, span_cstr(row->hash), b))
-		buf_add_char(b, '\n');
-	return true;
-}
-
-static void
-export_records(struct ui_job *job)
-{
-	struct listing *l = job->input;
-	struct ui_search s = {.terms = &l->filter.terms,
-		.from = l->filter.cursor,
-		.max_read = UI_READ_MAX,
-		.visit = visit_line,
-		.arg = l};
-
-	job->media_type = "application/x-ndjson";
-	job->disposition = "attachment; filename=\"nomos-records.ndjson\"";
-	if (ui_search_ledger(job, &s))
-		job->next_cursor_header = l->next != 0 ? l->next : s.next;
-}
-
-void
-api_ui_export(const struct exchange *x)
-{
-	start_listing(x, export_records, EXPORT_MAX, EXPORT_MAX);
 }
 
 /* ---- one record ---- */

@@ -3,11 +3,12 @@
 import hashlib
 import http.client
 import json
+import socket
 import sqlite3
 import threading
 from pathlib import Path
 
-from support import API_KEY, OPERATOR_KEY, Gateway, Workplace, action, config, until
+from support import API_KEY, INSTRUMENTED, LONG, OPERATOR_KEY, PATIENCE, Gateway, Workplace, action, config, until
 
 ROLES = {"roles": {"operator": ["olga"], "viewer": ["olga"]}}
 HOSTILE = "<img src=x onerror=alert(1)>\u202e \u0000 \" ' &"
@@ -144,10 +145,108 @@ def test_export_is_lines_with_their_hashes():
             g.act(action(action_id=f"act-{i}"))
         r = ui(g, "export?event=action.decision&limit=3")
         lines = [json.loads(line) for line in r.body.splitlines()]
-        assert [line["action_id"] for line in lines] == ["act-4", "act-3", "act-2"] and r.headers["X-Nomos-Next-Cursor"] == "4"
+        assert [line["action_id"] for line in lines] == ["act-4", "act-3", "act-2"], lines
+        rest = [json.loads(line) for line in ui(g, f"export?event=action.decision&cursor={lines[-1]['seq'] - 1}").body.splitlines()]
+        assert [line["action_id"] for line in rest] == ["act-1", "act-0"], rest
         assert r.headers["Content-Type"] == "application/x-ndjson" and r.headers["Content-Disposition"].startswith("attachment")
         want = {x["seq"]: x["event_hash"] for x in g.records()}
         assert all(want[line["seq"]] == line["event_hash"] for line in lines)
+
+
+def fill(g, n, size=4000):
+    """So many decisions, each with a resource of that length, over one connection."""
+    c = g.connect()
+    for i in range(n):
+        assert g.act(action(action_id=f"act-{i}", resource="payment://shop.example.com/" + "x" * size), connection=c).status == 200
+    c.close()
+
+
+def test_an_export_of_everything_is_the_chain_with_its_trailer():
+    with gateway() as g:
+        fill(g, 11000 if LONG else 400, 4000)
+        r = ui(g, "export")
+        lines = r.body.splitlines()
+        assert len(r.body) > 4_000_000 and "Content-Length" not in r.headers and r.headers["Cache-Control"] == "no-store", r.headers
+        trailer = json.loads(lines[-1])
+        assert trailer["trailer"] == "nomos.export.v1" and trailer["count"] == len(lines) - 1, trailer
+        (g.place.dir / "chain.jsonl").write_bytes(r.body)
+        g.place.run("audit", "verify", "chain.jsonl", check=0)
+        (g.place.dir / "cut.jsonl").write_bytes(b"\n".join(lines[:-2] + lines[-1:]) + b"\n")
+        g.place.run("audit", "verify", "cut.jsonl", check=1)
+        # Any part of it is no chain: newest first, and no trailer.
+        part = ui(g, "export?event=action.decision").body.splitlines()
+        assert len(part) == (11000 if LONG else 400) and all(b'"trailer"' not in line for line in part)
+        assert [json.loads(line)["seq"] for line in part] == sorted((json.loads(line)["seq"] for line in part), reverse=True)
+        # With something hidden it would not verify, so it does not claim to.
+        g.place.write_config(config(identity=ROLES, redaction={"patterns": ["act-77"]}))
+        assert g.operator("POST", "/admin/reload").status == 200
+        hidden = [json.loads(line) for line in ui(g, "export").body.splitlines()]
+        assert "trailer" not in hidden[-1] and [x for x in hidden if x.get("is_redacted")], hidden[-1]
+
+
+def read_some(g, path, n):
+    """An export of which the client has read so much and then stopped."""
+    s = socket.create_connection(g.address, timeout=PATIENCE)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)  # so that the kernel does not take all of it
+    s.sendall(f"GET /api/ui/{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {OPERATOR_KEY}\r\n\r\n".encode())
+    got = b""
+    while len(got) < n:
+        part = s.recv(65536)
+        assert part, got[:200]
+        got += part
+    return s, got
+
+
+def drain(s, got=b""):
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # a small one is slow
+    while True:
+        try:
+            part = s.recv(1 << 20)
+        except ConnectionResetError:
+            return got
+        if not part:
+            return got
+        got += part
+
+
+def test_an_export_waits_for_its_reader_and_holds_one_page():
+    with gateway(gateway={"workers": 1}) as g:
+        fill(g, 900)
+        status = Path(f"/proc/{g.process.pid}/status")
+
+        def resident():
+            return int([line for line in status.read_text().splitlines() if line.startswith("RssAnon")][0].split()[1])
+
+        ui(g, "export?limit=50")
+        before = resident()
+        held = [read_some(g, "export", 20000) for _ in range(4)]
+        # All turns are taken; other questions are answered all the same.
+        full = ui(g, "export")
+        assert full.status == 503 and full.headers["Retry-After"], full
+        assert ui(g, "records?limit=1").status == 200
+        # 8 MB each, of which a page and what is unsent are held.
+        if not INSTRUMENTED:
+            assert resident() - before < 8 * 1024, (before, resident())
+        whole = drain(*held[0])
+        assert whole.endswith(b"0\r\n\r\n") and b'"trailer":"nomos.export.v1"' in whole
+        # Who leaves gives the turn back.
+        for s, _ in held[1:]:
+            s.close()
+        until(lambda: ui(g, "export?limit=1").status == 200, "a turn is free")
+        until(lambda: len([read_some(g, "export", 100) for _ in range(3)]) == 3, "all are")
+
+
+def test_exports_are_cut_when_the_right_is_lost_and_when_the_gateway_stops():
+    with gateway() as g:
+        fill(g, 900)
+        at_stop = read_some(g, "export?since=1d", 20000)
+        lost = read_some(g, "export", 20000)
+        g.place.write_config(config(identity={"roles": {"operator": ["alice"], "viewer": ["alice"]}}))
+        assert g.operator("POST", "/admin/reload").status == 200
+        got = drain(*lost)
+        assert not got.endswith(b"0\r\n\r\n") and b'"trailer"' not in got, len(got)
+        assert g.stop() == 0
+        assert not drain(*at_stop).endswith(b"0\r\n\r\n")
 
 
 def test_a_pattern_added_later_hides_what_was_recorded_before():
