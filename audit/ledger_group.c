@@ -219,7 +219,7 @@ release_group(struct ledger *l, struct entry_list *group)
 		e = entry_list_take(group)) {
 		if ((e->flags & ENTRY_UNDO) != 0)
 			ledger_complete(l, e, ERR_AUDIT);
-		else if (e->result == OK && e->seq != 0)
+		else if (e->result == OK && e->seq != 0 && !e->needs_no_sink)
 			ledger_wait_for_sinks(l, e);
 		else
 			ledger_complete(l, e, e->result);

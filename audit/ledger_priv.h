@@ -24,6 +24,7 @@
 #include "ledger_index.h"
 #include "ledger_retention.h"
 #include "ledger_ring.h"
+#include "sink_status.h"
 #include "store_ops.h"
 
 struct arena;
@@ -90,9 +91,11 @@ struct ledger_sink {
 	struct ledger *l;
 	struct sink *sink;
 	pthread_t thread;
-	bool is_running;        /* const after start */
-	_Atomic uint64_t taken; /* the sink's thread writes, all read */
-	uint64_t cursor;        /* writer: what the store has, or LEDGER_NO_CURSOR */
+	bool is_running;           /* const after start */
+	_Atomic uint64_t taken;    /* the sink's thread writes, all read */
+	uint64_t cursor;           /* writer: what the store has, or LEDGER_NO_CURSOR */
+	struct sink_status status; /* mutex */
+	_Atomic bool has_news;     /* status is to be written */
 };
 
 /* The store has none, or it is uncertain which. */
@@ -242,6 +245,18 @@ MUSTCHECK enum err ledger_sinks_start(struct ledger *l, struct errinfo *ei);
 void ledger_sinks_stop(struct ledger *l);
 void ledger_sinks_free(struct ledger *l);
 bool ledger_sinks_moved(const struct ledger *l, uint64_t by);
+
+/* ledger_sink_state.c: what is known of a sink beside its cursor. */
+/* At open: what the store remembers; a status that cannot be read begins anew. */
+void ledger_sink_load_status(struct ledger *l, struct ledger_sink *s);
+/* The sink's thread: a delivery failed, or (NULL) worked. */
+void ledger_sink_set_error(struct ledger_sink *s, const char *why);
+/* The sink's thread: the record is refused for good. Records that in the ledger and waits for it; false when
+ * it cannot be recorded: the record is to be offered again. */
+MUSTCHECK bool ledger_sink_drop(
+	struct ledger_sink *s, const struct sink_record *r, const char *why);
+/* Writer: writes the statuses that changed. Errors as ledger_tx_put_cursors. */
+MUSTCHECK enum err ledger_tx_put_statuses(struct ledger_tx *tx, struct errinfo *ei);
 
 /* open_check.c: fills chain_id, head, checkpoint_seq, open_seqs; makes a new chain in an empty
  * store. */

@@ -11,9 +11,11 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/must.h"
+#include "base/rand.h"
 #include "ledger_priv.h"
 
 #define RETRY_FIRST_NS (50 * NS_PER_MS)
+#define RETRY_LEAST_NS NS_PER_MS
 #define RETRY_MAX_NS (30 * NS_PER_SEC)
 
 /* What one sink's thread carries along. */
@@ -22,6 +24,8 @@ struct feed {
 	struct ledger_batch *batch;
 	struct store_reader *reader; /* only while behind the ring */
 	int64_t retry_ns;
+	uint64_t refused_seq;
+	unsigned n_refused; /* of that record, one after the other */
 	struct log_limiter limiter;
 };
 
@@ -37,18 +41,32 @@ log_trouble(struct feed *f, const char *what, const char *why)
 	uint64_t held = 0;
 
 	metric_add(METRIC_SINK_FAILURES, 1);
+	ledger_sink_set_error(f->s, why);
 	if (log_limit(&f->limiter, &held))
 		log_warn(NULL, "audit sink %s: %s: %s (%" PRIu64 " lines like this held back)",
 			f->s->sink->name, what, why, held);
+}
+
+/* Anywhere between nothing and all of it: gateways that lost one receiver must not come back to it all at once. */
+static int64_t
+jitter(int64_t ns)
+{
+	uint64_t r = 0;
+
+	if (rand_bytes(&r, sizeof(r), NULL) != OK)
+		return ns;
+	return RETRY_LEAST_NS + (int64_t)(r % (uint64_t)ns);
 }
 
 /* False when the ledger closes. */
 static bool
 pause_and_grow(struct feed *f)
 {
-	bool goes_on = ledger_ring_pause(f->s->l->ring, f->retry_ns);
+	int64_t max = f->s->sink->retry_max_ns > 0 ? f->s->sink->retry_max_ns : RETRY_MAX_NS;
+	int64_t ns = f->retry_ns < max ? f->retry_ns : max;
+	bool goes_on = ledger_ring_pause(f->s->l->ring, jitter(ns));
 
-	f->retry_ns = f->retry_ns * 2 > RETRY_MAX_NS ? RETRY_MAX_NS : f->retry_ns * 2;
+	f->retry_ns = ns * 2;
 	return goes_on;
 }
 
@@ -96,6 +114,26 @@ read_store(struct feed *f, uint64_t after, size_t max)
 	return true;
 }
 
+static void
+move_mark(struct feed *f, uint64_t seq)
+{
+	atomic_store_explicit(&f->s->taken, seq, memory_order_release);
+	ledger_wake_for_acks(f->s->l);
+}
+
+/* The record is refused once more: whether it was once too often, and the sink is behind it now. The pauses go on
+ * growing: a receiver that refuses everything must not be run through. */
+static bool
+pass_refused(struct feed *f, const struct sink_record *r, const char *why)
+{
+	f->n_refused = f->refused_seq == r->seq ? f->n_refused + 1 : 1;
+	f->refused_seq = r->seq;
+	if (f->n_refused < SINK_REFUSALS_MAX || !ledger_sink_drop(f->s, r, why))
+		return false;
+	move_mark(f, r->seq);
+	return true;
+}
+
 /* False when the ledger closes. */
 static bool
 deliver_batch(struct feed *f)
@@ -110,13 +148,15 @@ deliver_batch(struct feed *f)
 	MUST(n_taken <= f->batch->n);
 	if (n_taken > 0) {
 		f->retry_ns = RETRY_FIRST_NS;
-		atomic_store_explicit(
-			&f->s->taken, f->batch->records[n_taken - 1].seq, memory_order_release);
-		ledger_wake_for_acks(f->s->l);
+		move_mark(f, f->batch->records[n_taken - 1].seq);
 	}
-	if (rc == OK && n_taken == f->batch->n)
+	if (rc == OK && n_taken == f->batch->n) {
+		ledger_sink_set_error(f->s, NULL);
 		return true;
+	}
 	log_trouble(f, "delivery failed, it will be tried again", ei.msg);
+	if (rc == ERR_INVALID && n_taken < f->batch->n)
+		(void)pass_refused(f, &f->batch->records[n_taken], ei.msg);
 	return pause_and_grow(f);
 }
 
@@ -165,7 +205,8 @@ ledger_sinks_moved(const struct ledger *l, uint64_t by)
 {
 	for (size_t i = 0; i < l->n_sinks; i++) {
 		const struct ledger_sink *s = &l->sinks[i];
-		if (s->cursor == LEDGER_NO_CURSOR || taken_of(s) >= s->cursor + by)
+		if (s->cursor == LEDGER_NO_CURSOR || taken_of(s) >= s->cursor + by ||
+			(by == 1 && atomic_load_explicit(&s->has_news, memory_order_relaxed)))
 			return true;
 	}
 	return false;
@@ -189,6 +230,14 @@ load_cursor(struct ledger *l, struct ledger_sink *s, struct errinfo *ei)
 			", the ledger ends at %" PRIu64
 			": it is an older copy, or was cut; see `nomos audit verify`",
 			s->sink->name, seq, l->head.seq);
+	if (s->sink->ops->resume != NULL) {
+		uint64_t stood = seq;
+		rc = s->sink->ops->resume(s->sink, l->chain_id, &seq, ei);
+		if (rc != OK)
+			return ERR_WRAP(ei, rc, "audit sink %s", s->sink->name);
+		seq = seq > l->head.seq ? l->head.seq : seq;
+		is_new = is_new || seq != stood;
+	}
 	/* A sink that was away while its records were archived finds them there. */
 	if (seq < l->anchor_seq) {
 		log_warn(NULL,
@@ -202,6 +251,7 @@ load_cursor(struct ledger *l, struct ledger_sink *s, struct errinfo *ei)
 	/* Where a new sink began is written before it takes anything: the next start would take it
 	 * for a new one again, and skip what it has not taken by then. */
 	s->cursor = is_new ? LEDGER_NO_CURSOR : seq;
+	ledger_sink_load_status(l, s);
 	return OK;
 }
 

@@ -378,5 +378,5 @@ ledger_tx_put_cursors(struct ledger_tx *tx, struct errinfo *ei)
 		 * never less. */
 		s->cursor = taken;
 	}
-	return OK;
+	return ledger_tx_put_statuses(tx, ei);
 }

@@ -274,6 +274,8 @@ start_chain(struct ledger *l, const struct checkpoint_seal *seal, struct errinfo
 	if (r == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	record_set_text(r, RECORD_KEY_ID, span_cstr(sign_key_id(l->key)));
+	/* Nobody can look for what came before: a chain of this kind ends with its process. */
+	record_set_bool(r, RECORD_STATELESS, l->o.store == LEDGER_STORE_NONE);
 	if (seal->reason[0] != '\0') {
 		buf_printf(&previous, "{\"chain_id\":\"%s\",\"hash\":\"%s\",\"seq\":%" PRIu64 "}",
 			seal->chain_id, seal->at.hash, seal->at.seq);

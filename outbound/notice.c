@@ -17,13 +17,10 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/must.h"
-#include "base/secret.h"
-#include "net/http_client.h"
+#include "delivery.h"
 #include "notice_text.h"
-#include "signature.h"
 
 #define NOTICE_MAGIC 0x4e4f5443u
-#define HEADERS_MAX 4
 #define NAME_BYTES_MAX 64
 /* Answers that no later try will change. */
 #define REFUSALS_MAX 5
@@ -33,11 +30,8 @@
 struct notice_sink {
 	struct sink sink; /* first */
 	unsigned magic;
-	struct http_client *client;
-	struct secret *url;
-	struct secret *secret; /* NULL: unsigned */
+	struct delivery *delivery;
 	char *page;
-	char *ca_file;
 	char name[NAME_BYTES_MAX + 8]; /* "notify:" and the receiver's */
 	enum notice_kind kind;
 	struct arena *arena; /* of one record */
@@ -64,28 +58,19 @@ is_request(struct span body)
 static enum err
 post(struct notice_sink *w, const struct notice *n, unsigned *status, struct errinfo *ei)
 {
-	struct http_header headers[HEADERS_MAX] = {
+	const struct http_header headers[] = {
 		{SPAN_LIT("Content-Type"), SPAN_LIT("application/json")},
 		{SPAN_LIT("X-Nomos-Event"), SPAN_LIT("approval.requested")},
 		{SPAN_LIT("X-Nomos-Approval-Id"), n->approval_id},
 	};
-	size_t n_headers = HEADERS_MAX - 1;
-	char signature[SIGNATURE_MAX];
 	struct buf body;
-	enum err rc;
 
 	*status = 0;
 	buf_init(&body, BUF_CAP_RECORD);
 	notice_build(w->kind, n, span_cstr(w->page), &body);
-	bool is_built = !buf_failed(&body);
-	if (is_built && w->secret != NULL) {
-		is_built = signature_build(w->secret, buf_span(&body), signature);
-		headers[n_headers++] =
-			(struct http_header){SPAN_LIT("X-Nomos-Signature"), span_cstr(signature)};
-	}
-	rc = is_built ? http_client_post(w->client, secret_get_bytes(w->url), headers, n_headers,
-				buf_span(&body), status, ei)
-		      : ERR(ei, ERR_NOMEM, "out of memory");
+	enum err rc = buf_failed(&body) ? ERR(ei, ERR_NOMEM, "out of memory")
+					: delivery_post(w->delivery, headers, ARRAY_LEN(headers),
+						  buf_span(&body), status, ei);
 	buf_fini(&body);
 	return rc;
 }
@@ -111,7 +96,7 @@ settle(struct notice_sink *w, uint64_t seq, const struct notice *n, unsigned sta
 {
 	char why[64];
 
-	if (status >= 200 && status <= 299) {
+	if (delivery_is_taken(status)) {
 		metric_add(METRIC_NOTICES, 1);
 		return OK;
 	}
@@ -164,7 +149,7 @@ deliver(struct sink *sink, const struct sink_record *r, size_t n, size_t *n_take
 static void
 stop(struct sink *sink)
 {
-	http_client_stop(notice_of(sink)->client);
+	delivery_stop(notice_of(sink)->delivery);
 }
 
 static void
@@ -172,12 +157,9 @@ free_notice(struct sink *sink)
 {
 	struct notice_sink *w = notice_of(sink);
 
-	http_client_free(&w->client);
-	secret_free(&w->url);
-	secret_free(&w->secret);
+	delivery_free(&w->delivery);
 	arena_free(&w->arena);
 	mem_free(w->page);
-	mem_free(w->ca_file);
 	w->magic = 0;
 	mem_free(w);
 }
@@ -187,20 +169,17 @@ static const struct sink_ops ops = {.deliver = deliver, .stop = stop, .free = fr
 static enum err
 fill(struct notice_sink *w, const struct notice_options *o, struct errinfo *ei)
 {
-	struct http_client_options client;
+	const struct delivery_options d = {.url = o->url,
+		.secret = o->secret,
+		.timeout_ns = o->timeout_ns,
+		.ca_file = o->ca_file};
+	enum err rc = delivery_new(&d, &w->delivery, ei);
 
-	w->url = secret_new(o->url);
-	w->secret = o->secret.n > 0 ? secret_new(o->secret) : NULL;
+	if (rc != OK)
+		return rc;
 	w->page = mem_dup_span(o->page);
-	w->ca_file = o->ca_file != NULL ? mem_dup_cstr(o->ca_file) : NULL;
 	w->arena = arena_new(ARENA_BYTES);
-	if (w->url == NULL || (o->secret.n > 0 && w->secret == NULL) || w->page == NULL ||
-		(o->ca_file != NULL && w->ca_file == NULL) || w->arena == NULL)
-		return ERR(ei, ERR_NOMEM, "out of memory");
-	http_client_options_init(&client);
-	client.total_timeout_ns = o->timeout_ns;
-	client.ca_file = w->ca_file;
-	return http_client_new(&client, &w->client, ei);
+	return w->page != NULL && w->arena != NULL ? OK : ERR(ei, ERR_NOMEM, "out of memory");
 }
 
 enum err
@@ -212,9 +191,6 @@ notice_sink_new(const struct notice_options *o, struct sink **out, struct errinf
 	*out = NULL;
 	if (o->name.n == 0 || o->name.n > NAME_BYTES_MAX)
 		return ERR(ei, ERR_INVALID, "a receiver's name has 1 to %d bytes", NAME_BYTES_MAX);
-	rc = http_client_check_url(o->url, ei);
-	if (rc != OK)
-		return rc;
 	w = mem_zalloc(1, sizeof(*w));
 	if (w == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");

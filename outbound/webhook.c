@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Delivery of records to a webhook. Blocking, on the sink's own thread; a client that hangs is
- * ended by stop. The body is the export line, so that a receiver can verify the chain by itself.
+ * ended by stop. The body is made of export lines, so that a receiver can verify the chain by itself.
  */
 #include "outbound/webhook.h"
 
@@ -11,27 +11,28 @@
 #include "audit/chain.h"
 #include "audit/sink.h"
 #include "base/buf.h"
-#include "base/clock.h"
+#include "base/gzip.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/must.h"
-#include "base/secret.h"
-#include "net/http_client.h"
-#include "signature.h"
+#include "delivery.h"
 
 #define WEBHOOK_MAGIC 0x57454248u
-#define HEADERS_MAX 5
+/* A body ends once it is over this; one more record always fits behind it. */
+#define BODY_BYTES_MAX ((size_t)1024 * 1024)
 
 struct webhook {
 	struct sink sink; /* first */
 	unsigned magic;
-	struct http_client *client;
-	struct secret *secret; /* NULL: unsigned */
-	char *url;
-	char *ca_file;
+	struct delivery *delivery;
+	char *target;  /* scheme, host and port of the URL */
 	char name[32]; /* "webhook:" and 16 digits of the URL's hash: keys the cursor, gives nothing
 			  away */
-	struct buf line;
+	bool packs;
+	bool is_batched; /* the body is lines, also when it is one */
+	size_t limit;    /* records of the next POST, from 1 to sink.batch_max */
+	struct buf lines;
+	struct buf packed;
 };
 
 static struct webhook *
@@ -43,39 +44,99 @@ webhook_of(struct sink *s)
 	return w;
 }
 
+/* Lines of at most max records; *n: how many. */
 static enum err
-post(struct webhook *w, const struct sink_record *r, struct errinfo *ei)
+build_lines(struct webhook *w, const struct sink_record *r, size_t max, size_t *n,
+	struct errinfo *ei)
 {
-	struct http_header headers[HEADERS_MAX];
-	size_t n = 0;
-	char seq[24];
-	char signature[SIGNATURE_MAX];
-	struct chain_fields fields;
-	unsigned status = 0;
-
-	buf_reset(&w->line);
-	if (!chain_read_fields(r->body, &fields) ||
-		!chain_build_line(r->body, r->event_hash, &w->line))
-		return ERR(ei, ERR_CORRUPT, "record %" PRIu64 " is malformed", r->seq);
-	snprintf(seq, sizeof(seq), "%" PRIu64, r->seq);
-	headers[n++] = (struct http_header){SPAN_LIT("Content-Type"), SPAN_LIT("application/json")};
-	headers[n++] = (struct http_header){SPAN_LIT("X-Nomos-Chain"), fields.chain_id};
-	headers[n++] = (struct http_header){SPAN_LIT("X-Nomos-Seq"), span_cstr(seq)};
-	if (w->secret != NULL) {
-		if (!signature_build(w->secret, buf_span(&w->line), signature))
-			return ERR(ei, ERR_NOMEM, "out of memory");
-		headers[n++] =
-			(struct http_header){SPAN_LIT("X-Nomos-Signature"), span_cstr(signature)};
+	buf_reset(&w->lines);
+	*n = 0;
+	while (*n < max && (*n == 0 || w->lines.n < BODY_BYTES_MAX)) {
+		if (!chain_build_line(r[*n].body, r[*n].event_hash, &w->lines))
+			return ERR(ei, ERR_CORRUPT, "record %" PRIu64 " is malformed", r[*n].seq);
+		if (w->is_batched)
+			buf_add_char(&w->lines, '\n');
+		++*n;
 	}
-	if (buf_failed(&w->line))
-		return ERR(ei, ERR_NOMEM, "out of memory");
-	enum err rc = http_client_post(
-		w->client, span_cstr(w->url), headers, n, buf_span(&w->line), &status, ei);
+	return buf_failed(&w->lines) ? ERR(ei, ERR_NOMEM, "out of memory") : OK;
+}
+
+static enum err
+pack(struct webhook *w, struct span *body, struct errinfo *ei)
+{
+	*body = buf_span(&w->lines);
+	if (!w->packs)
+		return OK;
+	buf_reset(&w->packed);
+	enum err rc = gzip_pack(*body, &w->packed, ei);
+	*body = buf_span(&w->packed);
+	return rc;
+}
+
+/* n records whose lines are built. */
+static enum err
+post(struct webhook *w, const struct sink_record *r, size_t n, unsigned *status, struct errinfo *ei)
+{
+	struct http_header headers[DELIVERY_HEADERS_MAX];
+	struct chain_fields fields;
+	char first[24];
+	char last[24];
+	struct span body;
+	size_t k = 0;
+
+	*status = 0;
+	if (!chain_read_fields(r->body, &fields))
+		return ERR(ei, ERR_CORRUPT, "record %" PRIu64 " is malformed", r->seq);
+	snprintf(first, sizeof(first), "%" PRIu64, r[0].seq);
+	snprintf(last, sizeof(last), "%" PRIu64, r[n - 1].seq);
+	headers[k++] = (struct http_header){SPAN_LIT("Content-Type"),
+		w->is_batched ? SPAN_LIT("application/x-ndjson") : SPAN_LIT("application/json")};
+	headers[k++] = (struct http_header){SPAN_LIT("X-Nomos-Chain"), fields.chain_id};
+	headers[k++] = (struct http_header){SPAN_LIT("X-Nomos-Seq"), span_cstr(first)};
+	if (w->is_batched)
+		headers[k++] =
+			(struct http_header){SPAN_LIT("X-Nomos-Seq-Last"), span_cstr(last)};
+	if (w->packs)
+		headers[k++] =
+			(struct http_header){SPAN_LIT("Content-Encoding"), SPAN_LIT("gzip")};
+	enum err rc = pack(w, &body, ei);
+	return rc == OK ? delivery_post(w->delivery, headers, k, body, status, ei) : rc;
+}
+
+static enum err
+explain(const struct sink_record *r, size_t n, unsigned status, struct errinfo *ei)
+{
+	enum err rc = delivery_is_refused(status) ? ERR_INVALID : ERR_IO;
+
+	if (n == 1)
+		return ERR(
+			ei, rc, "the receiver answered %u to record %" PRIu64, status, r->seq);
+	return ERR(ei, rc, "the receiver answered %u to records %" PRIu64 " to %" PRIu64, status,
+		r[0].seq, r[n - 1].seq);
+}
+
+/* The next part of r[0..n). *n_done: how many are settled; OK without any: once more, with fewer. */
+static enum err
+deliver_some(struct webhook *w, const struct sink_record *r, size_t n, size_t *n_done,
+	struct errinfo *ei)
+{
+	size_t n_sent = 0;
+	unsigned status = 0;
+	enum err rc = build_lines(w, r, n < w->limit ? n : w->limit, &n_sent, ei);
+
+	*n_done = 0;
+	if (rc == OK)
+		rc = post(w, r, n_sent, &status, ei);
 	if (rc != OK)
 		return rc;
-	if (status < 200 || status > 299)
-		return ERR(
-			ei, ERR_IO, "the receiver answered %u to record %" PRIu64, status, r->seq);
+	if (delivery_is_taken(status)) {
+		*n_done = n_sent;
+		w->limit = w->limit * 2 < w->sink.batch_max ? w->limit * 2 : w->sink.batch_max;
+		return OK;
+	}
+	if (n_sent == 1 || !delivery_is_refused(status))
+		return explain(r, n_sent, status, ei);
+	w->limit = n_sent / 2;
 	return OK;
 }
 
@@ -84,20 +145,20 @@ deliver(struct sink *sink, const struct sink_record *r, size_t n, size_t *n_take
 	struct errinfo *ei)
 {
 	struct webhook *w = webhook_of(sink);
+	enum err rc = OK;
 
-	for (size_t i = 0; i < n; i++) {
-		enum err rc = post(w, &r[i], ei);
-		if (rc != OK)
-			return ERR_WRAP(ei, rc, "webhook");
-		*n_taken = i + 1;
+	while (rc == OK && *n_taken < n) {
+		size_t n_done = 0;
+		rc = deliver_some(w, r + *n_taken, n - *n_taken, &n_done, ei);
+		*n_taken += n_done;
 	}
-	return OK;
+	return rc == OK ? OK : ERR_WRAP(ei, rc, "webhook");
 }
 
 static void
 stop(struct sink *sink)
 {
-	http_client_stop(webhook_of(sink)->client);
+	delivery_stop(webhook_of(sink)->delivery);
 }
 
 static void
@@ -105,55 +166,65 @@ free_webhook(struct sink *sink)
 {
 	struct webhook *w = webhook_of(sink);
 
-	http_client_free(&w->client);
-	secret_free(&w->secret);
-	buf_fini(&w->line);
-	mem_free(w->url);
-	mem_free(w->ca_file);
+	delivery_free(&w->delivery);
+	buf_fini(&w->lines);
+	buf_fini(&w->packed);
+	mem_free(w->target);
 	w->magic = 0;
 	mem_free(w);
 }
 
 static const struct sink_ops ops = {.deliver = deliver, .stop = stop, .free = free_webhook};
 
+/* A URL that was checked, up to its path: what follows may be a token. */
+static struct span
+origin_of(struct span url)
+{
+	size_t n = span_find(url, ':') + 3;
+
+	while (n < url.n && url.p[n] != '/' && url.p[n] != '?' && url.p[n] != '#')
+		n++;
+	return span_of(url.p, n < url.n ? n : url.n);
+}
+
 static enum err
 fill(struct webhook *w, const struct webhook_options *o, struct errinfo *ei)
 {
-	struct http_client_options client;
-	bool is_whole = true;
+	const struct delivery_options d = {.url = o->url,
+		.secret = o->secret,
+		.timeout_ns = o->timeout_ns,
+		.ca_file = o->ca_file};
+	enum err rc = delivery_new(&d, &w->delivery, ei);
 
-	w->url = mem_dup_span(o->url);
-	if (o->secret.n > 0)
-		w->secret = secret_new(o->secret);
-	if (o->ca_file != NULL)
-		w->ca_file = mem_dup_cstr(o->ca_file);
-	is_whole = w->url != NULL && (o->secret.n == 0 || w->secret != NULL) &&
-		   (o->ca_file == NULL || w->ca_file != NULL);
-	if (!is_whole)
-		return ERR(ei, ERR_NOMEM, "out of memory");
-	http_client_options_init(&client);
-	client.total_timeout_ns = o->timeout_ns;
-	client.ca_file = w->ca_file;
-	return http_client_new(&client, &w->client, ei);
+	if (rc != OK)
+		return rc;
+	w->target = mem_dup_span(origin_of(o->url));
+	w->sink.target = w->target;
+	return w->target != NULL ? OK : ERR(ei, ERR_NOMEM, "out of memory");
 }
 
 enum err
 webhook_sink_new(const struct webhook_options *o, struct sink **out, struct errinfo *ei)
 {
+	char hex[SHA256_HEX + 1];
+
 	*out = NULL;
-	enum err rc = http_client_check_url(o->url, ei);
-	if (rc != OK)
-		return rc;
 	struct webhook *w = mem_zalloc(1, sizeof(*w));
 	if (w == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
-	char hex[SHA256_HEX + 1];
 	hash_sha256_hex(o->url, hex);
 	snprintf(w->name, sizeof(w->name), "webhook:%.16s", hex);
 	w->magic = WEBHOOK_MAGIC;
-	w->sink = (struct sink){.ops = &ops, .name = w->name, .batch_max = 1};
-	buf_init(&w->line, 2 * (size_t)BUF_CAP_RECORD);
-	rc = fill(w, o, ei);
+	w->packs = o->gzip;
+	w->is_batched = o->batch_max > 1;
+	w->limit = o->batch_max > 1 ? o->batch_max : 1;
+	w->sink = (struct sink){.ops = &ops,
+		.name = w->name,
+		.batch_max = w->limit,
+		.retry_max_ns = o->retry_max_ns};
+	buf_init(&w->lines, BODY_BYTES_MAX + 3 * (size_t)BUF_CAP_RECORD);
+	buf_init(&w->packed, BODY_BYTES_MAX + 4 * (size_t)BUF_CAP_RECORD);
+	enum err rc = fill(w, o, ei);
 	if (rc != OK) {
 		free_webhook(&w->sink);
 		return rc;

@@ -60,6 +60,8 @@ struct ledger_entry {
 	 * called late then, or with ERR_AUDIT when the ledger closes first.
 	 */
 	bool must_write;
+	/* done is called once the record is durable, whoever else must take it: for who is a sink. */
+	bool needs_no_sink;
 	/* On loop, may be NULL: at most once, before done, when a must_write entry, or the undo
 	 * of any entry, has to wait for the store to recover. The entry and what it refers to
 	 * must live on until done. */

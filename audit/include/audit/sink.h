@@ -31,10 +31,19 @@ struct sink_ops {
 	 * the call) says how many were taken for good. They are never shown again in this
 	 * process; after a crash some are. OK with *n_taken == n: go on at once. Anything else:
 	 * the rest is offered again after a back-off that grows to 30 s and falls back when
-	 * something was taken. Spans are valid during the call only.
+	 * something was taken. ERR_INVALID says that r[*n_taken] itself is refused: after SINK_REFUSALS_MAX
+	 * of them on one record the ledger records a dead letter and goes on behind it. Spans are valid
+	 * during the call only.
 	 */
 	enum err (*deliver)(struct sink *s, const struct sink_record *r, size_t n, size_t *n_taken,
 		struct errinfo *ei);
+	/*
+	 * May be NULL. Before the sink's thread starts, with the ledger's lock held: *seq is the cursor; an
+	 * implementation that can see what it has of this chain says where it really stands. An error
+	 * refuses the start.
+	 */
+	enum err (*resume)(
+		struct sink *s, const char *chain_id, uint64_t *seq, struct errinfo *ei);
 	/* Any thread, once, may be NULL: a deliver that is blocked returns soon, later ones do
 	 * not block for long. */
 	void (*stop)(struct sink *s);
@@ -47,13 +56,18 @@ struct sink_ops {
 struct sink {
 	const struct sink_ops *ops;
 	const char *name; /* unique among sinks; keys the cursor. Lives as long as the sink */
+	const char *target; /* where it goes, for people to read: no secret in it; NULL: the name says it */
 	bool is_required; /* counts when ledger_options.required is LEDGER_REQUIRED_NAMED */
 	bool is_advisory; /* never counts as required, whatever ledger_options.required says */
 	bool from_start;  /* a new cursor starts at the first record instead of the head */
 	/* most records per deliver, 1 to SINK_BATCH_MAX; 0 means SINK_BATCH_MAX */
 	size_t batch_max;
+	int64_t retry_max_ns; /* the longest pause after a failure; 0: 30 s */
 };
 
 #define SINK_BATCH_MAX 256
+#define SINK_REFUSALS_MAX 5
+/* event_type of the record of a dead letter. */
+#define SINK_DEAD_LETTER_EVENT "sink.dead_letter"
 
 #endif

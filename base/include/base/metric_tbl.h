@@ -45,6 +45,8 @@ X(METRIC_INDEX_REBUILDS, "nomos_search_index_rebuilds_total", COUNTER,
 	"times the search index was made anew")
 X(METRIC_ARCHIVED, "nomos_ledger_archived_records_total", COUNTER, "records moved into archives")
 X(METRIC_SINK_FAILURES, "nomos_sink_failures_total", COUNTER, "deliveries to a sink that failed")
+X(METRIC_SINK_DEAD_LETTERS, "nomos_sink_dead_letters_total", COUNTER,
+	"records that a sink refused for good")
 X(METRIC_NOTICES, "nomos_approval_notices_total", COUNTER,
 	"notices of approvals that a receiver took")
 X(METRIC_NOTICES_LOST, "nomos_approval_notices_lost_total", COUNTER,
