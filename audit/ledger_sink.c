@@ -213,6 +213,29 @@ ledger_sinks_moved(const struct ledger *l, uint64_t by)
 }
 
 static enum err
+check_behind_head(
+	const struct ledger *l, const struct ledger_sink *s, uint64_t seq, struct errinfo *ei)
+{
+	if (seq <= l->head.seq)
+		return OK;
+	return ERR(ei, ERR_CORRUPT,
+		"sink %s stands at record %" PRIu64 ", the ledger ends at %" PRIu64
+		": it is an older copy, or was cut; see `nomos audit verify`",
+		s->sink->name, seq, l->head.seq);
+}
+
+/* Where a sink stands that can tell by itself. */
+static enum err
+resume_sink(struct ledger *l, struct ledger_sink *s, uint64_t *seq, struct errinfo *ei)
+{
+	if (s->sink->ops->resume == NULL)
+		return OK;
+	enum err rc = s->sink->ops->resume(s->sink, l->chain_id, seq, ei);
+	return rc == OK ? check_behind_head(l, s, *seq, ei)
+			: ERR_WRAP(ei, rc, "audit sink %s", s->sink->name);
+}
+
+static enum err
 load_cursor(struct ledger *l, struct ledger_sink *s, struct errinfo *ei)
 {
 	uint64_t seq = 0;
@@ -224,20 +247,13 @@ load_cursor(struct ledger *l, struct ledger_sink *s, struct errinfo *ei)
 	bool is_new = rc == ERR_NOT_FOUND;
 	if (is_new && !s->sink->from_start && l->head.seq > 1)
 		seq = l->head.seq;
-	if (seq > l->head.seq)
-		return ERR(ei, ERR_CORRUPT,
-			"the cursor of sink %s stands at record %" PRIu64
-			", the ledger ends at %" PRIu64
-			": it is an older copy, or was cut; see `nomos audit verify`",
-			s->sink->name, seq, l->head.seq);
-	if (s->sink->ops->resume != NULL) {
-		uint64_t stood = seq;
-		rc = s->sink->ops->resume(s->sink, l->chain_id, &seq, ei);
-		if (rc != OK)
-			return ERR_WRAP(ei, rc, "audit sink %s", s->sink->name);
-		seq = seq > l->head.seq ? l->head.seq : seq;
-		is_new = is_new || seq != stood;
-	}
+	uint64_t stored = seq;
+	rc = check_behind_head(l, s, seq, ei);
+	if (rc == OK)
+		rc = resume_sink(l, s, &seq, ei);
+	if (rc != OK)
+		return rc;
+	is_new = is_new || seq != stored;
 	/* A sink that was away while its records were archived finds them there. */
 	if (seq < l->anchor_seq) {
 		log_warn(NULL,

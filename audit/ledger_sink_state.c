@@ -151,11 +151,12 @@ end_drop(struct ledger_entry *e)
 static bool
 write_drop(struct ledger *l, const struct record_text *text)
 {
-	struct drop d = {.entry = {.apply = append_drop,
-				 .done = end_drop,
-				 /* Without a store it must not wait for room that this sink has to make. */
-				 .must_write = l->o.store != LEDGER_STORE_NONE,
-				 .needs_no_sink = true},
+	struct drop d = {
+		.entry = {.apply = append_drop,
+			.done = end_drop,
+			/* Without a store it must not wait for room that this sink has to make. */
+			.must_write = l->o.store != LEDGER_STORE_NONE,
+			.needs_no_sink = true},
 		.text = text};
 
 	if (ledger_submit(l, &d.entry, NULL) != OK)

@@ -33,7 +33,6 @@ struct sink_status {
 void sink_status_set_text(char out[SINK_TEXT_MAX], const char *text);
 void sink_status_build(const struct sink_status *s, struct buf *out);
 /* Texts longer than fit are cut. ERR_PARSE, ERR_NOMEM. */
-MUSTCHECK enum err sink_status_parse(
-	struct span text, struct sink_status *out, struct errinfo *ei);
+MUSTCHECK enum err sink_status_parse(struct span text, struct sink_status *out, struct errinfo *ei);
 
 #endif

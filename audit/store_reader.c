@@ -164,6 +164,27 @@ store_reader_cursor(struct store_reader *r, const char *sink, uint64_t *seq, str
 }
 
 enum err
+store_reader_each_cursor(
+	struct store_reader *r, store_cursor_fn visit, void *arg, struct errinfo *ei)
+{
+	struct db_stmt *st = NULL;
+	bool has_row = true;
+
+	OBJ_CHECK(r, READER_MAGIC);
+	enum err rc = db_prepare(r->db, "SELECT seq, sink FROM cursors ORDER BY sink", &st, ei);
+	while (rc == OK && has_row) {
+		rc = db_step(st, &has_row, ei);
+		if (rc != OK || !has_row)
+			break;
+		int64_t seq = db_column_int(st, 0);
+		if (!visit(db_column_bytes(st, 1), seq > 0 ? (uint64_t)seq : 0, arg))
+			break;
+	}
+	db_stmt_free(&st);
+	return rc;
+}
+
+enum err
 store_reader_min_claim(
 	struct store_reader *r, int64_t now_wall_ns, uint64_t *seq, struct errinfo *ei)
 {

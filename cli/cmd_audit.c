@@ -194,6 +194,13 @@ static const struct command subcommands[] = {
 		.examples = "  nomos audit query nomos-ledger.db --decision deny --since 1h\n"
 			    "  nomos audit query nomos-ledger.db --trace 4bf92f --format json\n",
 		.run = audit_run_query},
+	{.name = "sinks",
+		.summary = "Show how far each sink is, and why one is behind",
+		.usage = "nomos audit sinks FILE [--format text|json]",
+		.examples = "  nomos audit sinks nomos-ledger.db\n"
+			    "  nomos audit sinks -c nomos.yaml --format json\n"
+			    "  exit 0: deliveries work, 1: those of a sink fail, 2: cannot be read\n",
+		.run = audit_run_sinks},
 	{.name = "tail",
 		.summary = "Print the last records, and follow",
 		.usage = "nomos audit tail [-f] [-n N] [--format text|json] FILE",

@@ -69,6 +69,7 @@ void audit_progress_end(const struct audit_progress *p);
 int audit_run_verify(const struct command *self, int argc, char **argv);
 int audit_run_export(const struct command *self, int argc, char **argv);
 int audit_run_query(const struct command *self, int argc, char **argv);
+int audit_run_sinks(const struct command *self, int argc, char **argv);
 int audit_run_tail(const struct command *self, int argc, char **argv);
 int audit_run_backup(const struct command *self, int argc, char **argv);
 int audit_run_seal(const struct command *self, int argc, char **argv);

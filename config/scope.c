@@ -174,3 +174,9 @@ config_resolve(struct config_scope *scope, struct span path)
 		return span_of("", 0);
 	return span_cstr(fdio_join(l->arena, l->directory, path));
 }
+
+struct span
+config_keep(struct config_scope *scope, struct span text)
+{
+	return span_cstr(arena_dup_cstr(scope->loader->arena, text));
+}

@@ -87,8 +87,8 @@ delivery_post(struct delivery *d, const struct http_header *headers, size_t n, s
 		all[n++] =
 			(struct http_header){SPAN_LIT("X-Nomos-Signature"), span_cstr(signature)};
 	}
-	enum err rc = http_client_post(
-		d->client, secret_get_bytes(d->url), all, n, body, status, ei);
+	enum err rc =
+		http_client_post(d->client, secret_get_bytes(d->url), all, n, body, status, ei);
 	return rc == ERR_INVALID ? ERR_IO : rc;
 }
 

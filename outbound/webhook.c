@@ -46,8 +46,8 @@ webhook_of(struct sink *s)
 
 /* Lines of at most max records; *n: how many. */
 static enum err
-build_lines(struct webhook *w, const struct sink_record *r, size_t max, size_t *n,
-	struct errinfo *ei)
+build_lines(
+	struct webhook *w, const struct sink_record *r, size_t max, size_t *n, struct errinfo *ei)
 {
 	buf_reset(&w->lines);
 	*n = 0;
@@ -94,11 +94,9 @@ post(struct webhook *w, const struct sink_record *r, size_t n, unsigned *status,
 	headers[k++] = (struct http_header){SPAN_LIT("X-Nomos-Chain"), fields.chain_id};
 	headers[k++] = (struct http_header){SPAN_LIT("X-Nomos-Seq"), span_cstr(first)};
 	if (w->is_batched)
-		headers[k++] =
-			(struct http_header){SPAN_LIT("X-Nomos-Seq-Last"), span_cstr(last)};
+		headers[k++] = (struct http_header){SPAN_LIT("X-Nomos-Seq-Last"), span_cstr(last)};
 	if (w->packs)
-		headers[k++] =
-			(struct http_header){SPAN_LIT("Content-Encoding"), SPAN_LIT("gzip")};
+		headers[k++] = (struct http_header){SPAN_LIT("Content-Encoding"), SPAN_LIT("gzip")};
 	enum err rc = pack(w, &body, ei);
 	return rc == OK ? delivery_post(w->delivery, headers, k, body, status, ei) : rc;
 }
@@ -109,8 +107,7 @@ explain(const struct sink_record *r, size_t n, unsigned status, struct errinfo *
 	enum err rc = delivery_is_refused(status) ? ERR_INVALID : ERR_IO;
 
 	if (n == 1)
-		return ERR(
-			ei, rc, "the receiver answered %u to record %" PRIu64, status, r->seq);
+		return ERR(ei, rc, "the receiver answered %u to record %" PRIu64, status, r->seq);
 	return ERR(ei, rc, "the receiver answered %u to records %" PRIu64 " to %" PRIu64, status,
 		r[0].seq, r[n - 1].seq);
 }

@@ -7,8 +7,10 @@
 
 #include <unistd.h>
 
+#include "audit/sink_file.h"
 #include "audit/sink_stream.h"
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "config/load.h"
 #include "net/http_client.h"
@@ -41,6 +43,49 @@ read_sqlite(struct span word, struct span *path)
 	return true;
 }
 
+#define SINK_LIST_MAX 16384
+
+/* "file:PATH" and "file://PATH"; false when word is neither. */
+static bool
+read_file(struct span word, struct span *path)
+{
+	if (!span_starts(word, SPAN_LIT("file:")))
+		return false;
+	*path = span_from(word, 5);
+	if (span_starts(*path, SPAN_LIT("//")))
+		*path = span_from(*path, 2);
+	return true;
+}
+
+/* The list with the paths of files as a PATH row would hold them: they mean the same wherever it is read. */
+static void
+resolve_files(struct audit_section *audit, struct config_scope *scope)
+{
+	struct span list = audit->sink;
+	struct span word;
+	struct span path;
+	struct buf text;
+	bool has_file = false;
+
+	buf_init(&text, SINK_LIST_MAX);
+	while (next_word(&list, &word)) {
+		if (text.n > 0)
+			buf_add_char(&text, ',');
+		bool is_file = read_file(word, &path) && path.n > 0;
+		has_file = has_file || is_file;
+		if (is_file) {
+			BUF_ADD_LIT(&text, "file:");
+			word = config_resolve(scope, path);
+		}
+		buf_add_span(&text, word);
+	}
+	if (has_file && buf_failed(&text))
+		config_fail(scope, "audit.sink", "the list is too long");
+	else if (has_file)
+		audit->sink = config_keep(scope, buf_span(&text));
+	buf_fini(&text);
+}
+
 void
 runtime_check_options(struct ledger_section *ledger, struct audit_section *audit, bool is_stateless,
 	struct config_scope *scope)
@@ -51,6 +96,7 @@ runtime_check_options(struct ledger_section *ledger, struct audit_section *audit
 	struct span word;
 	struct span path;
 
+	resolve_files(audit, scope);
 	while (next_word(&list, &word)) {
 		if (!read_sqlite(word, &path) || path.n == 0)
 			continue;
@@ -98,6 +144,13 @@ read_sink(struct audit_plan *plan, struct span word, struct errinfo *ei)
 			return ERR(ei, ERR_INVALID, "sqlite sink path is required");
 		return OK;
 	}
+	if (read_file(word, &path)) {
+		if (plan->is_stateless)
+			return ERR(ei, ERR_INVALID,
+				"file audit sink is not allowed in runtime.stateless_mode");
+		return path.n > 0 ? add_sink(plan, AUDIT_SINK_FILE, path, ei)
+				  : ERR(ei, ERR_INVALID, "file sink path is required");
+	}
 	if (span_starts(word, SPAN_LIT("webhook:"))) {
 		struct span url = span_from(word, 8);
 		enum err rc = http_client_check_url(url, ei);
@@ -105,7 +158,8 @@ read_sink(struct audit_plan *plan, struct span word, struct errinfo *ei)
 				: ERR_WRAP(ei, rc, "webhook");
 	}
 	return ERR(ei, ERR_INVALID,
-		"unsupported audit sink \"%.*s\" (stdout, stderr, sqlite:PATH, webhook:URL)",
+		"unsupported audit sink \"%.*s\" (stdout, stderr, sqlite:PATH, file:PATH, "
+		"webhook:URL)",
 		SPAN_ARG(span_of(
 			word.p, span_find(word, ':')))); /* what follows may hold a secret */
 }
@@ -118,6 +172,8 @@ sink_kind_name(enum audit_sink_kind kind)
 		return "stdout";
 	case AUDIT_SINK_STDERR:
 		return "stderr";
+	case AUDIT_SINK_FILE:
+		return "file";
 	case AUDIT_SINK_WEBHOOK:
 		return "webhook";
 	}
@@ -184,15 +240,42 @@ audit_plan_parse(const struct ledger_section *ledger, const struct audit_section
 }
 
 static enum err
-make_sink(const struct audit_plan *plan, size_t i, const struct audit_section *audit,
-	struct sink **out, struct errinfo *ei)
+make_webhook(struct span url, const struct audit_webhook_section *o, struct sink **out,
+	struct errinfo *ei)
 {
-	struct webhook_options webhook = {
-		.url = plan->sinks[i].url,
-		.secret = audit->webhook.secret,
-		.timeout_ns = audit->webhook.timeout_ms * NS_PER_MS,
-		.ca_file = audit->webhook.ca_file.n > 0 ? audit->webhook.ca_file.p : NULL,
+	const struct webhook_options options = {
+		.url = url,
+		.secret = o->secret,
+		.timeout_ns = o->timeout_ms * NS_PER_MS,
+		.ca_file = o->ca_file.n > 0 ? o->ca_file.p : NULL,
+		.batch_max = (size_t)o->batch_max,
+		.gzip = o->gzip,
+		.retry_max_ns = o->retry_max_ms * NS_PER_MS,
 	};
+
+	return webhook_sink_new(&options, out, ei);
+}
+
+static enum err
+make_file(struct span path, const struct audit_file_section *o, struct arena *a, struct sink **out,
+	struct errinfo *ei)
+{
+	const struct sink_file_options options = {
+		.path = arena_dup_cstr(a, path),
+		.max_bytes = (uint64_t)o->max_bytes,
+		.max_age_s = (uint64_t)o->max_age_hours * 3600,
+		.keep = (uint32_t)o->keep,
+	};
+
+	return options.path != NULL ? sink_file_new(&options, out, ei)
+				    : ERR(ei, ERR_NOMEM, "out of memory");
+}
+
+static enum err
+make_sink(const struct audit_plan *plan, size_t i, const struct audit_section *audit,
+	struct arena *a, struct sink **out, struct errinfo *ei)
+{
+	struct span to = plan->sinks[i].url;
 	enum err rc = OK;
 
 	switch (plan->sinks[i].kind) {
@@ -202,8 +285,11 @@ make_sink(const struct audit_plan *plan, size_t i, const struct audit_section *a
 	case AUDIT_SINK_STDERR:
 		rc = sink_stream_new("stderr", STDERR_FILENO, out, ei);
 		break;
+	case AUDIT_SINK_FILE:
+		rc = make_file(to, &audit->file, a, out, ei);
+		break;
 	case AUDIT_SINK_WEBHOOK:
-		rc = webhook_sink_new(&webhook, out, ei);
+		rc = make_webhook(to, &audit->webhook, out, ei);
 		break;
 	}
 	if (rc == OK) {
@@ -259,7 +345,7 @@ audit_plan_build(const struct audit_plan *plan, const struct ledger_section *led
 	out->required = plan->required;
 	out->sinks = sinks;
 	while (rc == OK && out->n_sinks < plan->n_sinks) {
-		rc = make_sink(plan, out->n_sinks, audit, &sinks[out->n_sinks], ei);
+		rc = make_sink(plan, out->n_sinks, audit, a, &sinks[out->n_sinks], ei);
 		if (rc == OK)
 			out->n_sinks++;
 	}

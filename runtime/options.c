@@ -37,7 +37,8 @@ static const config_check_fn gateway_checks[] = {check_listen, check_proxies, NU
 CONFIG_OBJECT(gateway_section, GATEWAY_ROWS, .prose = "The listener and its limits.",
 	.checks = gateway_checks);
 CONFIG_OBJECT(ledger_section, LEDGER_ROWS, .prose = "Where the evidence is kept.");
-CONFIG_OBJECT(audit_webhook_section, AUDIT_WEBHOOK_ROWS, .prose = "Delivery of the webhook sink.");
+CONFIG_OBJECT(audit_webhook_section, AUDIT_WEBHOOK_ROWS, .prose = "Delivery of the webhook sinks.");
+CONFIG_OBJECT(audit_file_section, AUDIT_FILE_ROWS, .prose = "Rotation of the file sinks.");
 CONFIG_OBJECT(audit_retention_section, AUDIT_RETENTION_ROWS,
 	.prose = "What leaves the ledger for the archive.");
 CONFIG_OBJECT(audit_section, AUDIT_ROWS, .prose = "Who receives the evidence.");

@@ -42,8 +42,7 @@ struct sink_ops {
 	 * implementation that can see what it has of this chain says where it really stands. An error
 	 * refuses the start.
 	 */
-	enum err (*resume)(
-		struct sink *s, const char *chain_id, uint64_t *seq, struct errinfo *ei);
+	enum err (*resume)(struct sink *s, const char *chain_id, uint64_t *seq, struct errinfo *ei);
 	/* Any thread, once, may be NULL: a deliver that is blocked returns soon, later ones do
 	 * not block for long. */
 	void (*stop)(struct sink *s);
@@ -56,7 +55,8 @@ struct sink_ops {
 struct sink {
 	const struct sink_ops *ops;
 	const char *name; /* unique among sinks; keys the cursor. Lives as long as the sink */
-	const char *target; /* where it goes, for people to read: no secret in it; NULL: the name says it */
+	const char *
+		target; /* where it goes, for people to read: no secret in it; NULL: the name says it */
 	bool is_required; /* counts when ledger_options.required is LEDGER_REQUIRED_NAMED */
 	bool is_advisory; /* never counts as required, whatever ledger_options.required says */
 	bool from_start;  /* a new cursor starts at the first record instead of the head */

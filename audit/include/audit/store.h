@@ -77,6 +77,10 @@ MUSTCHECK enum err store_reader_meta(
 /* The cursor of one sink. ERR_NOT_FOUND (*seq is 0). */
 MUSTCHECK enum err store_reader_cursor(
 	struct store_reader *r, const char *sink, uint64_t *seq, struct errinfo *ei);
+/* The cursors of all sinks the ledger has ever fed, by name. False from visit ends it; name is valid during the call. */
+typedef bool (*store_cursor_fn)(struct span name, uint64_t seq, void *arg);
+MUSTCHECK enum err store_reader_each_cursor(
+	struct store_reader *r, store_cursor_fn visit, void *arg, struct errinfo *ei);
 /* The oldest record that a claim which has not expired refers to; UINT64_MAX: none does. */
 MUSTCHECK enum err store_reader_min_claim(
 	struct store_reader *r, int64_t now_wall_ns, uint64_t *seq, struct errinfo *ei);

@@ -116,5 +116,8 @@ void config_note(struct config_scope *scope, enum config_level level, const char
 /* The path as a PATH row would hold it, in the arena; empty stays empty; {NULL, 0} when memory is
  * out (sticky). */
 struct span config_resolve(struct config_scope *scope, struct span path);
+/* A copy of text in the arena, with a NUL behind it, for a check that puts a value into another form; {NULL, 0}
+ * when memory is out (sticky). */
+struct span config_keep(struct config_scope *scope, struct span text);
 
 #endif

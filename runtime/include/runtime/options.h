@@ -37,6 +37,10 @@ struct audit_webhook_section {
 	AUDIT_WEBHOOK_ROWS(CONFIG_MEMBER, audit_webhook_section)
 };
 
+struct audit_file_section {
+	AUDIT_FILE_ROWS(CONFIG_MEMBER, audit_file_section)
+};
+
 struct audit_retention_section {
 	AUDIT_RETENTION_ROWS(CONFIG_MEMBER, audit_retention_section)
 };
@@ -48,13 +52,19 @@ struct audit_section {
 extern const struct config_object gateway_section_config;
 extern const struct config_object ledger_section_config;
 extern const struct config_object audit_webhook_section_config;
+extern const struct config_object audit_file_section_config;
 extern const struct config_object audit_retention_section_config;
 extern const struct config_object audit_section_config;
 
 #define LEDGER_DEFAULT_NAME "nomos-ledger.db"
 #define AUDIT_SINKS_MAX 8
 
-enum audit_sink_kind { AUDIT_SINK_STDOUT = 0, AUDIT_SINK_STDERR, AUDIT_SINK_WEBHOOK };
+enum audit_sink_kind {
+	AUDIT_SINK_STDOUT = 0,
+	AUDIT_SINK_STDERR,
+	AUDIT_SINK_FILE,
+	AUDIT_SINK_WEBHOOK
+};
 
 /* What the sections `ledger` and `audit` come to. Spans borrow from the options' arena and are NUL-terminated. */
 struct audit_plan {
@@ -63,7 +73,7 @@ struct audit_plan {
 	struct span key_path;    /* empty: beside the ledger */
 	struct {
 		enum audit_sink_kind kind;
-		struct span url; /* webhook */
+		struct span url; /* webhook; of a file its path */
 		bool is_required;
 	} sinks[AUDIT_SINKS_MAX];
 	size_t n_sinks;

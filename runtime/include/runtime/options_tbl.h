@@ -66,7 +66,22 @@
 		.prose = "Key of the HMAC-SHA256 in X-Nomos-Signature; unsigned when not set.")            \
 	ROW(T, INT, timeout_ms, .def = "10000", .min = 100, .max = 300000, .unit = "ms",               \
 		.prose = "For one delivery; it is tried again for as long as it takes.")                   \
-	ROW(T, PATH, ca_file, .prose = "CA certificates (PEM) of the receiver; the system's when not set.")
+	ROW(T, PATH, ca_file, .prose = "CA certificates (PEM) of the receiver; the system's when not set.") \
+	ROW(T, INT, batch_max, .def = "1", .min = 1, .max = 256, .unit = "records", .env = CONFIG_ENV, \
+		.prose = "Records of one POST; more than 1 sends lines of JSON (application/x-ndjson).")   \
+	ROW(T, BOOL, gzip, .env = CONFIG_ENV,                                                          \
+		.prose = "Packs the body (Content-Encoding: gzip); the signature is over the packed bytes.") \
+	ROW(T, INT, retry_max_ms, .def = "30000", .min = 10, .max = 3600000, .unit = "ms",             \
+		.prose = "The longest pause between two tries; they are spread at random below it.")
+
+#define AUDIT_FILE_ROWS(ROW, T)                                                                    \
+	ROW(T, INT, max_bytes, .def = "104857600", .min = 0, .max = 1000000000000, .unit = "bytes",    \
+		.env = CONFIG_ENV,                                                                         \
+		.prose = "A file that would grow beyond this becomes PATH.1 and a new one begins; 0: not by size.") \
+	ROW(T, INT, max_age_hours, .def = "0", .min = 0, .max = 87600, .unit = "hours",                \
+		.env = CONFIG_ENV, .prose = "The same for a file whose first record is so old; 0: not by age.") \
+	ROW(T, INT, keep, .def = "10", .min = 1, .max = 1000, .unit = "files", .env = CONFIG_ENV,      \
+		.prose = "Rotated files, PATH.1 being the newest; the oldest is removed.")
 
 #define AUDIT_RETENTION_ROWS(ROW, T)                                                               \
 	ROW(T, INT, days, .def = "0", .min = 0, .max = 36500, .unit = "days", .env = CONFIG_ENV,       \
@@ -83,7 +98,7 @@
 
 #define AUDIT_ROWS(ROW, T)                                                                         \
 	ROW(T, STRING, sink, .def = "stdout", .max = 4096, .env = CONFIG_ENV,                          \
-		.prose = "Comma list of stdout, stderr, sqlite:PATH (the ledger itself), webhook:URL; empty: only the ledger.") \
+		.prose = "Comma list of stdout, stderr, sqlite:PATH (the ledger itself), file:PATH, webhook:URL; empty: only the ledger.") \
 	ROW(T, STRING, required, .def = "", .max = 1024, .env = CONFIG_ENV,                            \
 		.prose = "Who must have taken a record before the answer goes out, beside the ledger: any, all, or names of sinks; empty: the ledger, in stateless mode any sink.") \
 	ROW(T, ENUM(audit_from), from, .words = "head|start", .env = CONFIG_ENV,                       \
@@ -98,7 +113,8 @@
 		.prose = "Keep a search index beside the ledger (LEDGER.idx); it is derived and may be removed.") \
 	ROW(T, OBJECT(audit_retention_section), retention,                                             \
 		.prose = "What leaves the ledger for the archive; without days and records all stays.")    \
-	ROW(T, OBJECT(audit_webhook_section), webhook, .prose = "Delivery of the webhook sink.")
+	ROW(T, OBJECT(audit_webhook_section), webhook, .prose = "Delivery of the webhook sinks.")      \
+	ROW(T, OBJECT(audit_file_section), file, .prose = "Rotation of the file sinks.")
 
 /* The sections, for the program's root table. */
 #define RUNTIME_SECTIONS(ROW, T)                                                                   \
