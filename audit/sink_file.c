@@ -45,8 +45,8 @@ struct sink_file {
 	ino_t inode;
 	int64_t begun_wall_ns; /* time of the first record; 0: there is none */
 	uint64_t size;         /* whole lines */
-	uint64_t last_seq;     /* of this chain that are in the file, or were before it was rotated */
-	uint64_t synced_size;  /* the same of what is on the disk */
+	uint64_t last_seq; /* of this chain that are in the file, or were before it was rotated */
+	uint64_t synced_size; /* the same of what is on the disk */
 	uint64_t synced_seq;
 	struct buf line;
 	struct buf lines; /* not written yet */
@@ -134,8 +134,8 @@ open_file(struct sink_file *f, struct errinfo *ei)
 	struct stat st;
 	struct errinfo why;
 
-	f->fd = open(f->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-		0600);
+	f->fd = open(
+		f->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	f->open_errno = f->fd < 0 ? errno : 0;
 	if (f->fd < 0)
 		return ERR_ERRNO(ei, errno == ELOOP ? ERR_INVALID : ERR_IO, errno, "%s", f->path);

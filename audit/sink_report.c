@@ -47,8 +47,8 @@ read_time(const struct store_row *row, void *arg)
 
 /* The age of the first record behind seq. */
 static enum err
-read_age(struct store_reader *r, uint64_t seq, int64_t now_wall_ns, int64_t *out,
-	struct errinfo *ei)
+read_age(
+	struct store_reader *r, uint64_t seq, int64_t now_wall_ns, int64_t *out, struct errinfo *ei)
 {
 	int64_t wall_ns = 0;
 	size_t n = 0;

@@ -197,9 +197,10 @@ static const struct command subcommands[] = {
 	{.name = "sinks",
 		.summary = "Show how far each sink is, and why one is behind",
 		.usage = "nomos audit sinks FILE [--format text|json]",
-		.examples = "  nomos audit sinks nomos-ledger.db\n"
-			    "  nomos audit sinks -c nomos.yaml --format json\n"
-			    "  exit 0: deliveries work, 1: those of a sink fail, 2: cannot be read\n",
+		.examples =
+			"  nomos audit sinks nomos-ledger.db\n"
+			"  nomos audit sinks -c nomos.yaml --format json\n"
+			"  exit 0: deliveries work, 1: those of a sink fail, 2: cannot be read\n",
 		.run = audit_run_sinks},
 	{.name = "tail",
 		.summary = "Print the last records, and follow",

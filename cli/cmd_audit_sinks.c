@@ -47,8 +47,8 @@ add_text(struct buf *b, const struct sink_report *r)
 	if (r->error[0] != '\0')
 		buf_printf(b, "  failing since %s: %s\n", r->since, r->error);
 	if (r->n_dead > 0)
-		buf_printf(b, "  dead letters, the last of them record %" PRIu64 "\n",
-			r->last_dead);
+		buf_printf(
+			b, "  dead letters, the last of them record %" PRIu64 "\n", r->last_dead);
 }
 
 static bool

@@ -16,16 +16,16 @@ struct source;
 
 /* Spans and texts are valid during the visit. */
 struct sink_report {
-	const char *name;     /* "webhook:…", "file:…", "stdout"; no secret in it */
-	const char *target;   /* where it goes; no secret in it */
-	uint64_t taken;       /* the last record it has */
-	uint64_t n_behind;    /* records it has not */
-	int64_t behind_ns;    /* age of the oldest of them */
-	bool is_required;     /* decisions wait for it */
-	const char *error;    /* of the last delivery; "" when it worked */
-	const char *since;    /* when deliveries began to fail; "" */
-	uint64_t n_dead;      /* records it refused for good */
-	uint64_t last_dead;   /* the last of them; 0: none */
+	const char *name;   /* "webhook:…", "file:…", "stdout"; no secret in it */
+	const char *target; /* where it goes; no secret in it */
+	uint64_t taken;     /* the last record it has */
+	uint64_t n_behind;  /* records it has not */
+	int64_t behind_ns;  /* age of the oldest of them */
+	bool is_required;   /* decisions wait for it */
+	const char *error;  /* of the last delivery; "" when it worked */
+	const char *since;  /* when deliveries began to fail; "" */
+	uint64_t n_dead;    /* records it refused for good */
+	uint64_t last_dead; /* the last of them; 0: none */
 };
 
 /* False from visit ends it. A ledger of stateless mode has no file. ERR_INVALID (an export), and the errors of the

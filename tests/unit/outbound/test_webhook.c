@@ -39,6 +39,93 @@ record_body(uint64_t seq)
 	return span_of(text, (size_t)n);
 }
 
+#define BATCH_MAX 4
+
+/* One POST of up to BATCH_MAX records. */
+static enum err
+deliver_batch(const struct server *s, size_t *n_taken)
+{
+	char url[64];
+	char bodies[BATCH_MAX][128];
+	struct sink_record r[BATCH_MAX];
+	struct sink *sink = NULL;
+	struct errinfo ei;
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook", s->port);
+	struct webhook_options o = {.url = span_cstr(url),
+		.secret = SPAN_LIT(SECRET),
+		.timeout_ns = 10 * NS_PER_SEC,
+		.batch_max = BATCH_MAX};
+	for (uint64_t i = 0; i < BATCH_MAX; i++) {
+		struct span body = record_body(i + 1);
+		memcpy(bodies[i], body.p, body.n);
+		r[i] = (struct sink_record){.seq = i + 1,
+			.body = span_of(bodies[i], body.n),
+			.event_hash = SPAN_LIT(HASH)};
+	}
+	if (webhook_sink_new(&o, &sink, &ei) != OK)
+		FAIL("%s", ei.msg);
+	CHECK_INT(sink->batch_max, BATCH_MAX);
+	*n_taken = 0;
+	enum err rc = sink->ops->deliver(sink, r, BATCH_MAX, n_taken, &ei);
+	sink->ops->free(sink);
+	return rc;
+}
+
+/* A refusal of many says nothing of one: halves are sent, at once, until it is about one. */
+TEST(a_refused_batch_is_halved_until_it_is_about_one_record)
+{
+	static struct server s = {.status = {413, 413, 200, 422}};
+	static const char *const first[] = {"1", "1", "1", "2"};
+	static const char *const last[] = {"4", "2", "1", "3"};
+	static struct server s2 = {.status = {400, 200, 200}};
+	size_t n = 0;
+
+	server_start(&s);
+	/* 1 to 4, 1 to 2, 1, then two again: 2 to 3, of which the first is the bad one. */
+	s.status[4] = 422;
+	CHECK_INT(deliver_batch(&s, &n), ERR_INVALID);
+	server_stop(&s);
+	CHECK_INT(n, 1);
+	CHECK_INT(s.n, 5);
+	for (size_t i = 0; i < ARRAY_LEN(first); i++) {
+		CHECK_SPAN(header(s.request[i], "X-Nomos-Seq"), first[i]);
+		CHECK_SPAN(header(s.request[i], "X-Nomos-Seq-Last"), last[i]);
+		CHECK_SPAN(header(s.request[i], "Content-Type"), "application/x-ndjson");
+		CHECK(is_signed(s.request[i]));
+	}
+	CHECK_SPAN(header(s.request[4], "X-Nomos-Seq"), "2");
+	CHECK_SPAN(header(s.request[4], "X-Nomos-Seq-Last"), "2");
+
+	server_start(&s2);
+	CHECK_INT(deliver_batch(&s2, &n), OK);
+	server_stop(&s2);
+	CHECK_INT(n, 4);
+	CHECK_INT(s2.n, 3);
+}
+
+/* A door that is shut is no word about a record, nor is a fault of the receiver; a batch is not halved for them. */
+TEST(only_a_4xx_about_the_record_refuses_it)
+{
+	static const struct {
+		unsigned status;
+		enum err want;
+	} rows[] = {{400, ERR_INVALID}, {409, ERR_INVALID}, {413, ERR_INVALID}, {415, ERR_INVALID},
+		{422, ERR_INVALID}, {401, ERR_IO}, {403, ERR_IO}, {404, ERR_IO}, {405, ERR_IO},
+		{407, ERR_IO}, {408, ERR_IO}, {410, ERR_IO}, {425, ERR_IO}, {429, ERR_IO},
+		{301, ERR_IO}, {307, ERR_IO}, {500, ERR_IO}, {503, ERR_IO}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct server s = {.status = {rows[i].status, rows[i].status, rows[i].status}};
+		size_t n = 0;
+		server_start(&s);
+		enum err rc = deliver_batch(&s, &n);
+		server_stop(&s);
+		if (rc != rows[i].want || n != 0 || s.n != (rc == ERR_INVALID ? 3 : 1))
+			FAIL("%u: %s, %zu requests", rows[i].status, err_name(rc), s.n);
+	}
+}
+
 static enum err
 deliver(struct sink *sink, uint64_t seq, size_t *n_taken)
 {
@@ -235,7 +322,10 @@ TEST(the_name_gives_no_part_of_the_url_away)
 }
 
 SUITE("webhook", TEST_ROW(each_record_is_posted_in_order_and_signed),
-	TEST_ROW(a_refused_record_is_not_taken), TEST_ROW(a_batch_stops_at_the_first_refusal),
+	TEST_ROW(a_refused_record_is_not_taken),
+	TEST_ROW(a_refused_batch_is_halved_until_it_is_about_one_record),
+	TEST_ROW(only_a_4xx_about_the_record_refuses_it),
+	TEST_ROW(a_batch_stops_at_the_first_refusal),
 	TEST_ROW(a_receiver_that_is_silent_is_a_time_out_and_then_works),
 	TEST_ROW(nobody_listening_is_an_error), TEST_ROW(stop_ends_a_hang),
 	TEST_ROW(forbidden_addresses_and_bad_urls),
