@@ -6,6 +6,7 @@
 
 #include "audit/store.h"
 #include "base/parse.h"
+#include "index_postings.h"
 #include "store_sqlite.h"
 
 const char *
@@ -127,4 +128,14 @@ index_check_ledger(const struct index_header *h, struct span chain_id, struct st
 	if (rc == OK && at.seq != 0)
 		return ERR(ei, ERR_INVALID, "it ends at a record that the ledger does not have");
 	return rc;
+}
+
+enum err
+index_read_row(struct db_stmt *st, struct postings *p, struct errinfo *ei)
+{
+	int64_t first = db_column_int(st, 0);
+
+	if (first <= 0 || !postings_read(p, (uint64_t)first, db_column_bytes(st, 1)))
+		return ERR(ei, ERR_CORRUPT, "a row of the index is damaged");
+	return OK;
 }

@@ -26,6 +26,8 @@
 #include "base/span.h"
 
 struct db;
+struct db_stmt;
+struct postings;
 struct store_reader;
 
 #define INDEX_APPLICATION_ID 0x6e6f6d69 /* "nomi" */
@@ -72,6 +74,8 @@ struct span index_field_value(struct span raw);
 
 /* ERR_INVALID (not an index), ERR_UNSUPPORTED (another version), and those of db_prepare. */
 MUSTCHECK enum err index_read_header(struct db *db, struct index_header *out, struct errinfo *ei);
+/* The row of entries that a statement stands on, whose columns are seq and more. ERR_CORRUPT. */
+MUSTCHECK enum err index_read_row(struct db_stmt *st, struct postings *p, struct errinfo *ei);
 /* Whether the index is of that chain and ends at a record of its ledger: ERR_INVALID when not, and those of
  * store_reader_page. */
 MUSTCHECK enum err index_check_ledger(const struct index_header *h, struct span chain_id,

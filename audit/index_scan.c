@@ -7,29 +7,18 @@
 #include "index_scan.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/must.h"
+#include "index_matches.h"
 #include "index_postings.h"
 #include "query_terms.h"
 #include "store_sqlite.h"
 
 #define SCAN_MAGIC 0x1d3c0002u
 #define BUSY_MS 2000
-
-/* The records of a segment whose value begins as wanted, in order. Of a segment there are at most
- * 2^shift, one each. */
-struct matches {
-	uint64_t *seqs;
-	size_t n;
-	size_t n_max;
-	uint64_t segment;
-	bool is_loaded;
-};
 
 struct index_scan {
 	unsigned magic;
@@ -41,13 +30,11 @@ struct index_scan {
 	struct index_header header;
 	struct query_term terms[INDEX_N_FIELDS];
 	size_t n_terms;
-	struct matches matches; /* of the one term that may be a prefix */
+	struct index_matches matches; /* of the one term that may be a prefix */
 	const struct query_filter *wanted_times;
 	char path[INDEX_PATH_MAX];
 	struct stat opened; /* st_nlink 0: the file is live */
 };
-
-/* ---- opening ---- */
 
 static enum err
 prepare_all(struct index_scan *s, struct errinfo *ei)
@@ -128,7 +115,7 @@ index_scan_free(struct index_scan **s)
 	db_stmt_free(&(*s)->prefix);
 	db_stmt_free(&(*s)->times);
 	db_free(&(*s)->db);
-	mem_free((*s)->matches.seqs);
+	index_matches_fini(&(*s)->matches);
 	(*s)->magic = 0;
 	mem_free(*s);
 	*s = NULL;
@@ -155,116 +142,6 @@ index_scan_is_current(const struct index_scan *s)
 	       now.st_mtim.tv_nsec == s->opened.st_mtim.tv_nsec && !has_log(s->path);
 }
 
-/* ---- rows ---- */
-
-/* The row that a statement stands on. */
-static enum err
-read_postings(struct db_stmt *st, struct postings *p, struct errinfo *ei)
-{
-	int64_t first = db_column_int(st, 0);
-
-	if (first <= 0 || !postings_read(p, (uint64_t)first, db_column_bytes(st, 1)))
-		return ERR(ei, ERR_CORRUPT, "a row of the index is damaged");
-	return OK;
-}
-
-/* ---- a prefix ---- */
-
-static int
-compare_seqs(const void *a, const void *b)
-{
-	const uint64_t *x = a;
-	const uint64_t *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
-static enum err
-add_match(struct matches *m, uint64_t seq, unsigned shift, struct errinfo *ei)
-{
-	if (m->n == m->n_max) {
-		size_t n = m->n_max == 0 ? 256 : m->n_max * 2;
-		/* A sound index has one entry of a field for each record. */
-		if (m->n >= (size_t)1 << shift)
-			return ERR(ei, ERR_CORRUPT, "the index has too many entries");
-		uint64_t *grown = mem_realloc(m->seqs, n * sizeof(*grown));
-		if (grown == NULL)
-			return ERR(ei, ERR_NOMEM, "out of memory");
-		m->seqs = grown;
-		m->n_max = n;
-	}
-	m->seqs[m->n++] = seq;
-	return OK;
-}
-
-static enum err
-add_matches(struct index_scan *s, struct matches *m, struct errinfo *ei)
-{
-	struct postings p;
-	enum err rc = read_postings(s->prefix, &p, ei);
-
-	uint64_t seq = rc == OK ? p.first : 0;
-
-	for (; rc == OK && seq != 0; seq = postings_up(&p, seq + 1))
-		rc = add_match(m, seq, s->header.shift, ei);
-	return rc;
-}
-
-static enum err
-load_matches(struct index_scan *s, const struct query_term *t, uint64_t segment, struct errinfo *ei)
-{
-	struct matches *m = &s->matches;
-	char beyond[INDEX_VALUE_MAX];
-	bool has_row = false;
-
-	if (m->is_loaded && m->segment == segment)
-		return OK;
-	m->n = 0;
-	m->is_loaded = false;
-	/* A text of a record is UTF-8, so its last byte can grow. */
-	memcpy(beyond, t->value.p, t->value.n);
-	beyond[t->value.n - 1]++;
-	db_bind_int(s->prefix, 1, (int64_t)segment);
-	db_bind_int(s->prefix, 2, t->field);
-	db_bind_blob(s->prefix, 3, t->value);
-	db_bind_blob(s->prefix, 4, span_of(beyond, t->value.n));
-	enum err rc = db_step(s->prefix, &has_row, ei);
-	while (rc == OK && has_row) {
-		rc = add_matches(s, m, ei);
-		if (rc == OK)
-			rc = db_step(s->prefix, &has_row, ei);
-	}
-	db_reset(s->prefix);
-	if (rc != OK)
-		return rc;
-	if (m->n > 0)
-		qsort(m->seqs, m->n, sizeof(m->seqs[0]), compare_seqs);
-	m->segment = segment;
-	m->is_loaded = true;
-	return OK;
-}
-
-static uint64_t
-find_match(const struct matches *m, uint64_t at, bool is_down)
-{
-	size_t low = 0;
-	size_t high = m->n;
-
-	/* The first one at or behind `at`. */
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (m->seqs[middle] < at)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low < m->n && (!is_down || m->seqs[low] == at))
-		return m->seqs[low];
-	return is_down && low > 0 ? m->seqs[low - 1] : 0;
-}
-
-/* ---- conditions ---- */
-
 /* The row of a value that begins at `at` or nearest to it in the statement's direction. */
 static enum err
 find_row(struct index_scan *s, struct db_stmt *st, const struct query_term *t, uint64_t at,
@@ -277,7 +154,7 @@ find_row(struct index_scan *s, struct db_stmt *st, const struct query_term *t, u
 	enum err rc = db_step(st, has_row, ei);
 	if (rc != OK || !*has_row)
 		return rc;
-	rc = read_postings(st, p, ei);
+	rc = index_read_row(st, p, ei);
 	db_reset(st);
 	return rc;
 }
@@ -292,9 +169,10 @@ seek_term(struct index_scan *s, const struct query_term *t, uint64_t at, bool is
 
 	*seq = 0;
 	if (t->is_prefix) {
-		enum err loaded = load_matches(s, t, at >> s->header.shift, ei);
+		enum err loaded = index_matches_load(
+			&s->matches, s->prefix, t, at >> s->header.shift, s->header.shift, ei);
 		if (loaded == OK)
-			*seq = find_match(&s->matches, at, is_down);
+			*seq = index_matches_find(&s->matches, at, is_down);
 		return loaded;
 	}
 	/* The row that begins before `at` may reach beyond it. */
