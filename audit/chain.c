@@ -54,8 +54,19 @@ struct member {
 	size_t at;         /* offset of the name's opening quote */
 };
 
+/* Whether the backslashes before the byte at `at` make it part of its string, which begins behind `from`. */
+static bool
+is_escaped(struct span s, size_t from, size_t at)
+{
+	size_t n = 0;
+
+	while (at - n > from && s.p[at - n - 1] == '\\')
+		n++;
+	return n % 2 != 0;
+}
+
 /* The offset behind the string that starts at `at`; 0 when it does not end. */
-static size_t
+static inline size_t
 skip_string(struct span s, size_t at)
 {
 	size_t i = at + 1;
@@ -64,30 +75,20 @@ skip_string(struct span s, size_t at)
 		const char *quote = memchr(s.p + i, '"', s.n - i);
 		if (quote == NULL)
 			return 0;
-		size_t end = (size_t)(quote - s.p);
-		size_t n_backslashes = 0;
-		while (end - n_backslashes > i && s.p[end - n_backslashes - 1] == '\\')
-			n_backslashes++;
-		i = end + 1;
-		if (n_backslashes % 2 == 0)
+		i = (size_t)(quote - s.p) + 1;
+		if (quote[-1] != '\\' || !is_escaped(s, at + 1, i - 1))
 			return i;
 	}
 	return 0;
 }
 
-/* The offset behind the value that starts at `at`; 0 when it does not end. */
+/* The same for any value, the slow way. */
 static size_t
-skip_value(struct span s, size_t at)
+skip_nested(struct span s, size_t at)
 {
 	size_t depth = 0;
 	size_t i = at;
 
-	/* Most values are texts. */
-	if (i < s.n && s.p[i] == '"') {
-		i = skip_string(s, i);
-		if (i == 0 || (i < s.n && (s.p[i] == ',' || s.p[i] == '}')))
-			return i;
-	}
 	while (i < s.n) {
 		switch (s.p[i]) {
 		case '"':
@@ -117,6 +118,27 @@ skip_value(struct span s, size_t at)
 		}
 	}
 	return 0;
+}
+
+static bool
+is_end_of_value(struct span s, size_t at)
+{
+	return at < s.n && (s.p[at] == ',' || s.p[at] == '}');
+}
+
+/* The offset behind the value that starts at `at`; 0 when it does not end. Most values are texts, the next most numbers. */
+static inline size_t
+skip_value(struct span s, size_t at)
+{
+	size_t i = at;
+
+	if (i < s.n && s.p[i] == '"') {
+		i = skip_string(s, i);
+		return i == 0 || is_end_of_value(s, i) ? i : skip_nested(s, at);
+	}
+	while (i < s.n && s.p[i] >= '0' && s.p[i] <= '9')
+		i++;
+	return i > at && is_end_of_value(s, i) ? i : skip_nested(s, at);
 }
 
 /* Steps to the next member; *at starts at 0. Returns false at the end; *whole then says whether
@@ -243,18 +265,19 @@ enum chain_fault
 chain_check_fields(const char *chain_id, struct chain_head *head, uint64_t seq, struct span body,
 	const struct chain_fields *f, struct span hash)
 {
+	struct span previous = span_of(head->hash, head->seq > 0 ? SHA256_HEX : 0);
 	char computed[SHA256_HEX + 1];
 
-	chain_hash(body, span_of(head->hash, head->seq > 0 ? SHA256_HEX : 0), computed);
+	chain_hash(body, previous, computed);
 	/* The order gives the most useful name: a record out of place is also one whose hash does
 	 * not fit. */
-	if (chain_id != NULL && !span_eq_cstr(f->chain_id, chain_id))
+	if (chain_id != NULL && !span_eq(f->chain_id, span_of(chain_id, CHAIN_ID_HEX)))
 		return CHAIN_FAULT_CHAIN_ID;
 	if (seq != head->seq + 1)
 		return CHAIN_FAULT_SEQ;
-	if (!span_eq_cstr(f->prev_event_hash, head->seq > 0 ? head->hash : ""))
+	if (!span_eq(f->prev_event_hash, previous))
 		return CHAIN_FAULT_PREVIOUS;
-	if (f->seq != seq || !span_eq_cstr(hash, computed))
+	if (f->seq != seq || !span_eq(hash, span_of(computed, SHA256_HEX)))
 		return CHAIN_FAULT_HASH;
 	head->seq = seq;
 	memcpy(head->hash, computed, sizeof(head->hash));

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "read_ahead.h"
 #include "schema.h"
 #include "store_file.h"
 
@@ -19,6 +20,7 @@
 struct store_reader {
 	unsigned magic;
 	struct db *db;
+	struct read_ahead *ahead; /* of a private copy; may be NULL */
 	struct db_stmt *page;
 	struct db_stmt *page_state;
 	struct db_stmt *head;
@@ -64,6 +66,8 @@ store_reader_open(const char *path, enum store_reader_mode mode, struct store_re
 		rc = schema_check(r->db, SCHEMA_READABLE_VERSION, ei);
 	if (rc == OK)
 		rc = prepare_all(r, ei);
+	if (rc == OK && mode == STORE_READ_COPY)
+		r->ahead = read_ahead_new(db_get_file(r->db));
 	if (rc != OK)
 		store_reader_free(&r);
 	*out = r;
@@ -80,21 +84,39 @@ store_reader_free(struct store_reader **r)
 	db_stmt_free(&(*r)->page_state);
 	db_stmt_free(&(*r)->head);
 	db_stmt_free(&(*r)->meta);
+	read_ahead_free(&(*r)->ahead);
 	db_free(&(*r)->db);
 	(*r)->magic = 0;
 	mem_free(*r);
 	*r = NULL;
 }
 
+struct visit {
+	store_visit_fn fn;
+	void *arg;
+	struct read_ahead *ahead;
+};
+
+static bool
+visit_and_step(const struct store_row *row, void *arg)
+{
+	const struct visit *v = arg;
+
+	read_ahead_step(v->ahead, row->body.n);
+	return v->fn(row, v->arg);
+}
+
 enum err
 store_reader_page(struct store_reader *r, uint64_t after, size_t max, store_visit_fn visit,
 	void *arg, size_t *n, struct errinfo *ei)
 {
+	struct visit v = {.fn = visit, .arg = arg, .ahead = r->ahead};
+
 	OBJ_CHECK(r, READER_MAGIC);
 	MUST(max <= STORE_PAGE_MAX);
 	db_bind_int(r->page, 1, (int64_t)after);
 	db_bind_int(r->page, 2, (int64_t)max);
-	return store_visit_rows(r->page, visit, arg, n, ei);
+	return store_visit_rows(r->page, visit_and_step, &v, n, ei);
 }
 
 enum err

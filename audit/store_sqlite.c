@@ -215,6 +215,15 @@ db_is_in_transaction(struct db *db)
 	return sqlite3_get_autocommit(db->handle) == 0;
 }
 
+struct sqlite3_file *
+db_get_file(struct db *db)
+{
+	struct sqlite3_file *f = NULL;
+	int rc = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &f);
+
+	return rc == SQLITE_OK ? f : NULL;
+}
+
 enum err
 db_copy(struct db *from, struct db *to, struct errinfo *ei)
 {

@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * A thin cover over SQLite: connections and prepared statements in our error terms.
- * store_sqlite.c is the only file of the project that includes sqlite3.h. A connection belongs to
- * one thread at a time. Error texts name no path.
+ * store_sqlite.c includes sqlite3.h, and no other file of the project but for SQLite's own files (fault_vfs.c,
+ * read_ahead.c). A connection belongs to one thread at a time. Error texts name no path.
  */
 #ifndef AUDIT_STORE_SQLITE_H
 #define AUDIT_STORE_SQLITE_H
@@ -16,6 +16,7 @@
 
 struct db;
 struct db_stmt;
+struct sqlite3_file;
 
 enum db_mode {
 	DB_READ = 0, /* of a database that another connection may be writing */
@@ -38,6 +39,8 @@ MUSTCHECK enum err db_exec(struct db *db, const char *sql, struct errinfo *ei);
 /* The first column of the first row as a number; ERR_NOT_FOUND when there is no row. */
 MUSTCHECK enum err db_query_int(struct db *db, const char *sql, int64_t *out, struct errinfo *ei);
 bool db_is_in_transaction(struct db *db);
+/* The database's file as SQLite has it open; NULL when it says none. For read_ahead.h. */
+struct sqlite3_file *db_get_file(struct db *db);
 
 /* Replaces all that `to` holds by what `from` holds now, in one read transaction of `from`. */
 MUSTCHECK enum err db_copy(struct db *from, struct db *to, struct errinfo *ei);
