@@ -125,6 +125,13 @@ add_key(SHA256_CTX *state, const uint8_t key[BLOCK_BYTES], uint8_t mask)
 void
 hash_hmac_sha256(struct span key, struct span data, uint8_t out[SHA256_BYTES])
 {
+	hash_hmac_sha256_parts(key, &data, 1, out);
+}
+
+void
+hash_hmac_sha256_parts(
+	struct span key, const struct span *parts, size_t n_parts, uint8_t out[SHA256_BYTES])
+{
 	uint8_t block[BLOCK_BYTES] = {0};
 	uint8_t inner[SHA256_BYTES];
 	SHA256_CTX state;
@@ -135,7 +142,8 @@ hash_hmac_sha256(struct span key, struct span data, uint8_t out[SHA256_BYTES])
 		memcpy(block, key.p, key.n);
 	MUST(SHA256_Init(&state) == 1);
 	add_key(&state, block, 0x36);
-	add(&state, data);
+	for (size_t i = 0; i < n_parts; i++)
+		add(&state, parts[i]);
 	MUST(SHA256_Final(inner, &state) == 1);
 	MUST(SHA256_Init(&state) == 1);
 	add_key(&state, block, 0x5c);

@@ -97,7 +97,9 @@ put_meaning(const struct config_row *row, struct buf *out)
 static void
 put_row(const struct config_row *row, const char *path, bool in_list, struct buf *out)
 {
-	buf_printf(out, "| `%s` | %s | ", row->name, type_name(row->type));
+	buf_printf(out, "| `%s` | %s | ", row->name,
+		(row->flags & CONFIG_VALUE_LISTS) != 0 ? "map of strings or lists of them"
+						       : type_name(row->type));
 	put_default(row, out);
 	BUF_ADD_LIT(out, " | ");
 	put_range(row, out);

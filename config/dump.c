@@ -18,22 +18,50 @@ hide(struct span s)
 	return s.n > 0 ? SPAN_LIT("(secret)") : SPAN_LIT("");
 }
 
+/* Pairs of one name, from the i-th on. */
+static size_t
+count_same(const struct config_map *m, size_t i)
+{
+	size_t n = 1;
+
+	while (i + n < m->n && span_eq(m->v[i + n].key, m->v[i].key))
+		n++;
+	return n;
+}
+
+static void
+dump_values(struct printer *p, const struct config_row *row, const struct config_pair *v, size_t n)
+{
+	bool is_secret = (row->flags & CONFIG_SECRET_VALUES) != 0;
+	struct span values[CONFIG_VALUES_MAX];
+
+	MUST(n <= CONFIG_VALUES_MAX);
+	for (size_t i = 0; i < n; i++)
+		values[i] = is_secret ? hide(v[i].value) : v[i].value;
+	if (n > 1)
+		printer_strings(p, values, n);
+	else
+		printer_string(p, values[0]);
+}
+
 static void
 dump_map(struct printer *p, const struct config_row *row, const struct config_map *m)
 {
+	size_t n_same;
+
 	if (m->n == 0) {
 		printer_empty(p, "{}");
 		return;
 	}
 	printer_open(p, '{');
-	for (size_t i = 0; i < m->n; i++) {
+	for (size_t i = 0; i < m->n; i += n_same) {
 		char number[32];
 		struct span key = m->v[i].key;
-		struct span value = m->v[i].value;
+		n_same = count_same(m, i);
 		snprintf(number, sizeof(number), "(secret %06zu)", i + 1);
 		printer_key_text(
 			p, (row->flags & CONFIG_SECRET_KEYS) != 0 ? span_cstr(number) : key);
-		printer_string(p, (row->flags & CONFIG_SECRET_VALUES) != 0 ? hide(value) : value);
+		dump_values(p, row, &m->v[i], n_same);
 	}
 	printer_close(p, '}');
 }

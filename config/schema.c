@@ -69,6 +69,31 @@ put_item_schema(struct printer *p, const char *key, const struct config_row *row
 	printer_close(p, '}');
 }
 
+/* Of a map's values: a text, or a list of them. */
+static void
+put_either_schema(struct printer *p, const struct config_row *row)
+{
+	KEY(p, "additionalProperties");
+	printer_open(p, '{');
+	KEY(p, "anyOf");
+	printer_open(p, '[');
+	printer_element(p);
+	printer_open(p, '{');
+	put_string_schema(p, row);
+	printer_close(p, '}');
+	printer_element(p);
+	printer_open(p, '{');
+	put_text(p, "type", "array");
+	KEY(p, "minItems");
+	printer_int(p, 1);
+	KEY(p, "maxItems");
+	printer_int(p, CONFIG_VALUES_MAX);
+	put_item_schema(p, "items", row, false);
+	printer_close(p, '}');
+	printer_close(p, ']');
+	printer_close(p, '}');
+}
+
 static void
 put_default(struct printer *p, const struct config_row *row)
 {
@@ -117,8 +142,11 @@ put_type(struct printer *p, const struct config_row *row)
 	case CONFIG_TYPE_MAP:
 	case CONFIG_TYPE_MAP_STRINGS:
 		put_text(p, "type", "object");
-		put_item_schema(
-			p, "additionalProperties", row, row->type == CONFIG_TYPE_MAP_STRINGS);
+		if ((row->flags & CONFIG_VALUE_LISTS) != 0)
+			put_either_schema(p, row);
+		else
+			put_item_schema(p, "additionalProperties", row,
+				row->type == CONFIG_TYPE_MAP_STRINGS);
 		return;
 	case CONFIG_TYPE_LIST:
 		put_text(p, "type", "array");

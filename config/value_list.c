@@ -146,6 +146,39 @@ value_read_strings(struct config_scope *s, const struct config_row *row, const s
 	return check_count(s, row, g, out->n);
 }
 
+/* Whether the member's value is a list, and may be one. */
+static bool
+has_value_list(const struct config_row *row, const struct json *member)
+{
+	return (row->flags & CONFIG_VALUE_LISTS) != 0 && member->type == JSON_ARRAY;
+}
+
+static size_t
+count_pairs(const struct config_row *row, const struct json *o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->n; i++)
+		n += has_value_list(row, o->sorted[i]) ? o->sorted[i]->n : 1;
+	return n;
+}
+
+static bool
+read_pair(struct config_scope *s, const struct config_row *row, const struct given *g,
+	const struct json *member, const struct json *node, struct config_pair *pair)
+{
+	struct span key = member->name;
+	struct span value;
+	bool ok = keep_text(s, row, g, member, &key);
+
+	if (ok)
+		pair->key = key;
+	if (!value_node_text(s, row, g, node, &value) || !keep_text(s, row, g, node, &value))
+		return false;
+	pair->value = value;
+	return ok;
+}
+
 /* Copies name and value of each member, in name order. Only copies stay in v: config_wipe
  * overwrites them. */
 static bool
@@ -153,20 +186,21 @@ read_pairs(struct config_scope *s, const struct config_row *row, const struct gi
 	struct config_pair *v)
 {
 	const struct json *o = g->node;
+	size_t n = 0;
 	bool ok = true;
 
 	for (size_t i = 0; i < o->n; i++) {
 		const struct json *c = o->sorted[i];
-		struct span key = c->name;
-		struct span value;
-		if (keep_text(s, row, g, c, &key))
-			v[i].key = key;
-		else
+		if (!has_value_list(row, c)) {
+			ok = read_pair(s, row, g, c, c, &v[n++]) && ok;
+			continue;
+		}
+		if (c->n == 0 || c->n > CONFIG_VALUES_MAX) {
+			value_fail(s, row, g, c, "a list has 1 to %d values", CONFIG_VALUES_MAX);
 			ok = false;
-		if (value_node_text(s, row, g, c, &value) && keep_text(s, row, g, c, &value))
-			v[i].value = value;
-		else
-			ok = false;
+		}
+		for (const struct json *e = c->first; e != NULL; e = e->next)
+			ok = read_pair(s, row, g, c, e, &v[n++]) && ok;
 	}
 	return ok;
 }
@@ -191,22 +225,22 @@ read_env_pair(struct config_scope *s, const struct config_row *row, const struct
 	return true;
 }
 
-/* Puts the pair at its place among n others, or over the one of that name; returns how many there
+/* Puts the pair at its place among n others, or over those of that name; returns how many there
  * are then. */
 static size_t
 put_pair(struct config_pair *v, size_t n, struct config_pair pair)
 {
 	size_t at = 0;
+	size_t end;
 
 	while (at < n && span_cmp(v[at].key, pair.key) < 0)
 		at++;
-	if (at < n && span_eq(v[at].key, pair.key)) {
-		v[at] = pair;
-		return n;
-	}
-	memmove(v + at + 1, v + at, (n - at) * sizeof(*v));
+	end = at;
+	while (end < n && span_eq(v[end].key, pair.key))
+		end++;
+	memmove(v + at + 1, v + end, (n - end) * sizeof(*v));
 	v[at] = pair;
-	return n + 1;
+	return n - (end - at) + 1;
 }
 
 bool
@@ -214,10 +248,11 @@ value_read_map(
 	struct config_scope *s, const struct config_row *row, const struct given *g, void *options)
 {
 	struct config_map *out = row_slot(row, options);
-	size_t n = g->node != NULL ? g->node->n : 0;
+	size_t n;
 
 	if (g->node != NULL && node_of_type(s, row, g, g->node, JSON_OBJECT) == NULL)
 		return false;
+	n = g->node != NULL ? count_pairs(row, g->node) : 0;
 	if (g->texts != NULL && row->env_with == NULL) {
 		value_fail(s, row, g, NULL, "can be set in the file only");
 		return false;
@@ -227,7 +262,7 @@ value_read_map(
 		return false;
 	/* What was read stays reachable for config_wipe also when something fails. */
 	*out = (struct config_map){v, n};
-	if (n > 0 && !read_pairs(s, row, g, v))
+	if (g->node != NULL && !read_pairs(s, row, g, v))
 		return false;
 	if (g->texts != NULL) {
 		struct config_pair pair;

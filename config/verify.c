@@ -51,6 +51,8 @@ verify_siblings(struct verifier *v, const struct config_object *o, const struct 
 		complain(v, path, "a map of lists has no environment form");
 	if (row->type == CONFIG_TYPE_MAP && (row->env != NULL) != (row->env_with != NULL))
 		complain(v, path, "a map needs env and env_with together");
+	if ((row->flags & CONFIG_VALUE_LISTS) != 0 && row->type != CONFIG_TYPE_MAP)
+		complain(v, path, "only a map has lists of values");
 	if (row_is_list(row) && row->def != NULL && row->type != CONFIG_TYPE_STRINGS &&
 		row->type != CONFIG_TYPE_PATHS)
 		complain(v, path, "this type has no default");

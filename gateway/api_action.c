@@ -40,6 +40,8 @@ copy_input(const struct http_request *http, enum req_operation operation, struct
 		.idempotency_key = http_request_find_header(http, SPAN_LIT("Idempotency-Key")),
 		.approval_id = arena_dup(a, approval_id),
 	};
+	/* A held request that goes on is the one that came, and no replay of it. */
+	input->credentials.keeps_nonce = approval_id.n > 0;
 	return arena_failed(a) ? NULL : input;
 }
 

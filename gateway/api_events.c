@@ -73,6 +73,16 @@ on_closed(struct http_request *http, void *arg)
 	end(e);
 }
 
+/* The stream is still the one request that was let in. */
+static struct req_credentials
+credentials_of(const struct events *e)
+{
+	struct req_credentials credentials = exchange_get_credentials(e->http);
+
+	credentials.keeps_nonce = true;
+	return credentials;
+}
+
 static void
 on_timer(void *arg)
 {
@@ -81,8 +91,9 @@ on_timer(void *arg)
 	struct events *e;
 
 	OBJ_CAST(e, arg, EVENTS_MAGIC);
-	credentials = exchange_get_credentials(e->http);
-	if (req_authorize_reader(worker_get_snapshot(e->worker), &credentials, &identity) != OK) {
+	credentials = credentials_of(e);
+	if (req_authorize_reader(worker_get_pipeline(e->worker), worker_get_snapshot(e->worker),
+		    &credentials, &identity) != OK) {
 		end_stream(e);
 		return;
 	}
@@ -166,7 +177,7 @@ on_look(const struct approvals_answer *answer, void *arg)
 static void
 look(struct events *e)
 {
-	struct req_credentials credentials = exchange_get_credentials(e->http);
+	struct req_credentials credentials = credentials_of(e);
 	struct snapshot *snapshot = worker_get_snapshot(e->worker);
 	struct identity identity;
 	struct approvals_call call = {
@@ -181,7 +192,8 @@ look(struct events *e)
 		return;
 	e->is_stale = false;
 	/* By the snapshot of now: a key that is gone sees no more. The chore ends the stream. */
-	if (req_authorize_reader(snapshot, &credentials, &identity) != OK)
+	if (req_authorize_reader(
+		    worker_get_pipeline(e->worker), snapshot, &credentials, &identity) != OK)
 		return;
 	e->is_looking = true;
 	approvals_look(&call, span_cstr(e->approval_id), &identity);

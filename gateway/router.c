@@ -112,7 +112,9 @@ admit_reader(struct exchange *x)
 {
 	struct req_credentials credentials = exchange_get_credentials(x->http);
 
-	if (req_authorize_reader(worker_get_snapshot(x->worker), &credentials, &x->identity) == OK)
+	credentials.keeps_nonce = x->is_early;
+	if (req_authorize_reader(worker_get_pipeline(x->worker), worker_get_snapshot(x->worker),
+		    &credentials, &x->identity) == OK)
 		return true;
 	metric_add(METRIC_AUTH_FAILED, 1);
 	reply_error(x->http, 401, "auth_error",
@@ -331,7 +333,7 @@ gateway_handle(struct http_request *http, void *arg)
 void
 gateway_look(struct http_request *http, void *arg)
 {
-	struct exchange x = {.http = http, .worker = arg};
+	struct exchange x = {.http = http, .worker = arg, .is_early = true};
 	const struct route *route = find_route(&x);
 
 	if (route == NULL)

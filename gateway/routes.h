@@ -34,6 +34,7 @@ enum access {
 struct exchange {
 	struct http_request *http;
 	struct worker *worker;
+	bool is_early;            /* the body is not here yet */
 	struct caller caller;     /* of an operator route; this turn only */
 	struct identity identity; /* of a READER route; as long */
 	struct session session;   /* zero unless a cookie stood for the API key */

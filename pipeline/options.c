@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "config/load.h"
+#include "base/sign.h"
 #include "identity/identity_table.h"
 
 static void
@@ -77,11 +78,12 @@ check_identity_keys(void *options, struct config_scope *scope)
 {
 	const struct identity_section *o = options;
 
-	if (o->api_keys.n == 0 && o->hashed_keys.n == 0 && o->service_secrets.n == 0)
+	if (o->api_keys.n == 0 && o->hashed_keys.n == 0 && o->service_secrets.n == 0 &&
+		o->service_public_keys.n == 0)
 		config_fail(scope, "api_keys",
 			"identity.api_keys or identity.service_secrets or identity.oidc.enabled or "
 			"identity.spiffe.enabled is required");
-	if (o->agent_secrets.n == 0)
+	if (o->agent_secrets.n == 0 && o->agent_public_keys.n == 0)
 		config_fail(scope, "agent_secrets", "identity.agent_secrets is required");
 }
 
@@ -145,6 +147,51 @@ check_secrets(void *options, struct config_scope *scope)
 		scope);
 	check_pairs(&o->agent_secrets, "agent_secrets", "an agent needs an id and a secret", scope);
 	check_pairs(&o->api_keys, "api_keys", "an API key needs a key and a principal", scope);
+}
+
+static void
+check_ids(const struct config_map *keys, const char *name, struct config_scope *scope)
+{
+	for (size_t i = 0; i < keys->n; i++)
+		if (is_blank(keys->v[i].key) || has_blank_end(keys->v[i].key))
+			config_fail(scope, name,
+				"the id of entry %zu is blank, or begins or ends with white space",
+				i + 1);
+}
+
+static void
+check_public_keys(const struct config_map *keys, const char *name, struct config_scope *scope)
+{
+	for (size_t i = 0; i < keys->n; i++) {
+		struct sign_key *key = NULL;
+		struct errinfo ei;
+
+		if (sign_key_parse_public(keys->v[i].value, &key, &ei) != OK)
+			config_fail(scope, name, "the key of \"%.*s\" is %s",
+				SPAN_ARG(keys->v[i].key), ei.msg);
+		sign_key_free(&key);
+	}
+}
+
+static void
+check_request_signatures(void *options, struct config_scope *scope)
+{
+	const struct identity_section *o = options;
+	bool has_keys = o->agent_public_keys.n + o->service_public_keys.n > 0;
+
+	check_ids(&o->service_public_keys, "service_public_keys", scope);
+	check_ids(&o->agent_public_keys, "agent_public_keys", scope);
+	check_public_keys(&o->service_public_keys, "service_public_keys", scope);
+	check_public_keys(&o->agent_public_keys, "agent_public_keys", scope);
+	if (o->signature_versions.n == 0)
+		config_fail(scope, "signature_versions",
+			"identity.signature_versions needs v1 or v2, or nobody could ask");
+	else if (has_keys && !config_strings_has(&o->signature_versions, SPAN_LIT("v2")))
+		config_fail(scope, "signature_versions",
+			"public keys are of no use without v2 in identity.signature_versions");
+	if (o->max_nonces_per_signer > o->max_nonces)
+		config_note(scope, CONFIG_WARN, "max_nonces_per_signer",
+			"identity.max_nonces_per_signer is over identity.max_nonces");
 }
 
 /* An absent one is reported by its row. */
@@ -294,7 +341,8 @@ static const config_check_fn policy_checks[] = {
 	check_bundle_paths, check_bundle_roles, check_signatures, NULL};
 static const config_check_fn executor_checks[] = {check_profile, NULL};
 static const config_check_fn identity_checks[] = {check_identity_keys, check_hashed_keys,
-	check_secrets, check_names, check_principal_agents, check_roles, NULL};
+	check_secrets, check_request_signatures, check_names, check_principal_agents, check_roles,
+	NULL};
 static const config_check_fn rate_limits_checks[] = {check_rate_rules, NULL};
 
 CONFIG_OBJECT(runtime_evidence_section, RUNTIME_EVIDENCE_ROWS,

@@ -34,8 +34,9 @@ pipeline_new(struct ledger *ledger, struct workq *pool, size_t n_loops, struct p
 	p->rule_buckets = bucket_table_new();
 	p->breakers = breakers_new();
 	p->sessions = session_table_new();
+	p->nonces = nonce_table_new();
 	if (p->coarse_buckets == NULL || p->rule_buckets == NULL || p->breakers == NULL ||
-		p->sessions == NULL || board_new(&p->board, ei) != OK ||
+		p->sessions == NULL || p->nonces == NULL || board_new(&p->board, ei) != OK ||
 		approval_desk_init(&p->desk, ei) != OK) {
 		pipeline_free(&p);
 		return ERR(ei, ERR_NOMEM, "out of memory");
@@ -64,6 +65,7 @@ pipeline_free(struct pipeline **p)
 	action_ids_free(&old->action_ids);
 	board_free(&old->board);
 	session_table_free(&old->sessions);
+	nonce_table_free(&old->nonces);
 	approval_desk_fini(&old->desk);
 	old->magic = 0;
 	mem_free(old);

@@ -97,10 +97,10 @@ req_get_roles(const struct snapshot *s, struct span principal)
 }
 
 enum err
-req_authorize_reader(
-	const struct snapshot *s, const struct req_credentials *credentials, struct identity *out)
+req_authorize_reader(const struct pipeline *p, const struct snapshot *s,
+	const struct req_credentials *credentials, struct identity *out)
 {
-	return identity_find_reader(s->identities, credentials, out);
+	return identity_find_reader(s->identities, p->nonces, credentials, out);
 }
 
 /* The loop's own, claimed the first time it asks. */
@@ -277,7 +277,8 @@ log_refusal(const struct req *r)
 
 	if (!log_limit(&limiter, &dropped))
 		return;
-	log_warn(&about, "%s: %.*s", errors[r->result.error].code, SPAN_ARG(r->result.message));
+	log_warn(&about, "%s: %.*s%s%s", errors[r->result.error].code, SPAN_ARG(r->result.message),
+		r->refused_why != NULL ? ": " : "", r->refused_why != NULL ? r->refused_why : "");
 	if (dropped > 0)
 		log_warn(NULL, "%llu more refusals were not logged", (unsigned long long)dropped);
 }

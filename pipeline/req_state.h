@@ -62,6 +62,7 @@ struct pipeline {
 	struct bucket_table *rule_buckets;
 	struct breakers *breakers;
 	struct session_table *sessions;
+	struct nonce_table *nonces;
 	struct approval_desk desk;
 	struct board *board;
 	struct slots slots;
@@ -116,6 +117,7 @@ struct req {
 	int64_t started_ns;
 
 	struct identity identity;
+	const char *refused_why; /* static, for the log alone; NULL: nothing to add */
 	struct span identity_key;
 	bool has_slot;
 	enum breaker_pass breaker_pass;

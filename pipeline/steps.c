@@ -60,11 +60,14 @@ enum req_step
 step_authenticate(struct req *r)
 {
 	struct errinfo ei;
-	enum err rc = identity_authenticate(
-		r->snapshot->identities, &r->input->credentials, r->input->body, &r->identity, &ei);
+	const char *why;
+	enum err rc = identity_authenticate(r->snapshot->identities, r->pipeline->nonces,
+		&r->input->credentials, r->input->body, &r->identity, &why, &ei);
 
-	if (rc != OK)
+	if (rc != OK) {
+		r->refused_why = why[0] != '\0' ? why : NULL;
 		return fail_with(r, REQ_ERROR_AUTH, &ei);
+	}
 	r->identity_key = join_identity(&r->identity, r->arena);
 	if (r->identity_key.p == NULL)
 		return fail_overloaded(r);

@@ -170,10 +170,12 @@ check_auth_mode(struct doctor *d)
 {
 	const struct identity_section *o = &d->in->pipeline->identity;
 
-	if (o->api_keys.n + o->hashed_keys.n + o->service_secrets.n == 0)
+	size_t n_services = o->service_secrets.n + o->service_public_keys.n;
+
+	if (o->api_keys.n + o->hashed_keys.n + n_services == 0)
 		return doctor_say(d, FINDING_FAIL, "no principal can authenticate");
 	return doctor_say(d, FINDING_PASS, "API keys: %zu hashed, %zu in clear; services: %zu",
-		o->hashed_keys.n, o->api_keys.n, o->service_secrets.n);
+		o->hashed_keys.n, o->api_keys.n, n_services);
 }
 
 enum finding
@@ -181,7 +183,8 @@ check_required_secrets(struct doctor *d)
 {
 	const struct identity_section *o = &d->in->pipeline->identity;
 
-	if (config_map_find(&o->agent_secrets, o->agent).n == 0)
+	if (config_map_find(&o->agent_secrets, o->agent).n == 0 &&
+		config_map_find(&o->agent_public_keys, o->agent).n == 0)
 		return doctor_say(
 			d, FINDING_FAIL, "the agent \"%.*s\" has no secret", SPAN_ARG(o->agent));
 	return FINDING_PASS;

@@ -4,10 +4,10 @@
 #define PIPELINE_IDENTITY_ROWS_H
 
 #include "identity/identity_table.h"
+#include "identity/signature.h"
 
 struct arena;
 struct map;
-struct secret;
 
 #define IDENTITY_MAGIC 0x1de27a81u
 
@@ -17,10 +17,13 @@ struct hashed_key {
 	uint8_t hash[SHA256_BYTES];
 };
 
-/* A service or an agent that signs. */
-struct signer {
-	struct span id;
-	struct secret *secret;
+/* Services, or agents, that sign. */
+struct signer_table {
+	struct map *by_id;    /* struct signer */
+	size_t n_secrets_max; /* of any of them: as many are tried of each */
+	size_t n_keys_max;
+	struct sign_key
+		*decoy; /* in the place of keys that are not there; NULL: there are none at all */
 };
 
 struct name_list {
@@ -33,22 +36,20 @@ struct identity_table {
 	struct arena *arena;     /* names, rows */
 	struct map *plain_keys;  /* SHA-256 of the key -> struct span, the principal */
 	struct map *hashed_keys; /* id -> struct hashed_key */
-	struct map *services;    /* id -> struct signer */
-	struct map *agents;      /* id -> struct signer */
-	struct map *pairs;       /* principal -> struct name_list of agents */
+	struct signer_table services;
+	struct signer_table agents;
+	unsigned versions; /* bits of enum signature_version */
+	struct nonce_limits nonces;
+	struct map *pairs; /* principal -> struct name_list of agents */
 	struct name_list roles[ROLE_OPERATOR + 1];
 	bool has_roles;
 	struct name_list approvers; /* approvals.approver_principals */
 	struct span environment;
 };
 
-/* 64 lower-case hex digits; blanks around them do not count. */
-bool signature_is_wellformed(struct span signature);
-/*
- * Whether signature is the lower-case hex HMAC-SHA256 of body under the secret of that id. An unknown id costs the same
- * work. *found gets the row when true, and only then.
- */
-bool signature_is_valid(const struct map *signers, struct span id, struct span signature,
-	struct span body, const struct signer **found);
+/* Both maps may name a signer. A key that is no Ed25519 public key is ERR_PARSE. */
+MUSTCHECK enum err signer_table_fill(struct signer_table *t, const struct config_map *secrets,
+	const struct config_map *keys, struct arena *a, struct errinfo *ei);
+void signer_table_clear(struct signer_table *t);
 
 #endif

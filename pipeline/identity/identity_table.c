@@ -1,7 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Builds the tables of one snapshot and answers who is behind a request. It never keeps an API key in clear and never
- * says which part of a credential was wrong. Building: start and reload; answering: any loop.
+ * Builds the tables of one snapshot. It never keeps an API key in clear. Start and reload.
  */
 #include "identity/identity_table.h"
 
@@ -9,12 +8,8 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/must.h"
-#include "base/secret.h"
 #include "identity/identity_rows.h"
 
-/* Which of the two it was may be known; why may not. */
-#define TEXT_PRINCIPAL "principal authentication failed"
-#define TEXT_AGENT "agent authentication failed"
 #define IDENTITY_ARENA_BYTES ((size_t)64 * 1024 * 1024)
 
 static enum err
@@ -77,27 +72,6 @@ add_hashed_keys(struct identity_table *t, const struct identity_section *o, stru
 	return OK;
 }
 
-static enum err
-add_signers(struct identity_table *t, const struct config_map *secrets, struct map **out,
-	struct errinfo *ei)
-{
-	*out = new_map(secrets->n);
-	if (*out == NULL)
-		return ERR(ei, ERR_NOMEM, "out of memory for identities");
-	for (size_t i = 0; i < secrets->n; i++) {
-		struct signer *signer = ARENA_NEW(t->arena, struct signer);
-		enum err rc = put_row(*out, secrets->v[i].key, signer, ei);
-
-		if (rc != OK)
-			return rc;
-		signer->id = arena_dup(t->arena, secrets->v[i].key);
-		signer->secret = secret_new(secrets->v[i].value);
-		if (signer->secret == NULL)
-			return ERR(ei, ERR_NOMEM, "out of memory for identities");
-	}
-	return OK;
-}
-
 /* False when the arena is full. */
 static bool
 copy_names(struct arena *a, const struct config_strings *from, struct name_list *to)
@@ -152,13 +126,24 @@ fill_table(struct identity_table *t, const struct identity_section *o,
 	enum err rc;
 
 	t->environment = arena_dup(t->arena, o->environment);
+	if (config_strings_has(&o->signature_versions, SPAN_LIT("v1")))
+		t->versions |= SIGNATURE_ALLOW_V1;
+	if (config_strings_has(&o->signature_versions, SPAN_LIT("v2")))
+		t->versions |= SIGNATURE_ALLOW_V2;
+	t->nonces = (struct nonce_limits){
+		.window_s = o->signature_window_seconds,
+		.max = (size_t)o->max_nonces,
+		.max_per_signer = (size_t)o->max_nonces_per_signer,
+	};
 	rc = add_plain_keys(t, &o->api_keys, ei);
 	if (rc == OK)
 		rc = add_hashed_keys(t, o, ei);
 	if (rc == OK)
-		rc = add_signers(t, &o->service_secrets, &t->services, ei);
+		rc = signer_table_fill(
+			&t->services, &o->service_secrets, &o->service_public_keys, t->arena, ei);
 	if (rc == OK)
-		rc = add_signers(t, &o->agent_secrets, &t->agents, ei);
+		rc = signer_table_fill(
+			&t->agents, &o->agent_secrets, &o->agent_public_keys, t->arena, ei);
 	if (rc == OK)
 		rc = add_pairs(t, &o->principal_agents, ei);
 	if (rc == OK)
@@ -192,14 +177,6 @@ identity_table_new(const struct identity_section *options, const struct config_s
 	return OK;
 }
 
-static void
-free_signer(void *value)
-{
-	struct signer *signer = value;
-
-	secret_free(&signer->secret);
-}
-
 void
 identity_table_free(struct identity_table **t)
 {
@@ -211,97 +188,10 @@ identity_table_free(struct identity_table **t)
 	*t = NULL;
 	map_free(&old->plain_keys, NULL);
 	map_free(&old->hashed_keys, NULL);
-	map_free(&old->services, free_signer);
-	map_free(&old->agents, free_signer);
+	signer_table_clear(&old->services);
+	signer_table_clear(&old->agents);
 	map_free(&old->pairs, NULL);
 	arena_free(&old->arena);
 	old->magic = 0;
 	mem_free(old);
-}
-
-/* Both schemes in the reference's order; the first that succeeds wins. */
-static bool
-find_principal(const struct identity_table *t, const struct req_credentials *c, struct span body,
-	struct span *principal)
-{
-	const struct signer *service = NULL;
-	struct caller caller;
-
-	if (identity_find_bearer(t, c, &caller) == OK) {
-		*principal = caller.principal;
-		return true;
-	}
-	if (span_trim(c->service_id).n == 0 || span_trim(c->service_signature).n == 0)
-		return false;
-	if (!signature_is_valid(t->services, c->service_id, c->service_signature, body, &service))
-		return false;
-	*principal = service->id;
-	return true;
-}
-
-/* Principals without a list may act through any agent (decisions 26). */
-static bool
-may_pair(const struct identity_table *t, struct span principal, struct span agent)
-{
-	const struct name_list *agents = map_find(t->pairs, principal);
-
-	if (agents == NULL)
-		return true;
-	for (size_t i = 0; i < agents->n; i++)
-		if (span_eq(agents->names[i], agent))
-			return true;
-	return false;
-}
-
-enum err
-identity_authenticate(const struct identity_table *t, const struct req_credentials *credentials,
-	struct span body, struct identity *out, struct errinfo *ei)
-{
-	const struct signer *agent = NULL;
-	struct span principal;
-
-	*out = (struct identity){SPAN_NONE, SPAN_NONE, SPAN_NONE};
-	if (!find_principal(t, credentials, body, &principal))
-		return ERR(ei, ERR_AUTH, TEXT_PRINCIPAL);
-	if (!signature_is_valid(
-		    t->agents, credentials->agent_id, credentials->agent_signature, body, &agent))
-		return ERR(ei, ERR_AUTH, TEXT_AGENT);
-	if (!may_pair(t, principal, agent->id))
-		return ERR(ei, ERR_AUTH, TEXT_AGENT);
-	if (t->environment.n == 0)
-		return ERR(ei, ERR_AUTH, "environment is required");
-	*out = (struct identity){principal, agent->id, t->environment};
-	return OK;
-}
-
-enum err
-identity_find_reader(const struct identity_table *t, const struct req_credentials *credentials,
-	struct identity *out)
-{
-	const struct signer *agent = map_find(t->agents, span_trim(credentials->agent_id));
-	struct caller caller;
-
-	*out = (struct identity){SPAN_NONE, SPAN_NONE, SPAN_NONE};
-	if (identity_find_bearer(t, credentials, &caller) != OK || agent == NULL ||
-		!may_pair(t, caller.principal, agent->id))
-		return ERR_AUTH;
-	*out = (struct identity){caller.principal, agent->id, t->environment};
-	return OK;
-}
-
-struct span
-identity_find_flaw(const struct identity_table *t, const struct req_credentials *credentials)
-{
-	struct caller caller;
-	/* Whose names these are is not looked up: it would tell which exist. */
-	bool may_be_service = span_trim(credentials->service_id).n > 0 &&
-			      map_count(t->services) > 0 &&
-			      signature_is_wellformed(credentials->service_signature);
-
-	if (identity_find_bearer(t, credentials, &caller) != OK && !may_be_service)
-		return SPAN_LIT(TEXT_PRINCIPAL);
-	if (span_trim(credentials->agent_id).n == 0 ||
-		!signature_is_wellformed(credentials->agent_signature))
-		return SPAN_LIT(TEXT_AGENT);
-	return SPAN_NONE;
 }

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/span.h"
+#include "identity/nonce_table.h"
 #include "pipeline/options.h"
 #include "pipeline/req.h"
 #include "policy/identity.h"
@@ -27,17 +28,21 @@ MUSTCHECK enum err identity_table_new(const struct identity_section *options,
 void identity_table_free(struct identity_table **t);
 
 /*
- * The triple behind a request: principal by API key or service signature, agent by signature over the exact body, the
- * configured environment. The spans of *out live as long as the table. ERR_AUTH with the text for the client; an unknown
- * name and a wrong secret give the same text after the same work.
+ * The triple behind a request: principal by API key or service signature, agent by signature, the configured
+ * environment. Nonces are used up when all is good. The spans of *out live as long as the table. ERR_AUTH with the text for the
+ * client, the same for an unknown name and a wrong secret, after the same work; *why is for the log, static, "" when there is
+ * nothing to say.
  */
-MUSTCHECK enum err identity_authenticate(const struct identity_table *t,
+MUSTCHECK enum err identity_authenticate(const struct identity_table *t, struct nonce_table *nonces,
 	const struct req_credentials *credentials, struct span body, struct identity *out,
-	struct errinfo *ei);
+	const char **why, struct errinfo *ei);
 
-/* The triple behind a request that has no body to sign: an API key, and an agent that its principal may act through. Service
- * signatures do not count: over an empty body they would never change. ERR_AUTH. */
-MUSTCHECK enum err identity_find_reader(const struct identity_table *t,
+/*
+ * The triple behind a request without a body: an API key, and an agent that its principal may act through, by its name, or by a
+ * signature of version 2 when there is one; or service and agent, both by such a signature. Those of version 1 would
+ * never change over an empty body and do not count. ERR_AUTH.
+ */
+MUSTCHECK enum err identity_find_reader(const struct identity_table *t, struct nonce_table *nonces,
 	const struct req_credentials *credentials, struct identity *out);
 
 /*

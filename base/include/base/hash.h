@@ -28,6 +28,9 @@ void hash_sha256_parts(const struct span *parts, size_t n_parts, uint8_t out[SHA
 /* Lower-case hex with a NUL. */
 void hash_sha256_hex(struct span data, char out[SHA256_HEX + 1]);
 void hash_hmac_sha256(struct span key, struct span data, uint8_t out[SHA256_BYTES]);
+/* Over the parts one after the other. */
+void hash_hmac_sha256_parts(
+	struct span key, const struct span *parts, size_t n_parts, uint8_t out[SHA256_BYTES]);
 
 /* Lower-case hex of n bytes and a NUL: 2 n + 1 bytes at out. */
 void hash_hex(const void *bytes, size_t n, char *out);

@@ -8,6 +8,9 @@ X(METRIC_REQUESTS, "nomos_requests_total", COUNTER, "HTTP requests answered")
 X(METRIC_REQUESTS_REFUSED, "nomos_requests_refused_total", COUNTER,
 	"requests refused before a decision")
 X(METRIC_AUTH_FAILED, "nomos_auth_failures_total", COUNTER, "requests with no valid credential")
+X(METRIC_NONCES, "nomos_nonces", GAUGE, "nonces of request signatures in memory")
+X(METRIC_NONCES_REFUSED, "nomos_nonces_refused_total", COUNTER,
+	"good signatures that were refused for their timestamp or nonce")
 X(METRIC_RATE_LIMITED, "nomos_rate_limited_total", COUNTER,
 	"requests over a rate or the concurrency limit")
 X(METRIC_SHED, "nomos_requests_shed_total", COUNTER, "requests turned away under load")

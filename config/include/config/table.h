@@ -42,15 +42,15 @@ struct config_scope;
  * were loaded are never NULL, hold no NUL byte and have one behind them.
  */
 enum config_type {
-	CONFIG_TYPE_BOOL = 0,    /* bool */
-	CONFIG_TYPE_INT,         /* int64_t; needs .min and .max */
-	CONFIG_TYPE_STRING,      /* struct span; .min and .max bound its bytes */
-	CONFIG_TYPE_SECRET,      /* struct span, never printed, overwritten by config_wipe */
-	CONFIG_TYPE_PATH,        /* struct span; a relative one starts at the file's folder */
-	CONFIG_TYPE_ENUM,        /* ENUM(tag): enum tag, the position in .words, 0 first */
-	CONFIG_TYPE_STRINGS,     /* struct config_strings; .words limits the elements */
-	CONFIG_TYPE_PATHS,       /* struct config_strings */
-	CONFIG_TYPE_MAP,         /* struct config_map, {"name": "text"} */
+	CONFIG_TYPE_BOOL = 0, /* bool */
+	CONFIG_TYPE_INT,      /* int64_t; needs .min and .max */
+	CONFIG_TYPE_STRING,   /* struct span; .min and .max bound its bytes */
+	CONFIG_TYPE_SECRET,   /* struct span, never printed, overwritten by config_wipe */
+	CONFIG_TYPE_PATH,     /* struct span; a relative one starts at the file's folder */
+	CONFIG_TYPE_ENUM,     /* ENUM(tag): enum tag, the position in .words, 0 first */
+	CONFIG_TYPE_STRINGS,  /* struct config_strings; .words limits the elements */
+	CONFIG_TYPE_PATHS,    /* struct config_strings */
+	CONFIG_TYPE_MAP, /* struct config_map, {"name": "text"}; with CONFIG_VALUE_LISTS, {"name": ["text"]} too */
 	CONFIG_TYPE_MAP_STRINGS, /* struct config_map_strings, {"name": ["text"]} */
 	CONFIG_TYPE_OBJECT,      /* OBJECT(t): struct t, embedded; its table is t_config */
 	CONFIG_TYPE_LIST,        /* LIST(t): struct { struct t *v; size_t n; }, [{...}] */
@@ -65,6 +65,7 @@ enum config_flag {
 	CONFIG_SECRET_VALUES = 1 << 4, /* MAP: the values are secrets */
 	CONFIG_FOLD = 1 << 5,          /* .words match trimmed and without regard to case */
 	CONFIG_ENV_IS_NAME = 1 << 6,   /* MAP: the environment gives the name, not the value */
+	CONFIG_VALUE_LISTS = 1 << 7, /* MAP: a name may have a list of values; each makes a pair */
 };
 
 /* For keys of parts not built yet: what setting one to something (true, not empty, not 0) does. */
@@ -126,6 +127,7 @@ struct config_object {
 enum {
 	CONFIG_ROWS_MAX = 64,       /* rows of one table */
 	CONFIG_STRING_MAX = 4096,   /* bytes of one string when the row says nothing */
+	CONFIG_VALUES_MAX = 4,      /* values of one name, with CONFIG_VALUE_LISTS */
 	CONFIG_ELEMENTS_MAX = 8192, /* elements of a list or map when the row says nothing */
 };
 

@@ -21,7 +21,7 @@ struct config_pair {
 	struct span value;
 };
 
-/* Ordered by key bytes. */
+/* Ordered by key bytes. With CONFIG_VALUE_LISTS a key may be there several times, its values in their order. */
 struct config_map {
 	const struct config_pair *v;
 	size_t n;
@@ -38,7 +38,7 @@ struct config_map_strings {
 	size_t n;
 };
 
-/* The value of that name, or the empty span (p == NULL when absent). Not constant time: never look
+/* The first value of that name, or the empty span (p == NULL when absent). Not constant time: never look
  * up by a secret. */
 struct span config_map_find(const struct config_map *m, struct span key);
 /* The list of that name, or an empty one. */

@@ -9,6 +9,9 @@
 
 #include <stddef.h>
 
+/* The widest window of signatures, which nonces are remembered for. */
+#define NONCE_WINDOW_MAX_S 3600
+
 /* clang-format off */
 #define GATEWAY_LIMIT_ROWS(ROW, T) \
 	ROW(T, INT, concurrency_limit, .def = "32", .min = 1, .max = 1000000, .unit = "actions", \
@@ -125,11 +128,28 @@
 		.prose = "API keys in clear and the principal of each; prefer hashed_keys.") \
 	ROW(T, LIST(identity_key_section), hashed_keys, .flags = CONFIG_RELOAD, \
 		.prose = "API keys of the form nk_ID_SECRET, of which only the hash is kept.") \
-	ROW(T, MAP, service_secrets, .flags = CONFIG_RELOAD | CONFIG_SECRET_VALUES, \
-		.prose = "Services that sign their requests, and the secret of each.") \
+	ROW(T, MAP, service_secrets, \
+		.flags = CONFIG_RELOAD | CONFIG_SECRET_VALUES | CONFIG_VALUE_LISTS, \
+		.prose = "Services that sign their requests, and the secret of each; a list while it is being replaced.") \
 	ROW(T, MAP, agent_secrets, .env = "NOMOS_IDENTITY_AGENT_SECRET", .env_with = "agent", \
-		.flags = CONFIG_RELOAD | CONFIG_SECRET_VALUES, \
-		.prose = "Agents and the secret that each signs its requests with.") \
+		.flags = CONFIG_RELOAD | CONFIG_SECRET_VALUES | CONFIG_VALUE_LISTS, \
+		.prose = "Agents and the secret that each signs its requests with; a list while it is being replaced.") \
+	ROW(T, MAP, service_public_keys, .flags = CONFIG_RELOAD | CONFIG_VALUE_LISTS, \
+		.prose = "Services that sign with Ed25519, and the public key of each (PEM).") \
+	ROW(T, MAP, agent_public_keys, .flags = CONFIG_RELOAD | CONFIG_VALUE_LISTS, \
+		.prose = "Agents that sign with Ed25519, and the public key of each (PEM).") \
+	ROW(T, STRINGS, signature_versions, .def = "v1,v2", .words = "v1|v2", .max = 2, \
+		.env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
+		.prose = "Request signatures that are taken; v1 covers the body alone, so what was seen can be sent again.") \
+	ROW(T, INT, signature_window_seconds, .def = "300", .min = 1, .max = NONCE_WINDOW_MAX_S, \
+		.unit = "seconds", .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
+		.prose = "How far the timestamp of a v2 signature may be from now, either way.") \
+	ROW(T, INT, max_nonces, .def = "4000000", .min = 1024, .max = 1000000000, .unit = "nonces", \
+		.env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
+		.prose = "Nonces of v2 signatures in memory; behind that requests signed so get 401.") \
+	ROW(T, INT, max_nonces_per_signer, .def = "1000000", .min = 16, .max = 1000000000, \
+		.unit = "nonces", .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
+		.prose = "Nonces of one agent or service, each kept for the window; behind that it gets 401.") \
 	ROW(T, MAP_STRINGS, roles, .flags = CONFIG_RELOAD, \
 		.prose = "Principals by role: viewer, approver, operator.") \
 	ROW(T, MAP_STRINGS, principal_agents, .flags = CONFIG_RELOAD, \

@@ -57,6 +57,9 @@ struct req_credentials {
 	struct span timestamp;
 	struct span nonce;
 	struct span idempotency_key;
+	/* Signatures are checked, and neither the time nor the nonce: that was done when this request came, or will be when
+	 * all of it is here. */
+	bool keeps_nonce;
 	const struct net_peer *peer; /* NULL: none, as of tests */
 	/* Numeric; of the client, as far as it is known: behind trusted proxies what they say. */
 	struct span client_address;
@@ -146,12 +149,12 @@ struct span req_note_turned_away(struct span request_id);
 bool req_may_be_known(const struct snapshot *s, const struct req_credentials *credentials);
 
 /*
- * Who asks without a body that could be signed (decisions 30): the principal of an API key and an agent that it may act
- * through, by its name. For looking at one's own only. ERR_AUTH. *out lives as long as the snapshot.
+ * Who asks without a body (decisions 30): principal and agent, by an API key and the agent's name, or by signatures of version 2.
+ * For looking at one's own only. ERR_AUTH. *out lives as long as the snapshot.
  */
 struct identity;
-MUSTCHECK enum err req_authorize_reader(
-	const struct snapshot *s, const struct req_credentials *credentials, struct identity *out);
+MUSTCHECK enum err req_authorize_reader(const struct pipeline *p, const struct snapshot *s,
+	const struct req_credentials *credentials, struct identity *out);
 
 /* Operator and view routes: what somebody may act as. Zero is nobody. */
 enum role { ROLE_NOBODY = 0, ROLE_ANYONE, ROLE_VIEWER, ROLE_APPROVER, ROLE_OPERATOR };

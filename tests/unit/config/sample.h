@@ -62,6 +62,8 @@ struct sample_roles {
 		.flags = CONFIG_SECRET_KEYS | CONFIG_ENV_IS_NAME, .prose = "Key to principal.")    \
 	ROW(T, MAP, agent_secrets, .env = "NOMOS_IDENTITY_AGENT_SECRET", .env_with = "agent",      \
 		.flags = CONFIG_SECRET_VALUES | CONFIG_REQUIRED, .prose = "Agent to secret.")      \
+	ROW(T, MAP, peer_secrets, .env = "NOMOS_PEER_SECRET", .env_with = "agent",                 \
+		.flags = CONFIG_SECRET_VALUES | CONFIG_VALUE_LISTS, .prose = "Peer to secrets.")   \
 	ROW(T, OBJECT(sample_roles), roles, .prose = "Who may do what.")                           \
 	ROW(T, MAP_STRINGS, principal_agents, .prose = "Agents of a principal.")                   \
 	ROW(T, LATER, oidc, .gate = "enabled", .env = CONFIG_ENV,                                  \

@@ -143,6 +143,52 @@ TEST(environment_adds_api_key_and_replaces_agent_secret)
 	CHECK_SPAN(config_map_find(&o.identity.agent_secrets, SPAN_LIT("coder")), "new-secret");
 }
 
+TEST(a_name_may_have_a_list_of_values)
+{
+	struct sample o;
+
+	CHECK_INT(
+		LOAD("{\"identity\": {\"principal\": \"alice\", \"agent\": \"m\","
+		     " \"agent_secrets\": {\"m\": \"m-secret\"}, \"peer_secrets\":"
+		     " {\"z\": \"z1\", \"m\": [\"m1\", \"m2\"], \"b\": [\"b1\", \"b0\", \"b2\"]}}}",
+			"", &o),
+		OK);
+	CHECK_INT(o.identity.peer_secrets.n, 6);
+	CHECK_SPAN(o.identity.peer_secrets.v[1].key, "b");
+	CHECK_SPAN(o.identity.peer_secrets.v[1].value, "b0");
+	CHECK_SPAN(config_map_find(&o.identity.peer_secrets, SPAN_LIT("m")), "m1");
+	CHECK_SPAN(config_map_find(&o.identity.peer_secrets, SPAN_LIT("z")), "z1");
+	CHECK_INT(LOAD("{\"identity\": {\"principal\": \"alice\", \"agent\": \"m\","
+		       " \"agent_secrets\": {\"m\": \"m-secret\"}, \"peer_secrets\":"
+		       " {\"z\": \"z1\", \"m\": [\"m1\", \"m2\"], \"b\": [\"b1\", \"b0\"]}}}",
+			  "NOMOS_PEER_SECRET=new", &o),
+		OK);
+	CHECK_INT(o.identity.peer_secrets.n, 4);
+	CHECK_SPAN(o.identity.peer_secrets.v[2].key, "m");
+	CHECK_SPAN(o.identity.peer_secrets.v[2].value, "new");
+	CHECK_SPAN(o.identity.peer_secrets.v[3].value, "z1");
+}
+
+TEST(lists_of_values_are_bounded_and_never_shown)
+{
+	static const char *const wrong[] = {"[]", "[\"hunter2\", {}]", "[\"hunter2\", \"\"]",
+		"[[\"hunter2\"]]", "[\"hunter2\", \"b\", \"c\", \"d\", \"e\"]"};
+
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		char text[512];
+		struct sample o;
+
+		snprintf(text, sizeof(text),
+			"{\"identity\": {\"principal\": \"p\", \"agent\": \"a\", "
+			"\"agent_secrets\": "
+			"{\"a\": \"12345678\"}, \"peer_secrets\": {\"a\": %s}}}",
+			wrong[i]);
+		CHECK_INT(LOAD(text, "", &o), ERR_INVALID);
+		CHECK(strstr(failure.msg, "hunter2") == NULL);
+		CHECK(strstr(failure.msg, "peer_secrets") != NULL);
+	}
+}
+
 TEST(default_paths_are_relative_to_the_file)
 {
 	struct sample o;
@@ -335,6 +381,8 @@ SUITE("config load", TEST_ROW(file_beats_default_and_environment_beats_file),
 	TEST_ROW(override_beats_environment_and_clears),
 	TEST_ROW(override_of_unknown_key_or_object_is_refused),
 	TEST_ROW(environment_adds_api_key_and_replaces_agent_secret),
+	TEST_ROW(a_name_may_have_a_list_of_values),
+	TEST_ROW(lists_of_values_are_bounded_and_never_shown),
 	TEST_ROW(default_paths_are_relative_to_the_file),
 	TEST_ROW(texts_end_in_nul_and_zero_is_empty_not_null),
 	TEST_ROW(lists_take_their_defaults_per_element),

@@ -156,8 +156,9 @@ TEST(dump_hides_secrets_and_is_refused_as_configuration)
 {
 	static const char text[] = "{\"identity\": {\"principal\": \"p\", \"agent\": \"a\", "
 				   "\"api_keys\": {\"hunter2\": \"p\"},"
-				   " \"agent_secrets\": {\"a\": \"hunter2\"}}, \"upstream\": "
-				   "{\"token\": \"hunter2hunter2\"},"
+				   " \"agent_secrets\": {\"a\": \"hunter2\"},"
+				   " \"peer_secrets\": {\"b\": [\"hunter2\", \"hunter2-b\"]}},"
+				   " \"upstream\": {\"token\": \"hunter2hunter2\"},"
 				   " \"mcp\": {\"token\": \"hunter2\"}}";
 	struct config_input in = {.file = "c.json", .text = span_of(text, sizeof(text) - 1)};
 	struct config_report report;
@@ -170,12 +171,13 @@ TEST(dump_hides_secrets_and_is_refused_as_configuration)
 	config_dump_yaml(&sample_config, &o, &b);
 	config_dump_json(&sample_config, &o, &b);
 	CHECK(holds(&b, "\"(secret)\""));
+	CHECK(holds(&b, "\"b\": [\"(secret)\", \"(secret)\"]"));
 	CHECK(!holds(&b, "hunter2"));
 	buf_reset(&b);
 	config_dump_json(&sample_config, &o, &b);
 	in.text = buf_span(&b);
 	CHECK_INT(config_load(&sample_config, &in, a, &o, &report, NULL), ERR_INVALID);
-	CHECK_INT(report.n_errors, 3);
+	CHECK_INT(report.n_errors, 5);
 	buf_fini(&b);
 	arena_free(&a);
 }

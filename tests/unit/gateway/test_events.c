@@ -15,6 +15,7 @@ static approvals_done_fn look_done;
 static void *look_arg;
 static int n_looks;
 static bool may_read;
+static size_t n_used; /* times that a nonce would have been used up */
 static size_t n_places;
 static long live_before;
 
@@ -60,11 +61,12 @@ exchange_get_credentials(const struct http_request *http)
 }
 
 enum err
-req_authorize_reader(
-	const struct snapshot *s, const struct req_credentials *credentials, struct identity *out)
+req_authorize_reader(const struct pipeline *p, const struct snapshot *s,
+	const struct req_credentials *credentials, struct identity *out)
 {
+	(void)p;
 	(void)s;
-	(void)credentials;
+	n_used += credentials->keeps_nonce ? 0 : 1;
 	*out = (struct identity){SPAN_LIT("alice"), SPAN_LIT("bot"), SPAN_LIT("dev")};
 	return may_read ? OK : ERR_AUTH;
 }
@@ -112,6 +114,7 @@ stop(struct rig_client *c)
 {
 	rig_close(c);
 	CHECK(rig_wait_connections(&rig, 0));
+	CHECK_INT(n_used, 0);
 	CHECK_INT(http_server_count_requests(rig.server), 0);
 	CHECK_INT(board_count(board, BOARD_ROOM_WAITS), 0);
 	rig_stop(&rig);

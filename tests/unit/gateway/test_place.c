@@ -7,6 +7,7 @@
 #include "base/must.h"
 #include "pipeline/options.h"
 #include "pipeline/snapshot.h"
+#include "support/signing.h"
 #include "support/test.h"
 
 #define SIGNATURE "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -40,6 +41,7 @@ start(bool has_services)
 		.identity = {.principal = SPAN_LIT("alice"),
 			.agent = SPAN_LIT("bot"),
 			.environment = SPAN_LIT("dev"),
+			SIGNING_DEFAULTS,
 			.api_keys = {keys, ARRAY_LEN(keys)},
 			.service_secrets = {&service, has_services ? 1 : 0},
 			.agent_secrets = {&agent, 1},

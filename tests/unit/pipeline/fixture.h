@@ -22,6 +22,7 @@
 #include "pipeline/req.h"
 #include "pipeline/snapshot.h"
 #include "policy/policy.h"
+#include "support/signing.h"
 #include "support/test.h"
 
 #define FIXTURE_KEY "key-of-alice"
@@ -130,6 +131,7 @@ fixture_options(struct fixture *f)
 		.identity = {.principal = SPAN_LIT("alice"),
 			.agent = SPAN_LIT("bot"),
 			.environment = SPAN_LIT("dev"),
+			SIGNING_DEFAULTS,
 			.api_keys = {f->api_keys, 1},
 			.service_secrets = {f->services, 1},
 			.agent_secrets = {f->agents, 2}},

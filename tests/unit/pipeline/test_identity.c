@@ -7,6 +7,7 @@
 #include "base/must.h"
 #include "identity/identity_table.h"
 #include "support/cases.h"
+#include "support/signing.h"
 #include "support/test.h"
 
 #define BODY "{\"a\":1}"
@@ -43,6 +44,7 @@ identity_options(struct identity_fixture *f)
 	f->pairs[0] = (struct config_entry){SPAN_LIT("alice"), {f->alices, 1}};
 	f->options = (struct identity_section){
 		.environment = SPAN_LIT("dev"),
+		SIGNING_DEFAULTS,
 		.api_keys = {f->api_keys, 1},
 		.hashed_keys = {f->hashed, 1},
 		.service_secrets = {f->services, 1},
@@ -83,6 +85,7 @@ check_row(const struct cases_row *row, void *arg)
 	char agent_hex[SHA256_HEX + 1];
 	char got[ERRINFO_MAX];
 	struct identity who;
+	const char *why;
 	struct errinfo ei;
 	struct req_credentials c = {
 		.authorization = row->field[1],
@@ -91,7 +94,7 @@ check_row(const struct cases_row *row, void *arg)
 		.agent_id = row->field[4],
 		.agent_signature = sign(row->field[5], "agent-secret", agent_hex),
 	};
-	enum err rc = identity_authenticate(f->table, &c, SPAN_LIT(BODY), &who, &ei);
+	enum err rc = identity_authenticate(f->table, NULL, &c, SPAN_LIT(BODY), &who, &why, &ei);
 
 	if (rc == OK)
 		snprintf(got, sizeof(got), "%.*s/%.*s", SPAN_ARG(who.principal),
@@ -124,6 +127,7 @@ TEST(published_vector)
 		"\"context\":{\"extensions\":{}}}";
 	struct identity_fixture f;
 	struct identity who;
+	const char *why;
 	struct req_credentials c = {
 		.authorization = SPAN_LIT("Bearer key-of-alice"),
 		.agent_id = SPAN_LIT("bot"),
@@ -133,7 +137,7 @@ TEST(published_vector)
 
 	identity_fixture_init(&f);
 	CHECK_INT(sizeof(body) - 1, 160);
-	CHECK_INT(identity_authenticate(f.table, &c, SPAN_LIT(body), &who, NULL), OK);
+	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(body), &who, &why, NULL), OK);
 	identity_table_free(&f.table);
 }
 
@@ -141,6 +145,7 @@ TEST(an_environment_is_required)
 {
 	struct identity_fixture f;
 	struct identity who;
+	const char *why;
 	struct errinfo ei;
 	char hex[SHA256_HEX + 1];
 	struct req_credentials c = {.authorization = SPAN_LIT("Bearer key-of-alice"),
@@ -150,7 +155,8 @@ TEST(an_environment_is_required)
 	identity_options(&f);
 	f.options.environment = SPAN_NONE;
 	CHECK_INT(identity_table_new(&f.options, NULL, &f.table, NULL), OK);
-	CHECK_INT(identity_authenticate(f.table, &c, SPAN_LIT(BODY), &who, &ei), ERR_AUTH);
+	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(BODY), &who, &why, &ei),
+		ERR_AUTH);
 	CHECK_STR(ei.msg, "environment is required");
 	identity_table_free(&f.table);
 }

@@ -20,6 +20,7 @@
 #include "pipeline/pipeline.h"
 #include "pipeline/req.h"
 #include "pipeline/snapshot.h"
+#include "support/signing.h"
 #include "support/test.h"
 
 enum { LOOPS = 3, REQUESTS = 200, AT_ONCE = 4 };
@@ -159,6 +160,7 @@ gateway_init(struct gateway *g, const char *bundle, const char *workspace)
 			.max_output_bytes = 4096,
 			.max_output_lines = 200},
 		.identity = {.environment = SPAN_LIT("dev"),
+			SIGNING_DEFAULTS,
 			.api_keys = {&key, 1},
 			.agent_secrets = {&agent, 1}},
 		.rate_limits = {.enabled = true,
