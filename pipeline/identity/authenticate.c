@@ -23,8 +23,7 @@ struct attempt {
 static struct attempt
 begin(const struct identity_table *t, const struct req_credentials *c, struct span body)
 {
-	return (struct attempt){
-		.table = t, .request = {.credentials = c, .body = body}, .why = ""};
+	return (struct attempt){.table = t, .request = {.credentials = c, .body = body}, .why = ""};
 }
 
 static bool
@@ -68,8 +67,7 @@ use_nonces(struct attempt *a, struct nonce_table *nonces)
 	if (a->request.credentials->keeps_nonce)
 		return true;
 	for (size_t i = 0; i < a->n_nonces; i++) {
-		enum nonce_verdict v =
-			nonce_table_use(nonces, &a->table->nonces, &a->nonces[i]);
+		enum nonce_verdict v = nonce_table_use(nonces, &a->table->nonces, &a->nonces[i]);
 
 		if (v == NONCE_FRESH)
 			continue;

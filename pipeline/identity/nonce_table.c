@@ -297,6 +297,18 @@ new_slots(struct shard *s, size_t size)
 	return slots;
 }
 
+/* What the epoch before needed: so a table that is warm does not begin small each time. */
+static size_t
+first_size(const struct shard *s, int64_t epoch)
+{
+	const struct set *before = &s->sets[(epoch - 1) % EPOCHS];
+	size_t size = SET_SLOTS_MIN;
+
+	while (before->epoch == epoch - 1 && before->n * 4 > size * 3)
+		size *= 2;
+	return size;
+}
+
 /* Room for one more, three slots of four taken at most; with less only when memory is out. */
 static bool
 need_slot(struct shard *s, struct set *set)
@@ -306,7 +318,7 @@ need_slot(struct shard *s, struct set *set)
 
 	if ((set->n + 1) * 4 <= old.size * 3)
 		return true;
-	wider = new_slots(s, old.size > 0 ? old.size * 2 : SET_SLOTS_MIN);
+	wider = new_slots(s, old.size > 0 ? old.size * 2 : first_size(s, set->epoch));
 	if (wider.v == NULL)
 		return set->n + 1 < old.size;
 	for (size_t i = 0; i < old.size; i++)
@@ -366,8 +378,7 @@ mark_of(const char signer[sizeof(uint64_t) + 1], struct span nonce)
 }
 
 enum nonce_verdict
-nonce_table_use(
-	struct nonce_table *t, const struct nonce_limits *limits, const struct nonce *nonce)
+nonce_table_use(struct nonce_table *t, const struct nonce_limits *limits, const struct nonce *nonce)
 {
 	int64_t now_s = clock_wall_ns() / NS_PER_SEC;
 	int64_t first = first_epoch(limits, now_s);

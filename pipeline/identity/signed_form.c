@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-
 #define PARTS 13
 #define TIME_DIGITS_MAX 12
 

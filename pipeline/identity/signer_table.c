@@ -61,8 +61,8 @@ add_keys(struct signer_table *t, const struct config_map *keys, struct arena *a,
 			return no_memory(ei);
 		if (signer->n_keys == SIGNER_SECRETS_MAX)
 			return ERR(ei, ERR_TOO_LARGE, "a signer has too many keys");
-		enum err rc = sign_key_parse_public(
-			keys->v[i].value, &signer->keys[signer->n_keys], ei);
+		enum err rc =
+			sign_key_parse_public(keys->v[i].value, &signer->keys[signer->n_keys], ei);
 		if (rc != OK)
 			return rc;
 		signer->n_keys++;

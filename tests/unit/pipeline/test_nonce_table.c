@@ -11,7 +11,8 @@
 
 #define START_S INT64_C(1700000000)
 
-static const struct nonce_limits usual = {.window_s = 300, .max = 1 << 20, .max_per_signer = 1 << 16};
+static const struct nonce_limits usual = {
+	.window_s = 300, .max = 1 << 20, .max_per_signer = 1 << 16};
 static struct nonce_table *table;
 static long live_before;
 
@@ -44,16 +45,17 @@ use(const struct nonce_limits *limits, const char *signer, unsigned i, int64_t a
 {
 	char text[32];
 	int n = snprintf(text, sizeof(text), "nonce-%020u", i);
-	struct nonce nonce = {
-		.signer = span_cstr(signer), .text = span_of(text, (size_t)n), .time_s = START_S + at_s};
+	struct nonce nonce = {.signer = span_cstr(signer),
+		.text = span_of(text, (size_t)n),
+		.time_s = START_S + at_s};
 
 	return nonce_table_use(table, limits, &nonce);
 }
 
 TEST(once_for_each_signer)
 {
-	struct nonce nonce = {.signer = SPAN_LIT("a"), .text = SPAN_LIT("0123456789abcdef"),
-		.time_s = START_S};
+	struct nonce nonce = {
+		.signer = SPAN_LIT("a"), .text = SPAN_LIT("0123456789abcdef"), .time_s = START_S};
 
 	begin();
 	CHECK_INT(nonce_table_use(table, &usual, &nonce), NONCE_FRESH);
@@ -188,8 +190,10 @@ TEST(a_clock_that_goes_back_opens_nothing)
 
 TEST(a_window_that_a_reload_widens_opens_nothing)
 {
-	const struct nonce_limits wide = {.window_s = 3600, .max = 1 << 20, .max_per_signer = 1 << 16};
-	const struct nonce_limits narrow = {.window_s = 60, .max = 1 << 20, .max_per_signer = 1 << 16};
+	const struct nonce_limits wide = {
+		.window_s = 3600, .max = 1 << 20, .max_per_signer = 1 << 16};
+	const struct nonce_limits narrow = {
+		.window_s = 60, .max = 1 << 20, .max_per_signer = 1 << 16};
 
 	begin();
 	for (unsigned i = 0; i < 100; i++)

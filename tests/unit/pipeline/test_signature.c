@@ -101,8 +101,8 @@ request(const char *agent, const char *signature)
 static void
 sign(const struct req_credentials *c, const char *secret, struct span body, char out[80])
 {
-	struct signed_form form = {c->method, c->target, c->timestamp, c->nonce,
-		c->idempotency_key, {0}};
+	struct signed_form form = {
+		c->method, c->target, c->timestamp, c->nonce, c->idempotency_key, {0}};
 	uint8_t mac[SHA256_BYTES];
 
 	signed_form_set_body(&form, body);
@@ -119,7 +119,8 @@ ask(struct world *w, const struct req_credentials *c, struct span body)
 	enum err rc = identity_authenticate(w->table, w->nonces, c, body, &who, &w->why, &ei);
 
 	if (rc != OK)
-		CHECK(strcmp(ei.msg, FAILED) == 0 || strcmp(ei.msg, "principal authentication failed") == 0);
+		CHECK(strcmp(ei.msg, FAILED) == 0 ||
+			strcmp(ei.msg, "principal authentication failed") == 0);
 	CHECK_INT(who.agent.n > 0, rc == OK);
 	return rc;
 }
@@ -294,8 +295,7 @@ TEST(forms_that_are_not_exactly_right)
 		{"1700000000", "bm9uY2Utbm9uY2U"},
 		{"1700000000", "bm9uY2Utbm9uY2U="},
 		{"1700000000", "bm9uY2Utbm9uY2 t"},
-		{"1700000000",
-			"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0"},
+		{"1700000000", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0"},
 	};
 	struct world w;
 	char header[80] = "";
@@ -341,7 +341,8 @@ TEST(a_kind_that_a_signer_has_no_key_for)
 	c.agent_id = SPAN_LIT("nobody");
 	CHECK_INT(ask(&w, &c, SPAN_LIT(BODY)), ERR_AUTH);
 	/* The key that stands in for secrets that are not there. */
-	struct signed_form form = {c.method, c.target, c.timestamp, c.nonce, c.idempotency_key, {0}};
+	struct signed_form form = {
+		c.method, c.target, c.timestamp, c.nonce, c.idempotency_key, {0}};
 	char zeros[SHA256_BYTES] = {0};
 	uint8_t mac[SHA256_BYTES];
 	signed_form_set_body(&form, SPAN_LIT(BODY));
@@ -369,8 +370,8 @@ TEST(reading_by_signature)
 	c.agent_signature = SPAN_NONE;
 	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who), OK);
 	/* One of version 1 says nothing; one of version 2 has to be right. */
-	c.agent_signature = SPAN_LIT(
-		"0000000000000000000000000000000000000000000000000000000000000000");
+	c.agent_signature =
+		SPAN_LIT("0000000000000000000000000000000000000000000000000000000000000000");
 	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who), OK);
 	sign(&c, "wrong", SPAN_NONE, header);
 	c.agent_signature = span_cstr(header);
