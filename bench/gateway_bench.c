@@ -32,9 +32,10 @@ refuse_reload(void *arg, struct snapshot **out, struct errinfo *ei)
 }
 
 static void
-say_ready(void *arg, const char *address)
+say_ready(void *arg, const struct runtime_listener *l, const char *address)
 {
 	(void)arg;
+	(void)l;
 	fprintf(stderr, "listening on http://%s\n", address);
 }
 
@@ -100,7 +101,6 @@ build(const struct loaded_config *c, const char *store, struct arena *a, struct 
 {
 	const struct nomos_options *o = &c->options;
 	struct runtime_options options = {
-		.listen = o->gateway.listen,
 		.n_workers = (size_t)o->gateway.workers,
 		.shutdown_grace_ns = o->gateway.shutdown_grace_seconds * NS_PER_SEC,
 		.handler = gateway_handle,
@@ -113,7 +113,9 @@ build(const struct loaded_config *c, const char *store, struct arena *a, struct 
 
 	gateway_section_build(&o->gateway, &options.http);
 	loaded_config_pipeline(c, &pipeline);
-	enum err rc = snapshot_new(&pipeline, &snapshot, ei);
+	enum err rc = runtime_listeners_build(&o->gateway, &options.listeners, ei);
+	if (rc == OK)
+		rc = snapshot_new(&pipeline, &snapshot, ei);
 	if (rc == OK)
 		rc = audit_plan_parse(&o->ledger, &o->audit, o->runtime.stateless_mode, &plan, ei);
 	if (rc == OK)

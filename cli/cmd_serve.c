@@ -109,11 +109,21 @@ examine(void *arg, struct doctor_report *out, struct errinfo *ei)
 }
 
 static void
-say_ready(void *arg, const char *address)
+say_ready(void *arg, const struct runtime_listener *l, const char *address)
 {
 	const struct serve *s = arg;
+	char roles[LISTENER_ROLES_TEXT_MAX];
+	const char *scheme = span_starts(span_cstr(address), SPAN_LIT("unix:")) ? "" : "http://";
 
-	log_ok("listening on http://%s (transport http, deny by default, ledger %s)", address,
+	if (l->name.n > 0) {
+		listener_roles_format(l->roles, roles);
+		log_ok("listening on %s%s (listener %.*s, for %s%s, transport http, deny by "
+		       "default)",
+			scheme, address, SPAN_ARG(l->name), roles,
+			l->proxy_protocol ? ", PROXY protocol" : "");
+		return;
+	}
+	log_ok("listening on %s%s (transport http, deny by default, ledger %s)", scheme, address,
 		s->config->options.runtime.stateless_mode ? "none: stateless"
 							  : s->config->options.ledger.path.p);
 }
@@ -148,7 +158,6 @@ serve_with(struct serve *s, struct arena *a)
 {
 	const struct nomos_options *o = &s->config->options;
 	struct runtime_options options = {
-		.listen = o->gateway.listen,
 		.n_workers = (size_t)o->gateway.workers,
 		.shutdown_delay_ns = o->gateway.shutdown_delay_seconds * NS_PER_SEC,
 		.shutdown_grace_ns = o->gateway.shutdown_grace_seconds * NS_PER_SEC,
@@ -167,11 +176,15 @@ serve_with(struct serve *s, struct arena *a)
 	struct audit_plan plan;
 	struct errinfo ei;
 
+	enum err rc = runtime_listeners_build(&o->gateway, &options.listeners, &ei);
+	if (rc == OK)
+		rc = gateway_section_build_trusted(&o->gateway, &options.trusted, &ei);
 	gateway_section_build(&o->gateway, &options.http);
 	options.http.look = gateway_look;
 	options.http.place = gateway_place;
 	options.http.may_serve = gateway_may_serve;
-	enum err rc = build_snapshot(s->config, &snapshot, &ei);
+	if (rc == OK)
+		rc = build_snapshot(s->config, &snapshot, &ei);
 	if (rc == OK)
 		snapshot_keep_source(snapshot, s->config, NULL);
 	if (rc == OK)

@@ -40,6 +40,6 @@ exchange_get_credentials(const struct http_request *http)
 		.nonce = http_request_find_header(http, SPAN_LIT("X-Nomos-Nonce")),
 		.idempotency_key = http_request_find_header(http, SPAN_LIT("Idempotency-Key")),
 		.peer = http_request_view_peer(http),
-		.client_address = http_request_view_peer(http)->address,
+		.client_address = http_request_find_client(http),
 	};
 }

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/metric.h"
+#include "net/peer.h"
 #include "pipeline/approvals.h"
 #include "pipeline/snapshot.h"
 #include "route_match.h"
@@ -19,13 +20,14 @@
 struct route {
 	enum http_method method;
 	struct span path;
+	enum listener_role role;
 	enum access access;
 	size_t max_body;
 	void (*handle)(const struct exchange *x);
 };
 
 static const struct route routes[] = {
-#define X(m, p, a, b, h) {HTTP_METHOD_##m, {p, sizeof(p) - 1}, ACCESS_##a, b, h},
+#define X(m, p, r, a, b, h) {HTTP_METHOD_##m, {p, sizeof(p) - 1}, LISTENER_##r, ACCESS_##a, b, h},
 #include "route_tbl.h"
 #undef X
 };
@@ -36,16 +38,25 @@ is_method_of(const struct route *r, enum http_method method)
 	return r->method == method || (r->method == HTTP_METHOD_GET && method == HTTP_METHOD_HEAD);
 }
 
+/* On the listener that the request came from; all routes are on one without roles. */
+static bool
+is_served(const struct route *r, const struct http_request *http)
+{
+	unsigned roles = http_request_view_peer(http)->listener_roles;
+
+	return roles == 0 || (roles & (unsigned)r->role) != 0;
+}
+
 /* Appends "GET, HEAD, OPTIONS"; false when no route has the path. "*" stands for all routes. */
 static bool
-list_methods(struct span path, struct buf *out)
+list_methods(const struct http_request *http, struct span path, struct buf *out)
 {
 	bool is_listed[HTTP_METHOD__MAX] = {false};
 	bool is_any = span_eq(path, SPAN_LIT("*"));
 	struct span id;
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (is_listed[routes[i].method] ||
+		if (is_listed[routes[i].method] || !is_served(&routes[i], http) ||
 			(!is_any && !route_match(routes[i].path, path, &id)))
 			continue;
 		is_listed[routes[i].method] = true;
@@ -66,7 +77,7 @@ answer_without_route(struct http_request *http, struct span path)
 	struct buf allow;
 
 	buf_init(&allow, 256);
-	bool is_known = list_methods(path, &allow);
+	bool is_known = list_methods(http, path, &allow);
 	if (buf_failed(&allow)) {
 		reply_error(http, 503, "overloaded", SPAN_LIT("out of memory"), 1);
 	} else if (!is_known) {
@@ -249,11 +260,12 @@ find_route(struct exchange *x)
 	struct span raw_id;
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (is_method_of(&routes[i], method) && span_eq(routes[i].path, path))
+		if (is_method_of(&routes[i], method) && span_eq(routes[i].path, path) &&
+			is_served(&routes[i], x->http))
 			return &routes[i];
 	}
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (!is_method_of(&routes[i], method) ||
+		if (!is_method_of(&routes[i], method) || !is_served(&routes[i], x->http) ||
 			!route_match(routes[i].path, path, &raw_id))
 			continue;
 		if (!route_decode_id(raw_id, x->id_bytes, &x->id))
@@ -353,7 +365,7 @@ gateway_place(struct http_request *http, void *arg)
 {
 	struct exchange x = {.http = http, .worker = arg};
 	const struct route *route = find_route(&x);
-	struct place_request r = {.peer = span_cstr(http_request_get_peer(http))};
+	struct place_request r = {.peer = http_request_find_client(http)};
 
 	if (route != NULL) {
 		r.access = route->access;
@@ -371,7 +383,7 @@ gateway_may_serve(void *arg)
 	return req_may_begin(worker_get_pipeline(arg), worker_get_loop(arg));
 }
 
-#define X(m, p, a, b, h) {HTTP_METHOD_##m, p, #a},
+#define X(m, p, r, a, b, h) {HTTP_METHOD_##m, p, #a},
 static const struct gateway_route_info infos[] = {
 #include "route_tbl.h"
 };

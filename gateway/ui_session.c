@@ -16,6 +16,7 @@
 #include "base/metric.h"
 #include "base/secret.h"
 #include "browser.h"
+#include "net/peer.h"
 #include "pipeline/pipeline.h"
 
 #define COOKIE SPAN_LIT("nomos_session")
@@ -141,13 +142,13 @@ refuse_sign_in(const struct exchange *x)
 	static _Thread_local struct log_limiter limiter;
 	uint64_t dropped = 0;
 	uint32_t wait_s = 0;
-	bool may_try = session_note_failure(
-		get_sessions(x), span_cstr(http_request_get_peer(x->http)), &wait_s);
+	bool may_try =
+		session_note_failure(get_sessions(x), http_request_find_client(x->http), &wait_s);
 
 	metric_add(METRIC_AUTH_FAILED, 1);
 	if (log_limit(&limiter, &dropped))
-		log_warn(NULL, "a sign-in on the operator page failed, from %s",
-			http_request_get_peer(x->http));
+		log_warn(NULL, "a sign-in on the operator page failed, from %.*s",
+			SPAN_ARG(http_request_find_client(x->http)));
 	/* Who guesses on this connection waits for it, too. */
 	http_request_pause_after(x->http);
 	if (may_try)
@@ -156,6 +157,15 @@ refuse_sign_in(const struct exchange *x)
 	else
 		reply_error(x->http, 429, "rate_limited",
 			SPAN_LIT("too many failed sign-ins from this address"), wait_s);
+}
+
+/* Where a browser would not send a cookie that is only for TLS: on loopback, with no proxy in between that says otherwise. */
+static bool
+is_in_clear(const struct exchange *x)
+{
+	return runtime_is_loopback(worker_get_runtime(x->worker)) &&
+	       http_request_view_peer(x->http)->kind == PEER_TCP &&
+	       !http_request_is_secure(x->http);
 }
 
 static void
@@ -177,8 +187,7 @@ sign_in(const struct exchange *x, struct span api_key)
 		/* A session that this browser had is over: its cookie is about to be replaced. */
 		session_close(get_sessions(x), browser_get_cookie(x->http, COOKIE));
 		int n = snprintf(cookie, sizeof(cookie), "%.*s=%s%s%s", SPAN_ARG(COOKIE), token,
-			COOKIE_ATTRIBUTES,
-			runtime_is_loopback(worker_get_runtime(x->worker)) ? "" : "; Secure");
+			COOKIE_ATTRIBUTES, is_in_clear(x) ? "" : "; Secure");
 		struct http_header header = {SPAN_LIT("Set-Cookie"), span_of(cookie, (size_t)n)};
 		reply_session(x, &session, &header);
 	}

@@ -29,12 +29,7 @@ note(const struct conn *c, const char *why)
 bool
 conn_proxy_may_speak(const struct conn *c)
 {
-	const struct trusted_proxies *trusted = c->server->options.trusted;
-
-	if (!c->listener->options.proxy_protocol)
-		return true;
-	if (trusted != NULL && (c->peer.kind == PEER_UNIX ? trusted->has_unix
-						       : trusted_proxies_has(trusted, c->peer.address)))
+	if (!c->listener->options.proxy_protocol || conn_is_trusted(c))
 		return true;
 	note(c, "which is not among gateway.trusted_proxies, on a listener for the PROXY protocol");
 	return false;

@@ -85,8 +85,8 @@ listener_probe_unix(const struct listener_addr *a, struct errinfo *ei)
 /* Binds with no more than mode; the file's identity goes to *file as soon as it is there. An inode's number is used again once
  * the file is gone, so it only tells while we listen. */
 static bool
-bind_file(int fd, const struct listener_addr *a, mode_t mode, gid_t group,
-	struct listener_file *file)
+bind_file(
+	int fd, const struct listener_addr *a, mode_t mode, gid_t group, struct listener_file *file)
 {
 	struct sockaddr_un sa = make_sockaddr(a);
 	struct stat st;

@@ -263,6 +263,10 @@ MUSTCHECK bool conn_proxy_may_speak(const struct conn *c);
 /* Looks at what is held for a header; the connection is idle once it is whole. */
 void conn_proxy_take(struct conn *c);
 
+/* http_client_address.c */
+/* Whether the peer, or the client that it has named by a PROXY header, is a trusted proxy. */
+bool conn_is_trusted(const struct conn *c);
+
 /* conn_peer.c */
 /* Learns who is at the other end. */
 void conn_peer_fill(struct conn *c);

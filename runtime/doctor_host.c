@@ -21,6 +21,7 @@
 #include "doctor_checks.h"
 #include "net/http_client.h"
 #include "net/listener.h"
+#include "runtime/listener_options.h"
 #include "pipeline/options.h"
 #include "runtime/options.h"
 
@@ -87,7 +88,7 @@ answers_as_gateway(struct span url)
 
 /* In use: fine when it is the gateway of this ledger. */
 static enum finding
-judge_busy(struct doctor *d, const char *why)
+judge_busy(struct doctor *d, const struct runtime_listener *l, const char *why)
 {
 	char url[GATEWAY_URL_MAX + sizeof("/healthz")];
 	struct errinfo ei;
@@ -95,6 +96,11 @@ judge_busy(struct doctor *d, const char *why)
 	if (!d->in->pipeline->runtime.stateless_mode && !doctor_ledger_is_held(d))
 		return doctor_say(
 			d, FINDING_FAIL, "%s, and not by a gateway with this ledger", why);
+	/* Only by its ledger is it known which gateway listens on a file. */
+	if (l->addr.kind == LISTENER_UNIX)
+		return d->in->pipeline->runtime.stateless_mode
+			       ? doctor_say(d, FINDING_FAIL, "%s, by nobody knows whom", why)
+			       : FINDING_PASS;
 	if (gateway_section_build_url(d->in->gateway, "/healthz", url, sizeof(url), &ei) != OK)
 		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
 	if (!answers_as_gateway(span_cstr(url)))
@@ -102,21 +108,49 @@ judge_busy(struct doctor *d, const char *why)
 	return doctor_say(d, FINDING_PASS, "a gateway is running");
 }
 
+/* FINDING_PASS for one that is fine, and *is_running when it is the gateway's own already. */
+static enum finding
+check_one_address(struct doctor *d, struct runtime_listener *l, bool *is_running)
+{
+	struct errinfo ei;
+
+	if (l->addr.kind == LISTENER_INHERITED ||
+		(l->addr.kind == LISTENER_TCP && l->addr.port == 0))
+		return FINDING_PASS;
+	enum err rc = listener_probe(&l->addr, &ei);
+	if (rc != OK && l->name.n > 0)
+		err_wrap(&ei, rc, "%s", l->name.p);
+	if (rc == ERR_BUSY) {
+		*is_running = true;
+		return judge_busy(d, l, ei.msg);
+	}
+	return rc == OK ? FINDING_PASS : doctor_say(d, FINDING_FAIL, "%s", ei.msg);
+}
+
 enum finding
 check_address(struct doctor *d)
 {
-	struct listener_addr addr;
+	struct runtime_listeners listeners;
 	struct errinfo ei;
+	bool is_running = false;
 
-	if (listener_parse(d->in->gateway->listen, &addr, &ei) != OK)
+	if (runtime_listeners_build(d->in->gateway, &listeners, &ei) != OK)
 		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
-	if (addr.port == 0)
-		return doctor_say(d, FINDING_PASS, "any free port");
-	enum err rc = listener_probe(&addr, &ei);
-	if (rc == ERR_BUSY)
-		return judge_busy(d, ei.msg);
-	return rc == OK ? doctor_say(d, FINDING_PASS, "free")
-			: doctor_say(d, FINDING_FAIL, "%s", ei.msg);
+	for (size_t i = 0; i < listeners.n; i++) {
+		if (check_one_address(d, &listeners.v[i], &is_running) == FINDING_FAIL)
+			return FINDING_FAIL;
+	}
+	if (is_running)
+		return doctor_say(d, FINDING_PASS, "a gateway is running");
+	if (listeners.n > 1)
+		return doctor_say(d, FINDING_PASS, "%zu listeners are free", listeners.n);
+	if (listeners.v[0].addr.kind == LISTENER_INHERITED)
+		return doctor_say(d, FINDING_PASS, "the service manager opens it");
+	/* The probe has found a port by now where any will do. */
+	return doctor_say(d, FINDING_PASS, "%s",
+		listeners.v[0].addr.kind == LISTENER_TCP && listeners.v[0].addr.port == 0
+			? "any free port"
+			: "free");
 }
 
 /* Where the network is declared to be controlled, TLS may end in front of the gateway. */
@@ -124,17 +158,28 @@ enum finding
 check_plain_listener(struct doctor *d)
 {
 	enum deployment_mode mode = d->in->pipeline->runtime.deployment_mode;
-	struct listener_addr addr;
+	struct runtime_listeners listeners;
 	struct errinfo ei;
+	const struct runtime_listener *open = NULL;
 
-	if (listener_parse(d->in->gateway->listen, &addr, &ei) != OK)
+	if (runtime_listeners_build(d->in->gateway, &listeners, &ei) != OK)
 		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
-	if (listener_is_loopback(&addr))
+	for (size_t i = 0; i < listeners.n && open == NULL; i++) {
+		if (!listener_is_loopback(&listeners.v[i].addr))
+			open = &listeners.v[i];
+	}
+	if (open == NULL)
 		return doctor_say(d, FINDING_PASS, "only this host reaches it");
+	const char *name = open->name.n > 0 ? open->name.p : "the listener";
+	if (open->addr.kind == LISTENER_INHERITED)
+		return doctor_say(d, FINDING_ADVICE,
+			"%s is the service manager's: off loopback, TLS has to end in front of it",
+			name);
 	if (mode == DEPLOYMENT_CI || mode == DEPLOYMENT_K8S)
 		return doctor_say(d, FINDING_ADVICE,
-			"the listener is plain and not on loopback: TLS has to end in front of it");
-	return doctor_say(d, FINDING_FAIL, "keys and actions would cross the network in clear");
+			"%s is plain and not on loopback: TLS has to end in front of it", name);
+	return doctor_say(
+		d, FINDING_FAIL, "%s: keys and actions would cross the network in clear", name);
 }
 
 /* False with the finding in *out when others can do what they must not. */

@@ -58,7 +58,7 @@
 	X("fs.workspace_non_empty", CONFIG, check_workspace_set, \
 		"workspace setting", "set executor.workspace_root") \
 	X("gateway.address_free", OFFLINE, check_address, \
-		"listening address", "stop the other program, or change gateway.listen") \
+		"listening address", "stop the other program, or change gateway.listen or gateway.listeners") \
 	X("gateway.plain_listener", CONFIG, check_plain_listener, \
 		"plain listener", \
 		"listen on 127.0.0.1, or set runtime.deployment_mode to k8s or ci " \

@@ -33,6 +33,8 @@ on_stage_timer(void *arg)
 		return;
 	}
 	atomic_store(&r->stage, DRAIN_CLOSING);
+	/* Nobody new comes; who is in the queue is taken. */
+	listeners_remove(r);
 	for (size_t i = 0; i < r->n_workers; i++)
 		worker_close(&r->workers[i]);
 	loop_timer_arm(r->stage_timer, r->options.shutdown_grace_ns);

@@ -3,26 +3,49 @@
 #include <stdio.h>
 
 #include "net/listener.h"
+#include "runtime/listener_options.h"
 #include "runtime/options.h"
+
+/* What of the routes is asked for by the path, as route_tbl.h has it. */
+static enum listener_role
+find_role(const char *path)
+{
+	static const struct {
+		const char *prefix;
+		enum listener_role role;
+	} roles[] = {{"/api/ui/", LISTENER_UI}, {"/ui/", LISTENER_UI}, {"/admin/", LISTENER_ADMIN},
+		{"/metrics", LISTENER_METRICS}, {"/healthz", LISTENER_HEALTH},
+		{"/readyz", LISTENER_HEALTH}, {"/version", LISTENER_HEALTH}};
+
+	for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
+		if (span_starts(span_cstr(path), span_cstr(roles[i].prefix)))
+			return roles[i].role;
+	}
+	return LISTENER_API;
+}
 
 enum err
 gateway_section_build_url(const struct gateway_section *gateway, const char *path, char *out,
 	size_t size, struct errinfo *ei)
 {
-	struct listener_addr addr;
+	struct runtime_listeners listeners;
 	char text[LISTENER_TEXT_MAX];
-	enum err rc = listener_parse(gateway->listen, &addr, ei);
+	enum err rc = runtime_listeners_build(gateway, &listeners, ei);
 	int n = 0;
 
 	out[0] = '\0';
 	if (rc != OK)
 		return rc;
-	if (addr.port == 0)
+	const struct runtime_listener *l = runtime_listeners_find(&listeners, find_role(path));
+	if (l == NULL)
+		return ERR(ei, ERR_INVALID,
+			"no listener with an address in the configuration answers %s", path);
+	if (l->addr.port == 0)
 		return ERR(ei, ERR_INVALID, "gateway.listen has port 0, which is chosen at start");
-	listener_format(&addr, text);
+	listener_format(&l->addr, text);
 	/* All addresses, IPv6 with or without IPv4: the name of loopback stands for both. */
-	if (addr.is_any)
-		n = snprintf(out, size, "http://localhost:%u%s", (unsigned)addr.port, path);
+	if (l->addr.is_any)
+		n = snprintf(out, size, "http://localhost:%u%s", (unsigned)l->addr.port, path);
 	else
 		n = snprintf(out, size, "http://%s%s", text, path);
 	if (n < 0 || (size_t)n >= size)

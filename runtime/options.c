@@ -7,16 +7,20 @@
 #include "net/address.h"
 #include "net/address_cap.h"
 #include "net/listener.h"
+#include "runtime/listener_options.h"
 
 static void
 check_listen(void *options, struct config_scope *scope)
 {
 	const struct gateway_section *g = options;
+	struct runtime_listeners listeners;
 	struct listener_addr addr;
 	struct errinfo ei;
 
 	if (listener_parse(g->listen, &addr, &ei) != OK)
 		config_fail(scope, "listen", "%s", ei.msg);
+	else if (runtime_listeners_build(g, &listeners, &ei) != OK)
+		config_fail(scope, "listeners", "%s", ei.msg);
 }
 
 static void
@@ -34,6 +38,7 @@ check_proxies(void *options, struct config_scope *scope)
 
 static const config_check_fn gateway_checks[] = {check_listen, check_proxies, NULL};
 
+CONFIG_OBJECT(listener_section, LISTENER_ROWS, .prose = "One listener.");
 CONFIG_OBJECT(gateway_section, GATEWAY_ROWS, .prose = "The listener and its limits.",
 	.checks = gateway_checks);
 CONFIG_OBJECT(ledger_section, LEDGER_ROWS, .prose = "Where the evidence is kept.");

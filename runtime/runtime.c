@@ -51,21 +51,6 @@ open_ledger(struct runtime *r, struct errinfo *ei)
 }
 
 static enum err
-find_address(struct runtime *r, struct errinfo *ei)
-{
-	enum err rc = listener_parse(r->options.listen, &r->addr, ei);
-
-	if (rc == OK)
-		rc = listener_probe(&r->addr, ei);
-	if (rc != OK)
-		return ERR_WRAP(ei, rc, "gateway.listen");
-	if (!listener_is_loopback(&r->addr))
-		log_warn(NULL, "gateway.listen is open to other hosts without TLS: credentials "
-			       "cross the network in clear");
-	return OK;
-}
-
-static enum err
 make_workers(struct runtime *r, struct errinfo *ei)
 {
 	enum err rc = OK;
@@ -75,6 +60,7 @@ make_workers(struct runtime *r, struct errinfo *ei)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	for (size_t i = 0; i < r->n_workers && rc == OK; i++)
 		rc = worker_init(&r->workers[i], r, ei);
+	listeners_let_go(r);
 	return rc;
 }
 
@@ -91,7 +77,7 @@ choose_n_workers(size_t wanted)
 static enum err
 build(struct runtime *r, struct errinfo *ei)
 {
-	enum err rc = find_address(r, ei);
+	enum err rc = listeners_find(r, ei);
 
 	r->started_wall_ns = clock_wall_ns();
 	if (rc == OK)
@@ -138,6 +124,7 @@ runtime_new(const struct runtime_options *o, struct snapshot *own_snapshot, stru
 	}
 	r->magic = RUNTIME_MAGIC;
 	r->options = *o;
+	r->options.http.trusted = &r->options.trusted;
 	r->snapshot = own_snapshot;
 	r->n_workers = choose_n_workers(o->n_workers);
 	enum err rc = build(r, ei);
@@ -204,12 +191,22 @@ restore_signals(void)
 	sigaction(SIGHUP, &ignore, NULL);
 }
 
+static void
+say_ready(struct runtime *r)
+{
+	char address[LISTENER_TEXT_MAX];
+
+	for (size_t i = 0; i < r->listenings.n && r->options.on_ready != NULL; i++) {
+		listener_format(&r->listenings.v[i].addr, address);
+		r->options.on_ready(r->options.on_ready_arg, &r->options.listeners.v[i], address);
+	}
+	service_say_ready(r, "serving");
+}
+
 bool
 runtime_run(struct runtime *r)
 {
 	struct errinfo ei;
-	char address[LISTENER_TEXT_MAX];
-
 	enum err rc = record_start(r, &ei);
 	if (rc == OK)
 		rc = start_workers(r, &ei);
@@ -218,16 +215,14 @@ runtime_run(struct runtime *r)
 		join_workers(r);
 		return false;
 	}
-	listener_format(&r->addr, address);
 	chores_start(r);
-	service_say_ready(r, "serving");
-	if (r->options.on_ready != NULL)
-		r->options.on_ready(r->options.on_ready_arg, address);
+	say_ready(r);
 	loop_run(r->loop);
 	/* Nobody reads signals from here on; the next one must not wait for what closing waits for. */
 	restore_signals();
 	/* One that came just before is in the loop's pipe. */
 	loop_turn(r->loop, false);
+	listeners_remove(r);
 	if (r->is_forced)
 		return false;
 	if (!r->grace_ran_out && !reload_finish(r)) {
@@ -252,6 +247,8 @@ runtime_free(struct runtime **rp)
 			worker_fini(&r->workers[i]);
 		mem_free(r->workers);
 	}
+	listeners_let_go(r);
+	listeners_remove(r);
 	address_cap_free(&r->options.http.address_cap);
 	ledger_close(&r->ledger);
 	for (size_t i = 0; i < r->options.ledger.n_sinks; i++)
@@ -302,7 +299,17 @@ runtime_check_ready(const struct worker *w, struct readiness_check out[READINESS
 bool
 runtime_is_loopback(const struct runtime *r)
 {
-	return listener_is_loopback(&r->addr);
+	for (size_t i = 0; i < r->listenings.n; i++) {
+		if (!listener_is_loopback(&r->listenings.v[i].addr))
+			return false;
+	}
+	return true;
+}
+
+const struct trusted_proxies *
+runtime_get_trusted_proxies(const struct runtime *r)
+{
+	return &r->options.trusted;
 }
 
 const char *

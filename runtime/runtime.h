@@ -8,7 +8,7 @@
 
 #include "base/loop.h"
 #include "base/workq.h"
-#include "net/listener.h"
+#include "listeners.h"
 #include "pipeline/admission.h"
 #include "runtime/runtime.h"
 #include "service.h"
@@ -56,7 +56,7 @@ struct runtime {
 		*snapshot; /* main thread: the one that new workers and reloads start from */
 	struct worker *workers;
 	size_t n_workers;
-	struct listener_addr addr;
+	struct listenings listenings;
 	struct runtime_options options;
 	_Atomic int stage; /* enum drain_stage; written by the main thread */
 	size_t n_drained;

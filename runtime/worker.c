@@ -125,17 +125,6 @@ worker_ask_alive(struct worker *w)
 	loop_post(w->loop, &w->alive_msg);
 }
 
-static enum err
-open_socket(struct worker *w, struct errinfo *ei)
-{
-	int fd = -1;
-	enum err rc = listener_open(&w->runtime->addr, &fd, ei);
-
-	if (rc != OK)
-		return rc;
-	return http_server_listen(w->server, fd, NULL, ei);
-}
-
 enum err
 worker_init(struct worker *w, struct runtime *r, struct errinfo *ei)
 {
@@ -157,7 +146,7 @@ worker_init(struct worker *w, struct runtime *r, struct errinfo *ei)
 	if (rc != OK)
 		return rc;
 	w->snapshot = snapshot_ref(r->snapshot);
-	return open_socket(w, ei);
+	return listeners_attach(r, w->server, ei);
 }
 
 static void *

@@ -163,6 +163,11 @@ struct span http_request_get_body(const struct http_request *req);
 const char *http_request_get_peer(const struct http_request *req);
 /* Who is at the other end (net/peer.h); never NULL, valid until the reply, also when the connection is gone. */
 const struct net_peer *http_request_view_peer(const struct http_request *req);
+/* Address of the client as trusted proxies say it (net/forwarded.h), net_peer.address where the peer is not one of them; empty when it cannot
+ * be known. While the request is unanswered. */
+struct span http_request_find_client(const struct http_request *req);
+/* Whether the client has come by TLS, here or, as it says, to a trusted proxy. */
+bool http_request_is_secure(const struct http_request *req);
 /* The id made here, which the reply carries as X-Request-Id; NUL-terminated. */
 const char *http_request_get_id(const struct http_request *req);
 /* Monotonic time at which the request's first byte was seen. */

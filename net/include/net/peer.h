@@ -13,6 +13,15 @@
 
 #include "base/span.h"
 
+/* What a listener answers; a route has one of them. */
+enum listener_role {
+	LISTENER_API = 1 << 0,
+	LISTENER_UI = 1 << 1,
+	LISTENER_METRICS = 1 << 2,
+	LISTENER_ADMIN = 1 << 3,
+	LISTENER_HEALTH = 1 << 4,
+};
+
 enum peer_kind { PEER_TCP = 0, PEER_UNIX };
 
 #define PEER_DNS_MAX 16

@@ -25,6 +25,10 @@ struct arena;
 enum gateway_transport { TRANSPORT_HTTP = 0 };
 enum audit_from { AUDIT_FROM_HEAD = 0, AUDIT_FROM_START };
 
+struct listener_section {
+	LISTENER_ROWS(CONFIG_MEMBER, listener_section)
+};
+
 struct gateway_section {
 	GATEWAY_ROWS(CONFIG_MEMBER, gateway_section)
 };
@@ -49,6 +53,7 @@ struct audit_section {
 	AUDIT_ROWS(CONFIG_MEMBER, audit_section)
 };
 
+extern const struct config_object listener_section_config;
 extern const struct config_object gateway_section_config;
 extern const struct config_object ledger_section_config;
 extern const struct config_object audit_webhook_section_config;

@@ -10,9 +10,24 @@
 #include "pipeline/options_tbl.h"
 
 /* clang-format off */
+#define LISTENER_ROWS(ROW, T)                                                                      \
+	ROW(T, STRING, name, .max = 64, .flags = CONFIG_REQUIRED,                                      \
+		.prose = "Its name in messages, and of the socket that systemd gives for it.")             \
+	ROW(T, STRING, listen, .max = 128, .flags = CONFIG_REQUIRED,                                   \
+		.prose = "As gateway.listen: HOST:PORT, unix:/PATH, systemd or systemd:NAME.")             \
+	ROW(T, STRINGS, roles, .words = "api|ui|metrics|admin|health",                                 \
+		.prose = "What is answered there, everything else with 404; all when not set.")            \
+	ROW(T, BOOL, proxy_protocol,                                                                   \
+		.prose = "Connections begin with a PROXY header (version 1 or 2) of one of trusted_proxies, or are closed.") \
+	ROW(T, STRING, mode, .max = 5,                                                                 \
+		.prose = "Bits of a unix socket's file, in octal; 0600 when not set.")                     \
+	ROW(T, STRING, group, .max = 64, .prose = "Group of a unix socket's file, name or number.")
+
 #define GATEWAY_ROWS(ROW, T)                                                                       \
-	ROW(T, STRING, listen, .def = ":8080", .min = 1, .max = 64, .env = CONFIG_ENV,                 \
-		.flags = CONFIG_REQUIRED, .prose = "Address and port: 127.0.0.1:8080, :8080, [::1]:0.")    \
+	ROW(T, STRING, listen, .def = ":8080", .min = 1, .max = 128, .env = CONFIG_ENV,                 \
+		.flags = CONFIG_REQUIRED, .prose = "Address and port: 127.0.0.1:8080, :8080, [::1]:0; or unix:/PATH, or systemd for a socket that systemd gives.") \
+	ROW(T, LIST(listener_section), listeners, .max = HTTP_SERVER_LISTENERS_MAX,                    \
+		.prose = "Several listeners in place of gateway.listen.")                                  \
 	ROW(T, ENUM(gateway_transport), transport, .words = "http", .env = CONFIG_ENV,                 \
 		.prose = "The protocol of the listener; http is the only one.")                            \
 	ROW(T, INT, workers, .def = "0", .min = 0, .max = 256, .unit = "threads", .env = CONFIG_ENV,   \

@@ -16,7 +16,9 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "base/span.h"
+#include "net/address.h"
 #include "net/http_server.h"
+#include "runtime/listener_options.h"
 
 struct admission;
 struct buf;
@@ -29,8 +31,9 @@ struct worker;
 struct workq;
 
 struct runtime_options {
-	struct span listen; /* as net/listener.h reads it */
-	size_t n_workers;   /* 0: one per processor */
+	struct runtime_listeners listeners;
+	struct trusted_proxies trusted;
+	size_t n_workers; /* 0: one per processor */
 	/* max_connections is for all workers; address_cap is taken over by runtime_new. */
 	struct http_server_options http;
 	int64_t shutdown_delay_ns; /* between "draining" and closing the listeners */
@@ -50,8 +53,8 @@ struct runtime_options {
 	/* Doctor's checks of what the files say now. Blocking; on a reader thread. NULL: nobody can say. */
 	enum err (*examine)(void *arg, struct doctor_report *out, struct errinfo *ei);
 	void *examine_arg;
-	/* Once, when every worker accepts; address is "127.0.0.1:8080". */
-	void (*on_ready)(void *arg, const char *address);
+	/* For each listener once, when every worker accepts; address is "127.0.0.1:8080", "unix:/path". */
+	void (*on_ready)(void *arg, const struct runtime_listener *listener, const char *address);
 	void *on_ready_arg;
 };
 
@@ -69,8 +72,10 @@ void runtime_free(struct runtime **r);
 
 /* Any thread. */
 bool runtime_is_draining(const struct runtime *r);
-/* Whether only this host can reach the listener. */
+/* Whether only this host can reach all of the listeners. */
 bool runtime_is_loopback(const struct runtime *r);
+/* Who may say who its client is. */
+const struct trusted_proxies *runtime_get_trusted_proxies(const struct runtime *r);
 /* The ledger's file, for reading beside its writer; NULL when there is none. */
 const char *runtime_get_ledger_path(const struct runtime *r);
 /* Few threads and a short queue for operators' questions, so that none of them holds up an action's work. */

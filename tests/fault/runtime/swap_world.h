@@ -170,8 +170,8 @@ set_up(const struct plan *plan)
 	*r = (struct runtime){.magic = RUNTIME_MAGIC,
 		.workers = run.workers,
 		.n_workers = WORKERS,
-		.addr = address,
-		.options = {.handler = refuse_request, .load = load}};
+		.listenings = {.v = {{.addr = address}}, .n = 1},
+		.options = {.listeners = {.n = 1}, .handler = refuse_request, .load = load}};
 	http_server_options_init(&r->options.http);
 	MUST(loop_new(&r->loop, NULL) == OK);
 	MUST(reload_init(r, NULL) == OK);

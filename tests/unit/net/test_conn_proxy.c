@@ -23,8 +23,8 @@ say_peer(struct http_request *req, void *arg)
 	char text[64];
 
 	(void)arg;
-	int n = snprintf(text, sizeof(text), "%.*s by %.*s", SPAN_ARG(peer->address),
-		SPAN_ARG(peer->proxy));
+	int n = snprintf(
+		text, sizeof(text), "%.*s by %.*s", SPAN_ARG(peer->address), SPAN_ARG(peer->proxy));
 	CHECK_SPAN(peer->address, http_request_get_peer(req));
 	http_request_reply(req, 200, NULL, 0, span_of(text, (size_t)n));
 }

@@ -70,7 +70,8 @@ TEST(addresses)
 	CHECK_STR(out, longest);
 	strcat(longest, "x");
 	CHECK_INT(listener_parse(span_cstr(longest), &a, NULL), ERR_PARSE);
-	static const char *const bad[] = {"unix:", "unix:/", "unix:relative", "unix", "systemd:", "UNIX:/x"};
+	static const char *const bad[] = {
+		"unix:", "unix:/", "unix:relative", "unix", "systemd:", "UNIX:/x"};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		if (listener_parse(span_cstr(bad[i]), &a, NULL) != ERR_PARSE)
 			FAIL("\"%s\" parses", bad[i]);
@@ -129,7 +130,8 @@ TEST(who_listens_is_told)
 	int second = -1;
 
 	CHECK_INT(listener_probe(&a, NULL), ERR_BUSY);
-	CHECK_INT(listener_open_unix(&a, 0600, LISTENER_ANY_GROUP, &other, &second, NULL), ERR_BUSY);
+	CHECK_INT(
+		listener_open_unix(&a, 0600, LISTENER_ANY_GROUP, &other, &second, NULL), ERR_BUSY);
 	CHECK_INT(second, -1);
 	/* What was refused has removed nothing. */
 	listener_remove_unix(&a, &other);
@@ -243,5 +245,5 @@ TEST(the_peer_is_a_process)
 }
 
 SUITE("listener_unix", TEST_ROW(addresses), TEST_ROW(modes), TEST_ROW(a_group),
-	TEST_ROW(who_listens_is_told), TEST_ROW(only_our_own_is_removed), TEST_ROW(nothing_else_is_removed), TEST_ROW(no_folder),
-	TEST_ROW(the_peer_is_a_process))
+	TEST_ROW(who_listens_is_told), TEST_ROW(only_our_own_is_removed),
+	TEST_ROW(nothing_else_is_removed), TEST_ROW(no_folder), TEST_ROW(the_peer_is_a_process))
