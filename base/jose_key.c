@@ -78,8 +78,8 @@ jose_key_from_rsa(
 
 	*out = (struct jose_key){.algorithm = JOSE_NONE};
 	if (count_bits(n) < RSA_BITS_MIN || count_bits(n) > RSA_BITS_MAX || !is_odd(n))
-		return ERR(ei, ERR_PARSE, "an RSA key is %d to %d bits", RSA_BITS_MIN,
-			RSA_BITS_MAX);
+		return ERR(
+			ei, ERR_PARSE, "an RSA key is %d to %d bits", RSA_BITS_MIN, RSA_BITS_MAX);
 	if (e.n > EXPONENT_BYTES_MAX || !is_odd(e) || (e.n == 1 && e.p[0] == 1))
 		return ERR(ei, ERR_PARSE, "the exponent of an RSA key is odd, 3 to 4294967295");
 	cjose_jwk_rsa_keyspec spec = {

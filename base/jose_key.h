@@ -18,8 +18,7 @@ MUSTCHECK enum err jose_key_from_rsa(
 	struct span modulus, struct span exponent, struct jose_key *out, struct errinfo *ei);
 MUSTCHECK enum err jose_key_from_p256(
 	struct span x, struct span y, struct jose_key *out, struct errinfo *ei);
-MUSTCHECK enum err jose_key_from_ed25519(
-	struct span x, struct jose_key *out, struct errinfo *ei);
+MUSTCHECK enum err jose_key_from_ed25519(struct span x, struct jose_key *out, struct errinfo *ei);
 /* One PUBLIC KEY or CERTIFICATE block. */
 MUSTCHECK enum err jose_key_from_pem(struct span pem, struct jose_key *out, struct errinfo *ei);
 void jose_key_clear(struct jose_key *k);

@@ -291,8 +291,8 @@ find_key(const struct jose_keys *keys, const struct jose_token *token, bool *oth
 		return NULL;
 	for (size_t i = 0; i < keys->n && found == NULL; i++) {
 		const struct jose_key *key = &keys->keys[i];
-		bool is_meant = token->kid.p == NULL || key->kid.p == NULL ||
-				span_eq(token->kid, key->kid);
+		bool is_meant =
+			token->kid.p == NULL || key->kid.p == NULL || span_eq(token->kid, key->kid);
 
 		if (is_meant && key->algorithm == token->algorithm)
 			found = key;

@@ -6,6 +6,9 @@
  * any thread.
  */
 #include <stdint.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "base/buf.h"
 #include "base/json.h"
@@ -43,9 +46,17 @@ has_special(uint64_t w)
 		       tops) != 0;
 }
 
-/* The index behind the verbatim bytes from `at` on. */
+/* Of a text that is shorter than eight bytes from `at` on, or has something special there. */
 static size_t
-skip_verbatim(struct span s, size_t at)
+skip_verbatim_bytes(struct span s, size_t at)
+{
+	while (at < s.n && is_verbatim((unsigned char)s.p[at]))
+		at++;
+	return at;
+}
+
+static size_t
+skip_verbatim_words(struct span s, size_t at)
 {
 	uint64_t word;
 
@@ -61,10 +72,51 @@ skip_verbatim(struct span s, size_t at)
 		if (!has_special(word))
 			return s.n;
 	}
-	while (at < s.n && is_verbatim((unsigned char)s.p[at]))
-		at++;
-	return at;
+	return skip_verbatim_bytes(s, at);
 }
+
+#if defined(__SSE2__)
+#define BLOCK_BYTES ((size_t)16)
+
+/* A bit for each of sixteen bytes that is not verbatim. */
+static unsigned
+find_special(const char *p)
+{
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+	/* Bytes from 0x80 on are negative. */
+	__m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(0x20));
+	__m128i quote_amp =
+		_mm_cmpeq_epi8(_mm_or_si128(v, _mm_set1_epi8(0x04)), _mm_set1_epi8('"' | 0x04));
+	__m128i angles =
+		_mm_cmpeq_epi8(_mm_or_si128(v, _mm_set1_epi8(0x02)), _mm_set1_epi8('<' | 0x02));
+	__m128i backslash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+
+	return (unsigned)_mm_movemask_epi8(
+		_mm_or_si128(_mm_or_si128(low, quote_amp), _mm_or_si128(angles, backslash)));
+}
+
+/* The index behind the verbatim bytes from `at` on. */
+static size_t
+skip_verbatim(struct span s, size_t at)
+{
+	if (s.n - at < BLOCK_BYTES)
+		return skip_verbatim_words(s, at);
+	for (; s.n - at >= BLOCK_BYTES; at += BLOCK_BYTES) {
+		unsigned found = find_special(s.p + at);
+		if (found != 0)
+			return at + (size_t)__builtin_ctz(found);
+	}
+	/* The last bytes once more with those before them, which are verbatim. */
+	unsigned found = find_special(s.p + s.n - BLOCK_BYTES);
+	return found != 0 ? s.n - BLOCK_BYTES + (size_t)__builtin_ctz(found) : s.n;
+}
+#else
+static size_t
+skip_verbatim(struct span s, size_t at)
+{
+	return skip_verbatim_words(s, at);
+}
+#endif
 
 static void
 quote_ascii(struct buf *b, unsigned char c)

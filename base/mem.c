@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mem_kept.h"
+
 /* Above malloc's threshold for mmap, so that giving it up gives address space back. */
 #define RESERVE_BYTES ((size_t)256 * 1024)
 
@@ -188,13 +190,16 @@ mem_realloc_held(void *p, size_t n)
 void *
 mem_alloc_held(size_t n)
 {
-	return hold(NULL, n);
+	void *p = mem_kept_take(n);
+
+	return p != NULL ? p : hold(NULL, n);
 }
 
 void
 mem_free_held(void *p)
 {
-	free(p);
+	if (p != NULL && !mem_kept_put(p))
+		free(p);
 }
 
 void

@@ -69,8 +69,8 @@ issuer_base64url(struct span bytes, struct buf *out)
 	for (size_t i = 0; i < text.n; i++)
 		if (text.p[i] != '=')
 			buf_add_char(out, text.p[i] == '+'   ? '-'
-						  : text.p[i] == '/' ? '_'
-								     : text.p[i]);
+					  : text.p[i] == '/' ? '_'
+							     : text.p[i]);
 	buf_fini(&text);
 }
 
@@ -166,8 +166,8 @@ issuer_sign(const struct issuer_key *k, const char *header, const char *claims, 
 	size_t n = sizeof(signature);
 
 	issuer_join(header, claims, SPAN_NONE, out);
-	MUST(ctx != NULL && EVP_DigestSignInit(ctx, NULL, k->is_ed25519 ? NULL : EVP_sha256(),
-				    NULL, k->key) == 1);
+	MUST(ctx != NULL && EVP_DigestSignInit(ctx, NULL, k->is_ed25519 ? NULL : EVP_sha256(), NULL,
+				    k->key) == 1);
 	MUST(EVP_DigestSign(ctx, signature, &n, (const unsigned char *)out->p, out->n) == 1);
 	EVP_MD_CTX_free(ctx);
 	if (!k->is_rsa && !k->is_ed25519)

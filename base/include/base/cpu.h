@@ -17,8 +17,9 @@ struct cpu_watch {
 };
 
 struct cpu_use {
-	int64_t own_ns;          /* what the thread has used itself */
-	unsigned others_percent; /* of all processors that are online: what the process's other threads have used */
+	int64_t own_ns; /* what the thread has used itself */
+	unsigned
+		others_percent; /* of all processors that are online: what the process's other threads have used */
 };
 
 void cpu_watch_start(struct cpu_watch *w);

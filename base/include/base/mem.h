@@ -32,7 +32,7 @@ RETURNS_NONNULL char *mem_need_cstr(const char *s);
 
 /* For a library that goes wrong without memory: when the heap has none, a reserve (256 KiB, refilled when there is memory
  * again) is given back to it first; when that was not enough, the process prints "out of memory" and ends at once with status
- * 1. Not counted, never chosen to fail. Blocks go back by mem_free_held. */
+ * 1. Not counted, never chosen to fail. Blocks go back by mem_free_held, which keeps some of them for the thread's next. */
 RETURNS_NONNULL void *mem_alloc_held(size_t n);
 RETURNS_NONNULL void *mem_realloc_held(void *p, size_t n);
 void mem_free_held(void *p);

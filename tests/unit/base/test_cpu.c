@@ -118,4 +118,5 @@ TEST(what_a_thread_does_itself_is_told_from_what_others_do)
 }
 
 SUITE("cpu", TEST_ROW(a_thread_asks_for_short_turns_and_nothing_else_changes),
-	TEST_ROW(percent_of_all_processors), TEST_ROW(what_a_thread_does_itself_is_told_from_what_others_do))
+	TEST_ROW(percent_of_all_processors),
+	TEST_ROW(what_a_thread_does_itself_is_told_from_what_others_do))

@@ -156,11 +156,9 @@ TEST(algorithms_are_not_confused)
 	/* The public key as the secret of an HMAC. */
 	buf_init(&pem, TEXT_MAX);
 	issuer_key_pem(w.rsa, &pem);
-	issuer_sign_hmac(
-		buf_span(&pem), "{\"alg\":\"HS256\",\"kid\":\"rsa\"}", CLAIMS, &w.token);
+	issuer_sign_hmac(buf_span(&pem), "{\"alg\":\"HS256\",\"kid\":\"rsa\"}", CLAIMS, &w.token);
 	CHECK_INT(judge(&w), ERR_PARSE);
-	issuer_sign_hmac(
-		buf_span(&pem), "{\"alg\":\"RS256\",\"kid\":\"rsa\"}", CLAIMS, &w.token);
+	issuer_sign_hmac(buf_span(&pem), "{\"alg\":\"RS256\",\"kid\":\"rsa\"}", CLAIMS, &w.token);
 	CHECK_INT(judge(&w), ERR_FORBIDDEN);
 	buf_fini(&pem);
 	world_fini(&w);
@@ -169,11 +167,18 @@ TEST(algorithms_are_not_confused)
 TEST(headers_that_ask_for_more_are_refused)
 {
 	static const char *const more[] = {
-		"\"crit\":[\"exp\"]", "\"crit\":[]", "\"b64\":false", "\"enc\":\"A128GCM\"",
-		"\"zip\":\"DEF\"", "\"cty\":\"JWT\"", "\"jwk\":{\"kty\":\"RSA\"}",
-		"\"jku\":\"https://x.example/keys\"", "\"x5u\":\"https://x.example/cert\"",
+		"\"crit\":[\"exp\"]",
+		"\"crit\":[]",
+		"\"b64\":false",
+		"\"enc\":\"A128GCM\"",
+		"\"zip\":\"DEF\"",
+		"\"cty\":\"JWT\"",
+		"\"jwk\":{\"kty\":\"RSA\"}",
+		"\"jku\":\"https://x.example/keys\"",
+		"\"x5u\":\"https://x.example/cert\"",
 		"\"kid\":\"rsa\"", /* twice */
-		"\"typ\":7", "\"typ\":\"\"",
+		"\"typ\":7",
+		"\"typ\":\"\"",
 	};
 	char header[256];
 	struct world w;
@@ -357,10 +362,9 @@ TEST(sets_that_are_refused)
 	CHECK_INT(load(&w), ERR_PARSE);
 	/* A point off the curve. */
 	buf_reset(&w.text);
-	BUF_ADD_LIT(&w.text,
-		"{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\","
-		"\"x\":\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE\","
-		"\"y\":\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE\"}]}");
+	BUF_ADD_LIT(&w.text, "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\","
+			     "\"x\":\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE\","
+			     "\"y\":\"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE\"}]}");
 	CHECK_INT(load(&w), ERR_PARSE);
 	world_fini(&w);
 }

@@ -122,11 +122,13 @@ TEST(quotes)
 	buf_fini(&b);
 }
 
-/* Eight bytes are looked at together: each byte must be seen at each place among them. */
+/* Sixteen or eight bytes are looked at together, and the last ones alone: each byte must be seen at each place among them. */
 TEST(quotes_each_byte_wherever_it_stands)
 {
-	char text[19];
+	char text[16 + 16 + 8 + 3];
+	char fill[sizeof(text)];
 
+	memset(fill, 'a', sizeof(fill));
 	for (unsigned c = 0; c < 256; c++) {
 		struct buf alone;
 
@@ -134,15 +136,14 @@ TEST(quotes_each_byte_wherever_it_stands)
 		text[0] = (char)c;
 		json_quote(&alone, span_of(text, 1));
 		for (size_t at = 0; at < sizeof(text); at++) {
-			char want[64];
+			char want[128];
 			struct buf b;
 
 			memset(text, 'a', sizeof(text));
 			text[at] = (char)c;
-			snprintf(want, sizeof(want), "\"%.*s%.*s%.*s\"", (int)at,
-				"aaaaaaaaaaaaaaaaaaa", (int)alone.n - 2, alone.p + 1,
-				(int)(sizeof(text) - 1 - at), "aaaaaaaaaaaaaaaaaaa");
-			buf_init(&b, 64);
+			snprintf(want, sizeof(want), "\"%.*s%.*s%.*s\"", (int)at, fill,
+				(int)alone.n - 2, alone.p + 1, (int)(sizeof(text) - 1 - at), fill);
+			buf_init(&b, 128);
 			json_quote(&b, span_of(text, sizeof(text)));
 			CHECK_SPAN(buf_span(&b), want);
 			buf_fini(&b);

@@ -2,11 +2,15 @@
 /* The heap door: counting, chosen failures, overflow. */
 #include "base/mem.h"
 
+#include <malloc.h>
+#include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mem_kept.h"
 #include "support/test.h"
 
 TEST(live_counts_blocks)
@@ -163,6 +167,88 @@ TEST(held_memory_is_not_counted)
 	CHECK_INT(mem_live(), before);
 }
 
+/* Blocks of one size come back in the order of a stack, each for whoever fits into it. */
+TEST(held_blocks_are_kept_for_the_next)
+{
+	static const size_t sizes[] = {
+		0, 1, 8, 23, 24, 25, 40, 41, 56, 1000, 1032, 1033, 4096, 4104};
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		char *p = mem_alloc_held(sizes[i]);
+		char *q = mem_alloc_held(sizes[i]);
+		CHECK(p != q);
+		memset(p, 'p', sizes[i]);
+		memset(q, 'q', sizes[i]);
+		for (size_t at = 0; at < sizes[i]; at++)
+			CHECK(p[at] == 'p' && q[at] == 'q');
+		mem_free_held(p);
+		mem_free_held(q);
+	}
+}
+
+static void
+forget_kept(void)
+{
+	for (size_t n = 0; n <= MEM_KEPT_BLOCK_MAX; n++) {
+		for (void *p = mem_kept_take(n); p != NULL; p = mem_kept_take(n))
+			free(p);
+	}
+}
+
+TEST(a_kept_block_is_as_large_as_asked_for)
+{
+	forget_kept();
+	for (size_t n = 0; n < 6000; n++) {
+		void *p = mem_alloc_held(n);
+		mem_free_held(p);
+		/* Each smaller size that finds it, and none that it is too small for. */
+		void *again = mem_kept_take(n);
+		CHECK(again == NULL || malloc_usable_size(again) >= n);
+		CHECK_INT(again != NULL, MEM_KEPT && n <= MEM_KEPT_BLOCK_MAX);
+		free(again);
+		CHECK(mem_kept_take(n) == NULL);
+	}
+}
+
+TEST(no_more_is_kept_than_its_bytes)
+{
+	enum { N = 2 * MEM_KEPT_BYTES / 4096 };
+	static void *blocks[N];
+	size_t n_kept = 0;
+
+	forget_kept();
+	for (size_t i = 0; i < N; i++)
+		blocks[i] = mem_alloc_held(4096);
+	for (size_t i = 0; i < N; i++)
+		mem_free_held(blocks[i]);
+	for (void *p = mem_kept_take(4096); p != NULL; p = mem_kept_take(4096)) {
+		n_kept++;
+		free(p);
+	}
+	CHECK_INT(n_kept > 0, MEM_KEPT);
+	CHECK(n_kept * 4096 <= MEM_KEPT_BYTES);
+}
+
+/* What a thread keeps is freed with it: valgrind and the leak checker of a build for them see it. */
+static void *
+keep_and_end(void *arg)
+{
+	for (size_t n = 1; n < 3000; n += 7)
+		mem_free_held(mem_alloc_held(n));
+	return arg;
+}
+
+TEST(a_thread_that_ends_keeps_nothing)
+{
+	struct mallinfo2 before = mallinfo2();
+	pthread_t thread;
+
+	CHECK(pthread_create(&thread, NULL, keep_and_end, NULL) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	/* Its blocks are free again, in whichever part of the heap. */
+	CHECK(mallinfo2().uordblks < before.uordblks + 64 * 1024);
+}
+
 /* More than there is address space for: the reserve is of no use, and the end is clear. */
 TEST(held_memory_or_the_end)
 {
@@ -183,4 +269,6 @@ SUITE("mem", TEST_ROW(live_counts_blocks), TEST_ROW(no_bytes_give_unique_blocks)
 	TEST_ROW(failed_realloc_leaves_the_block), TEST_ROW(realloc_of_nothing_allocates),
 	TEST_ROW(count_grows_by_every_try), TEST_ROW(dup_span_keeps_nul_bytes),
 	TEST_ROW(wipe_clears), TEST_ROW(need_returns_memory), TEST_ROW(held_memory_is_not_counted),
-	TEST_ROW(held_memory_or_the_end))
+	TEST_ROW(held_blocks_are_kept_for_the_next),
+	TEST_ROW(a_kept_block_is_as_large_as_asked_for), TEST_ROW(no_more_is_kept_than_its_bytes),
+	TEST_ROW(a_thread_that_ends_keeps_nothing), TEST_ROW(held_memory_or_the_end))

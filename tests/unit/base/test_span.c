@@ -42,6 +42,27 @@ TEST(nocase_folds_ascii_only)
 	CHECK(!span_eq_nocase(SPAN_LIT("\xc3\x84"), SPAN_LIT("\xc3\xa4")));
 }
 
+/* Eight bytes are compared together: each pair of bytes must be told apart at each place among them. */
+TEST(nocase_at_each_place)
+{
+	char a[8 + 8 + 3];
+	char b[sizeof(a)];
+
+	for (unsigned pair = 0; pair < 65536; pair++) {
+		char x = (char)(pair & 255U);
+		char y = (char)(pair >> 8);
+		bool is_equal = span_eq_nocase(span_of(&x, 1), span_of(&y, 1));
+		for (size_t at = 0; at < sizeof(a); at += 5) {
+			memset(a, 'q', sizeof(a));
+			memset(b, 'Q', sizeof(b));
+			a[at] = x;
+			b[at] = y;
+			CHECK_INT(span_eq_nocase(span_of(a, sizeof(a)), span_of(b, sizeof(b))),
+				is_equal);
+		}
+	}
+}
+
 TEST(trim_takes_what_go_takes)
 {
 	static const struct {
@@ -77,5 +98,5 @@ TEST(find_gives_the_length_when_absent)
 }
 
 SUITE("span", TEST_ROW(equality), TEST_ROW(order_is_by_bytes), TEST_ROW(starts_and_ends),
-	TEST_ROW(nocase_folds_ascii_only), TEST_ROW(trim_takes_what_go_takes),
-	TEST_ROW(find_gives_the_length_when_absent))
+	TEST_ROW(nocase_folds_ascii_only), TEST_ROW(nocase_at_each_place),
+	TEST_ROW(trim_takes_what_go_takes), TEST_ROW(find_gives_the_length_when_absent))
