@@ -48,7 +48,8 @@ exchange_find_session(struct exchange *x, const char **why)
 	*why = "principal authentication failed";
 	if (token.n == 0 || (is_safe(x->http) && site == SITE_OTHER))
 		return ERR_AUTH;
-	if (session_find(get_sessions(x), worker_get_snapshot(x->worker), token, &x->session) != OK)
+	if (session_find(get_sessions(x), worker_get_snapshot(x->worker), token,
+		    exchange_get_credentials(x->http).client_address, &x->session) != OK)
 		return ERR_AUTH;
 	x->caller = x->session.caller;
 	if (is_safe(x->http))
@@ -74,7 +75,8 @@ exchange_may_stay(const struct http_request *http, struct worker *worker, enum r
 	if (credentials.authorization.n > 0)
 		return req_authorize_operator(snapshot, &credentials, role, &caller) == OK;
 	return session_peek(pipeline_get_sessions(worker_get_pipeline(worker)), snapshot,
-		       browser_get_cookie(http, COOKIE), &session) == OK &&
+		       browser_get_cookie(http, COOKIE), credentials.client_address,
+		       &session) == OK &&
 	       caller_has_role(&session.caller, role);
 }
 
@@ -174,8 +176,8 @@ sign_in(const struct exchange *x, struct span api_key)
 	char token[SESSION_TOKEN_BYTES + 1];
 	char cookie[COOKIE_BYTES_MAX];
 	struct session session;
-	enum err rc = session_open(
-		get_sessions(x), worker_get_snapshot(x->worker), api_key, token, &session);
+	enum err rc = session_open(get_sessions(x), worker_get_snapshot(x->worker), api_key,
+		exchange_get_credentials(x->http).client_address, token, &session);
 
 	if (rc == ERR_AUTH) {
 		refuse_sign_in(x);

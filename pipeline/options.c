@@ -7,10 +7,12 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "config/load.h"
 #include "base/sign.h"
 #include "identity/identity_table.h"
+#include "net/address.h"
 
 static void
 check_bundle_paths(void *options, struct config_scope *scope)
@@ -87,6 +89,24 @@ check_identity_keys(void *options, struct config_scope *scope)
 		config_fail(scope, "agent_secrets", "identity.agent_secrets is required");
 }
 
+/* What narrows a key and cannot be read must not be left out. */
+static void
+check_key_bounds(const struct identity_key_section *key, struct config_scope *scope)
+{
+	struct address_network network;
+	struct errinfo ei;
+	int64_t expires;
+
+	if (key->expires.n > 0 && clock_parse(key->expires, &expires, &ei) != OK)
+		config_fail(scope, "hashed_keys",
+			"the key %.*s expires at no date and time such as 2027-01-31T00:00:00Z",
+			SPAN_ARG(key->id));
+	for (size_t i = 0; i < key->networks.n; i++)
+		if (address_network_parse(key->networks.v[i], &network, &ei) != OK)
+			config_fail(scope, "hashed_keys", "the key %.*s: %s", SPAN_ARG(key->id),
+				ei.msg);
+}
+
 static void
 check_hashed_keys(void *options, struct config_scope *scope)
 {
@@ -98,6 +118,7 @@ check_hashed_keys(void *options, struct config_scope *scope)
 
 		if (!identity_key_id_is_valid(key->id))
 			config_fail(scope, "hashed_keys", "the id of a key is letters and digits");
+		check_key_bounds(key, scope);
 		if (!identity_key_hash_parse(key->hash, hash))
 			config_fail(scope, "hashed_keys",
 				"the hash of key %.*s is not sha256: and 64 lower-case hex digits",

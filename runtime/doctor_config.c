@@ -251,6 +251,18 @@ check_key_strength(struct doctor *d)
 }
 
 enum finding
+check_request_signatures(struct doctor *d)
+{
+	const struct identity_section *o = &d->in->pipeline->identity;
+
+	if (config_strings_has(&o->signature_versions, SPAN_LIT("v1")))
+		return doctor_say(d, FINDING_ADVICE,
+			"v1 is taken: it covers the body alone, so what was seen can be sent "
+			"again");
+	return FINDING_PASS;
+}
+
+enum finding
 check_roles(struct doctor *d)
 {
 	if (d->in->pipeline->identity.roles.n == 0)

@@ -81,6 +81,9 @@
 		"required secrets", "give identity.agent a secret in identity.agent_secrets") \
 	X("identity.roles_configured", CONFIG, check_roles, \
 		"roles", "set identity.roles") \
+	X("identity.request_signatures", CONFIG, check_request_signatures, \
+		"request signatures", \
+		"when all clients sign with v2, set identity.signature_versions to [v2]") \
 	X("ledger.chain", DEEP, check_ledger_chain, \
 		"ledger chain", "keep the file as it is and see `nomos audit verify`") \
 	X("ledger.disk_space", CONFIG, check_ledger_space, \

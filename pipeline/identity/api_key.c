@@ -6,9 +6,11 @@
  */
 #include "identity/identity_rows.h"
 
+#include "base/clock.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "net/address.h"
 
 static bool
 is_letter_or_digit(char c)
@@ -65,7 +67,20 @@ identity_mark_key(struct span key, struct key_mark *out)
 }
 
 static bool
-find_hashed(const struct identity_table *t, const struct key_mark *mark, struct caller *out)
+is_known_from(const struct hashed_key *key, struct span client_address)
+{
+	struct address client;
+
+	if (key->n_networks == 0)
+		return true;
+	return address_parse(client_address, &client) &&
+	       address_is_in(&client, key->networks, key->n_networks);
+}
+
+/* It is judged when its hash is right, so that nobody learns of a key that there was. */
+static bool
+find_hashed(const struct identity_table *t, const struct key_mark *mark, struct span client_address,
+	struct grant *out)
 {
 	static const struct hashed_key nobody;
 	const struct hashed_key *found = map_find(t->hashed_keys, span_cstr(mark->id));
@@ -75,22 +90,39 @@ find_hashed(const struct identity_table *t, const struct key_mark *mark, struct 
 
 	if (found == NULL || !is_equal)
 		return false;
-	*out = (struct caller){found->principal, identity_get_roles(t, found->principal)};
+	if (found->expires_wall_ns > 0 && clock_wall_ns() >= found->expires_wall_ns)
+		return false;
+	if (!is_known_from(found, client_address))
+		return false;
+	out->caller.principal = found->principal;
+	out->caller.roles = identity_get_roles(t, found->principal) & found->roles;
+	out->agents = found->agents.n > 0 ? &found->agents : NULL;
 	return true;
 }
 
-enum err
-identity_find_mark(const struct identity_table *t, const struct key_mark *mark, struct caller *out)
+static bool
+find_grant(const struct identity_table *t, const struct key_mark *mark, struct span client_address,
+	struct grant *out)
 {
 	const struct span *plain =
 		map_find(t->plain_keys, span_of((const char *)mark->hash, SHA256_BYTES));
 
-	*out = (struct caller){.principal = SPAN_NONE};
-	if (plain != NULL) {
-		*out = (struct caller){*plain, identity_get_roles(t, *plain)};
-		return OK;
-	}
-	return find_hashed(t, mark, out) ? OK : ERR_AUTH;
+	*out = (struct grant){.agents = NULL};
+	if (plain == NULL)
+		return find_hashed(t, mark, client_address, out);
+	out->caller = (struct caller){*plain, identity_get_roles(t, *plain)};
+	return true;
+}
+
+enum err
+identity_find_mark(const struct identity_table *t, const struct key_mark *mark,
+	struct span client_address, struct caller *out)
+{
+	struct grant grant;
+	bool is_found = find_grant(t, mark, client_address, &grant);
+
+	*out = grant.caller;
+	return is_found ? OK : ERR_AUTH;
 }
 
 /* The part behind "Bearer ", trimmed; empty when the scheme is another. */
@@ -106,18 +138,29 @@ bearer_key(struct span authorization)
 	return span_trim(span_from(authorization, space + 1));
 }
 
-enum err
-identity_find_bearer(const struct identity_table *t, const struct req_credentials *credentials,
-	struct caller *out)
+bool
+identity_find_grant(const struct identity_table *t, const struct req_credentials *credentials,
+	struct grant *out)
 {
 	struct span key = bearer_key(credentials->authorization);
 	struct key_mark mark;
 
-	*out = (struct caller){.principal = SPAN_NONE};
+	*out = (struct grant){.agents = NULL};
 	if (key.n == 0)
-		return ERR_AUTH;
+		return false;
 	identity_mark_key(key, &mark);
-	enum err rc = identity_find_mark(t, &mark, out);
+	bool is_found = find_grant(t, &mark, credentials->client_address, out);
 	mem_wipe(&mark, sizeof(mark));
-	return rc;
+	return is_found;
+}
+
+enum err
+identity_find_bearer(const struct identity_table *t, const struct req_credentials *credentials,
+	struct caller *out)
+{
+	struct grant grant;
+	bool is_found = identity_find_grant(t, credentials, &grant);
+
+	*out = grant.caller;
+	return is_found ? OK : ERR_AUTH;
 }

@@ -17,6 +17,7 @@ struct attempt {
 	struct signed_request request;
 	struct nonce nonces[2]; /* of signatures that were good, to be used when all else is */
 	size_t n_nonces;
+	const struct name_list *agents; /* that the API key is for; NULL: any */
 	const char *why;
 };
 
@@ -82,14 +83,15 @@ static bool
 find_principal(struct attempt *a, unsigned versions, struct span *principal)
 {
 	const struct req_credentials *c = a->request.credentials;
-	struct caller caller;
+	struct grant grant;
 
-	if (identity_find_bearer(a->table, c, &caller) == OK) {
-		*principal = caller.principal;
+	if (identity_find_grant(a->table, c, &grant)) {
+		*principal = grant.caller.principal;
+		a->agents = grant.agents;
 		return true;
 	}
 	if (span_trim(c->service_id).n == 0 || span_trim(c->service_signature).n == 0)
-		return refuse(a, "no API key that is known");
+		return refuse(a, "no API key that is known here and now");
 	return check_signature(a, NONCE_SERVICE, c->service_signature, versions, principal);
 }
 
@@ -99,12 +101,11 @@ may_pair(struct attempt *a, struct span principal, struct span agent)
 {
 	const struct name_list *agents = map_find(a->table->pairs, principal);
 
-	if (agents == NULL)
-		return true;
-	for (size_t i = 0; i < agents->n; i++)
-		if (span_eq(agents->names[i], agent))
-			return true;
-	return refuse(a, "the principal may not act through this agent");
+	if (agents != NULL && !name_list_has(agents, agent))
+		return refuse(a, "the principal may not act through this agent");
+	if (a->agents != NULL && !name_list_has(a->agents, agent))
+		return refuse(a, "the API key is not for this agent");
+	return true;
 }
 
 enum err

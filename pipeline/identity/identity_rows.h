@@ -6,16 +6,43 @@
 #include "identity/identity_table.h"
 #include "identity/signature.h"
 
+struct address_network;
 struct arena;
 struct map;
 
 #define IDENTITY_MAGIC 0x1de27a81u
 
+struct name_list {
+	const struct span *names;
+	size_t n;
+};
+
 /* An API key of which the hash is configured, found by its id. */
 struct hashed_key {
 	struct span principal;
 	uint8_t hash[SHA256_BYTES];
+	unsigned roles;          /* bits that it may use of those its principal holds */
+	int64_t expires_wall_ns; /* 0: never */
+	struct name_list agents; /* none: any */
+	const struct address_network *networks;
+	size_t n_networks; /* 0: from anywhere */
 };
+
+/* Fills *key but its hash and principal from the row. ERR_NOMEM, and ERR_INVALID for what options.c refuses. */
+MUSTCHECK enum err hashed_key_fill(struct hashed_key *key, const struct identity_key_section *row,
+	struct arena *a, struct errinfo *ei);
+MUSTCHECK bool name_list_copy(
+	struct arena *a, const struct config_strings *from, struct name_list *to);
+bool name_list_has(const struct name_list *list, struct span name);
+
+/* What an API key gives its bearer. */
+struct grant {
+	struct caller caller;
+	const struct name_list *agents; /* NULL: any that its principal may act through */
+};
+/* The key in the Authorization line, if it is one and good from here and now. */
+MUSTCHECK bool identity_find_grant(const struct identity_table *t,
+	const struct req_credentials *credentials, struct grant *out);
 
 /* Services, or agents, that sign. */
 struct signer_table {
@@ -24,11 +51,6 @@ struct signer_table {
 	size_t n_keys_max;
 	struct sign_key
 		*decoy; /* in the place of keys that are not there; NULL: there are none at all */
-};
-
-struct name_list {
-	const struct span *names;
-	size_t n;
 };
 
 struct identity_table {

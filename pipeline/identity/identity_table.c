@@ -64,26 +64,15 @@ add_hashed_keys(struct identity_table *t, const struct identity_section *o, stru
 			key->principal = arena_dup(t->arena, from->principal);
 			if (!identity_key_hash_parse(from->hash, key->hash))
 				return ERR(ei, ERR_INVALID, "identity.hashed_keys: malformed hash");
+			rc = hashed_key_fill(key, from, t->arena, ei);
+			if (rc != OK)
+				return rc;
 		}
 		rc = put_row(t->hashed_keys, from->id, key, ei);
 		if (rc != OK)
 			return rc;
 	}
 	return OK;
-}
-
-/* False when the arena is full. */
-static bool
-copy_names(struct arena *a, const struct config_strings *from, struct name_list *to)
-{
-	struct span *names = ARENA_ARRAY(a, struct span, from->n);
-
-	if (names == NULL)
-		return false;
-	for (size_t i = 0; i < from->n; i++)
-		names[i] = arena_dup(a, from->v[i]);
-	*to = (struct name_list){names, from->n};
-	return !arena_failed(a);
 }
 
 static enum err
@@ -98,7 +87,7 @@ add_pairs(struct identity_table *t, const struct config_map_strings *pairs, stru
 
 		if (rc != OK)
 			return rc;
-		if (!copy_names(t->arena, &pairs->v[i].values, agents))
+		if (!name_list_copy(t->arena, &pairs->v[i].values, agents))
 			return ERR(ei, ERR_NOMEM, "out of memory for identities");
 	}
 	return OK;
@@ -112,7 +101,7 @@ add_roles(struct identity_table *t, const struct config_map_strings *roles, stru
 
 		if (role == ROLE_NOBODY)
 			return ERR(ei, ERR_INVALID, "identity.roles: unknown role");
-		if (!copy_names(t->arena, &roles->v[i].values, &t->roles[role]))
+		if (!name_list_copy(t->arena, &roles->v[i].values, &t->roles[role]))
 			return ERR(ei, ERR_NOMEM, "out of memory for identities");
 		t->has_roles = true;
 	}
@@ -148,7 +137,7 @@ fill_table(struct identity_table *t, const struct identity_section *o,
 		rc = add_pairs(t, &o->principal_agents, ei);
 	if (rc == OK)
 		rc = add_roles(t, &o->roles, ei);
-	if (rc == OK && approvers != NULL && !copy_names(t->arena, approvers, &t->approvers))
+	if (rc == OK && approvers != NULL && !name_list_copy(t->arena, approvers, &t->approvers))
 		rc = ERR(ei, ERR_NOMEM, "out of memory for identities");
 	if (rc == OK && arena_failed(t->arena))
 		rc = ERR(ei, ERR_NOMEM, "out of memory for identities");

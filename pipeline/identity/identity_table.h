@@ -64,9 +64,10 @@ struct key_mark {
 };
 /* Takes the mark of any text; whether there is such a key is for identity_find_mark to say. */
 void identity_mark_key(struct span key, struct key_mark *out);
-/* The caller by the key with that mark. ERR_AUTH: there is none, and *out is nobody. */
-MUSTCHECK enum err identity_find_mark(
-	const struct identity_table *t, const struct key_mark *mark, struct caller *out);
+/* The caller by the key with that mark, from that numeric address. ERR_AUTH: there is none, or not any more, or not from there, and
+ * *out is nobody. */
+MUSTCHECK enum err identity_find_mark(const struct identity_table *t, const struct key_mark *mark,
+	struct span client_address, struct caller *out);
 /* Whether the principal holds the role; operators and approvers may view. */
 bool identity_has_role(const struct identity_table *t, struct span principal, enum role role);
 /* All that it holds: bits 1 << enum role. */

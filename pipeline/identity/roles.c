@@ -6,19 +6,10 @@
 #include "identity/identity_rows.h"
 
 static bool
-is_among(const struct name_list *list, struct span principal)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (span_eq(list->names[i], principal))
-			return true;
-	return false;
-}
-
-static bool
 is_listed(const struct identity_table *t, struct span principal, enum role role)
 {
-	return is_among(&t->roles[role], principal) ||
-	       (role == ROLE_APPROVER && is_among(&t->approvers, principal));
+	return name_list_has(&t->roles[role], principal) ||
+	       (role == ROLE_APPROVER && name_list_has(&t->approvers, principal));
 }
 
 enum role

@@ -135,7 +135,7 @@ fill_session(
 
 enum err
 session_open(struct session_table *t, const struct snapshot *s, struct span api_key,
-	char token[SESSION_TOKEN_BYTES + 1], struct session *out)
+	struct span client_address, char token[SESSION_TOKEN_BYTES + 1], struct session *out)
 {
 	struct row row = {.is_used = true};
 	struct caller caller;
@@ -145,7 +145,7 @@ session_open(struct session_table *t, const struct snapshot *s, struct span api_
 	token[0] = '\0';
 	*out = (struct session){.expires_wall_ns = 0};
 	identity_mark_key(api_key, &row.key);
-	if (identity_find_mark(s->identities, &row.key, &caller) != OK)
+	if (identity_find_mark(s->identities, &row.key, client_address, &caller) != OK)
 		return ERR_AUTH;
 	row.roles = named_roles(&caller);
 	if (row.roles == 0)
@@ -184,15 +184,16 @@ find_row(struct session_table *t, const uint8_t hash[SHA256_BYTES])
 
 /* Whether key and roles are what they were; more roles than then are fine. */
 static bool
-is_configured(const struct row *row, const struct snapshot *s, struct caller *caller)
+is_configured(const struct row *row, const struct snapshot *s, struct span client_address,
+	struct caller *caller)
 {
-	return identity_find_mark(s->identities, &row->key, caller) == OK &&
+	return identity_find_mark(s->identities, &row->key, client_address, caller) == OK &&
 	       (row->roles & ~caller->roles) == 0;
 }
 
 static enum err
-look_up(struct session_table *t, const struct snapshot *s, struct span token, bool is_use,
-	struct session *out)
+look_up(struct session_table *t, const struct snapshot *s, struct span token,
+	struct span client_address, bool is_use, struct session *out)
 {
 	uint8_t hash[SHA256_BYTES];
 	struct caller caller = {.principal = SPAN_NONE};
@@ -208,7 +209,7 @@ look_up(struct session_table *t, const struct snapshot *s, struct span token, bo
 	pthread_mutex_lock(&t->lock);
 	struct row *row = find_row(t, hash);
 	if (row != NULL && !is_over(row, mono_ns, clock_wall_ns()) &&
-		is_configured(row, s, &caller)) {
+		is_configured(row, s, client_address, &caller)) {
 		if (is_use)
 			row->used_mono_ns = mono_ns;
 		copy = *row;
@@ -223,17 +224,17 @@ look_up(struct session_table *t, const struct snapshot *s, struct span token, bo
 }
 
 enum err
-session_find(
-	struct session_table *t, const struct snapshot *s, struct span token, struct session *out)
+session_find(struct session_table *t, const struct snapshot *s, struct span token,
+	struct span client_address, struct session *out)
 {
-	return look_up(t, s, token, true, out);
+	return look_up(t, s, token, client_address, true, out);
 }
 
 enum err
-session_peek(
-	struct session_table *t, const struct snapshot *s, struct span token, struct session *out)
+session_peek(struct session_table *t, const struct snapshot *s, struct span token,
+	struct span client_address, struct session *out)
 {
-	return look_up(t, s, token, false, out);
+	return look_up(t, s, token, client_address, false, out);
 }
 
 void

@@ -112,7 +112,17 @@
 	ROW(T, STRING, principal, .flags = CONFIG_REQUIRED, .max = 256, \
 		.prose = "Who the bearer of the key is.") \
 	ROW(T, STRING, hash, .flags = CONFIG_REQUIRED, .max = 128, \
-		.prose = "sha256: and the lower-case hex SHA-256 of the whole key.")
+		.prose = "sha256: and the lower-case hex SHA-256 of the whole key.") \
+	ROW(T, STRING, owner, .max = 256, \
+		.prose = "Whom to ask about the key; for people, nothing depends on it.") \
+	ROW(T, STRINGS, roles, .max = 3, .words = "viewer|approver|operator", \
+		.prose = "Of the principal's roles, those that this key may use; all, when none is named.") \
+	ROW(T, STRING, expires, .max = 64, \
+		.prose = "Date and time (2027-01-31T00:00:00Z) from which the key is unknown; never, when not set.") \
+	ROW(T, STRINGS, agents, .max = 1024, \
+		.prose = "Of the principal's agents, those that this key may act through; all, when none is named.") \
+	ROW(T, STRINGS, networks, .max = 64, \
+		.prose = "Addresses and networks (10.0.0.0/8) that the key is known from; all, when none is named.")
 
 #define IDENTITY_ROWS(ROW, T) \
 	ROW(T, STRING, principal, .max = 256, .env = CONFIG_ENV, \

@@ -42,13 +42,14 @@ void session_table_free(struct session_table **t);
 
 /* ERR_AUTH: no such key, by the same work as a known one; ERR_FORBIDDEN: its principal has no role; ERR_CRYPTO. */
 MUSTCHECK enum err session_open(struct session_table *t, const struct snapshot *s,
-	struct span api_key, char token[SESSION_TOKEN_BYTES + 1], struct session *out);
-/* Counts as use. ERR_AUTH: there is none with that token, or it has ended. */
-MUSTCHECK enum err session_find(
-	struct session_table *t, const struct snapshot *s, struct span token, struct session *out);
+	struct span api_key, struct span client_address, char token[SESSION_TOKEN_BYTES + 1],
+	struct session *out);
+/* Counts as use. ERR_AUTH: there is none with that token from that address, or it has ended. */
+MUSTCHECK enum err session_find(struct session_table *t, const struct snapshot *s,
+	struct span token, struct span client_address, struct session *out);
 /* The same, but no use: for what goes on by itself. */
-MUSTCHECK enum err session_peek(
-	struct session_table *t, const struct snapshot *s, struct span token, struct session *out);
+MUSTCHECK enum err session_peek(struct session_table *t, const struct snapshot *s,
+	struct span token, struct span client_address, struct session *out);
 /* A token that is not known does nothing. */
 void session_close(struct session_table *t, struct span token);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "identity/identity_table.h"
@@ -39,7 +40,7 @@ identity_options(struct identity_fixture *f)
 	memcpy(f->hash, "sha256:", 7);
 	hash_sha256_hex(SPAN_LIT(ROBOT_KEY), f->hash + 7);
 	f->hashed[0] = (struct identity_key_section){
-		SPAN_LIT("ci1"), SPAN_LIT("robot"), span_cstr(f->hash)};
+		.id = SPAN_LIT("ci1"), .principal = SPAN_LIT("robot"), .hash = span_cstr(f->hash)};
 	f->alices[0] = SPAN_LIT("bot");
 	f->pairs[0] = (struct config_entry){SPAN_LIT("alice"), {f->alices, 1}};
 	f->options = (struct identity_section){
@@ -194,6 +195,116 @@ TEST(roles_as_configured)
 	CHECK_INT(identity_table_new(&f.options, NULL, &f.table, NULL), ERR_INVALID);
 }
 
+static enum err
+find_robot(const struct identity_fixture *f, const char *address, struct caller *caller)
+{
+	struct req_credentials c = {.authorization = SPAN_LIT("Bearer " ROBOT_KEY),
+		.client_address = span_cstr(address)};
+
+	return identity_find_bearer(f->table, &c, caller);
+}
+
+static void
+reload(struct identity_fixture *f)
+{
+	identity_table_free(&f->table);
+	CHECK_INT(identity_table_new(&f->options, NULL, &f->table, NULL), OK);
+}
+
+TEST(a_key_is_known_until_it_expires)
+{
+	struct identity_fixture f;
+	struct caller caller;
+	int64_t end = 0;
+
+	identity_options(&f);
+	f.hashed[0].expires = SPAN_LIT("2026-11-21T12:00:00+02:00");
+	CHECK_INT(clock_parse(SPAN_LIT("2026-11-21T10:00:00Z"), &end, NULL), OK);
+	reload(&f);
+	clock_fake_set(0, end - 1);
+	CHECK_INT(find_robot(&f, "10.0.0.1", &caller), OK);
+	CHECK_SPAN(caller.principal, "robot");
+	clock_fake_advance(1);
+	CHECK_INT(find_robot(&f, "10.0.0.1", &caller), ERR_AUTH);
+	CHECK_INT(caller.principal.n, 0);
+	CHECK_INT(caller.roles, 0);
+	clock_fake_off();
+	identity_table_free(&f.table);
+	f.hashed[0].expires = SPAN_LIT("tomorrow");
+	CHECK_INT(identity_table_new(&f.options, NULL, &f.table, NULL), ERR_INVALID);
+}
+
+TEST(a_key_is_known_from_its_networks)
+{
+	static const char *const good[] = {"10.1.2.3", "::ffff:10.1.2.3", "2001:db8::7"};
+	static const char *const bad[] = {
+		"11.1.2.3", "2001:db9::7", "", "localhost", "10.1.2.3:80"};
+	const struct span networks[] = {SPAN_LIT("10.0.0.0/8"), SPAN_LIT("2001:db8::/32")};
+	struct identity_fixture f;
+	struct caller caller;
+
+	identity_options(&f);
+	f.hashed[0].networks = (struct config_strings){networks, ARRAY_LEN(networks)};
+	reload(&f);
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		CHECK_INT(find_robot(&f, good[i], &caller), OK);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		CHECK_INT(find_robot(&f, bad[i], &caller), ERR_AUTH);
+	identity_table_free(&f.table);
+}
+
+TEST(roles_of_a_key_only_narrow)
+{
+	const struct span wanted[] = {SPAN_LIT("approver"), SPAN_LIT("operator")};
+	struct identity_fixture f;
+	struct caller caller;
+	struct span robot = SPAN_LIT("robot");
+	struct config_entry roles[] = {{SPAN_LIT("operator"), {&robot, 1}}};
+
+	identity_options(&f);
+	f.options.roles = (struct config_map_strings){roles, 1};
+	reload(&f);
+	CHECK_INT(find_robot(&f, "", &caller), OK);
+	CHECK(caller_has_role(&caller, ROLE_OPERATOR) && caller_has_role(&caller, ROLE_VIEWER));
+	/* It names a role that its principal has not, and not the one it has. */
+	f.hashed[0].roles = (struct config_strings){wanted, 1};
+	reload(&f);
+	CHECK_INT(find_robot(&f, "", &caller), OK);
+	CHECK(caller_has_role(&caller, ROLE_ANYONE) && caller_has_role(&caller, ROLE_VIEWER));
+	CHECK(!caller_has_role(&caller, ROLE_APPROVER) && !caller_has_role(&caller, ROLE_OPERATOR));
+	f.hashed[0].roles = (struct config_strings){wanted, 2};
+	reload(&f);
+	CHECK_INT(find_robot(&f, "", &caller), OK);
+	CHECK(caller_has_role(&caller, ROLE_OPERATOR) && !caller_has_role(&caller, ROLE_APPROVER));
+	identity_table_free(&f.table);
+}
+
+TEST(agents_of_a_key_only_narrow)
+{
+	const struct span agents[] = {SPAN_LIT("other")};
+	struct identity_fixture f;
+	struct identity who;
+	const char *why;
+	char hex[SHA256_HEX + 1];
+	struct req_credentials c = {.authorization = SPAN_LIT("Bearer " ROBOT_KEY),
+		.agent_id = SPAN_LIT("bot"),
+		.agent_signature = sign(SPAN_LIT("ok"), "agent-secret", hex)};
+
+	identity_options(&f);
+	reload(&f);
+	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(BODY), &who, &why, NULL), OK);
+	f.hashed[0].agents = (struct config_strings){agents, 1};
+	reload(&f);
+	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(BODY), &who, &why, NULL),
+		ERR_AUTH);
+	CHECK_INT(identity_find_reader(f.table, NULL, &c, &who), ERR_AUTH);
+	c.agent_id = SPAN_LIT("other");
+	c.agent_signature = sign(SPAN_LIT("other"), "", hex);
+	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(BODY), &who, &why, NULL), OK);
+	CHECK_INT(identity_find_reader(f.table, NULL, &c, &who), OK);
+	identity_table_free(&f.table);
+}
+
 TEST(forms_of_hashed_keys)
 {
 	uint8_t hash[SHA256_BYTES];
@@ -231,5 +342,7 @@ TEST(memory_that_runs_out_leaves_nothing)
 
 SUITE("identity", TEST_ROW(corpus), TEST_ROW(published_vector),
 	TEST_ROW(an_environment_is_required), TEST_ROW(roles_without_configuration),
-	TEST_ROW(roles_as_configured), TEST_ROW(forms_of_hashed_keys),
+	TEST_ROW(roles_as_configured), TEST_ROW(a_key_is_known_until_it_expires),
+	TEST_ROW(a_key_is_known_from_its_networks), TEST_ROW(roles_of_a_key_only_narrow),
+	TEST_ROW(agents_of_a_key_only_narrow), TEST_ROW(forms_of_hashed_keys),
 	TEST_ROW(memory_that_runs_out_leaves_nothing))

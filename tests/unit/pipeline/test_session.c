@@ -46,7 +46,7 @@ world_init(struct world *w)
 	memcpy(w->hash, "sha256:", 7);
 	hash_sha256_hex(SPAN_LIT("nk_ops_0123"), w->hash + 7);
 	w->hashed[0] = (struct identity_key_section){
-		SPAN_LIT("ops"), SPAN_LIT("olga"), span_cstr(w->hash)};
+		.id = SPAN_LIT("ops"), .principal = SPAN_LIT("olga"), .hash = span_cstr(w->hash)};
 	w->viewers[0] = SPAN_LIT("alice");
 	w->viewers[1] = SPAN_LIT("olga");
 	w->operators[0] = SPAN_LIT("olga");
@@ -72,14 +72,15 @@ world_fini(struct world *w)
 static enum err
 sign_in(struct world *w, const char *key, char token[SESSION_TOKEN_BYTES + 1], struct session *s)
 {
-	return session_open(w->table, &w->snapshot, span_cstr(key), token, s);
+	return session_open(w->table, &w->snapshot, span_cstr(key), SPAN_LIT("10.0.0.1"), token, s);
 }
 
 static enum err
 look(struct world *w, const char *token)
 {
 	struct session s;
-	enum err rc = session_find(w->table, &w->snapshot, span_cstr(token), &s);
+	enum err rc =
+		session_find(w->table, &w->snapshot, span_cstr(token), SPAN_LIT("10.0.0.1"), &s);
 
 	CHECK_INT(s.caller.principal.n > 0, rc == OK);
 	return rc;
@@ -97,7 +98,9 @@ TEST(a_key_opens_a_session_and_closing_ends_it)
 	CHECK_INT(sign_in(&w, "nk_ops_0123", token, &s), OK);
 	CHECK_SPAN(s.caller.principal, "olga");
 	CHECK_INT(s.expires_wall_ns, START_NS + SESSION_LIFE_NS);
-	CHECK_INT(session_find(w.table, &w.snapshot, span_cstr(token), &again), OK);
+	CHECK_INT(
+		session_find(w.table, &w.snapshot, span_cstr(token), SPAN_LIT("10.0.0.1"), &again),
+		OK);
 	CHECK_STR(again.csrf, s.csrf);
 	CHECK_INT(sign_in(&w, "key-0", other, &again), OK);
 	CHECK(strcmp(token, other) != 0 && strcmp(s.csrf, again.csrf) != 0);

@@ -57,6 +57,7 @@ static const char good_config[] =
 	"identity:\n  principal: alice\n  agent: bot\n  environment: dev\n"
 	"  hashed_keys: [{id: a1, principal: alice, hash: \"sha256:" SECRET "0000111122223333\"}]\n"
 	"  agent_secrets: {bot: " SECRET "}\n"
+	"  signature_versions: [v2]\n"
 	"  roles: {operator: [olga]}\n"
 	"  principal_agents: {alice: [bot]}\n";
 static const char good_policy[] =
@@ -245,6 +246,8 @@ static const struct row rows[] = {
 		"roles:", "service_secrets: {svc: x8a5}\n  roles:", "identity.key_strength", ""},
 	{"agent without secret", "{bot: " SECRET "}", "{other: " SECRET "}",
 		"identity.required_secrets_present", ""},
+	{"version 1", "signature_versions: [v2]", "signature_versions: [v1, v2]", "",
+		"identity.request_signatures"},
 	{"no roles", "roles: {operator: [olga]}", "roles: {}", "", "identity.roles_configured"},
 	{"no pairs", "principal_agents: {alice: [bot]}", "principal_agents: {}", "",
 		"identity.principal_agents_configured"},
