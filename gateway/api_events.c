@@ -83,17 +83,23 @@ credentials_of(const struct events *e)
 	return credentials;
 }
 
+static bool
+may_stay(const struct events *e)
+{
+	struct req_credentials credentials = credentials_of(e);
+	struct identity identity;
+
+	return req_authorize_reader(worker_get_pipeline(e->worker), worker_get_snapshot(e->worker),
+		       &credentials, &identity) == OK;
+}
+
 static void
 on_timer(void *arg)
 {
-	struct req_credentials credentials;
-	struct identity identity;
 	struct events *e;
 
 	OBJ_CAST(e, arg, EVENTS_MAGIC);
-	credentials = credentials_of(e);
-	if (req_authorize_reader(worker_get_pipeline(e->worker), worker_get_snapshot(e->worker),
-		    &credentials, &identity) != OK) {
+	if (!may_stay(e)) {
 		end_stream(e);
 		return;
 	}
@@ -122,6 +128,10 @@ on_news(const struct board_news *news, void *arg)
 
 	(void)news;
 	OBJ_CAST(e, arg, EVENTS_MAGIC);
+	if (e->is_streaming && !may_stay(e)) {
+		end_stream(e);
+		return;
+	}
 	e->is_stale = true;
 	look(e);
 }

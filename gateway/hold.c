@@ -19,6 +19,7 @@
 #include "base/must.h"
 #include "pipeline/approvals.h"
 #include "pipeline/board.h"
+#include "pipeline/snapshot.h"
 #include "prefer.h"
 #include "routes.h"
 #include "wait_place.h"
@@ -127,7 +128,7 @@ on_news(const struct board_news *news, void *arg)
 	struct hold *h;
 
 	OBJ_CAST(h, arg, HOLD_MAGIC);
-	/* One vote of several. */
+	/* Not for one vote of several. Another policy may ask no more, or ask others. */
 	if (!h->is_running && (strcmp(news->status, "pending") != 0 || news->has_missed))
 		run_again(h);
 }
@@ -209,14 +210,23 @@ look(struct hold *h, const struct identity *identity)
 	approvals_look(&call, span_cstr(h->approval_id), identity);
 }
 
-/* Whether it waits for a person. */
+/* Whether it waits for a person, who has not decided: of one that was asked for under another policy nobody can say so. */
 static bool
 is_waiting(const struct req_result *result)
 {
+	const char *status = result->approval_status != NULL ? result->approval_status : "";
+
 	return result->error == REQ_DECIDED && result->verdict == VERDICT_REQUIRE_APPROVAL &&
 	       result->approval_id.n > 0 && result->approval_id.n < BOARD_ID_MAX &&
-	       (result->approval_status == NULL || result->approval_status[0] == '\0' ||
-		       strcmp(result->approval_status, "pending") == 0);
+	       (status[0] == '\0' || strcmp(status, "pending") == 0 ||
+		       strcmp(status, "policy_changed") == 0);
+}
+
+static bool
+is_current(const struct hold *h, const struct req_result *result)
+{
+	return strcmp(result->policy_hash,
+		       snapshot_get_policy_hash(worker_get_snapshot(h->worker))) == 0;
 }
 
 /* Takes the place for this result; false when it has to be given as the answer. */
@@ -234,6 +244,11 @@ wait_for(struct hold *h, const struct req_result *result)
 		wait_place_take(h->worker, span_cstr(h->approval_id),
 			result->action->identity.principal, on_news, h, &h->waiter) != OK)
 		return false;
+	/* The policy was exchanged while this was decided: nobody will tell. */
+	if (!is_current(h, result)) {
+		arm(h, 0);
+		return true;
+	}
 	arm(h, INT64_MAX);
 	look(h, &result->action->identity);
 	return true;

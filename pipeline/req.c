@@ -390,6 +390,7 @@ step_respond(struct req *r)
 	if (r->result.error != REQ_DECIDED)
 		redact_message(r);
 	r->result.action = r->action;
+	r->result.policy_hash = policy_get_hash(r->snapshot->policy);
 	count_answer(r);
 	r->done(r, &r->result, r->arg);
 	return STEP_WAIT;

@@ -168,6 +168,12 @@ snapshot_get_policy(const struct snapshot *s)
 	return s->policy;
 }
 
+const char *
+snapshot_get_policy_hash(const struct snapshot *s)
+{
+	return policy_get_hash(snapshot_get_policy(s));
+}
+
 const struct redactor *
 snapshot_get_redactor(const struct snapshot *s)
 {

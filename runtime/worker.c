@@ -6,9 +6,12 @@
 #include "runtime.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/must.h"
+#include "pipeline/board.h"
+#include "pipeline/pipeline.h"
 #include "pipeline/snapshot.h"
 
 /* How often a draining worker looks whether it is done. */
@@ -86,9 +89,14 @@ on_swap(struct loop_msg *msg)
 	struct worker *w = WORKER_OF(msg, swap_msg);
 
 	OBJ_CHECK(w, WORKER_MAGIC);
+	bool is_new_policy = strcmp(snapshot_get_policy_hash(w->next_snapshot),
+				     snapshot_get_policy_hash(w->snapshot)) != 0;
 	snapshot_unref(&w->snapshot);
 	w->snapshot = w->next_snapshot;
 	w->next_snapshot = NULL;
+	/* Those who wait begin anew (decisions 23). */
+	if (is_new_policy)
+		board_renew(pipeline_get_board(w->runtime->pipeline), w->loop);
 	loop_post(w->runtime->loop, &w->swapped_msg);
 }
 

@@ -326,13 +326,35 @@ tell(struct board_waiter *w, const struct board_news *news)
 	loop_post(w->loop, &w->msg);
 }
 
+/* loop NULL: those of every loop. */
 static void
-tell_all(const struct topic *t, const struct board_news *news)
+tell_all(const struct topic *t, const struct loop *loop, const struct board_news *news)
 {
 	if (t == NULL)
 		return;
 	for (struct board_waiter *w = t->first; w != NULL; w = w->next)
-		tell(w, news);
+		if (loop == NULL || w->loop == loop)
+			tell(w, news);
+}
+
+static const struct board_news renewed = {.status = BOARD_RENEWED};
+
+static bool
+renew_topic(struct span key, void *topic, void *loop)
+{
+	(void)key;
+	tell_all(topic, loop, &renewed);
+	return true;
+}
+
+void
+board_renew(struct board *b, struct loop *loop)
+{
+	OBJ_CHECK(b, BOARD_MAGIC);
+	pthread_mutex_lock(&b->lock);
+	map_each(b->topics, renew_topic, loop);
+	tell_all(&b->everything, loop, &renewed);
+	pthread_mutex_unlock(&b->lock);
 }
 
 void
@@ -344,8 +366,8 @@ board_publish(struct board *b, struct span approval_id, const char *status)
 	MUST(approval_id.n > 0 && approval_id.n < BOARD_ID_MAX);
 	memcpy(news.approval_id, approval_id.p, approval_id.n);
 	pthread_mutex_lock(&b->lock);
-	tell_all(map_find(b->topics, approval_id), &news);
-	tell_all(&b->everything, &news);
+	tell_all(map_find(b->topics, approval_id), NULL, &news);
+	tell_all(&b->everything, NULL, &news);
 	pthread_mutex_unlock(&b->lock);
 }
 

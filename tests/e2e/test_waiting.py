@@ -217,18 +217,70 @@ def test_the_end_of_the_gateway_answers_those_who_wait():
         assert g.process.wait(PATIENCE) == 0
 
 
-def test_the_policy_of_the_end_of_the_wait_decides():
-    with Gateway(options(ttl_seconds=3)) as g:
+def reload_policy(g, keep):
+    """The rules of POLICY for which keep says yes, or what it makes of them."""
+    rules = [keep(json.loads(json.dumps(r))) for r in POLICY["rules"]]
+    g.place.write_policy({**POLICY, "rules": [r for r in rules if r]})
+    assert g.operator("POST", "/admin/reload").status == 200
+
+
+def test_another_policy_decides_at_once_about_those_who_wait():
+    with Gateway(options()) as g:
+        held = [Held(g, transfer(i), wait=60) for i in range(1, 4)]
+        wait_for_approval(g, 3)
+        reload_policy(g, lambda r: r if r["id"] != "ask-transfer" else None)
+        # Nobody decided, and an approval lasts for 15 minutes.
+        for h in held:
+            status, headers, body = h.answer()
+            assert status == 200 and body["decision"] == "DENY" and body["reason"] == "deny_by_default", body
+            assert headers["preference-applied"] == "wait=60"
+            h.close()
+
+
+def test_under_another_policy_that_asks_the_wait_goes_on_for_its_approval():
+    with Gateway(options()) as g:
         held = Held(g, transfer(1), wait=60)
-        wait_for_approval(g)
-        policy = json.loads(json.dumps(POLICY))
-        policy["rules"] = [r for r in policy["rules"] if r["id"] != "ask-transfer"]
-        g.place.write_policy(policy)
-        assert g.operator("POST", "/admin/reload").status == 200
-        # It runs out, which ends the wait.
-        status, headers, body = held.answer()
-        assert status == 200 and body["decision"] == "DENY" and body["reason"] == "deny_by_default", body
+        [old] = wait_for_approval(g)
+        reload_policy(g, lambda r: {**r, "obligations": {"approval_ttl_seconds": 700}} if r["id"] == "ask-transfer" else r)
+        new = wait_for_approval(g, 2)[1]
+        assert new != old and not held.is_answered()
+        assert decide(g, old).status == 409
+        assert decide(g, new).status == 200
+        status, _, body = held.answer()
+        assert status == 200 and body["decision"] == "ALLOW" and body["approval_id"] == new, body
         held.close()
+
+
+def test_a_reload_of_the_same_policy_wakes_nobody():
+    with Gateway(options()) as g:
+        held = Held(g, transfer(1), wait=60)
+        [apr] = wait_for_approval(g)
+        assert g.operator("POST", "/admin/reload").status == 200
+        assert decide(g, apr).status == 200
+        assert held.answer()[2]["decision"] == "ALLOW"
+        held.close()
+        assert len([r for r in g.records() if r["event_type"] == "action.decision"]) == 2
+
+
+def test_streams_learn_of_another_policy():
+    with Gateway(options()) as g:
+        apr = g.act(transfer(1)).json["approval_id"]
+        page = Events(g)
+        assert page.next()[0] == "hello"
+        agent = Events(g, f"/approvals/{apr}/events", AGENT)
+        assert agent.next()[1]["status"] == "pending"
+        reload_policy(g, lambda r: r if r["id"] != "ask-transfer" else None)
+        page.until_event("approval", approval_id="", status="policy_changed")
+        # It is told what is, which is as before.
+        assert agent.next()[1]["status"] == "pending"
+        # Without the right to it a stream ends then, and not with its next comment.
+        o = options()
+        o["identity"]["api_keys"] = {"another-key-of-alice": "alice", "test-operator-key": "olga", APPROVER_KEY: "vera"}
+        g.place.write_config(o)
+        reload_policy(g, lambda r: r)
+        assert agent.next() is None
+        agent.close()
+        page.close()
 
 
 def test_the_page_hears_of_approvals_as_they_come_and_go():

@@ -32,8 +32,9 @@ enum board_room {
 
 struct board_news {
 	char approval_id[BOARD_ID_MAX];
-	const char *status; /* static: "pending", "approved", ... */
-	bool has_missed;    /* older news was thrown away: look at everything */
+	const char
+		*status; /* static: "pending", "approved", ...; or BOARD_RENEWED, of no approval */
+	bool has_missed; /* older news was thrown away: look at everything */
 };
 
 /* Called on the waiter's loop. It may leave the board. */
@@ -64,6 +65,13 @@ void board_leave(struct board_waiter **w);
 
 /* The approval was opened, decided, used or has expired, and that is durable. Any thread; never blocks for long. */
 void board_publish(struct board *b, struct span approval_id, const char *status);
+
+/*
+ * The policy that those on this loop are judged by is another one: each of them hears BOARD_RENEWED, with no approval's id. On the
+ * loop's thread, behind the change.
+ */
+#define BOARD_RENEWED "policy_changed"
+void board_renew(struct board *b, struct loop *loop);
 
 /* Waiters of a room. Any thread. */
 size_t board_count(struct board *b, enum board_room room);

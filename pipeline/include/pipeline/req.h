@@ -98,7 +98,8 @@ struct req_result {
 	struct span approval_id;     /* used or asked for; empty: none */
 	const char *approval_status; /* of REQUIRE_APPROVAL; else "" or NULL */
 	int64_t approval_expires_wall_ns;
-	uint64_t seq; /* of the intent in the ledger; 0 when none */
+	uint64_t seq;            /* of the intent in the ledger; 0 when none */
+	const char *policy_hash; /* of the policy in force for it */
 };
 
 /* Called once, on the request's loop, possibly before req_start returns. The result and all it refers to live until

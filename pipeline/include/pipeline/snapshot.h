@@ -35,6 +35,8 @@ struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot **s);
 
 const struct policy *snapshot_get_policy(const struct snapshot *s);
+/* Of that policy. */
+const char *snapshot_get_policy_hash(const struct snapshot *s);
 const struct redactor *snapshot_get_redactor(const struct snapshot *s);
 /* "STRONG", "GUARDED", "BEST_EFFORT", "NONE" (nomos-http.md 3.7). */
 const char *snapshot_get_assurance(const struct snapshot *s);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "pipeline/approvals.h"
+#include "pipeline/snapshot.h"
 #include "played.h"
 #include "routes.h"
 
@@ -48,6 +49,15 @@ approvals_get_wait_limits(const struct snapshot *s)
 {
 	(void)s;
 	return limits;
+}
+
+static const char *policy_in_force = "p1";
+
+const char *
+snapshot_get_policy_hash(const struct snapshot *s)
+{
+	(void)s;
+	return policy_in_force;
 }
 
 static req_done_fn run_done;
@@ -119,6 +129,7 @@ asking(const char *id)
 		.verdict = VERDICT_REQUIRE_APPROVAL,
 		.approval_id = span_cstr(id),
 		.approval_status = "pending",
+		.policy_hash = "p1",
 	};
 }
 
@@ -355,6 +366,28 @@ TEST(an_approval_that_is_not_honoured_is_the_answer)
 	stop(&c);
 }
 
+/* Of one that was asked for under the policy before, it waits for the one that it has asked for now. */
+TEST(another_policy_asks_anew)
+{
+	struct req_result result = asking(OTHER);
+	struct rig_client c;
+
+	start_held(&c);
+	answer_look(200, "pending");
+	board_renew(board, rig.loop);
+	loop_turn(rig.loop, false);
+	CHECK_INT(n_runs, 1);
+	result.approval_status = "policy_changed";
+	finish_run(result);
+	answer_look(200, "pending");
+	publish(OTHER, "approved");
+	CHECK_INT(n_runs, 2);
+	CHECK_STR(run_id, OTHER);
+	finish_run(allowed);
+	check_reply(&c, "allowed");
+	stop(&c);
+}
+
 static void
 turn_until_run(int n)
 {
@@ -383,6 +416,23 @@ TEST(what_passes_by_itself_is_tried_again)
 	CHECK_INT(n_runs, 3);
 	has_no_memory = false;
 	turn_until_run(4);
+	finish_run(allowed);
+	check_reply(&c, "allowed");
+	stop(&c);
+}
+
+/* Nobody tells of an exchange that happened before the place was taken. */
+TEST(what_the_policy_before_has_decided_is_decided_anew)
+{
+	struct rig_client c;
+
+	start_held(&c);
+	answer_look(200, "pending");
+	publish(ID, "approved");
+	policy_in_force = "p2";
+	finish_run(asking(ID));
+	policy_in_force = "p1";
+	turn_until_run(2);
 	finish_run(allowed);
 	check_reply(&c, "allowed");
 	stop(&c);
@@ -470,7 +520,8 @@ SUITE("hold", TEST_ROW(what_was_decided_before_it_waits_is_found),
 	TEST_ROW(the_end_of_the_server_waits_for_what_runs),
 	TEST_ROW(what_is_asked_for_anew_is_waited_for_anew),
 	TEST_ROW(an_approval_that_is_not_honoured_is_the_answer),
-	TEST_ROW(what_passes_by_itself_is_tried_again),
+	TEST_ROW(what_passes_by_itself_is_tried_again), TEST_ROW(another_policy_asks_anew),
+	TEST_ROW(what_the_policy_before_has_decided_is_decided_anew),
 	TEST_ROW(when_its_time_is_over_it_gets_the_question),
 	TEST_ROW(only_who_asks_for_it_and_has_a_place_is_held),
 	TEST_ROW(without_memory_it_is_not_held))

@@ -127,6 +127,41 @@ TEST(those_who_wait_for_it_hear_it_and_no_others)
 	CHECK_INT(mem_live(), before);
 }
 
+TEST(a_new_policy_is_told_to_all_of_its_loop_and_to_no_others)
+{
+	struct ear one = {0};
+	struct ear other = {0};
+	struct ear page = {0};
+	struct ear away = {0};
+	struct loop *here;
+	struct loop *there = NULL;
+
+	start(&wide);
+	here = loop;
+	CHECK_INT(join(&one, ID, "alice", BOARD_ROOM_WAITS), OK);
+	CHECK_INT(join(&other, OTHER, "bob", BOARD_ROOM_WAITS), OK);
+	CHECK_INT(join(&page, "", "carol", BOARD_ROOM_PAGES), OK);
+	CHECK_INT(loop_new(&there, NULL), OK);
+	loop = there;
+	CHECK_INT(join(&away, ID, "alice", BOARD_ROOM_WAITS), OK);
+	loop = here;
+	board_renew(board, here);
+	loop_turn(here, false);
+	loop_turn(there, false);
+	CHECK_INT(one.n, 1);
+	CHECK_STR(one.status, BOARD_RENEWED);
+	CHECK_STR(one.last, "");
+	CHECK_INT(other.n, 1);
+	CHECK_INT(page.n, 1);
+	CHECK_INT(away.n, 0);
+	board_leave(&one.waiter);
+	board_leave(&other.waiter);
+	board_leave(&page.waiter);
+	board_leave(&away.waiter);
+	loop_free(&there);
+	stop();
+}
+
 TEST(who_has_left_hears_nothing_though_it_was_on_its_way)
 {
 	struct ear gone = {0};
@@ -352,6 +387,7 @@ TEST(no_waiter_misses_the_last_change)
 }
 
 SUITE("board", TEST_ROW(those_who_wait_for_it_hear_it_and_no_others),
+	TEST_ROW(a_new_policy_is_told_to_all_of_its_loop_and_to_no_others),
 	TEST_ROW(who_has_left_hears_nothing_though_it_was_on_its_way),
 	TEST_ROW(news_given_from_within_is_heard_later),
 	TEST_ROW(a_busy_loop_keeps_the_newest_and_knows_that_some_are_missing),
