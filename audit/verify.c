@@ -75,9 +75,6 @@ check_end(struct verification *v, const struct source *s)
 	if (o->expected != NULL &&
 		!check_reached(v, "expected", o->expected->seq, v->expected_seen))
 		return;
-	if (o->witness != NULL &&
-		!check_reached(v, "the witness remembers", o->witness->seq, v->witness_seen))
-		return;
 	if (o->head_file != NULL && !check_reached(v, "the head file remembers",
 					    o->head_file->at.seq, v->head_file_seen))
 		return;

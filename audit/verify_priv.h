@@ -22,7 +22,6 @@ struct verification {
 	struct checkpoint anchor; /* of a ledger that says where it begins; at.seq 0: it does not */
 	bool has_chain_id;
 	bool expected_seen;
-	bool witness_seen;
 	bool head_file_seen;
 	/* After the first fault the lines that follow may say more about it. */
 	uint64_t vanished_seq;   /* a ledger has records behind this one, but not it; 0: none */

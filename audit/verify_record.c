@@ -196,8 +196,6 @@ check_remembered(struct verification *v, const struct source_record *r)
 		return verify_fail(v, r, "edited: the ledger's anchor remembers another record");
 	if (is_other(v->o->expected, r, &v->expected_seen))
 		return verify_fail(v, r, "edited: it is not the record that was expected");
-	if (is_other(v->o->witness, r, &v->witness_seen))
-		return verify_fail(v, r, "edited: the witness remembers another record");
 	if (is_other(head != NULL ? &head->at : NULL, r, &v->head_file_seen))
 		return verify_fail(v, r, "edited: the head file remembers another record");
 	return true;

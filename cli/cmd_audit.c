@@ -178,10 +178,11 @@ static const struct command subcommands[] = {
 		.summary = "Say whether a ledger or an export is whole",
 		.usage = "nomos audit verify FILE [--checkpoint-key KEY] [--expect SEQ:HASH] "
 			 "[--witness FILE]"
-			 " [--archive FOLDER] [--format text|json]",
+			 " [--archive FOLDER] [--format text|json] | --received FILE",
 		.examples =
 			"  nomos audit verify nomos-ledger.db\n"
 			"  nomos audit verify export.jsonl --checkpoint-key nomos-ledger.db.pub\n"
+			"  nomos audit verify nomos-ledger.db --witness received/\n"
 			"  exit 0: whole, 1: not, 2: cannot be read\n",
 		.run = audit_run_verify},
 	{.name = "export",

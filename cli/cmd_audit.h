@@ -15,6 +15,7 @@
 
 #define AUDIT_PATH_MAX 4096
 
+struct buf;
 struct loaded_config;
 
 /* The ledger or export a command is about. */
@@ -65,6 +66,13 @@ struct audit_progress {
 };
 void audit_progress_show(void *progress, uint64_t n_records);
 void audit_progress_end(const struct audit_progress *p);
+
+/* --received of verify. arg and others that go with a ledger must be NULL. The exit status. */
+struct witness_verdict;
+int audit_verify_received(const struct command *self, const char *arg, const char *path,
+	const char *key_path, const char *format);
+/* The counts of a verdict as a JSON object. */
+void audit_add_witness_json(const struct witness_verdict *w, struct buf *out);
 
 int audit_run_verify(const struct command *self, int argc, char **argv);
 int audit_run_export(const struct command *self, int argc, char **argv);

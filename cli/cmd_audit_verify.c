@@ -8,6 +8,7 @@
 #include "audit/checkpoint.h"
 #include "audit/store.h"
 #include "audit/verify.h"
+#include "audit/witness.h"
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/json.h"
@@ -22,6 +23,7 @@ struct verify_flags {
 	const char *key;
 	const char *expect;
 	const char *witness;
+	const char *received;
 	const char *archive;
 	const char *format;
 	bool is_json;
@@ -31,7 +33,9 @@ struct verify_run {
 	struct verify_options options;
 	struct sign_key *key;
 	struct chain_head expected;
-	struct chain_head witness;
+	struct witness *witness;        /* of --witness */
+	struct witness_verdict against; /* of it */
+	bool is_whole_by_itself;        /* whatever the witness says */
 	struct checkpoint head_file;
 	enum err head_rc; /* ERR_NOT_FOUND: there is no head file */
 	struct errinfo head_ei;
@@ -54,19 +58,6 @@ parse_expected(const char *text, struct chain_head *out)
 		return false;
 	hash_hex(raw, sizeof(raw), out->hash);
 	return true;
-}
-
-static enum err
-read_witness(const char *path, struct chain_head *out, struct errinfo *ei)
-{
-	struct source *s = NULL;
-	enum err rc = source_open(path, SOURCE_SHARED, &s, ei);
-
-	if (rc == OK)
-		rc = verify_read_witness(s, out, ei);
-	source_free(&s);
-	/* A witness that says nothing is no verdict about the ledger. */
-	return rc == OK ? OK : ERR_WRAP(ei, ERR_INVALID, "witness %s", path);
 }
 
 /* The gateway writes a record before the head file that names it, so the head file is read first.
@@ -96,8 +87,10 @@ prepare(struct verify_run *v, const struct verify_flags *f, struct errinfo *ei)
 		v->options.expected = &v->expected;
 	}
 	if (rc == OK && f->witness != NULL) {
-		rc = read_witness(f->witness, &v->witness, ei);
-		v->options.witness = &v->witness;
+		/* A witness that says nothing is no verdict about the ledger. */
+		rc = witness_open(f->witness, &v->witness, ei);
+		if (rc != OK)
+			rc = ERR_WRAP(ei, ERR_INVALID, "witness");
 	}
 	return rc;
 }
@@ -167,22 +160,49 @@ verify(struct verify_run *v, const char *path, const char *archive, struct errin
 	return rc;
 }
 
+/* The ledger was opened behind the witness: what is in the witness must be here. */
+static enum err
+ask_witness(struct verify_run *v, struct errinfo *ei)
+{
+	const struct witness_compared o = {.chain_id = v->result.chain_id,
+		.source = v->source,
+		.archives = v->archives.paths,
+		.n_archives = v->archives.n,
+		.head = v->result.head,
+		.anchor = v->result.anchor};
+
+	v->is_whole_by_itself = v->result.is_good;
+	if (v->witness == NULL || !v->result.is_good)
+		return OK;
+	enum err rc = witness_compare(v->witness, &o, &v->against, ei);
+	v->result.is_good = rc == OK && v->against.is_good;
+	v->result.bad_seq = v->against.bad_seq;
+	memcpy(v->result.reason, v->against.reason, sizeof(v->result.reason));
+	return rc;
+}
+
 static void
-print_text(const struct verify_run *v)
+print_witness(const struct verify_run *v)
+{
+	const struct witness_verdict *w = &v->against;
+
+	if (v->witness == NULL)
+		return;
+	printf("the witness agrees: %llu records, from %llu to %llu",
+		(unsigned long long)w->n_records, (unsigned long long)w->first,
+		(unsigned long long)w->last);
+	if (w->n_repeated > 0)
+		printf(", %llu told again", (unsigned long long)w->n_repeated);
+	if (w->n_dead > 0)
+		printf(", %llu dead letters", (unsigned long long)w->n_dead);
+	printf("\n");
+}
+
+static void
+print_whole(const struct verify_run *v)
 {
 	const struct verify_result *r = &v->result;
 
-	if (!r->is_good) {
-		printf("not whole: ");
-		if (r->is_archive_bad)
-			printf("%s: ", v->archives.paths[r->n_archives]);
-		if (r->bad_seq > 0)
-			printf("record %llu: ", (unsigned long long)r->bad_seq);
-		if (r->bad_line > 0)
-			printf("line %llu: ", (unsigned long long)r->bad_line);
-		printf("%s\n", r->reason);
-		return;
-	}
 	if (source_get_kind(v->source) == SOURCE_EXPORT) {
 		printf("whole: %llu records, %s trailer%s\n", (unsigned long long)r->n_records,
 			r->is_trailer_signed ? "signed" : "unsigned",
@@ -197,6 +217,29 @@ print_text(const struct verify_run *v)
 	printf("whole to checkpoint %llu, %llu unsigned records behind it\n",
 		(unsigned long long)r->last_checkpoint,
 		(unsigned long long)(r->head.seq - r->last_checkpoint));
+}
+
+static void
+print_text(const struct verify_run *v)
+{
+	const struct verify_result *r = &v->result;
+
+	if (!r->is_good) {
+		printf("not whole: ");
+		if (r->is_archive_bad)
+			printf("%s: ", v->archives.paths[r->n_archives]);
+		if (r->bad_seq > 0)
+			printf("record %llu: ", (unsigned long long)r->bad_seq);
+		if (r->bad_line > 0)
+			printf("line %llu: ", (unsigned long long)r->bad_line);
+		printf("%s\n", r->reason);
+		if (v->is_whole_by_itself)
+			printf("by itself it is whole: %llu records to %llu\n",
+				(unsigned long long)r->n_records, (unsigned long long)r->head.seq);
+		return;
+	}
+	print_whole(v);
+	print_witness(v);
 }
 
 static void
@@ -226,8 +269,13 @@ print_json(const struct verify_run *v)
 	buf_printf(&b, ",\"key_id\":\"%s\",\"kind\":\"%s\",\"reason\":",
 		v->key != NULL ? sign_key_id(v->key) : "", is_export ? "export" : "ledger");
 	json_quote(&b, span_cstr(r->reason));
-	buf_printf(&b, ",\"records\":%llu,\"trailer_signed\":%s}\n",
-		(unsigned long long)r->n_records, r->is_trailer_signed ? "true" : "false");
+	buf_printf(&b, ",\"records\":%llu,\"trailer_signed\":%s", (unsigned long long)r->n_records,
+		r->is_trailer_signed ? "true" : "false");
+	if (v->witness != NULL && v->is_whole_by_itself) {
+		BUF_ADD_LIT(&b, ",\"witness\":");
+		audit_add_witness_json(&v->against, &b);
+	}
+	BUF_ADD_LIT(&b, "}\n");
 	if (!buf_failed(&b))
 		(void)fwrite(b.p, 1, b.n, stdout);
 	buf_fini(&b);
@@ -236,6 +284,10 @@ print_json(const struct verify_run *v)
 static void
 say_limits(const struct verify_run *v)
 {
+	if (v->against.is_cut)
+		log_warn(NULL, "the witness ends inside a record, which does not count");
+	if (v->against.has_newer_chain)
+		log_warn(NULL, "the witness goes on with a chain that began later than this one");
 	if (!v->result.is_good)
 		return;
 	if (v->key == NULL)
@@ -280,7 +332,9 @@ audit_run_verify(const struct command *self, int argc, char **argv)
 		{"expect", NULL, FLAG_TEXT, &f.expect, "SEQ:HASH", NULL,
 			"this record must be in the chain"},
 		{"witness", NULL, FLAG_TEXT, &f.witness, "FILE", NULL,
-			"lines a sink received, or an older export"},
+			"what a receiver kept: lines or bodies, a file or a folder, plain or gzip"},
+		{"received", NULL, FLAG_TEXT, &f.received, "FILE", NULL,
+			"judge what a receiver kept by itself, without a ledger"},
 		{"archive", NULL, FLAG_TEXT, &f.archive, "FOLDER", NULL,
 			"archives of the records that retention took out"},
 		{"format", NULL, FLAG_TEXT, &f.format, "FORMAT", NULL, "text or json"},
@@ -294,6 +348,8 @@ audit_run_verify(const struct command *self, int argc, char **argv)
 	if (!audit_parse(self, flags, ARRAY_LEN(flags), argc, argv, &arg, 1, &status))
 		return status;
 	status = EXIT_USAGE;
+	if (f.received != NULL)
+		return audit_verify_received(self, arg, f.received, f.key, f.format);
 	if (audit_parse_format(f.format, &f.is_json) &&
 		audit_file_find(&f.file, self, arg, &status)) {
 		enum err rc = prepare(&v, &f, &ei);
@@ -302,11 +358,14 @@ audit_run_verify(const struct command *self, int argc, char **argv)
 			status = EXIT_USAGE;
 		} else {
 			rc = verify(&v, f.file.path, f.archive, &ei);
+			if (rc == OK)
+				rc = ask_witness(&v, &ei);
 			status = report(&v, &f, rc, &ei);
 		}
 	}
 	source_free(&v.source);
 	archive_list_fini(&v.archives);
+	witness_free(&v.witness);
 	sign_key_free(&v.key);
 	audit_file_fini(&f.file);
 	return status;

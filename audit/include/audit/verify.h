@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whether a ledger or an export is whole (decisions 13): every link of the chain, every
- * checkpoint's signature, the head file or the trailer, and what a witness outside of this host
- * remembers. Names the first bad record and why. Blocking; the command line's thread, doctor's.
+ * checkpoint's signature, the head file or the trailer. What a witness outside of this host remembers:
+ * audit/witness.h. Names the first bad record and why. Blocking; the command line's thread, doctor's.
  */
 #ifndef AUDIT_VERIFY_H
 #define AUDIT_VERIFY_H
@@ -23,7 +23,6 @@ struct verify_options {
 	const struct sign_key
 		*key; /* checkpoints must verify with it; NULL: signatures are not judged */
 	const struct chain_head *expected; /* this link must be in the chain; NULL: none */
-	const struct chain_head *witness;  /* likewise, as a witness remembers it */
 	/* What `<ledger>.head` holds, read before the source was opened: a gateway writes record
 	 * first, head file second. */
 	const struct checkpoint *head_file;
@@ -62,9 +61,5 @@ struct verify_result {
  * its end: the result then says how far it was good. */
 MUSTCHECK enum err verify_source(struct source *s, const struct verify_options *o,
 	struct verify_result *out, struct errinfo *ei);
-/* The last link that a witness (an export, or lines of a sink) remembers of its newest chain.
- * ERR_INVALID when it holds no record, and the errors of source_each. */
-MUSTCHECK enum err verify_read_witness(
-	struct source *s, struct chain_head *out, struct errinfo *ei);
 
 #endif

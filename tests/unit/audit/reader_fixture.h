@@ -148,6 +148,25 @@ verify_path(const char *path, const struct verify_options *o, struct verify_resu
 	return rc;
 }
 
+/* The lines of an export. */
+struct lines {
+	struct buf text;
+	struct span line[64];
+	size_t n;
+};
+
+static inline void
+split(const char *path, struct lines *l)
+{
+	read_text(path, &l->text);
+	struct span rest = buf_span(&l->text);
+	for (l->n = 0; rest.n > 0 && l->n < ARRAY_LEN(l->line); l->n++) {
+		size_t end = span_find(rest, '\n');
+		l->line[l->n] = span_of(rest.p, end);
+		rest = span_from(rest, end < rest.n ? end + 1 : end);
+	}
+}
+
 static inline bool
 begins(const char *text, const char *with)
 {

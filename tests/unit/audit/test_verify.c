@@ -104,32 +104,20 @@ check_cut(const char *path, const struct verify_options *o, const char *reason)
 TEST(a_cut_is_found_by_whatever_remembers)
 {
 	const char *path = make_ledger(N_RECORDS, EVERY);
-	const char *export = export_ledger(path, NULL, OK);
 	struct checkpoint head;
-	struct chain_head witness;
 	struct chain_head expected;
-	struct source *s = NULL;
 	struct verify_result r;
-	struct errinfo ei;
 
 	CHECK_INT(checkpoint_read_head(beside(path, ".head"), &head, NULL), OK);
 	CHECK_INT(verify_path(path, NULL, &r), OK);
 	expected = r.head;
-	CHECK_INT(source_open(export, SOURCE_SHARED, &s, &ei), OK);
-	CHECK_INT(verify_read_witness(s, &witness, &ei), OK);
-	source_free(&s);
-	CHECK_INT(witness.seq, expected.seq);
-	CHECK_STR(witness.hash, expected.hash);
-
-	struct verify_options all = {
-		.head_file = &head, .witness = &witness, .expected = &expected};
+	struct verify_options all = {.head_file = &head, .expected = &expected};
 	CHECK_INT(verify_path(path, &all, &r), OK);
 	CHECK(r.is_good);
 	run_sql(path, "DELETE FROM records WHERE seq > 6");
 	CHECK_INT(verify_path(path, NULL, &r), OK);
 	CHECK(r.is_good); /* by itself it is whole */
 	check_cut(path, &(struct verify_options){.head_file = &head}, "cut off: the head file");
-	check_cut(path, &(struct verify_options){.witness = &witness}, "cut off: the witness");
 	check_cut(path, &(struct verify_options){.expected = &expected}, "cut off: expected");
 	expected.seq = 3;
 	check_cut(path, &(struct verify_options){.expected = &expected},
@@ -200,24 +188,6 @@ TEST(a_head_file_of_another_key_is_named)
 }
 
 /* ---- exports ---- */
-
-struct lines {
-	struct buf text;
-	struct span line[64];
-	size_t n;
-};
-
-static void
-split(const char *path, struct lines *l)
-{
-	read_text(path, &l->text);
-	struct span rest = buf_span(&l->text);
-	for (l->n = 0; rest.n > 0 && l->n < ARRAY_LEN(l->line); l->n++) {
-		size_t end = span_find(rest, '\n');
-		l->line[l->n] = span_of(rest.p, end);
-		rest = span_from(rest, end < rest.n ? end + 1 : end);
-	}
-}
 
 /* The lines whose numbers (from 1) are given, up to 0. */
 static void
@@ -401,49 +371,6 @@ TEST(hostile_files_are_never_good)
 	buf_fini(&b);
 }
 
-/* A witness may hold other lines, records told twice, and an older chain before the one that
- * counts. */
-TEST(a_witness_speaks_for_its_newest_chain)
-{
-	const char *old = make_ledger(9, 100);
-	const char *new = make_ledger(2, 100);
-	struct lines before;
-	struct lines after;
-	struct buf b;
-	struct source *s = NULL;
-	struct chain_head head;
-	struct verify_result r;
-	struct errinfo ei;
-
-	split(export_ledger(old, NULL, OK), &before);
-	split(export_ledger(new, NULL, OK), &after);
-	buf_init(&b, BUF_CAP_FILE);
-	for (size_t i = 0; i + 1 < before.n; i++) {
-		buf_add_span(&b, before.line[i]);
-		buf_add_char(&b, '\n');
-	}
-	BUF_ADD_LIT(&b, "{\"level\":\"info\",\"msg\":\"not a record\"}\nnoise\n");
-	for (size_t i = 0; i + 1 < after.n; i++) {
-		buf_add_span(&b, after.line[i]);
-		buf_add_char(&b, '\n');
-	}
-	buf_add_span(&b, after.line[0]);
-	write_text(beside(new, ".witness"), buf_span(&b));
-	CHECK_INT(source_open(beside(new, ".witness"), SOURCE_SHARED, &s, &ei), OK);
-	CHECK_INT(verify_read_witness(s, &head, &ei), OK);
-	source_free(&s);
-	CHECK_INT(verify_path(new, NULL, &r), OK);
-	CHECK_INT(head.seq, r.head.seq);
-	CHECK_STR(head.hash, r.head.hash);
-	write_text(beside(new, ".witness"), SPAN_LIT("{}\n"));
-	CHECK_INT(source_open(beside(new, ".witness"), SOURCE_SHARED, &s, &ei), OK);
-	CHECK_INT(verify_read_witness(s, &head, &ei), ERR_INVALID);
-	source_free(&s);
-	buf_fini(&b);
-	buf_fini(&before.text);
-	buf_fini(&after.text);
-}
-
 SUITE("verify", TEST_ROW(a_good_ledger_is_whole), TEST_ROW(damage_to_a_ledger_is_found_and_named),
 	TEST_ROW(a_damaged_row_is_no_verdict_of_good),
 	TEST_ROW(a_cut_is_found_by_whatever_remembers), TEST_ROW(a_wrong_key_is_named),
@@ -452,5 +379,4 @@ SUITE("verify", TEST_ROW(a_good_ledger_is_whole), TEST_ROW(damage_to_a_ledger_is
 	TEST_ROW(rearranged_exports_are_found_and_named),
 	TEST_ROW(an_export_that_ends_inside_a_line_is_cut_off),
 	TEST_ROW(a_signed_trailer_without_a_key_and_an_unsigned_one_with_it),
-	TEST_ROW(each_changed_bit_of_an_export_is_found), TEST_ROW(hostile_files_are_never_good),
-	TEST_ROW(a_witness_speaks_for_its_newest_chain))
+	TEST_ROW(each_changed_bit_of_an_export_is_found), TEST_ROW(hostile_files_are_never_good))

@@ -1,0 +1,70 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a receiver outside of this host kept, against a ledger: whether the ledger still has every record that the
+ * receiver got, as it got it, and whether the receiver has all of them. Or, where there is no ledger (stateless mode, a host that is
+ * gone), the receiver's records by themselves. Blocking; the command line's thread.
+ */
+#ifndef AUDIT_WITNESS_H
+#define AUDIT_WITNESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "audit/chain.h"
+#include "base/attr.h"
+#include "base/err.h"
+
+struct source;
+struct sign_key;
+struct witness;
+
+#define WITNESS_CHAINS_MAX 1024
+
+/* One of the chains that a receiver has records of, in the order in which they begin there. */
+struct witness_chain {
+	char id[CHAIN_ID_HEX + 1];
+	uint64_t first;
+	struct chain_head last; /* the highest number */
+};
+
+/* Reads it once, so that a ledger that is opened afterwards has all of it. path: a file or a folder of files, plain or
+ * gzip, lines or bodies one behind the other. ERR_INVALID (no record in it), ERR_NOT_FOUND, ERR_IO, ERR_NOMEM, ERR_TOO_LARGE. */
+MUSTCHECK enum err witness_open(const char *path, struct witness **out, struct errinfo *ei);
+void witness_free(struct witness **w);
+size_t witness_get_chains(const struct witness *w, const struct witness_chain **out);
+
+struct witness_verdict {
+	bool is_good;
+	uint64_t n_records;  /* each once */
+	uint64_t n_repeated; /* told again */
+	uint64_t first;
+	uint64_t last;
+	/* Numbers between first and last that the receiver lacks, and that no dead letter it knows of explains. */
+	uint64_t n_missing;
+	uint64_t n_dead; /* the same that one does */
+	uint64_t n_checkpoints;   /* of witness_judge */
+	uint64_t last_checkpoint; /* of witness_judge; 0: none */
+	bool is_cut;              /* it ends inside a record */
+	bool has_newer_chain;     /* it goes on with a chain that began later */
+	uint64_t bad_seq;         /* 0: it is not about one */
+	char reason[256];         /* when !is_good: begins with cut off, edited, missing */
+};
+
+struct witness_compared {
+	const char *chain_id;
+	struct source *source;   /* that verify found whole, with the archives before it */
+	char *const *archives;
+	size_t n_archives;
+	struct chain_head head;   /* its last record */
+	struct chain_head anchor; /* the record before the first that was read */
+};
+
+/* OK whatever the verdict is. The errors of reading. */
+MUSTCHECK enum err witness_compare(struct witness *w, const struct witness_compared *o,
+	struct witness_verdict *out, struct errinfo *ei);
+/* One chain by itself: links, hashes, and with a key its checkpoints. It may begin anywhere; a number told again must be the same. */
+MUSTCHECK enum err witness_judge(struct witness *w, const struct witness_chain *chain,
+	const struct sign_key *key, struct witness_verdict *out, struct errinfo *ei);
+
+#endif

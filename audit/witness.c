@@ -1,0 +1,465 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The witness. Its records are read in portions that fit into memory, each put in order and held against the ledger, or
+ * against each other. Only what lies below what was there at the first reading counts: a receiver may go on meanwhile. It
+ * must never report good on a record whose hash it did not compute. Blocking; the command line's thread.
+ */
+#include "audit/witness.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit/checkpoint.h"
+#include "audit/sink.h"
+#include "audit/source.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/sign.h"
+#include "witness_ranges.h"
+#include "witness_reader.h"
+
+#define PORTION_MAX ((size_t)500000)
+
+struct witness {
+	char *path;
+	struct witness_chain chains[WITNESS_CHAINS_MAX];
+	size_t n_chains;
+	bool is_cut;
+	bool has_too_many;
+};
+
+struct entry {
+	uint64_t seq;
+	uint8_t hash[SHA256_BYTES];
+	uint8_t prev[SHA256_BYTES]; /* zero: none */
+};
+
+struct judgement {
+	const struct witness_chain *chain;
+	const struct witness_compared *compared; /* NULL: by itself */
+	const struct sign_key *key;
+	struct witness_verdict *out;
+	struct entry *entries;
+	size_t n;
+	size_t at;        /* of the one that the ledger's next record may be */
+	uint64_t n_taken; /* with repeats */
+	struct witness_ranges seen;
+	struct witness_ranges links; /* numbers whose record follows the one before */
+	struct witness_ranges dead;
+	enum err rc;
+	struct errinfo ei;
+};
+
+/* Returns false. */
+PRINTF_LIKE(3, 4)
+static bool
+fail(struct judgement *j, uint64_t seq, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!j->out->is_good)
+		return false;
+	va_start(ap, fmt);
+	vsnprintf(j->out->reason, sizeof(j->out->reason), fmt, ap);
+	va_end(ap);
+	j->out->is_good = false;
+	j->out->bad_seq = seq;
+	return false;
+}
+
+/* ---- the first reading ---- */
+
+static struct witness_chain *
+find_chain(struct witness *w, struct span id)
+{
+	for (size_t i = w->n_chains; i > 0; i--) {
+		if (span_eq_cstr(id, w->chains[i - 1].id))
+			return &w->chains[i - 1];
+	}
+	return NULL;
+}
+
+static bool
+note_record(const struct witness_record *r, void *arg)
+{
+	struct witness *w = arg;
+	struct witness_chain *c = find_chain(w, r->f.chain_id);
+
+	if (c == NULL) {
+		w->has_too_many = w->n_chains == WITNESS_CHAINS_MAX;
+		if (w->has_too_many)
+			return false;
+		c = &w->chains[w->n_chains++];
+		memcpy(c->id, r->f.chain_id.p, CHAIN_ID_HEX);
+		c->first = r->f.seq;
+	}
+	c->first = r->f.seq < c->first ? r->f.seq : c->first;
+	if (r->f.seq > c->last.seq) {
+		c->last.seq = r->f.seq;
+		memcpy(c->last.hash, r->hash.p, SHA256_HEX);
+	}
+	return true;
+}
+
+enum err
+witness_open(const char *path, struct witness **out, struct errinfo *ei)
+{
+	struct witness *w = mem_zalloc(1, sizeof(*w));
+
+	*out = NULL;
+	if (w == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	w->path = mem_dup_cstr(path);
+	enum err rc = w->path != NULL ? witness_read(path, note_record, w, &w->is_cut, ei)
+				      : ERR(ei, ERR_NOMEM, "out of memory");
+	if (rc == OK && w->has_too_many)
+		rc = ERR(ei, ERR_TOO_LARGE, "%s holds more than %d chains", path,
+			WITNESS_CHAINS_MAX);
+	if (rc == OK && w->n_chains == 0)
+		rc = ERR(ei, ERR_INVALID, "%s holds no record", path);
+	if (rc != OK)
+		witness_free(&w);
+	*out = w;
+	return rc;
+}
+
+void
+witness_free(struct witness **w)
+{
+	if (*w == NULL)
+		return;
+	mem_free((*w)->path);
+	mem_free(*w);
+	*w = NULL;
+}
+
+size_t
+witness_get_chains(const struct witness *w, const struct witness_chain **out)
+{
+	*out = w->chains;
+	return w->n_chains;
+}
+
+/* ---- a portion ---- */
+
+static int
+by_seq(const void *a, const void *b)
+{
+	const struct entry *x = a;
+	const struct entry *y = b;
+
+	return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+/* Each number once; two records of one number are a fault. */
+static bool
+drop_repeats(struct judgement *j)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < j->n; i++) {
+		const struct entry *e = &j->entries[i];
+		if (n > 0 && j->entries[n - 1].seq == e->seq) {
+			if (memcmp(j->entries[n - 1].hash, e->hash, sizeof(e->hash)) != 0)
+				return fail(j, e->seq,
+					"edited: the witness has two records of this number");
+			continue;
+		}
+		j->entries[n++] = *e;
+	}
+	j->n = n;
+	return true;
+}
+
+static bool
+note_run(struct judgement *j, size_t from, size_t to)
+{
+	bool fits = witness_ranges_add(&j->seen, j->entries[from].seq, j->entries[to].seq);
+
+	if (fits && to > from)
+		fits = witness_ranges_add(
+			&j->links, j->entries[from].seq + 1, j->entries[to].seq);
+	return fits || fail(j, 0, "missing: the witness has more than %d gaps", WITNESS_RANGES_MAX);
+}
+
+/* Neighbours must be linked; what lies side by side is noted. */
+static bool
+check_links(struct judgement *j)
+{
+	size_t from = 0;
+
+	for (size_t i = 1; i <= j->n; i++) {
+		const struct entry *e = &j->entries[i];
+		bool goes_on = i < j->n && e->seq == e[-1].seq + 1;
+		if (goes_on && memcmp(e->prev, e[-1].hash, sizeof(e->prev)) != 0)
+			return fail(j, e->seq,
+				"edited: what the witness has does not continue record %" PRIu64,
+				e[-1].seq);
+		if (goes_on)
+			continue;
+		if (!note_run(j, from, i - 1))
+			return false;
+		from = i;
+	}
+	return true;
+}
+
+static bool
+see_ledger_record(const struct source_record *r, void *arg)
+{
+	struct judgement *j = arg;
+	uint8_t hash[SHA256_BYTES];
+
+	while (j->at < j->n && j->entries[j->at].seq < r->seq)
+		j->at++;
+	if (j->at == j->n)
+		return false;
+	if (j->entries[j->at].seq != r->seq)
+		return true;
+	if (r->is_malformed || !hash_unhex(r->hash, hash, sizeof(hash)) ||
+		memcmp(hash, j->entries[j->at].hash, sizeof(hash)) != 0)
+		return fail(j, r->seq, "edited: the witness remembers another record");
+	return true;
+}
+
+static enum err
+compare_portion(struct judgement *j, struct errinfo *ei)
+{
+	const struct witness_compared *o = j->compared;
+	uint64_t after = j->entries[0].seq - 1;
+	enum err rc = OK;
+
+	j->at = 0;
+	for (size_t i = 0; rc == OK && j->out->is_good && i < o->n_archives; i++) {
+		struct source *s = NULL;
+		rc = source_open(o->archives[i], SOURCE_SHARED, &s, ei);
+		if (rc == OK)
+			rc = source_each(s, 0, see_ledger_record, j, ei);
+		source_free(&s);
+	}
+	if (rc == OK && j->out->is_good)
+		rc = source_each(o->source, after, see_ledger_record, j, ei);
+	return rc;
+}
+
+/* The last of them stays, so that the next portion is linked to it. */
+static bool
+end_portion(struct judgement *j)
+{
+	if (j->n == 0)
+		return true;
+	qsort(j->entries, j->n, sizeof(*j->entries), by_seq);
+	if (!drop_repeats(j) || !check_links(j))
+		return false;
+	if (j->compared != NULL)
+		j->rc = compare_portion(j, &j->ei);
+	j->entries[0] = j->entries[j->n - 1];
+	j->n = 1;
+	return j->rc == OK && j->out->is_good;
+}
+
+/* ---- one record ---- */
+
+static bool
+check_checkpoint(struct judgement *j, const struct witness_record *r)
+{
+	struct checkpoint cp;
+
+	if (!span_eq_cstr(r->f.event_type, CHECKPOINT_EVENT))
+		return true;
+	if (!checkpoint_parse_record(r->body, &cp) || cp.at.seq + 1 != r->f.seq ||
+		!span_eq_cstr(r->f.prev_event_hash, cp.at.hash))
+		return fail(j, r->f.seq, "edited: the checkpoint is about another place");
+	if (j->key != NULL && !checkpoint_is_signed_by(&cp, j->key))
+		return fail(j, r->f.seq, "%s",
+			strcmp(cp.key_id, sign_key_id(j->key)) != 0
+				? "wrong key: the checkpoint is signed with another one"
+				: "edited: the checkpoint's signature does not verify");
+	if (r->f.seq > j->out->last_checkpoint) {
+		j->out->n_checkpoints++;
+		j->out->last_checkpoint = r->f.seq;
+	}
+	return true;
+}
+
+static bool
+note_dead_letter(struct judgement *j, const struct witness_record *r)
+{
+	uint64_t seq = 0;
+
+	if (!span_eq_cstr(r->f.event_type, SINK_DEAD_LETTER_EVENT) ||
+		!parse_uint(chain_find_member(r->body, SPAN_LIT("refused_seq")), INT64_MAX, &seq) ||
+		seq == 0)
+		return true;
+	return witness_ranges_add(&j->dead, seq, seq) ||
+	       fail(j, seq, "missing: more than %d dead letters", WITNESS_RANGES_MAX);
+}
+
+static bool
+take_record(const struct witness_record *r, void *arg)
+{
+	struct judgement *j = arg;
+	struct entry *e = &j->entries[j->n];
+	char own[SHA256_HEX + 1];
+
+	if (!span_eq_cstr(r->f.chain_id, j->chain->id) || r->f.seq > j->chain->last.seq)
+		return true;
+	chain_hash(r->body, r->f.prev_event_hash, own);
+	*e = (struct entry){.seq = r->f.seq};
+	if (!span_eq_cstr(r->hash, own) || !hash_unhex(r->hash, e->hash, sizeof(e->hash)) ||
+		(r->f.prev_event_hash.n > 0 &&
+			!hash_unhex(r->f.prev_event_hash, e->prev, sizeof(e->prev))) ||
+		(r->f.prev_event_hash.n == 0) != (r->f.seq == 1))
+		return fail(j, r->f.seq,
+			"edited: what the witness has is not what was hashed");
+	if (!check_checkpoint(j, r) || !note_dead_letter(j, r))
+		return false;
+	j->n_taken++;
+	j->n++;
+	return j->n < PORTION_MAX || end_portion(j);
+}
+
+/* ---- the verdict ---- */
+
+static uint64_t
+count_dead(const struct judgement *j, uint64_t first, uint64_t last)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < j->dead.n; i++) {
+		uint64_t a = j->dead.v[i].first > first ? j->dead.v[i].first : first;
+		uint64_t b = j->dead.v[i].last < last ? j->dead.v[i].last : last;
+		n += b >= a ? b - a + 1 : 0;
+	}
+	return n;
+}
+
+static void
+check_gap(struct judgement *j, uint64_t first, uint64_t last)
+{
+	uint64_t n_dead = count_dead(j, first, last);
+	uint64_t seq = first;
+
+	j->out->n_dead += n_dead;
+	j->out->n_missing += last - first + 1 - n_dead;
+	if (last - first + 1 == n_dead)
+		return;
+	while (witness_ranges_has(&j->dead, seq))
+		seq++;
+	if (seq == last)
+		(void)fail(j, seq, "missing: the witness lacks this record");
+	else
+		(void)fail(j, seq,
+			"missing: the witness lacks records from here, up to record %" PRIu64,
+			last);
+}
+
+static void
+check_whole(struct judgement *j)
+{
+	struct witness_verdict *out = j->out;
+	uint64_t n_links = witness_ranges_count(&j->links);
+
+	out->n_records = witness_ranges_count(&j->seen);
+	out->n_repeated = j->n_taken - out->n_records;
+	if (j->seen.n == 0) {
+		(void)fail(j, 0, "cut off: the witness has lost its records");
+		return;
+	}
+	out->first = j->seen.v[0].first;
+	out->last = j->seen.v[j->seen.n - 1].last;
+	for (size_t i = 1; i < j->seen.n; i++)
+		check_gap(j, j->seen.v[i - 1].last + 1, j->seen.v[i].first - 1);
+	/* Each record but the first of a range was held against the one before it. */
+	if (n_links + j->seen.n != out->n_records)
+		(void)fail(j, 0, "edited: the witness's records come in no order that links them");
+}
+
+static enum err
+judge(struct witness *w, struct judgement *j, struct errinfo *ei)
+{
+	bool is_cut = false;
+
+	j->out->is_good = true;
+	j->out->is_cut = w->is_cut;
+	j->entries = mem_alloc(PORTION_MAX * sizeof(*j->entries));
+	if (j->entries == NULL) {
+		j->out->is_good = false;
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	}
+	enum err rc = witness_read(w->path, take_record, j, &is_cut, ei);
+	if (rc == OK && j->out->is_good && j->rc == OK)
+		(void)end_portion(j);
+	if (rc == OK && j->rc != OK)
+		rc = ERR(ei, j->rc, "%s", j->ei.msg);
+	if (rc == OK && j->out->is_good)
+		check_whole(j);
+	mem_free(j->entries);
+	if (rc != OK)
+		j->out->is_good = false;
+	return rc;
+}
+
+/* What the witness remembers last has to be in the ledger. */
+static void
+check_reached(struct judgement *j, const struct witness_compared *o)
+{
+	uint64_t seq = j->chain->last.seq;
+
+	if (seq <= o->anchor.seq)
+		(void)fail(j, 0,
+			"not here: the witness remembers record %" PRIu64
+			", which was archived; give the archives too (--archive)",
+			seq);
+	else if (seq > o->head.seq)
+		(void)fail(j, 0,
+			"cut off: the witness remembers record %" PRIu64
+			", the last one here is %" PRIu64,
+			seq, o->head.seq);
+}
+
+enum err
+witness_compare(struct witness *w, const struct witness_compared *o, struct witness_verdict *out,
+	struct errinfo *ei)
+{
+	struct judgement *j = mem_zalloc(1, sizeof(*j));
+	enum err rc = OK;
+
+	*out = (struct witness_verdict){.is_good = true};
+	if (j == NULL) {
+		out->is_good = false;
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	}
+	*j = (struct judgement){.chain = find_chain(w, span_cstr(o->chain_id)),
+		.compared = o,
+		.out = out};
+	if (j->chain == NULL)
+		(void)fail(j, 0, "not here: the witness knows chain %s, not this one",
+			w->chains[w->n_chains - 1].id);
+	else
+		check_reached(j, o);
+	if (out->is_good)
+		rc = judge(w, j, ei);
+	out->has_newer_chain = j->chain != NULL && j->chain != &w->chains[w->n_chains - 1];
+	mem_free(j);
+	return rc;
+}
+
+enum err
+witness_judge(struct witness *w, const struct witness_chain *chain, const struct sign_key *key,
+	struct witness_verdict *out, struct errinfo *ei)
+{
+	struct judgement *j = mem_zalloc(1, sizeof(*j));
+
+	*out = (struct witness_verdict){.is_good = false};
+	if (j == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	*j = (struct judgement){.chain = chain, .key = key, .out = out};
+	enum err rc = judge(w, j, ei);
+	mem_free(j);
+	return rc;
+}
