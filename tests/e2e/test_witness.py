@@ -1,0 +1,123 @@
+# Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
+"""`nomos audit verify --witness`: a ledger against what a real receiver kept, bodies as they came; cuts, edits and gaps on either side."""
+import contextlib
+import json
+import pathlib
+import sqlite3
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from receiver import SECRET, Receiver
+from support import Gateway, Workplace, action, config, until
+
+
+@contextlib.contextmanager
+def witnessed(n=20, refuse=None, kind="payments.refund", **webhook):
+    """(place, what the receiver kept) of a gateway that has ended; webhook: how it is delivered."""
+    place = Workplace()
+    kept = place.dir / "kept"
+    try:
+        with Receiver(keeps=kept) as receiver:
+            place.write_config(config(audit={"sink": f"webhook:{receiver.url}", "from": "start", "checkpoint_every": 8,
+                                             "webhook": {"secret": SECRET, "retry_max_ms": 20, **webhook}}))
+            with Gateway(workplace=place) as g:
+                if refuse is not None:
+                    receiver.may_pass = frozenset([refuse])
+                    receiver.answer = lambda records: 422 if any(r["seq"] == refuse for r in records) else 200
+                for number in range(n):
+                    assert g.act(action(kind, action_id=f"a{number}")).status == 200
+                until(lambda: receiver.has(g.records()[-1]["seq"]), "all arrives")
+            receiver.check()
+        yield place, kept
+    finally:
+        place.remove()
+
+
+def against(place, kept, check=0):
+    return place.run("audit", "verify", place.ledger, "--witness", kept, check=check).stdout.decode()
+
+
+def test_kept_bodies_are_a_witness_as_they_came():
+    for webhook in ({}, {"batch_max": 16}, {"batch_max": 16, "gzip": True}, {"gzip": True}):
+        with witnessed(**webhook) as (place, kept):
+            assert "the witness agrees: 2" in against(place, kept), webhook
+            answer = json.loads(place.run("audit", "verify", place.ledger, "--witness", kept, "--format", "json", check=0).stdout)
+            assert answer["good"] and answer["witness"]["missing"] == 0 and answer["witness"]["records"] == answer["records"]
+            done = place.run("audit", "verify", "--received", kept, "--checkpoint-key", "ledger.db.pub", check=0)
+            assert b"whole from record 1 to checkpoint" in done.stdout and b", 0 unsigned" in done.stdout, done.stdout
+            # Beside a running gateway, whose ledger is further.
+            place.write_config(config())
+            with Gateway(workplace=place) as g:
+                assert g.act().status == 200
+                against(place, kept)
+
+
+def test_cuts_edits_and_gaps_are_named():
+    with witnessed(batch_max=64) as (place, kept):
+        lines = kept.read_bytes().splitlines(keepends=True)
+        (place.dir / "gap").write_bytes(b"".join(lines[:5] + lines[8:]))
+        text = against(place, "gap", 1)
+        assert "record 6: missing: the witness lacks records from here, up to record 8" in text and "by itself it is whole" in text, text
+        place.run("audit", "verify", "--received", "gap", check=1)
+        (place.dir / "edited").write_bytes(b"".join(lines).replace(b'"action_id":"a7"', b'"action_id":"a8"', 1))
+        assert "edited: what the witness has is not what was hashed" in against(place, "edited", 1)
+        (place.dir / "later").write_bytes(b"".join(lines[9:]))
+        assert "from 10 to" in against(place, "later", 0)
+        (place.dir / "torn").write_bytes(b"".join(lines)[:-30])
+        done = place.run("audit", "verify", place.ledger, "--witness", "torn", check=0)
+        assert b"ends inside a record" in done.stderr
+        with sqlite3.connect(place.ledger) as db:
+            db.execute("DELETE FROM records WHERE seq > 10")
+        db.close()
+        (place.dir / "ledger.db.head").unlink()
+        text = against(place, kept, 1)
+        assert "cut off: the witness remembers record" in text and "the last one here is 10" in text, text
+
+
+def test_a_new_ledger_in_place_of_the_old_one():
+    with witnessed() as (place, kept):
+        for path in place.dir.glob("ledger.db*"):
+            path.unlink()
+        place.write_config(config())
+        with Gateway(workplace=place) as g:
+            assert g.act().status == 200
+        place.run("audit", "verify", place.ledger, check=0)
+        assert "not here: the witness knows chain" in against(place, kept, 1)
+
+
+def test_a_dead_letter_is_no_gap():
+    with witnessed(refuse=7, batch_max=4) as (place, kept):
+        text = against(place, kept)
+        assert "1 dead letters" in text, text
+        done = place.run("audit", "verify", "--received", kept, "--format", "json")
+        chain = json.loads(done.stdout)["chains"][0]
+        assert done.returncode == 0 and chain["good"] and chain["witness"]["dead_letters"] == 1, chain
+
+
+def test_archives_are_part_of_the_ledger():
+    with witnessed(n=60, kind="payments.payout", batch_max=64) as (place, kept):  # denied: nothing that may be reported keeps it
+        place.write_config(config(audit={"checkpoint_every": 8, "retention": {"records": 10, "segment_records": 1, "look_ms": 20}}))
+        def first():
+            return json.loads(place.run("audit", "export", place.ledger, check=0).stdout.splitlines()[0])["seq"]
+        with Gateway(workplace=place):
+            until(lambda: first() > 1, "records are archived")
+        against(place, kept)  # it remembers what is still here
+        lines = kept.read_bytes().splitlines(keepends=True)
+        (place.dir / "old").write_bytes(b"".join(lines[:5]))
+        assert "--archive" in against(place, "old", 1)
+        archived = lambda kept, check: place.run("audit", "verify", place.ledger, "--archive", f"{place.ledger}.archive", "--witness", kept, check=check)
+        archived("old", 0)
+        archived(kept, 0)
+        changed = [*lines[:2], lines[2].replace(b'"decision":"DENY"', b'"decision":"DONE"', 1), *lines[3:]]
+        (place.dir / "changed").write_bytes(b"".join(changed))
+        assert b"record 3: edited" in archived("changed", 1).stdout
+
+
+def test_what_is_no_witness():
+    with witnessed(n=1) as (place, kept):
+        (place.dir / "empty").write_text("")
+        for other in ("empty", "policy.json", "no-such-file"):
+            place.run("audit", "verify", place.ledger, "--witness", other, check=2)
+            place.run("audit", "verify", "--received", other, check=2)
+        place.run("audit", "verify", place.ledger, "--received", kept, check=2)
