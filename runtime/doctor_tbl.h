@@ -13,6 +13,9 @@
 #define DOCTOR_CHECKS(X) \
 	X("approvals.approvers_configured", CONFIG, check_approvers, \
 		"approvers", "set approvals.approver_principals or identity.roles.approver") \
+	X("audit.stateless", CONFIG, check_stateless, \
+		"trail of stateless mode", \
+		"set audit.checkpoint_key_path, and a webhook to another host in audit.sink") \
 	X("clock.sane", NOTHING, check_clock, \
 		"wall clock", "set the host's clock; records and approvals carry its time") \
 	X("config.bundle_path_resolves", CONFIG, check_bundle_path, \
