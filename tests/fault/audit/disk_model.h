@@ -37,6 +37,7 @@ struct disk_file {
 	bool is_linked_for_sure; /* what the folder says on the disk */
 	char *bytes;             /* synced */
 	size_t n;
+	size_t n_max; /* room */
 	struct disk_change *changes;
 	struct disk_change **last;
 };
@@ -84,20 +85,29 @@ disk_find(struct disk *d, const char *path)
 	return disk_add(d, path, false);
 }
 
+/* What was written is often little at the end of much: room grows by doubling. */
 static void
-disk_apply(char **bytes, size_t *n, const struct disk_change *c, size_t from, size_t to)
+disk_resize(struct disk_file *f, size_t n)
+{
+	if (n > f->n_max) {
+		f->n_max = n > 2 * f->n_max ? n : 2 * f->n_max;
+		f->bytes = realloc(f->bytes, f->n_max);
+		MUST(f->bytes != NULL);
+	}
+	if (n > f->n)
+		memset(f->bytes + f->n, 0, n - f->n);
+	f->n = n;
+}
+
+static void
+disk_apply(struct disk_file *f, const struct disk_change *c, size_t from, size_t to)
 {
 	size_t end = c->is_truncate ? c->at : c->at + to;
 
-	if (c->is_truncate ? end != *n : end > *n) {
-		*bytes = realloc(*bytes, end + 1);
-		MUST(*bytes != NULL);
-		if (end > *n)
-			memset(*bytes + *n, 0, end - *n);
-		*n = end;
-	}
+	if (c->is_truncate || end > f->n)
+		disk_resize(f, end);
 	if (!c->is_truncate)
-		memcpy(*bytes + c->at + from, c->bytes + from, to - from);
+		memcpy(f->bytes + c->at + from, c->bytes + from, to - from);
 }
 
 static void
@@ -106,7 +116,7 @@ disk_sync(struct disk_file *f)
 	while (f->changes != NULL) {
 		struct disk_change *c = f->changes;
 		f->changes = c->next;
-		disk_apply(&f->bytes, &f->n, c, 0, c->n);
+		disk_apply(f, c, 0, c->n);
 		free(c->bytes);
 		free(c);
 	}
@@ -227,12 +237,12 @@ disk_survive(struct disk *d, struct disk_file *f, enum disk_mood mood)
 	size_t prefix = (size_t)(disk_random(d) % (n_changes + 1));
 	for (struct disk_change *c = f->changes; c != NULL; c = c->next, at++) {
 		if (c->is_truncate && disk_keeps(d, mood, at, prefix))
-			disk_apply(&f->bytes, &f->n, c, 0, 0);
+			disk_apply(f, c, 0, 0);
 		for (size_t from = 0; !c->is_truncate && from < c->n;) {
 			size_t to = from + DISK_SECTOR - (c->at + from) % DISK_SECTOR;
 			to = to > c->n ? c->n : to;
 			if (disk_keeps(d, mood, at, prefix))
-				disk_apply(&f->bytes, &f->n, c, from, to);
+				disk_apply(f, c, from, to);
 			from = to;
 		}
 	}
@@ -287,10 +297,9 @@ disk_load(struct disk *d, const char *base, const char *tail)
 	enum err rc = fdio_read_file(path, (size_t)64 * 1024 * 1024, &b, &ei);
 	if (rc == OK) {
 		struct disk_file *f = disk_add(d, path, true);
-		f->bytes = malloc(b.n + 1);
-		MUST(f->bytes != NULL);
-		memcpy(f->bytes, b.p != NULL ? b.p : "", b.n);
-		f->n = b.n;
+		disk_resize(f, b.n);
+		if (b.n > 0)
+			memcpy(f->bytes, b.p, b.n);
 	}
 	MUST(rc == OK || rc == ERR_NOT_FOUND);
 	buf_fini(&b);
