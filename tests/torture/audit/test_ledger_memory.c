@@ -18,7 +18,7 @@
 static struct ledger_options
 small_options(void)
 {
-	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger_options o = options_in(test_ramdir());
 
 	o.checkpoint_every = 2;
 	o.ring_bytes = 1 << 20;

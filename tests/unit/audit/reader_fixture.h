@@ -22,7 +22,7 @@
 static inline const char *
 make_ledger(unsigned n, uint32_t every)
 {
-	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger_options o = options_in(test_ramdir());
 	char id[16];
 
 	o.checkpoint_every = every;

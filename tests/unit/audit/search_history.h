@@ -69,7 +69,7 @@ build_body(struct dice *d, uint64_t seq, bool is_steady, int64_t *wall_ns, struc
 static inline const char *
 make_history(struct dice *d, bool is_steady, uint64_t *head)
 {
-	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger_options o = options_in(test_ramdir());
 	struct store *s = NULL;
 	struct errinfo ei;
 	int64_t wall_ns = BEGIN_WALL_NS;

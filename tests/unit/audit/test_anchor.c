@@ -93,7 +93,7 @@ TEST(no_checkpoint_is_an_anchor)
 TEST(a_running_ledger_removes_nothing_for_an_anchor_that_is_not_its_own)
 {
 	const struct timespec pause = {.tv_nsec = 30 * 1000 * 1000};
-	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger_options o = options_in(test_ramdir());
 	struct verify_result result;
 
 	o.checkpoint_every = EVERY;
@@ -223,7 +223,7 @@ struct beside {
 static void
 beside_init(struct beside *b, bool is_signed)
 {
-	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger_options o = options_in(test_ramdir());
 	struct errinfo ei;
 
 	b->l = start_ledger(&o);

@@ -15,7 +15,7 @@ static const struct verify_options no_options;
 TEST(a_copy_is_whole_private_and_alone)
 {
 	const char *path = make_ledger(20, 6);
-	const char *dest = beside(test_tmpdir(), "/copy.db");
+	const char *dest = beside(test_ramdir(), "/copy.db");
 	struct sign_key *key = load_public(path);
 	struct verify_options o = {.key = key};
 	struct verify_result r;
@@ -37,7 +37,7 @@ TEST(a_copy_is_whole_private_and_alone)
 TEST(a_copy_can_take_the_ledgers_place)
 {
 	const char *path = make_ledger(3, 100);
-	const char *dest = beside(test_tmpdir(), "/ledger.db");
+	const char *dest = beside(test_ramdir(), "/ledger.db");
 	struct ledger_options o;
 	struct verify_result r;
 	struct errinfo ei;
@@ -59,7 +59,7 @@ TEST(a_copy_can_take_the_ledgers_place)
 TEST(nothing_is_overwritten_and_no_half_copy_stays)
 {
 	const char *path = make_ledger(3, 100);
-	const char *dest = beside(test_tmpdir(), "/copy");
+	const char *dest = beside(test_ramdir(), "/copy");
 	struct verify_result r;
 	struct errinfo ei;
 	struct buf text;
@@ -83,7 +83,7 @@ TEST(nothing_is_overwritten_and_no_half_copy_stays)
 TEST(a_broken_ledger_is_copied_and_said_to_be_broken)
 {
 	const char *path = make_ledger(5, 100);
-	const char *dest = beside(test_tmpdir(), "/copy");
+	const char *dest = beside(test_ramdir(), "/copy");
 	struct verify_result r;
 	struct errinfo ei;
 
@@ -199,7 +199,7 @@ TEST(a_ledger_whose_last_record_is_ruined_can_be_sealed)
 TEST(a_ledger_in_use_a_stranger_and_no_reason_are_refused)
 {
 	const char *path = make_ledger(1, 100);
-	const char *stranger = beside(test_tmpdir(), "/letters.txt");
+	const char *stranger = beside(test_ramdir(), "/letters.txt");
 	struct backup_sealed sealed;
 	struct errinfo ei;
 	char long_reason[CHECKPOINT_REASON_MAX + 2];

@@ -89,7 +89,7 @@ wait_for_first(const char *path, uint64_t seq)
 static const char *
 make_archived(int n, uint64_t kept)
 {
-	struct ledger_options o = options_keeping(test_tmpdir(), kept);
+	struct ledger_options o = options_keeping(test_ramdir(), kept);
 	struct ledger *l = start_ledger(&o);
 
 	append_some(l, n);
@@ -155,7 +155,7 @@ TEST(the_ledger_and_its_archives_are_one_chain)
 	CHECK(first > 40);
 
 	/* It goes on, and so does the archive. */
-	struct ledger_options o = options_keeping(test_tmpdir(), 20);
+	struct ledger_options o = options_keeping(test_ramdir(), 20);
 	o.path = path;
 	struct ledger *l = start_ledger(&o);
 	append_some(l, 40);
@@ -256,7 +256,7 @@ TEST(a_tampered_anchor_is_found_by_verify_and_at_start)
 {
 	for (size_t i = 0; i < ARRAY_LEN(tampered); i++) {
 		const char *path = make_archived(60, 20);
-		struct ledger_options o = options_keeping(test_tmpdir(), 0);
+		struct ledger_options o = options_keeping(test_ramdir(), 0);
 		struct ledger *l = NULL;
 		struct errinfo ei;
 		run_sql(path, tampered[i].sql);
@@ -450,7 +450,7 @@ TEST(no_segment_holds_what_is_needed)
 TEST(a_sink_that_was_away_goes_on_behind_the_archive)
 {
 	const char *path = make_archived(60, 20);
-	struct ledger_options o = options_keeping(test_tmpdir(), 20);
+	struct ledger_options o = options_keeping(test_ramdir(), 20);
 	struct sink *sink = NULL;
 	struct errinfo ei;
 	int to = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -474,7 +474,7 @@ TEST(a_sink_that_was_away_goes_on_behind_the_archive)
 TEST(rows_below_the_anchor_count_no_more_and_are_removed)
 {
 	const char *path = make_ledger(60, EVERY);
-	struct ledger_options o = options_keeping(test_tmpdir(), 20);
+	struct ledger_options o = options_keeping(test_ramdir(), 20);
 	struct archive_order order = {.chain_id = ""};
 	char archive[ARCHIVE_PATH_MAX];
 	struct checkpoint end;
@@ -526,7 +526,7 @@ run_until_killed(const struct ledger_options *o)
 
 TEST(a_kill_at_any_moment_loses_nothing)
 {
-	struct ledger_options o = options_keeping(test_tmpdir(), 10);
+	struct ledger_options o = options_keeping(test_ramdir(), 10);
 	uint64_t head = 0;
 
 	o.retention.look_ms = 1;
@@ -560,7 +560,7 @@ TEST(a_kill_at_any_moment_loses_nothing)
 
 TEST(an_archive_that_cannot_be_written_keeps_the_records)
 {
-	struct ledger_options o = options_keeping(test_tmpdir(), 10);
+	struct ledger_options o = options_keeping(test_ramdir(), 10);
 	const struct timespec pause = {.tv_nsec = 50 * NS_PER_MS};
 
 	write_text(beside(o.path, ".archive"), SPAN_LIT("a file where the folder should be"));

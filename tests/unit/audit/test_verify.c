@@ -347,7 +347,7 @@ static const struct {
 
 TEST(hostile_files_are_never_good)
 {
-	const char *dir = test_tmpdir();
+	const char *dir = test_ramdir();
 	const char *path = beside(dir, "/hostile.jsonl");
 	struct verify_result r;
 
