@@ -266,8 +266,12 @@ ledger_group_run(struct ledger *l)
 	if (rc == OK)
 		rc = tx.has_failed ? ERR_AUDIT : finish_group(l, &tx, &ei);
 	if (rc == OK) {
+		int64_t commit_ns = clock_mono_ns();
+
 		rc = ledger_tx_commit(&tx, &ei);
 		is_doubtful = rc != OK;
+		histogram_add(&l->commit_times, histogram_times, clock_mono_ns() - commit_ns);
+		histogram_add(&l->group_sizes, histogram_sizes, (int64_t)group.n);
 	}
 	if (rc == OK) {
 		ledger_set_proven(l);

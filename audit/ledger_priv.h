@@ -20,6 +20,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/histogram.h"
 #include "ledger_head.h"
 #include "ledger_index.h"
 #include "ledger_retention.h"
@@ -140,7 +141,9 @@ struct ledger {
 	_Atomic bool is_behind;        /* a required sink */
 	_Atomic int64_t queue_wait_ns; /* ledger_get_queue_wait */
 	_Atomic uint64_t head_seq;     /* of head, for all to read */
-	char why[LEDGER_WHY_MAX];      /* why is_failing; no path in it */
+	struct histogram commit_times; /* the writer's */
+	struct histogram group_sizes;
+	char why[LEDGER_WHY_MAX]; /* why is_failing; no path in it */
 
 	/* writer */
 	struct chain_head head;       /* last committed */

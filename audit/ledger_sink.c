@@ -347,6 +347,17 @@ ledger_get_head_seq(const struct ledger *l)
 	return atomic_load_explicit(&l->head_seq, memory_order_relaxed);
 }
 
+void
+ledger_view_commits(
+	const struct ledger *l, struct histogram_view *times, struct histogram_view *sizes)
+{
+	OBJ_CHECK(l, LEDGER_MAGIC);
+	*times = (struct histogram_view){0};
+	*sizes = (struct histogram_view){0};
+	histogram_collect(&l->commit_times, times);
+	histogram_collect(&l->group_sizes, sizes);
+}
+
 size_t
 ledger_view_sinks(const struct ledger *l, struct ledger_sink_view *out, size_t max)
 {

@@ -22,11 +22,14 @@ static struct bank banks[N_BANKS];
 static atomic_uint n_threads;
 static _Thread_local struct bank *own;
 
+enum kind { COUNTER = 0, GAUGE };
+
 static const struct {
 	const char *name;
 	const char *help;
+	enum kind kind;
 } table[METRIC__MAX] = {
-#define X(id, name, kind, help) [id] = {name, help},
+#define X(id, name, kind, help) [id] = {name, help, kind},
 #include "base/metric_tbl.h"
 #undef X
 };
@@ -65,4 +68,11 @@ metric_help(enum metric m)
 {
 	MUST((unsigned)m < METRIC__MAX);
 	return table[m].help;
+}
+
+bool
+metric_is_gauge(enum metric m)
+{
+	MUST((unsigned)m < METRIC__MAX);
+	return table[m].kind == GAUGE;
 }

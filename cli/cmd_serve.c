@@ -183,6 +183,7 @@ serve_with(struct serve *s, struct arena *a)
 	options.http.look = gateway_look;
 	options.http.place = gateway_place;
 	options.http.may_serve = gateway_may_serve;
+	options.http.on_answer = gateway_on_answer;
 	if (rc == OK)
 		rc = build_snapshot(s->config, &snapshot, &ei);
 	if (rc == OK)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/metric.h"
 #include "net/peer.h"
 #include "pipeline/approvals.h"
@@ -196,6 +197,9 @@ admit_principal(const struct route *route, struct exchange *x)
 static bool
 admit(const struct route *route, struct exchange *x)
 {
+	if (route->handle == api_metrics &&
+		snapshot_has_public_metrics(worker_get_snapshot(x->worker)))
+		return true;
 	switch (route->access) {
 	case ACCESS_PUBLIC:
 	case ACCESS_AGENT:
@@ -330,11 +334,31 @@ admit_whole(const struct exchange *x)
 	return false;
 }
 
+_Static_assert(ARRAY_LEN(routes) < RUNTIME_LABELS_MAX, "each route has a label");
+
+/* One more than its number, 0 for none. */
+static const struct route *
+find_and_label(struct exchange *x)
+{
+	const struct route *route = find_route(x);
+
+	http_request_set_label(x->http, route != NULL ? (unsigned)(route - routes) + 1 : 0);
+	return route;
+}
+
+void
+gateway_on_answer(const struct http_request *http, unsigned status, size_t body_n, void *arg)
+{
+	(void)body_n;
+	worker_count_answer(arg, http_request_get_label(http), status,
+		clock_mono_ns() - http_request_get_start_ns(http));
+}
+
 void
 gateway_handle(struct http_request *http, void *arg)
 {
 	struct exchange x = {.http = http, .worker = arg};
-	const struct route *route = find_route(&x);
+	const struct route *route = find_and_label(&x);
 
 	if (route == NULL)
 		answer_without_route(http, http_request_get_path(http));
@@ -346,7 +370,7 @@ void
 gateway_look(struct http_request *http, void *arg)
 {
 	struct exchange x = {.http = http, .worker = arg, .is_early = true};
-	const struct route *route = find_route(&x);
+	const struct route *route = find_and_label(&x);
 
 	if (route == NULL)
 		answer_without_route(http, http_request_get_path(http));

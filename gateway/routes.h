@@ -48,6 +48,7 @@ void api_report(const struct exchange *x);
 void api_settle(const struct exchange *x);
 void api_reload(const struct exchange *x);
 void api_reload_preview(const struct exchange *x);
+void api_metrics(const struct exchange *x);
 void api_approval(const struct exchange *x);
 void api_approvals_decide(const struct exchange *x);
 void api_ui_approvals(const struct exchange *x);

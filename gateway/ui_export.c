@@ -211,6 +211,7 @@ read_next(struct export *x)
 		cut(x);
 		return;
 	}
+	buf_reset(&x->job->body);
 	x->is_reading = ui_job_submit(x->job);
 	if (!x->is_reading)
 		loop_timer_arm(x->timer, RETRY_NS);

@@ -67,7 +67,6 @@ ui_job_submit(struct ui_job *job)
 {
 	snapshot_unref(&job->snapshot);
 	job->snapshot = snapshot_ref(worker_get_snapshot(job->worker));
-	buf_reset(&job->body);
 	return workq_submit(runtime_get_readers(worker_get_runtime(job->worker)), &job->item) == OK;
 }
 

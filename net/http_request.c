@@ -170,6 +170,29 @@ http_request_get_user(const struct http_request *req)
 }
 
 void
+http_request_set_label(struct http_request *req, unsigned label)
+{
+	MUST(req->is_open);
+	req->label = label;
+}
+
+unsigned
+http_request_get_label(const struct http_request *req)
+{
+	return req->label;
+}
+
+static void
+note_answer(const struct http_request *req, unsigned status, size_t body_n)
+{
+	const struct http_server *s = req->conn->server;
+
+	metric_add(METRIC_REQUESTS, 1);
+	if (s->options.on_answer != NULL)
+		s->options.on_answer(req, status, body_n, s->arg);
+}
+
+void
 http_request_set_closed_fn(struct http_request *req, http_closed_fn fn, void *arg)
 {
 	MUST(req->is_open);
@@ -297,7 +320,7 @@ http_request_reply(struct http_request *req, unsigned status, const struct http_
 		body = SPAN_LIT(
 			"{\"decision\":\"DENY\",\"reason\":\"internal_error: illegal header\"}");
 	}
-	metric_add(METRIC_REQUESTS, 1);
+	note_answer(req, status, body.n);
 	if (req->is_early) {
 		req->is_open = false;
 		conn_reply_early(c, status, headers, n_headers, body);
@@ -355,7 +378,7 @@ http_request_stream_begin(struct http_request *req, unsigned status,
 	MUST(req->is_open && !req->is_early && !req->is_streaming);
 	MUST(status >= 200 && status < 600 && status != 204 && status != 304);
 	MUST(are_headers_legal(headers, n_headers));
-	metric_add(METRIC_REQUESTS, 1);
+	note_answer(req, status, 0);
 	metric_add(METRIC_STREAMS, 1);
 	req->is_deferred = true;
 	req->is_streaming = true;

@@ -39,6 +39,22 @@ observe_decisions(const struct pipeline *p, struct observed_decisions *out)
 	}
 }
 
+size_t
+observe_steps(const struct pipeline *p, struct observed_step out[OBSERVE_STEPS_MAX])
+{
+	_Static_assert((int)STEP__MAX <= OBSERVE_STEPS_MAX, "steps");
+	size_t n = 0;
+
+	/* The answer itself is no step that goes on to another. */
+	for (enum req_step s = 0; s < STEP_RESPOND; s++) {
+		out[n] = (struct observed_step){.name = req_step_name(s)};
+		for (size_t l = 0; l < p->n_pools; l++)
+			histogram_collect(&p->pools[l].step_times[s], &out[n].times);
+		n++;
+	}
+	return n;
+}
+
 /* Of a key that was cut its last part goes, too: it may end in half a secret, which nobody would recognise any more. */
 static struct span
 cut_half_part(struct span key)

@@ -217,7 +217,12 @@ req_get_arena(struct req *r)
 static void
 move_to(struct req *r, enum req_step next)
 {
+	int64_t now = clock_mono_ns();
+
 	MUST(next < STEP__MAX && (steps[r->step].next & (1u << next)) != 0);
+	/* A step that waits takes until it goes on. */
+	histogram_add(&r->pool->step_times[r->step], histogram_times, now - r->step_ns);
+	r->step_ns = now;
 	r->step = next;
 }
 
@@ -241,6 +246,7 @@ req_start(struct req *r, const struct req_input *input)
 	OBJ_CHECK(r, REQ_MAGIC);
 	r->input = input;
 	r->started_ns = clock_mono_ns();
+	r->step_ns = r->started_ns;
 	r->step = STEP_AUTHENTICATE;
 	run(r);
 }
@@ -283,21 +289,6 @@ log_refusal(const struct req *r)
 		log_warn(NULL, "%llu more refusals were not logged", (unsigned long long)dropped);
 }
 
-static enum metric
-metric_of(enum verdict v)
-{
-	switch (v) {
-	case VERDICT_ALLOW:
-		return METRIC_DECISIONS_ALLOW;
-	case VERDICT_REQUIRE_APPROVAL:
-		return METRIC_DECISIONS_APPROVAL;
-	case VERDICT_DENY:
-	case VERDICT__MAX:
-		break;
-	}
-	return METRIC_DECISIONS_DENY;
-}
-
 static void
 count_decision(const struct req *r)
 {
@@ -314,8 +305,6 @@ count_answer(const struct req *r)
 	case REQ_DECIDED:
 		if (r->input->operation == REQ_OP_ACTION)
 			count_decision(r);
-		if (r->input->operation == REQ_OP_ACTION)
-			metric_add(metric_of(r->result.verdict), 1);
 		return;
 	case REQ_ERROR_AUTH:
 		metric_add(METRIC_AUTH_FAILED, 1);

@@ -14,6 +14,7 @@
 #include "action_ids.h"
 #include "audit/ledger.h"
 #include "audit/record.h"
+#include "base/histogram.h"
 #include "base/workq.h"
 #include "decision_stats.h"
 #include "approval/approval.h"
@@ -52,6 +53,7 @@ struct req_pool {
 	struct req *free;
 	size_t n_free;
 	struct decision_stats stats;
+	struct histogram step_times[STEP__MAX];
 };
 
 struct pipeline {
@@ -115,6 +117,7 @@ struct req {
 	bool is_at_ledger;  /* counted by the pool as n_at_ledger */
 	bool has_entry;     /* the ledger has the entry */
 	int64_t started_ns;
+	int64_t step_ns; /* when the step began */
 
 	struct identity identity;
 	const char *refused_why; /* static, for the log alone; NULL: nothing to add */

@@ -206,3 +206,9 @@ snapshot_count_rule(const struct snapshot *s, struct span id)
 	if (i < policy_count_rules(s->policy))
 		atomic_fetch_add_explicit(&s->rule_hits[i], 1, memory_order_relaxed);
 }
+
+bool
+snapshot_has_public_metrics(const struct snapshot *s)
+{
+	return s->gateway.metrics_public;
+}

@@ -16,6 +16,11 @@
 #define RUNTIME_MAGIC 0x52554e31u
 #define WORKER_MAGIC 0x574f524bu
 
+struct answer_counts {
+	_Atomic uint64_t n[STATUS_CLASSES];
+	struct histogram times;
+};
+
 struct worker {
 	unsigned magic;
 	struct runtime *runtime;
@@ -34,6 +39,7 @@ struct worker {
 	struct loop_msg alive_msg; /* main thread posts it; free when it was answered */
 	struct loop_msg lives_msg;
 	struct snapshot *next_snapshot; /* travels with swap_msg */
+	struct answer_counts answers[RUNTIME_LABELS_MAX];
 };
 
 enum drain_stage {

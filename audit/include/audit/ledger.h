@@ -17,6 +17,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/histogram.h"
 #include "base/loop.h"
 #include "base/span.h"
 
@@ -195,6 +196,9 @@ bool ledger_is_ready(struct ledger *l, char *why, size_t why_size);
 int64_t ledger_get_queue_wait(const struct ledger *l);
 /* The last committed record. Any thread. */
 uint64_t ledger_get_head_seq(const struct ledger *l);
+/* Times of commits in nanoseconds and entries per group, since the ledger was opened. Any thread. */
+void ledger_view_commits(
+	const struct ledger *l, struct histogram_view *times, struct histogram_view *sizes);
 struct ledger_sink_view {
 	const char *name; /* lives as long as the ledger */
 	bool is_required; /* by itself, or because all are */

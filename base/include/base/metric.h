@@ -6,6 +6,7 @@
 #ifndef BASE_METRIC_H
 #define BASE_METRIC_H
 
+#include <stdbool.h>
 #include <stddef.h> /* before the table, which includes it too and stands inside the enum here */
 #include <stdint.h>
 
@@ -20,5 +21,7 @@ void metric_add(enum metric m, int64_t n);
 int64_t metric_get(enum metric m);
 const char *metric_name(enum metric m);
 const char *metric_help(enum metric m);
+/* Else it is a counter, which never falls. */
+bool metric_is_gauge(enum metric m);
 
 #endif

@@ -16,10 +16,6 @@ X(METRIC_RATE_LIMITED, "nomos_rate_limited_total", COUNTER,
 X(METRIC_SHED, "nomos_requests_shed_total", COUNTER, "requests turned away under load")
 X(METRIC_MEDIA_TYPE, "nomos_unsupported_media_type_total", COUNTER,
 	"requests with a wrong Content-Type")
-X(METRIC_DECISIONS_ALLOW, "nomos_decisions_allow_total", COUNTER, "decisions ALLOW")
-X(METRIC_DECISIONS_DENY, "nomos_decisions_deny_total", COUNTER, "decisions DENY")
-X(METRIC_DECISIONS_APPROVAL, "nomos_decisions_approval_total", COUNTER,
-	"decisions REQUIRE_APPROVAL")
 X(METRIC_REPLAYS, "nomos_idempotency_replays_total", COUNTER,
 	"answers repeated for an Idempotency-Key")
 X(METRIC_REPORTS, "nomos_reports_total", COUNTER, "outcomes that callers reported")

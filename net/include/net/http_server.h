@@ -96,6 +96,10 @@ struct http_server_options {
 	http_handler_fn look;
 	/* NULL (default): all are of the usual rank and of one flow. */
 	http_place_fn place;
+	/* Sees each answer that is given (status, bytes of its body; a stream when it begins, 0), the last that is heard of the request
+	 * but for a stream. Must not answer. NULL (default): nobody wants to know. */
+	void (*on_answer)(
+		const struct http_request *req, unsigned status, size_t body_n, void *arg);
 	/* False: those who are not of the first rank wait until a reply was given, or for a moment. NULL (default): never. */
 	bool (*may_serve)(void *arg);
 };
@@ -190,6 +194,10 @@ void http_request_pause_after(struct http_request *req);
 /* A pointer of the handler's, NULL at first. */
 void http_request_set_user(struct http_request *req, void *user);
 void *http_request_get_user(const struct http_request *req);
+
+/* A number of the handler's for on_answer, 0 at first. */
+void http_request_set_label(struct http_request *req, unsigned label);
+unsigned http_request_get_label(const struct http_request *req);
 
 /* fn runs once: some quarter of a second after the client closed its side before the reply was
  * given, or when the server stops accepting (http_server_stop_accepting), so that nobody waits on. The

@@ -13,6 +13,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/histogram.h"
 #include "base/span.h"
 #include "policy/decision.h"
 
@@ -32,6 +33,15 @@ struct observed_decisions {
 	} seconds[OBSERVE_SECONDS]; /* whole ones, oldest first */
 };
 void observe_decisions(const struct pipeline *p, struct observed_decisions *out);
+
+struct observed_step {
+	const char *name; /* "authenticate"; static */
+	struct histogram_view
+		times; /* nanoseconds; a step that waits for the ledger or the disk takes until it goes on */
+};
+#define OBSERVE_STEPS_MAX 16
+/* In the order of the steps; returns how many. */
+size_t observe_steps(const struct pipeline *p, struct observed_step out[OBSERVE_STEPS_MAX]);
 
 #define OBSERVE_KEY_BYTES_MAX 300
 struct observed_bucket {

@@ -24,6 +24,8 @@
 	ROW(T, INT, rate_limit_per_minute, .def = "120", .min = 1, .max = 1000000000, \
 		.unit = "requests", .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "Requests per minute and identity, as a token bucket of that capacity.") \
+	ROW(T, BOOL, metrics_public, .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
+		.prose = "GET /metrics needs no key: for a listener that only the monitoring reaches.") \
 	ROW(T, INT, circuit_breaker_failures, .def = "5", .min = 1, .max = 1000000, \
 		.unit = "faults", .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "Faults of an executor in a row that open the circuit of an identity.") \

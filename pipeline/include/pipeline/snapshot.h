@@ -43,5 +43,7 @@ const char *snapshot_get_assurance(const struct snapshot *s);
 /* When it was built, and gateway.concurrency_limit. */
 int64_t snapshot_get_loaded_ns(const struct snapshot *s);
 size_t snapshot_get_concurrency_limit(const struct snapshot *s);
+/* gateway.metrics_public. */
+bool snapshot_has_public_metrics(const struct snapshot *s);
 
 #endif

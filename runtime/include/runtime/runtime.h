@@ -14,6 +14,7 @@
 #include "audit/ledger_options.h"
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/histogram.h"
 #include "base/loop.h"
 #include "base/span.h"
 #include "net/address.h"
@@ -87,6 +88,19 @@ int64_t runtime_get_started_ns(const struct runtime *r);
 MUSTCHECK enum err runtime_examine(struct runtime *r,
 	void (*visit)(const struct doctor_report *report, void *arg), void *arg,
 	struct errinfo *ei);
+
+/* Answers by a label of the plane's, below RUNTIME_LABELS_MAX. */
+#define RUNTIME_LABELS_MAX 96
+#define STATUS_CLASSES 6
+struct answer_view {
+	uint64_t n[STATUS_CLASSES]; /* [2]: of 200 to 299 */
+	struct histogram_view
+		times; /* nanoseconds from the first byte to the answer; of a stream to its beginning */
+};
+/* The worker's thread. */
+void worker_count_answer(struct worker *w, unsigned label, unsigned status, int64_t took_ns);
+/* Any thread. */
+void runtime_view_answers(const struct runtime *r, unsigned label, struct answer_view *out);
 
 /* One line of /readyz. */
 struct readiness_check {
