@@ -13,27 +13,16 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/fdio.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/rand.h"
 #include "command.h"
+#include "fresh_key.h"
 #include "starter.h"
 #include "stream.h"
 
 #define INIT_ARENA_BYTES (256 * 1024)
 #define SECRET_BYTES 32
-#define KEY_ID_BYTES 4
-#define KEY_TEXT_MAX 128
 #define FILE_BYTES_MAX (64 * 1024)
-
-/* An API key nk_ID_SECRET (decisions 40): 256 random bits, and what the configuration keeps of
- * it. */
-struct fresh_key {
-	char id[24];
-	char text[KEY_TEXT_MAX];
-	char hash[SHA256_HEX + 1];
-};
 
 struct fresh {
 	struct fresh_key agent;
@@ -57,43 +46,14 @@ struct init {
 };
 
 static enum err
-make_hex(size_t n, char *out, struct errinfo *ei)
-{
-	unsigned char bytes[SECRET_BYTES];
-	enum err rc = rand_bytes(bytes, n, ei);
-
-	hash_hex(bytes, n, out);
-	mem_wipe(bytes, sizeof(bytes));
-	return rc;
-}
-
-static enum err
-make_key(const char *name, struct fresh_key *key, struct errinfo *ei)
-{
-	char id[2 * KEY_ID_BYTES + 1];
-	char secret[2 * SECRET_BYTES + 1];
-	enum err rc = make_hex(KEY_ID_BYTES, id, ei);
-
-	if (rc == OK)
-		rc = make_hex(SECRET_BYTES, secret, ei);
-	if (rc != OK)
-		return rc;
-	snprintf(key->id, sizeof(key->id), "%s%s", name, id);
-	snprintf(key->text, sizeof(key->text), "nk_%s_%s", key->id, secret);
-	hash_sha256_hex(span_cstr(key->text), key->hash);
-	mem_wipe(secret, sizeof(secret));
-	return OK;
-}
-
-static enum err
 make_fresh(struct fresh *f, struct errinfo *ei)
 {
-	enum err rc = make_key("agent", &f->agent, ei);
+	enum err rc = fresh_key_make("agent", &f->agent, ei);
 
 	if (rc == OK)
-		rc = make_key("operator", &f->operator, ei);
+		rc = fresh_key_make("operator", &f->operator, ei);
 	if (rc == OK)
-		rc = make_hex(SECRET_BYTES, f->agent_secret, ei);
+		rc = fresh_hex(SECRET_BYTES, f->agent_secret, ei);
 	return rc;
 }
 

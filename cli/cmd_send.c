@@ -35,11 +35,25 @@ struct send {
 	bool has_exit_code;
 };
 
+/* What the request line will have of the URL: a gateway behind a proxy that changes it sees another. */
+static struct span
+find_target(struct span url)
+{
+	struct span rest = span_from(url, span_find(url, ':'));
+	size_t slash;
+
+	rest = span_from(rest, rest.n < 3 ? rest.n : 3);
+	slash = span_find(rest, '/');
+	return slash < rest.n ? span_from(rest, slash) : SPAN_LIT("/");
+}
+
 static enum err
 post(struct credentials *c, const struct send *s, struct http_call *call, struct errinfo *ei)
 {
 	struct http_header headers[CREDENTIALS_HEADERS + 1];
 	char prefer[PREFER_BYTES];
+	const struct credentials_request request = {
+		.method = "POST", .target = find_target(call->url), .body = call->body};
 	struct http_client_options options;
 	struct http_client *client = NULL;
 
@@ -50,15 +64,15 @@ post(struct credentials *c, const struct send *s, struct http_call *call, struct
 	enum err rc = http_client_new(&options, &client, ei);
 	if (rc != OK)
 		return rc;
-	credentials_sign(c, call->body, headers);
+	rc = credentials_sign(c, &request, headers, &call->n_headers, ei);
 	call->headers = headers;
-	call->n_headers = CREDENTIALS_HEADERS;
-	if (s->wait != NULL && !s->is_explain) {
+	if (rc == OK && s->wait != NULL && !s->is_explain) {
 		int n = snprintf(prefer, sizeof(prefer), "wait=%s", s->wait);
 		headers[call->n_headers++] =
 			(struct http_header){SPAN_LIT("Prefer"), span_of(prefer, (size_t)n)};
 	}
-	rc = http_client_call(client, call, ei);
+	if (rc == OK)
+		rc = http_client_call(client, call, ei);
 	http_client_free(&client);
 	return rc;
 }
@@ -105,7 +119,7 @@ advise(unsigned status)
 	case 401:
 		return "check the key (--key-file, NOMOS_API_KEY, keys/agent beside the "
 		       "configuration), the agent and its "
-		       "secret, and identity.principal_agents";
+		       "secret, identity.principal_agents, and the clock of this machine";
 	case 404:
 	case 405:
 		return "is this the address of a nomos gateway?";

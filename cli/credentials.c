@@ -10,9 +10,12 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/fdio.h"
 #include "base/mem.h"
+#include "fresh_key.h"
 #include "options.h"
+#include "pipeline/signed_form.h"
 
 #define SECRET_FILE_BYTES_MAX 4096
 #define SECRET_ROOM (SECRET_FILE_BYTES_MAX + 64)
@@ -109,6 +112,38 @@ add_key(const struct credentials_flags *flags, struct credentials *c, bool is_op
 }
 
 static enum err
+add_agent_key(const char *path, struct credentials *c, struct errinfo *ei)
+{
+	struct buf pem;
+
+	buf_init(&pem, SECRET_ROOM);
+	if (buf_reserve(&pem, SECRET_ROOM) == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	enum err rc = fdio_read_file(path, SECRET_FILE_BYTES_MAX, &pem, ei);
+	if (rc == OK && sign_key_parse_private(buf_span(&pem), &c->agent_key, ei) != OK)
+		rc = ERR_WRAP(ei, ERR_INVALID, "%s", path);
+	wipe_buf(&pem);
+	return rc;
+}
+
+/* As asked for; else the one that the gateway takes. */
+static enum err
+choose_version(const struct credentials_flags *flags, struct credentials *c, struct errinfo *ei)
+{
+	const struct identity_section *o = c->config != NULL ? &c->config->options.identity : NULL;
+
+	if (flags->version == NULL)
+		c->is_v1 = o != NULL && !config_strings_has(&o->signature_versions, SPAN_LIT("v2"));
+	else if (strcmp(flags->version, "v1") == 0 || strcmp(flags->version, "v2") == 0)
+		c->is_v1 = flags->version[1] == '1';
+	else
+		return ERR(ei, ERR_INVALID, "--signature %s is neither v1 nor v2", flags->version);
+	if (c->is_v1 && c->agent_key != NULL)
+		return ERR(ei, ERR_INVALID, "--agent-key-file signs with v2 only");
+	return OK;
+}
+
+static enum err
 add_agent(const struct credentials_flags *flags, struct credentials *c, struct errinfo *ei)
 {
 	const struct identity_section *o = c->config != NULL ? &c->config->options.identity : NULL;
@@ -118,6 +153,8 @@ add_agent(const struct credentials_flags *flags, struct credentials *c, struct e
 	if (c->agent.n == 0 || !http_is_header_value(c->agent))
 		return ERR(ei, ERR_INVALID,
 			"no agent: give --agent, or --config/-c with identity.agent");
+	if (flags->agent_key_file != NULL)
+		return add_agent_key(flags->agent_key_file, c, ei);
 	if (flags->secret_file != NULL)
 		return add_secret_file(flags->secret_file, &c->secret, ei);
 	struct span secret = o != NULL ? config_map_find(&o->agent_secrets, c->agent) : SPAN_NONE;
@@ -153,6 +190,8 @@ load(const struct credentials_flags *flags, bool is_operator, struct credentials
 		rc = add_key(flags, out, is_operator, ei);
 	if (rc == OK && !is_operator)
 		rc = add_agent(flags, out, ei);
+	if (rc == OK && !is_operator)
+		rc = choose_version(flags, out, ei);
 	if (rc == OK && (buf_failed(&out->authorization) || buf_failed(&out->secret)))
 		rc = ERR(ei, ERR_TOO_LARGE, "the key or the secret is too long");
 	return rc;
@@ -195,20 +234,97 @@ credentials_wipe(struct credentials *c)
 {
 	wipe_buf(&c->authorization);
 	wipe_buf(&c->secret);
+	sign_key_free(&c->agent_key);
 	loaded_config_free(&c->config);
 }
 
-void
-credentials_sign(
-	struct credentials *c, struct span body, struct http_header headers[CREDENTIALS_HEADERS])
+static void
+put_mac(const uint8_t mac[SHA256_BYTES], const char *prefix, char *out)
 {
-	uint8_t mac[SHA256_BYTES];
+	size_t n = strlen(prefix);
 
-	hash_hmac_sha256(buf_span(&c->secret), body, mac);
-	hash_hex(mac, sizeof(mac), c->signature);
-	headers[0] = (struct http_header){SPAN_LIT("Authorization"), buf_span(&c->authorization)};
-	headers[1] = (struct http_header){SPAN_LIT("X-Nomos-Agent-Id"), c->agent};
-	headers[2] =
-		(struct http_header){SPAN_LIT("X-Nomos-Agent-Signature"), span_cstr(c->signature)};
-	headers[3] = (struct http_header){SPAN_LIT("Content-Type"), SPAN_LIT("application/json")};
+	memcpy(out, prefix, n);
+	hash_hex(mac, SHA256_BYTES, out + n);
+}
+
+static enum err
+sign_form(struct credentials *c, const struct signed_form *form, struct errinfo *ei)
+{
+	static const char prefix[] = "v2ed=";
+	char room[SIGNED_FORM_BYTES_MAX];
+	uint8_t raw[SIGN_ED25519_BYTES];
+	struct span text;
+
+	if (c->agent_key == NULL) {
+		uint8_t mac[SHA256_BYTES];
+
+		signed_form_mac(form, buf_span(&c->secret), mac);
+		put_mac(mac, "v2=", c->signature);
+		return OK;
+	}
+	text = signed_form_write(form, room);
+	if (text.p == NULL)
+		return ERR(ei, ERR_TOO_LARGE, "the path or the key is too long to be signed");
+	enum err rc = sign_ed25519(c->agent_key, text, raw, ei);
+	memcpy(c->signature, prefix, sizeof(prefix) - 1);
+	hash_hex(raw, sizeof(raw), c->signature + sizeof(prefix) - 1);
+	return rc;
+}
+
+static enum err
+sign_v2(struct credentials *c, const struct credentials_request *r, struct errinfo *ei)
+{
+	struct signed_form form;
+	enum err rc = fresh_hex(CREDENTIALS_NONCE_BYTES, c->nonce, ei);
+
+	if (rc != OK)
+		return rc;
+	snprintf(c->timestamp, sizeof(c->timestamp), "%lld",
+		(long long)(clock_wall_ns() / NS_PER_SEC));
+	form = (struct signed_form){
+		.method = span_cstr(r->method),
+		.target = r->target,
+		.timestamp = span_cstr(c->timestamp),
+		.nonce = span_cstr(c->nonce),
+		.idempotency_key = r->idempotency_key,
+	};
+	signed_form_set_body(&form, r->body);
+	return sign_form(c, &form, ei);
+}
+
+enum err
+credentials_sign(struct credentials *c, const struct credentials_request *request,
+	struct http_header headers[CREDENTIALS_HEADERS], size_t *n_headers, struct errinfo *ei)
+{
+	size_t n = 0;
+	enum err rc = OK;
+
+	*n_headers = 0;
+	if (c->is_v1) {
+		uint8_t mac[SHA256_BYTES];
+
+		hash_hmac_sha256(buf_span(&c->secret), request->body, mac);
+		put_mac(mac, "", c->signature);
+	} else {
+		rc = sign_v2(c, request, ei);
+	}
+	if (rc != OK)
+		return rc;
+	headers[n++] = (struct http_header){SPAN_LIT("Authorization"), buf_span(&c->authorization)};
+	headers[n++] = (struct http_header){SPAN_LIT("X-Nomos-Agent-Id"), c->agent};
+	if (!c->is_v1) {
+		headers[n++] = (struct http_header){
+			SPAN_LIT("X-Nomos-Timestamp"), span_cstr(c->timestamp)};
+		headers[n++] =
+			(struct http_header){SPAN_LIT("X-Nomos-Nonce"), span_cstr(c->nonce)};
+	}
+	headers[n++] = (struct http_header){
+		SPAN_LIT("X-Nomos-Agent-Signature"), span_cstr(c->signature)};
+	headers[n++] =
+		(struct http_header){SPAN_LIT("Content-Type"), SPAN_LIT("application/json")};
+	if (request->idempotency_key.n > 0)
+		headers[n++] = (struct http_header){
+			SPAN_LIT("Idempotency-Key"), request->idempotency_key};
+	*n_headers = n;
+	return OK;
 }

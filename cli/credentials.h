@@ -12,11 +12,14 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/sign.h"
 #include "net/http.h"
 
 struct loaded_config;
 
-#define CREDENTIALS_HEADERS 4
+#define CREDENTIALS_NONCE_BYTES 16
+
+#define CREDENTIALS_HEADERS 7
 
 /* The rows for the flags of a command. */
 #define CREDENTIALS_FLAGS(where)                                                                   \
@@ -26,9 +29,13 @@ struct loaded_config;
 			"file with the API key; or NOMOS_API_KEY, or keys/agent beside FILE"},     \
 		{"agent", "a", FLAG_TEXT, &(where).agent, "ID", NULL,                              \
 			"agent that signs; default: identity.agent"},                              \
+		{"agent-secret-file", NULL, FLAG_TEXT, &(where).secret_file, "FILE", NULL,         \
+			"file with the agent's secret; default: identity.agent_secrets"},          \
+		{"agent-key-file", NULL, FLAG_TEXT, &(where).agent_key_file, "FILE", NULL,         \
+			"file with the agent's private Ed25519 key (PEM), instead of a secret"},   \
 	{                                                                                          \
-		"agent-secret-file", NULL, FLAG_TEXT, &(where).secret_file, "FILE", NULL,          \
-			"file with the agent's secret; default: identity.agent_secrets"            \
+		"signature", NULL, FLAG_TEXT, &(where).version, "VERSION", NULL,                   \
+			"v1 or v2; default: v2 where the configuration takes it"                   \
 	}
 
 /* Those of a command that acts as a person. */
@@ -45,7 +52,9 @@ struct credentials_flags {
 	const char *config;
 	const char *key_file;
 	const char *secret_file;
+	const char *agent_key_file;
 	const char *agent;
+	const char *version;
 };
 
 struct credentials {
@@ -53,7 +62,20 @@ struct credentials {
 	struct span agent;
 	struct buf authorization; /* "Bearer KEY" */
 	struct buf secret;
-	char signature[SHA256_HEX + 1]; /* of the body that headers were built for */
+	struct sign_key *agent_key; /* NULL: the secret is used */
+	bool is_v1;
+	/* Of the request that headers were built for. */
+	char signature[8 + 2 * SIGN_ED25519_BYTES];
+	char timestamp[24];
+	char nonce[2 * CREDENTIALS_NONCE_BYTES + 1];
+};
+
+/* A request to be signed. */
+struct credentials_request {
+	const char *method;
+	struct span target; /* path with query */
+	struct span idempotency_key;
+	struct span body;
 };
 
 /*
@@ -70,8 +92,10 @@ void credentials_wipe(struct credentials *c);
 #define CREDENTIALS_URL_MAX 1024
 MUSTCHECK enum err credentials_build_url(const struct credentials *c, const char *url,
 	const char *path, char out[CREDENTIALS_URL_MAX], struct errinfo *ei);
-/* The headers of a request with that body; borrowed from c until the next call. */
-void credentials_sign(
-	struct credentials *c, struct span body, struct http_header headers[CREDENTIALS_HEADERS]);
+/* The headers of that request, each time with a nonce of its own; borrowed from c and request until the next call. ERR_CRYPTO,
+ * ERR_TOO_LARGE. */
+MUSTCHECK enum err credentials_sign(struct credentials *c,
+	const struct credentials_request *request, struct http_header headers[CREDENTIALS_HEADERS],
+	size_t *n_headers, struct errinfo *ei);
 
 #endif

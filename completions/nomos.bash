@@ -2,18 +2,19 @@
 _nomos()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands="init serve send sign doctor config policy test approvals actions audit version help"
-	local credentials="--config --key-file --agent --agent-secret-file --help"
+	local commands="init serve send sign keys doctor config policy test approvals actions audit version help"
+	local credentials="--config --key-file --agent --agent-secret-file --agent-key-file --signature --help"
 	local words=""
 	COMPREPLY=()
 
 	case $prev in
-	-c | --config | -p | --policy-bundle | -k | --key-file | --agent-secret-file | -b | --bundle | --action | -s | --suite | --checkpoint-key | --witness | --archive | --key)
+	-c | --config | -p | --policy-bundle | -k | --key-file | --agent-secret-file | --agent-key-file | -b | --bundle | --action | -s | --suite | --checkpoint-key | --witness | --archive | --key)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
 	-l | --log-level) words="error warn info debug" ;;
 	--log-format) words="text json" ;;
+	--signature) words="v1 v2" ;;
 	--decision) words="allow deny require_approval" ;;
 	--format)
 		[ "${COMP_WORDS[1]}" = config ] && words="yaml json" || words="text json"
@@ -24,13 +25,16 @@ _nomos()
 		1:*) words=$commands ;;
 		2:config:*) words="check dump doc example schema" ;;
 		2:policy:*) words="test explain hash" ;;
+		2:keys:*) words="new list" ;;
 		2:approvals:*) words="list show approve deny" ;;
 		2:actions:*) words="unknown settle" ;;
 		2:audit:*) words="verify export query tail backup seal" ;;
 		*:init:*) words="--if-missing --help" ;;
 		*:serve:*) words="--config --policy-bundle --log-level --log-format --help" ;;
 		*:send:*) words="$credentials --url --explain --approval --wait --exit-code" ;;
-		*:sign:*) words=$credentials ;;
+		*:sign:*) words="$credentials --method --path --idempotency-key" ;;
+		*:keys:new) words="--principal --owner --name --roles --agents --networks --expires --key-file --help" ;;
+		*:keys:list) words="--config --help" ;;
 		*:doctor:*) words="--config --policy-bundle --format --deep --help" ;;
 		*:config:check) words="--config --policy-bundle --help" ;;
 		*:config:dump) words="--config --policy-bundle --format --help" ;;

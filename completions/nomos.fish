@@ -1,5 +1,5 @@
 # Completion of nomos for fish; installed as fish/vendor_completions.d/nomos.fish.
-set -l commands init serve send sign doctor config policy test approvals actions audit version help
+set -l commands init serve send sign keys doctor config policy test approvals actions audit version help
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -f
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a init -d "Make a folder with a configuration, a policy and keys"
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a serve -d "Run the gateway in the foreground"
@@ -21,6 +21,11 @@ complete -c nomos -n "__fish_seen_subcommand_from serve" -l log-format -x -a "te
 complete -c nomos -n "__fish_seen_subcommand_from send sign" -s k -l key-file -r -d "File with the API key"
 complete -c nomos -n "__fish_seen_subcommand_from send sign" -s a -l agent -x -d "Agent that signs"
 complete -c nomos -n "__fish_seen_subcommand_from send sign" -l agent-secret-file -r -d "File with its secret"
+complete -c nomos -n "__fish_seen_subcommand_from send sign" -l agent-key-file -r -d "File with its Ed25519 key"
+complete -c nomos -n "__fish_seen_subcommand_from send sign" -l signature -x -a "v1 v2" -d "Version"
+complete -c nomos -n "__fish_seen_subcommand_from sign" -l method -x -d "Method"
+complete -c nomos -n "__fish_seen_subcommand_from sign" -l path -x -d "Path with query"
+complete -c nomos -n "__fish_seen_subcommand_from sign" -l idempotency-key -x -d "Sign an Idempotency-Key"
 complete -c nomos -n "__fish_seen_subcommand_from send" -s u -l url -x -d "Gateway"
 complete -c nomos -n "__fish_seen_subcommand_from send" -s e -l explain -d "Ask why"
 complete -c nomos -n "__fish_seen_subcommand_from send" -l approval -x -d "Approval of an earlier answer"
@@ -28,6 +33,19 @@ complete -c nomos -n "__fish_seen_subcommand_from send" -s w -l wait -x -d "Seco
 complete -c nomos -n "__fish_seen_subcommand_from send" -l exit-code -d "Exit 1 for any decision but ALLOW"
 complete -c nomos -n "__fish_seen_subcommand_from doctor" -l format -x -a "text json" -d "Format"
 complete -c nomos -n "__fish_seen_subcommand_from doctor" -l deep -d "Verify the whole ledger"
+
+complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a keys -d "Make API keys, list them"
+set -l keys_commands new list
+complete -c nomos -n "__fish_seen_subcommand_from keys; and not __fish_seen_subcommand_from $keys_commands" -f -a "$keys_commands"
+complete -c nomos -n "__fish_seen_subcommand_from keys" -s c -l config -r -d "Configuration"
+complete -c nomos -n "__fish_seen_subcommand_from keys" -s p -l principal -x -d "Who the bearer is"
+complete -c nomos -n "__fish_seen_subcommand_from keys" -s o -l owner -x -d "Whom to ask about it"
+complete -c nomos -n "__fish_seen_subcommand_from keys" -s n -l name -x -d "Beginning of its id"
+complete -c nomos -n "__fish_seen_subcommand_from keys" -l roles -x -d "Roles it may use"
+complete -c nomos -n "__fish_seen_subcommand_from keys" -l agents -x -d "Agents it is for"
+complete -c nomos -n "__fish_seen_subcommand_from keys" -l networks -x -d "Where it is known from"
+complete -c nomos -n "__fish_seen_subcommand_from keys" -s e -l expires -x -d "90d or a time"
+complete -c nomos -n "__fish_seen_subcommand_from keys" -s k -l key-file -r -d "New file for the key"
 
 set -l config_commands check dump doc example schema
 complete -c nomos -n "__fish_seen_subcommand_from config; and not __fish_seen_subcommand_from $config_commands" -f -a "$config_commands"

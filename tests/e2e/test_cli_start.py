@@ -126,7 +126,7 @@ def test_sign_gives_the_published_signature():
         (place.dir / "body").write_bytes(body)
         (place.dir / "key").write_text("  dev-api-key \n")
         (place.dir / "secret").write_text("agent-secret\n")
-        flags = ("--key-file", "key", "--agent", "nomos", "--agent-secret-file", "secret")
+        flags = ("--key-file", "key", "--agent", "nomos", "--agent-secret-file", "secret", "--signature", "v1")
         want = (b"Authorization: Bearer dev-api-key\nX-Nomos-Agent-Id: nomos\n"
                 b"X-Nomos-Agent-Signature: 10e13d68c5164d40006adfbfa58cf293d59cbaf78006245fdd2ff0a8add691c9\n"
                 b"Content-Type: application/json\n")
@@ -169,9 +169,15 @@ def test_sign_makes_headers_that_any_client_can_send():
         body = (place.demo / "actions/allow.json").read_bytes()
         lines = place.run("sign", "-c", "demo/nomos.yaml", "demo/actions/allow.json", check=0).stdout.decode()
         headers = dict(line.split(": ", 1) for line in lines.splitlines())
-        assert headers["X-Nomos-Agent-Signature"] == sign((place.demo / "keys/agent.secret").read_text().strip(), body)
+        form = "\n".join(("v2", "POST", "/action", headers["X-Nomos-Timestamp"], headers["X-Nomos-Nonce"],
+                          hashlib.sha256(body).hexdigest(), ""))
+        secret = (place.demo / "keys/agent.secret").read_text().strip()
+        assert headers["X-Nomos-Agent-Signature"] == "v2=" + sign(secret, form.encode())
         reply = g.request("POST", "/action", body, headers)
         assert reply.status == 200 and reply.json["decision"] == "ALLOW", reply
+        # For one use: and each time it is another one.
+        assert g.request("POST", "/action", body, headers).status == 401
+        assert place.run("sign", "-c", "demo/nomos.yaml", "demo/actions/allow.json", check=0).stdout.decode() != lines
 
 
 def test_send_shows_the_four_actions_and_what_they_mean():
@@ -418,7 +424,7 @@ def test_manual_and_completions_know_every_command_and_flag():
         assert f".Ss {command}\n" in manual, command
         for name, text in completions.items():
             assert re.search(rf"\b{command}\b", text), (name, command)
-    groups = ("config", "policy", "approvals", "actions", "audit")
+    groups = ("config", "policy", "approvals", "actions", "audit", "keys")
     paths = [[c] for c in commands() if c not in groups] + [[g, c] for g in groups for c in commands(g)]
     assert len(paths) >= 20, paths
     for path in paths:
