@@ -62,8 +62,8 @@ is_name(struct span name)
 {
 	for (size_t i = 0; i < name.n; i++) {
 		char c = name.p[i];
-		bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-				 (c >= '0' && c <= '9');
+		bool is_letter =
+			(c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 		if (!is_letter && c != '-' && c != '_' && c != '.')
 			return false;
 	}
@@ -137,8 +137,8 @@ runtime_listeners_build(
 		return rc == OK ? OK : ERR_WRAP(ei, rc, "gateway.listen");
 	}
 	for (size_t i = 0; i < gateway->listeners.n && rc == OK; i++) {
-		rc = read_one(&gateway->listeners.v[i], gateway->trusted_proxies.n > 0, &out->v[i],
-			ei);
+		rc = read_one(
+			&gateway->listeners.v[i], gateway->trusted_proxies.n > 0, &out->v[i], ei);
 		out->n++;
 	}
 	if (rc == OK)

@@ -109,8 +109,8 @@ listeners_find(struct runtime *r, struct errinfo *ei)
 	enum err rc = inherited_sockets_read(&sockets, ei);
 
 	for (size_t i = 0; i < r->options.listeners.n && rc == OK; i++) {
-		rc = find_one(
-			&r->options.listeners.v[i], &sockets, &r->listenings.v[r->listenings.n], ei);
+		rc = find_one(&r->options.listeners.v[i], &sockets,
+			&r->listenings.v[r->listenings.n], ei);
 		if (rc == OK)
 			r->listenings.n++;
 	}

@@ -12,8 +12,9 @@ struct http_server;
 struct runtime;
 
 struct listening {
-	struct listener_addr addr; /* as it is: with its port, or that of the service manager's socket */
-	int shared_fd;             /* unix, inherited: workers have duplicates; 0: none */
+	struct listener_addr
+		addr;  /* as it is: with its port, or that of the service manager's socket */
+	int shared_fd; /* unix, inherited: workers have duplicates; 0: none */
 	struct listener_file file; /* unix, made by us */
 };
 

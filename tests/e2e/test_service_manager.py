@@ -3,11 +3,14 @@
 import ctypes
 import os
 import pathlib
+import shutil
 import signal
+import subprocess
+import tempfile
 import time
 
 from service_manager import Inbox
-from support import Gateway, until
+from support import BIN, ROOT, Gateway, Skip, have, until
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PTRACE_ATTACH, PTRACE_DETACH = 16, 17
@@ -95,3 +98,20 @@ def test_watchdog_is_fed_while_every_worker_turns():
             g.signal(signal.SIGTERM)
             assert "STOPPING" in inbox.take()
             g.process.wait()
+
+
+def test_units_are_sound_and_exposed_to_little():
+    if not have("systemd-analyze"):
+        raise Skip("systemd-analyze is not installed")
+    with tempfile.TemporaryDirectory(prefix="nomos-units-") as folder:
+        for unit in (ROOT / "configs/systemd").iterdir():
+            text = unit.read_text().replace("/usr/local/bin/nomos", shutil.which(BIN) or BIN)
+            (pathlib.Path(folder) / unit.name).write_text(text)
+        units = sorted(str(p) for p in pathlib.Path(folder).iterdir())
+        assert [pathlib.Path(u).name for u in units] == ["nomos.service", "nomos.socket"]
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], capture_output=True, check=False)
+        assert done.returncode == 0 and not done.stderr, done
+        # A word that it does not know is only warned of.
+        done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", units[0]],
+                              capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout.decode()[-400:]

@@ -35,8 +35,8 @@ struct runtime_listeners {
 };
 
 /* ERR_PARSE, ERR_INVALID, ERR_CONFLICT: each names the key. */
-MUSTCHECK enum err runtime_listeners_build(const struct gateway_section *gateway,
-	struct runtime_listeners *out, struct errinfo *ei);
+MUSTCHECK enum err runtime_listeners_build(
+	const struct gateway_section *gateway, struct runtime_listeners *out, struct errinfo *ei);
 /* "api,health", "all" with a NUL. */
 #define LISTENER_ROLES_TEXT_MAX 40
 void listener_roles_format(unsigned roles, char out[LISTENER_ROLES_TEXT_MAX]);
