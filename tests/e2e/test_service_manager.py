@@ -10,7 +10,8 @@ import tempfile
 import time
 
 from service_manager import Inbox
-from support import BIN, ROOT, Gateway, Skip, have, until
+from support import BIN, ROOT, Gateway, have, until
+import support
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PTRACE_ATTACH, PTRACE_DETACH = 16, 17
@@ -102,7 +103,7 @@ def test_watchdog_is_fed_while_every_worker_turns():
 
 def test_units_are_sound_and_exposed_to_little():
     if not have("systemd-analyze"):
-        raise Skip("systemd-analyze is not installed")
+        raise support.Skip("systemd-analyze is not installed")
     with tempfile.TemporaryDirectory(prefix="nomos-units-") as folder:
         for unit in (ROOT / "configs/systemd").iterdir():
             text = unit.read_text().replace("/usr/local/bin/nomos", shutil.which(BIN) or BIN)

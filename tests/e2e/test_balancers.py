@@ -1,0 +1,140 @@
+# Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
+"""Two replicas behind nginx and behind HAProxy, with the files of configs/balancers: one drains under load and no request fails; the client is
+known; what is not for clients does not get through."""
+import http.client
+import json
+import pathlib
+import signal
+import subprocess
+import tempfile
+
+from balancers import Balancer, Load, free_port
+from support import PATIENCE, ROOT, Gateway, config, have, until
+import support
+
+# As configs/load-balancer.yaml has it.
+DELAY = 5
+
+
+def replica(delay=0, **gateway):
+    return Gateway(config(gateway={"shutdown_delay_seconds": delay, "shutdown_grace_seconds": 30, "trusted_proxies": ["127.0.0.1"], **gateway}))
+
+
+def drain_one_under_load(kind):
+    if not have(kind):
+        raise support.Skip(f"{kind} is not installed")
+    with tempfile.TemporaryDirectory(prefix="nomos-balancer-") as folder, replica(DELAY) as one, replica() as two:
+        at = ["%s:%d" % g.address for g in (one, two)]
+        with Balancer(kind, pathlib.Path(folder) / "b", at) as balancer, Load(balancer.connect) as load:
+            load.wait_for(200, "both serve")
+            one.signal(signal.SIGTERM)
+            load.wait_for(50, "while it drains")
+            assert one.process.wait(PATIENCE + DELAY) == 0
+            load.wait_for(200, "the other one serves alone")
+            two_alone = two.operator("GET", "/api/ui/overview").status
+        assert load.failures == [], (len(load.failures), load.n_done, load.failures[:5], balancer.read_log()[-2000:])
+        assert two_alone == 200
+        n_one, n_two = (len([r for r in g.records() if r.get("action_type")]) for g in (one, two))
+        assert n_one > 50 and n_two > 50 and load.n_done > 450, (n_one, n_two, load.n_done)
+        print(f"      {kind}: {load.n_done} requests, {n_one} records of the one that ended, {n_two} of the other")
+
+
+def test_one_of_two_drains_behind_nginx():
+    drain_one_under_load("nginx")
+
+
+def test_one_of_two_drains_behind_haproxy():
+    drain_one_under_load("haproxy")
+
+
+def test_a_rolling_restart_of_both():
+    """Each in turn, and it comes back on the same address."""
+    kind = "haproxy"
+    if not have(kind):
+        raise support.Skip("haproxy is not installed")
+    ports = [free_port(), free_port()]
+    gateways = [replica(DELAY, listen=f"127.0.0.1:{p}") for p in ports]
+    with tempfile.TemporaryDirectory(prefix="nomos-balancer-") as folder:
+        try:
+            with Balancer(kind, pathlib.Path(folder) / "b", [f"127.0.0.1:{p}" for p in ports]) as balancer, Load(balancer.connect) as load:
+                for i in range(2):
+                    load.wait_for(100, "both serve")
+                    assert gateways[i].stop() == 0
+                    place = gateways[i].place
+                    gateways[i] = Gateway(workplace=place)
+                    until(lambda g=gateways[i]: len([r for r in g.records() if r["event_type"] == "runtime.start"]) == 2, "it runs again")
+                    load.wait_for(300, "it is used again")
+            assert load.failures == [], (len(load.failures), load.failures[:5])
+        finally:
+            for g in gateways:
+                g.kill()
+                g.place.remove()
+
+
+def sign_in(connection, headers):
+    """A sign-in with a wrong key: limited for each client, so its status shows whom the gateway takes for the client."""
+    try:
+        connection.request("POST", "/api/ui/session", b'{"api_key":"wrong"}', {
+            "Content-Type": "application/json", "Sec-Fetch-Site": "same-origin", **headers})
+        r = connection.getresponse()
+        r.read()
+        return r.status
+    finally:
+        connection.close()
+
+
+def addresses_of_clients(gateway):
+    found = []
+    for line in gateway.read_log().splitlines():
+        message = json.loads(line)["msg"]
+        if "a sign-in on the operator page failed, from " in message:
+            found.append(message.split("from ", 1)[1].split()[0])
+    return found
+
+
+def test_the_client_is_known_behind_a_balancer_and_cannot_say_another():
+    for kind in ("nginx", "haproxy"):
+        if not have(kind):
+            raise support.Skip(f"{kind} is not installed")
+        with tempfile.TemporaryDirectory(prefix="nomos-balancer-") as folder, replica() as g:
+            at = "%s:%d" % g.address
+            # The proxy is 127.0.0.1, and so is the client; both are, and the one that the proxy names counts.
+            with Balancer(kind, pathlib.Path(folder) / "b", [at, at]) as balancer:
+                lie = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9", "X-Forwarded-Proto": "http"}
+                assert sign_in(balancer.connect(), lie) == 401
+                until(lambda: addresses_of_clients(g), "the failure is in the log")
+                assert addresses_of_clients(g) == ["127.0.0.1"], addresses_of_clients(g)
+                for path in ("/readyz", "/metrics", "/admin/reload"):
+                    assert balancer.get(path) == 404, (kind, path)
+                assert balancer.get("/version") == 200
+
+
+def test_proxy_protocol_of_haproxy():
+    if not have("haproxy"):
+        raise support.Skip("haproxy is not installed")
+    rows = [{"name": "plain", "listen": "127.0.0.1:0"}, {"name": "behind", "listen": "127.0.0.1:0", "proxy_protocol": True}]
+    with tempfile.TemporaryDirectory(prefix="nomos-balancer-") as folder, replica(listeners=rows) as g:
+        at = [json.loads(line)["msg"].split()[2].removeprefix("http://") for line in g.read_log().splitlines() if "listening on" in line]
+        with Balancer("haproxy", pathlib.Path(folder) / "b", [at[0], at[0]], [at[1], at[1]]) as balancer:
+            def connect():
+                return http.client.HTTPConnection("127.0.0.1", balancer.stream_port, timeout=PATIENCE)
+
+            with Load(connect, 2) as load:
+                load.wait_for(40, "actions by the PROXY protocol")
+            assert load.failures == [], load.failures[:3]
+            assert sign_in(connect(), {"X-Forwarded-For": "10.1.1.1"}) == 401
+        # Without the header nobody gets through, and the checks of HAProxy carry it as well.
+        assert "closed a connection" not in g.read_log(), g.read_log()[-2000:]
+
+
+def test_files_parse():
+    """Envoy's too, which nothing runs here: it is YAML, each cluster that is named is there, and the times keep the rule."""
+    text = (ROOT / "configs/balancers/envoy.yaml").read_text()
+    assert text.count("cluster: nomos") >= 2 and "- name: nomos" in text
+    if have("yamllint"):
+        done = subprocess.run(["yamllint", "-d", "{extends: relaxed, rules: {line-length: disable}}", "configs/balancers/envoy.yaml"], cwd=ROOT,
+                              capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout.decode()
+    assert f"shutdown_delay_seconds: {DELAY}" in (ROOT / "configs/load-balancer.yaml").read_text()
+    nginx = (ROOT / "configs/balancers/nginx.conf").read_text()
+    assert "keepalive_timeout 3s" in nginx and "idle_timeout: 3s" in text, "idle connections end here before the gateway ends them"
