@@ -41,7 +41,7 @@ async function ask(method, path, body) {
 	return value;
 }
 
-/** The answer. Throws Failure; when the session has ended, the key is asked for over what is there. */
+/** Throws Failure; when the session has ended, the key is asked for. */
 async function call(...request) {
 	try {
 		return await ask(...request);

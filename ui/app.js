@@ -94,7 +94,7 @@ function follow() {
 	}, again, state);
 }
 
-// An ended session only covers what was there: the address, and what was typed, stay.
+// An ended session covers what was there: the address, and what was typed, stay.
 function door(why, before) {
 	stop?.();
 	session.who = null;

@@ -1,4 +1,4 @@
-// An inbox that keeps itself up to date; beside it what is asked, why, by whom, and the decision.
+// An inbox; beside it what is asked, why, by whom, and the decision.
 import {add, alert, attempt, button, dialog, dim, empty, facts, failure, field, fill, fold, h, input, link, note, num, one, panel, plural, rules, say, sheet, span, stamp, table, to, tree, val, when} from "./kit.js";
 import {get, post, query} from "./api.js";
 
@@ -15,11 +15,10 @@ async function decide(r, decision, reason, ack) {
 	return decision === "deny" ? "Denied." : /^pending$/i.test(done.status) ? `Counted: ${num(done.votes)} of ${num(done.needed)} agree.` : "Approved.";
 }
 
-/** One request for each, each with its own result; a failure stops no other. */
+/** One request for each; a failure stops no other. */
 function together(list, done) {
 	const rows = list.map((r) => ({r, box: input(`b-${r.approval_id}`, {type: "checkbox", checked: !r.has_hidden}), result: h("span")}));
 	const reason = h("textarea", {id: "b-reason", rows: 2, maxlength: 500});
-	const bar = h("progress", {value: 0, "aria-label": "Progress"});
 	const told = h("p", {role: "status"});
 	const run = async (decision) => {
 		const chosen = rows.filter((row) => row.box.checked);
@@ -36,7 +35,6 @@ function together(list, done) {
 				fill(result, h("b.deny", error.message));
 			}
 			box.checked = false;
-			bar.value = (i + 1) / chosen.length;
 		}
 		for (const b of buttons) b.disabled = false;
 		fill(told, `${num(good)} of ${num(chosen.length)} recorded.`);
@@ -44,7 +42,7 @@ function together(list, done) {
 	};
 	const buttons = [button("Approve what is marked", () => run("approve"), ".main"), button("Deny what is marked", () => run("deny"), ".danger")];
 	dialog(`${num(list.length)} requests alike`, h("p", requester(list[0]), " asks for ", val(list[0].action_type), " on ", val(list[0].resource), ", each with parameters of its own:"),
-		h("ul.batch", rows.map(({r, box, result}) => h("li", box, h("label", {for: box.id}, val(r.action_id), r.has_hidden && dim(" has hidden parts"), panel(async () => tree((await get(`approvals/${r.approval_id}`)).params))), result))), field("Reason for all", reason), bar, told, h("div.bar", buttons));
+		h("ul.batch", rows.map(({r, box, result}) => h("li", box, h("label", {for: box.id}, val(r.action_id), r.has_hidden && dim(" has hidden parts"), panel(async () => tree((await get(`approvals/${r.approval_id}`)).params))), result))), field("Reason for all", reason), told, h("div.bar", buttons));
 }
 
 function covers(hidden) {
@@ -61,15 +59,24 @@ function why(r) {
 		r.policy_changed && h("p.failure", "The policy has changed since. An approval counts only under the policy it was asked for; the agent must ask again.")];
 }
 
-function detail(box, id, done) {
+/** What is typed or pressed stays in place while news are drawn around it. */
+function detail(id, done) {
 	let drawn;
-	let form;
+	let seen;
 	let past;
-	async function load() {
-		const r = await get(`approvals/${encodeURIComponent(id)}`);
+	const [above, form, below] = Array.from({length: 3}, () => h("div"));
+	const box = h("div", above, form, below);
+	// A failure later on leaves what is shown.
+	const spare = h("div");
+	const load = () => attempt(seen ? spare : above, () => get(`approvals/${encodeURIComponent(id)}`), show);
+	function show(r) {
+		const whole = JSON.stringify(r);
+		if (whole === seen) return;
+		const held = !seen || box.contains(document.activeElement);
+		seen = whole;
 		const key = `${r.status}${r.can_decide}`;
 		if (key !== drawn) {
-			form = decision(r);
+			fill(form, decision(r));
 			past = panel(async () => {
 				const {records} = await get(`records${query({principal: r.principal, agent: r.agent, event: "action.decision", limit: 10})}`);
 				const before = records.filter((p) => p.action_id !== r.action_id);
@@ -78,26 +85,24 @@ function detail(box, id, done) {
 		}
 		drawn = key;
 		draw(r);
+		if (held && !box.contains(document.activeElement)) one(".asks", box).focus({preventScroll: true});
 	}
 	function draw(r) {
 		const hidden = r.hidden ?? [];
 		const n = r.hidden_count ?? hidden.length;
-		const focus = box.contains(document.activeElement) && document.activeElement;
-		const [folds, scroll] = [[...box.querySelectorAll("details")].map((d) => d.open), box.scrollTop];
-		fill(box, link("#/approvals", "All approvals"),
+		const folds = [...box.querySelectorAll("details")].map((d) => d.open);
+		fill(above, h("a.back", {href: "#/approvals"}, "All approvals"),
 			h("h2.asks", {tabindex: -1}, val(r.agent, "An agent"), ", acting for ", val(r.principal), " in ", val(r.environment), ", asks to do ", h("b", val(r.action_type)), " on ", h("b", val(r.resource)), "."),
 			h("p.bar", open(r) && stamp("PENDING"), state(r), agreed(r)),
 			r.scope_type === "class" && h("p.failure", `This would approve any parameters for this action and resource, ${plural(r.max_uses, "time")}.`),
 			h("h3", "Why the policy asks"), why(r),
 			h("h3", "Exact parameters"), n > 0 && note(`${plural(n, "part is", "parts are")} hidden as secret: `, hidden.map((p, i) => [i > 0 && ", ", val(p.path)])),
-			sheet("Parameters", tree(r.params ?? {}, covers(hidden))), form,
-			h("h3", "Recently asked by the same agent"), past,
-			r.votes?.length > 0 && [h("h3", "Decisions so far"), table("Decisions so far", [["Who", (v) => val(v.approver)], ["Said", (v) => stamp(v.decision)], ["Reason", (v) => val(v.reason, "")], ["By", (v) => val(v.channel)], ["When", (v) => when(v.time)]], r.votes)],
+			sheet("Parameters", tree(r.params ?? {}, covers(hidden))));
+		fill(below, h("h3", "Recently asked by the same agent"), past,
+			r.votes?.length > 0 && [h("h3", "Decisions so far"), table("Decisions", [["Who", (v) => val(v.approver)], ["Said", (v) => stamp(v.decision)], ["Reason", (v) => val(v.reason, "")], ["By", (v) => val(v.channel)], ["When", (v) => when(v.time)]], r.votes)],
 			fold("Identity of this request", facts(["Approval", val(r.approval_id)], ["Binding", val(r.binding_hash)], ["Policy", val(r.policy_bundle_hash)], ["Uses", `${num(r.uses)} of ${num(r.max_uses)}`],
 				["Asked", when(r.created_at)], ["Until", when(r.expires_at)], ["Action", r.action_id && link(to.action(r.action_id), val(r.action_id))], ["Trace", r.trace_id && link(to.trace(r.trace_id), val(r.trace_id))])));
 		box.querySelectorAll("details").forEach((d, i) => (d.open = folds[i] ?? false));
-		box.scrollTop = scroll;
-		if (focus) (box.contains(focus) ? focus : one(".asks", box)).focus({preventScroll: true});
 	}
 	function decision(r) {
 		const hidden = r.has_hidden || r.hidden?.length > 0;
@@ -125,12 +130,13 @@ function detail(box, id, done) {
 		const buttons = [button("Approve", () => press("approve"), ".main", {"data-key": "a"}), button("Deny", () => press("deny"), ".danger", {"data-key": "d"})];
 		return h("div.decide", field("Reason", reason, "Recorded with your name."), hidden && h("p", ack, " ", h("label", {for: "ack"}, "I know that parts are hidden from me")), told, h("div.bar", buttons));
 	}
-	return load;
+	return {box, load};
 }
 
 export function approvals(root, id) {
 	let rows;
 	let next;
+	let drawn;
 	let load;
 	const list = h("div.inbox");
 	const box = h("article.detail", {"aria-label": "The request"});
@@ -141,6 +147,9 @@ export function approvals(root, id) {
 	const row = (r) => h("a.ask", {href: to.approval(r.approval_id), "data-stop": r.approval_id, "aria-current": r.approval_id === id && "true"},
 		h("span.bar", h("b", val(r.action_type)), state(r)), h("span.line", val(r.resource)), h("span.line.note", requester(r), agreed(r), r.has_hidden && " · hidden parts"));
 	function draw() {
+		const whole = JSON.stringify([rows, next]);
+		if (whole === drawn) return;
+		drawn = whole;
 		const focus = document.activeElement.dataset.stop;
 		const groups = Map.groupBy(rows, alike);
 		fill(list, rows.length ? [...groups.values()].map((group) => {
@@ -149,8 +158,8 @@ export function approvals(root, id) {
 		}) : empty("Nothing waits for you.", "What needs a person appears here by itself."), next && button("Older ones", () => fetchList(true)));
 		if (focus) one(`[data-stop="${CSS.escape(focus)}"]`, list)?.focus();
 	}
-	const fetchList = (more) => attempt(rows ? h("div") : list, async () => {
-		const page = await get(`approvals${query({limit: 50, status: filter.value, cursor: more && next})}`);
+	const spare = h("div");
+	const fetchList = (more) => attempt(rows ? spare : list, () => get(`approvals${query({limit: more ? 50 : Math.max(50, Math.min(200, rows?.length ?? 0)), status: filter.value, cursor: more && next})}`), (page) => {
 		const known = new Set((rows ?? page.approvals).map((r) => r.approval_id));
 		const came = page.approvals.find((r) => !known.has(r.approval_id) && open(r));
 		if (came && !more) say(`New request: ${came.action_type} by ${came.agent}`);
@@ -160,15 +169,16 @@ export function approvals(root, id) {
 	});
 	const refresh = () => {
 		fetchList();
-		load?.().catch(() => {});
+		load?.();
 	};
 	function select(which) {
 		id = which;
 		split.classList.toggle("chosen", id);
 		for (const a of list.querySelectorAll(".ask")) a.setAttribute("aria-current", String(a.dataset.stop === id));
-		load = id ? detail(box, id, fetchList) : undefined;
-		fill(box, !id && empty("Choose a request to see what it asks.", "j and k move, Enter opens, ? shows all keys."));
-		if (id) attempt(box, load).then(() => one(".asks", box)?.focus());
+		const it = id && detail(id, fetchList);
+		load = it?.load;
+		fill(box, it ? it.box : empty("Choose a request to see what it asks.", "j and k move, Enter opens, ? shows all keys."));
+		load?.();
 	}
 	const clock = setInterval(() => {
 		for (const node of root.querySelectorAll("[data-until]")) {

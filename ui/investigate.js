@@ -1,5 +1,5 @@
 // Search the ledger, follow a trace, look at a record and check its hash.
-import {add, attempt, button, card, dim, empty, facts, field, fill, h, input, link, note, num, panel, plural, rules, say, sheet, span, stamp, table, to, tree, val, when} from "./kit.js";
+import {add, attempt, button, card, dim, empty, facts, field, fill, h, input, kind, link, note, num, one, panel, plural, rules, say, sheet, span, stamp, table, to, tree, val, when} from "./kit.js";
 import {get, query} from "./api.js";
 
 const EVENTS = ["action.decision", "action.completed", "approval.requested", "approval.decided.ui", "approval.applied", "runtime.reload"];
@@ -33,8 +33,7 @@ export function investigate(root, _, search) {
 		["Decision", (r) => h("div", stamp(r.decision), " ", outcome(r))], ["Who", (r) => h("div", val(r.agent, ""), r.principal && [dim(" for "), val(r.principal)])],
 		["Action", (r) => h("div", h("div", val(r.action_type, "")), val(r.resource, ""))], ["Trace", (r) => r.trace_id && link(to.trace(r.trace_id), val(r.trace_id))]], rows)
 		: empty("No record is like this.", "Of a trace the beginning is enough; other fields are exact."), next && button("Older records", () => load(true)));
-	const load = (more) => attempt(out, async () => {
-		const page = await get(`records${query({...filters, limit: 50, cursor: more && next})}`);
+	const load = (more) => attempt(out, () => get(`records${query({...filters, limit: 50, cursor: more && next})}`), (page) => {
 		rows = more ? rows.concat(page.records) : page.records;
 		next = page.next_cursor;
 		draw();
@@ -50,12 +49,15 @@ export function investigate(root, _, search) {
 const back = () => h("p", link("#/investigate", "← Search"));
 
 export function trace(root, id) {
+	let n;
 	const box = panel(async () => {
 		const {events} = await get(`traces/${encodeURIComponent(id)}`);
+		// A trace only grows: what has the focus stays.
+		if (events.length === n && !one(".failure", box)) return;
+		n = events.length;
 		const times = events.map((e) => +new Date(e.timestamp));
-		const kind = (e) => ({ALLOW: ".allow", DENY: ".deny", REQUIRE_APPROVAL: ".ask"}[e.decision] ?? ".plain");
 		return [h("p.lead", `${plural(events.length, "event")} in ${span(Math.max(...times) - Math.min(...times))}`),
-		h("ol.timeline", events.map((e, i) => h(`li${kind(e)}`, h("div", when(e.timestamp), dim(i ? ` +${span(Math.max(0, times[i] - times[i - 1]))}` : " start")), h("div", h("p", h("b", val(e.event_type)), " ", stamp(e.decision), " ", outcome(e)),
+		h("ol.timeline", events.map((e, i) => h(`li${kind(e.decision)}`, h("div", when(e.timestamp), dim(i ? ` +${span(Math.max(0, times[i] - times[i - 1]))}` : " start")), h("div", h("p", h("b", val(e.event_type)), " ", stamp(e.decision), " ", outcome(e)),
 			h("p", val(e.action_summary ?? e.action_type, "")), e.matched_rule_ids?.length > 0 && note("Rules: ", rules(e.matched_rule_ids)),
 			h("p.bar", e.seq && link(to.record(e.seq), `Record ${num(e.seq)}`), e.approval_id && link(to.approval(e.approval_id), "Approval"))))))];
 	});
@@ -71,9 +73,7 @@ async function hashHere(r) {
 function verify(r) {
 	const out = h("div", {role: "status"});
 	const word = (good, yes, no) => h(good ? "b.allow" : "b.deny", good ? yes : no);
-	return [h("p", button("Verify", () => attempt(out, async () => {
-		const v = await get(`records/${r.seq}/verify`);
-		const here = crypto.subtle && r.canonical && (await hashHere(r)) === r.event_hash;
+	return [h("p", button("Verify", () => attempt(out, async () => [await get(`records/${r.seq}/verify`), crypto.subtle && r.canonical && (await hashHere(r)) === r.event_hash], ([v, here]) => {
 		const good = v.matches && v.links_to_previous && here !== false;
 		fill(out, h("p.lead", word(good, "The record is as it was written.", "The record does not hold. Keep the files as they are; run nomos audit verify.")), facts(
 			["Computed by the gateway", word(v.matches, "equal", "different")], ["Computed by this browser", typeof here === "boolean" ? word(here, "equal", "different") : "not here"],

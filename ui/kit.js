@@ -1,4 +1,4 @@
-// How the page makes elements. Every text goes through text(): nothing that comes becomes markup, or hides itself.
+// How elements are made. Every text goes through text(): nothing becomes markup, or hides itself.
 
 // What cannot be seen or moves what can: controls, bidi, zero-width, odd spaces, piled-up accents.
 const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{DI}]|(?! )\p{Zs}|(?<=\p{M}{3})\p{M}/gu;
@@ -59,7 +59,7 @@ function text(node, s, limit = CUT) {
 	}, ".quiet"));
 }
 
-/** A value as it came: isolated, in the type of records; letters outside ASCII are underlined. */
+/** A value as it came, isolated; letters outside ASCII are underlined. */
 export function val(value, none = "none") {
 	if (value === undefined || value === null || value === "") return h("span.none", none);
 	const s = String(value);
@@ -103,9 +103,10 @@ export function when(stamp) {
 export const ago = (stamp) => h("time", {datetime: stamp, title: stamp}, `${span(Date.now() - new Date(stamp))} ago`);
 
 const STAMPS = {ALLOW: ".allow", PASS: ".allow", APPROVED: ".allow", DENY: ".deny", FAIL: ".deny", DENIED: ".deny", WARN: ".ask", PENDING: ".ask", REQUIRE_APPROVAL: ".ask"};
+export const kind = (word) => STAMPS[word] ?? ".plain";
 export function stamp(word) {
 	const w = String(word ?? "").toUpperCase();
-	return w && h(`span.stamp${STAMPS[w] ?? ".plain"}`, {PENDING: "waiting", REQUIRE_APPROVAL: "ask"}[w] ?? w.toLowerCase());
+	return w && h(`span.stamp${kind(w)}`, {PENDING: "waiting", REQUIRE_APPROVAL: "ask"}[w] ?? w.toLowerCase());
 }
 
 /** Columns: [heading, cell(row), class]. On a narrow screen each row is a card. */
@@ -163,24 +164,27 @@ export function say(message, urgent) {
 
 export const failure = (error) => h("div.failure", h("p", error.status === undefined ? `This page has a fault: ${error.message}` : error.message), error.remedy && note(error.remedy));
 
-/** Holds what work returns, now and at each load(). */
+/** Holds what work returns, now and at each load(); nothing leaves it as it is. */
 export function panel(work) {
 	const node = h("div");
-	node.load = () => attempt(node, async () => fill(node, await work()));
+	node.load = () => attempt(node, work, (made) => made && fill(node, made));
 	node.load();
 	return node;
 }
 
-/** Runs work; what goes wrong is shown in place and said. */
-export async function attempt(place, work) {
+/** Asks, then shows, or says what went wrong. Of several for one place the last counts, in whatever order they end. */
+export async function attempt(place, ask, show) {
+	const turn = (place.turn = (place.turn ?? 0) + 1);
+	const last = () => turn === place.turn;
 	place.setAttribute("aria-busy", "true");
 	try {
-		return await work();
+		const got = await ask();
+		if (last()) show(got);
 	} catch (error) {
+		if (!last()) return;
 		fill(place, failure(error));
 		if (error.status !== 401) say(error.message, true);
 	} finally {
-		place.removeAttribute("aria-busy");
+		if (last()) place.removeAttribute("aria-busy");
 	}
-	return undefined;
 }

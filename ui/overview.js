@@ -83,8 +83,8 @@ export function overview(root) {
 				["Behind", (s) => (s.lag ? h("b.ask", num(s.lag)) : "0"), ".num"]], sinks) : note("No sinks."));
 		once(policy, o.policy_bundle_hash, () => [facts(["Hash", short(o.policy_bundle_hash)], ["Loaded", o.policy_loaded_at ? ago(o.policy_loaded_at) : val()], ["Assurance", val(o.assurance_level)]), link("#/policy", "Rules and explanations")]);
 	}
-	const refresh = () => attempt(trouble, async () => {
-		draw(await get("overview"));
+	const refresh = () => attempt(trouble, () => get("overview"), (o) => {
+		draw(o);
 		fill(trouble);
 	});
 	refresh();

@@ -10,10 +10,7 @@ function browser(first) {
 	const list = h("div");
 	let rows = [];
 	let next;
-	const load = (more) => attempt(list, async () => {
-		const q = search.value;
-		const page = await get(`policy/rules${query({q, cursor: more && next})}`);
-		if (q !== search.value) return;
+	const load = (more) => attempt(list, () => get(`policy/rules${query({q: search.value, cursor: more && next})}`), (page) => {
 		rows = more ? rows.concat(page.rules) : page.rules;
 		next = page.next_cursor;
 		fill(list, rows.length ? table("Rules", [
@@ -22,7 +19,7 @@ function browser(first) {
 			["Action and resource", (r) => h("div", h("div", val(r.action_type)), val(r.resource))],
 			["With", (r) => h("div", some(r.risk_flags), filled(r.obligations) && fold("obligations", tree(r.obligations)))],
 			["Hits", (r) => (r.hits ? num(r.hits) : dim("never")), ".num"]], rows)
-			: q ? empty("No rule has this in it.") : empty("There is no rule: everything is denied."), next && button("More rules", () => load(true)));
+			: search.value ? empty("No rule has this in it.") : empty("There is no rule: everything is denied."), next && button("More rules", () => load(true)));
 		say(`${plural(rows.length, "rule")} shown`);
 	});
 	search.addEventListener("input", () => load());
@@ -39,11 +36,9 @@ function explain() {
 	const out = h("div", {"aria-live": "polite"});
 	return h("form", {onsubmit(e) {
 		e.preventDefault();
-		attempt(out, async () => {
-			const head = JSON.stringify({schema_version: "v1", action_id: "explain", trace_id: "explain", context: {extensions: {}}, ...Object.fromEntries(new FormData(e.target))});
-			// As it was typed: a num keeps its digits.
-			fill(out, answer(await post("explain", `${head.slice(0, -1)},"params":${params.value}}`)));
-		});
+		const head = JSON.stringify({schema_version: "v1", action_id: "explain", trace_id: "explain", context: {extensions: {}}, ...Object.fromEntries(new FormData(e.target))});
+		// As it was typed: a number keeps its digits.
+		attempt(out, () => post("explain", `${head.slice(0, -1)},"params":${params.value}}`), (a) => fill(out, answer(a)));
 	}}, h("div.fields", entry("principal", "Principal", session.who.principal), entry("agent", "Agent"), entry("environment", "Environment"), entry("action_type", "Action type"), entry("resource", "Resource")),
 	field("Parameters (JSON)", params), h("div.bar", h("button.main", "What would happen?"), dim("Nothing is recorded or done.")), out);
 }

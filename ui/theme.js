@@ -1,2 +1,2 @@
-// Runs before the first paint, so that a chosen theme does not flash in the other one.
+// Before the first paint.
 document.documentElement.dataset.theme = localStorage.getItem("nomos.theme") || "auto";

@@ -64,7 +64,12 @@ export async function signedIn(hash = "", who = "operator", look = "light") {
 
 /** Goes to an address of the page and waits until nothing on it is being loaded. */
 export async function go(page, hash) {
-	await page.evaluate((h) => (location.hash = h), hash);
+	// The page has heard of it before this listener does: what is looked for afterwards is not on the page before.
+	await page.evaluate((h) => new Promise((done) => {
+		if (location.hash === h) return done();
+		addEventListener("hashchange", done, {once: true});
+		location.hash = h;
+	}), hash);
 	await settled(page);
 }
 
