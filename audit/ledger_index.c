@@ -137,10 +137,14 @@ recover(struct ledger_index *x, enum err rc, const char *why)
 }
 
 int64_t
-ledger_index_rest_ns(const struct cpu_use *use)
+ledger_index_rest_ns(int64_t worked_ns, const struct cpu_use *use)
 {
-	return use->own_ns *
-	       (REST_IDLE * 100 + (int64_t)(REST_BUSY - REST_IDLE) * use->others_percent) / 100;
+	int64_t for_others =
+		use->own_ns *
+		(REST_IDLE * 100 + (int64_t)(REST_BUSY - REST_IDLE) * use->others_percent) / 100;
+
+	/* What other programs take shows in how long the work took. */
+	return for_others > worked_ns * REST_IDLE ? for_others : worked_ns * REST_IDLE;
 }
 
 static void *
@@ -154,6 +158,7 @@ run(void *arg)
 	while (goes_on && !chore_is_stopping(&x->chore)) {
 		struct errinfo ei;
 		size_t n = 0;
+		int64_t begin_ns = clock_mono_ns();
 		enum err rc = step(x, &n, &ei);
 		if (rc != OK) {
 			goes_on = recover(x, rc, ei.msg);
@@ -161,7 +166,9 @@ run(void *arg)
 		}
 		x->retry_ns = RETRY_FIRST_NS;
 		struct cpu_use use = cpu_watch_look(&x->watch);
-		int64_t rest = n == STORE_PAGE_MAX ? ledger_index_rest_ns(&use) : LOOK_NS;
+		int64_t rest = n == STORE_PAGE_MAX
+				       ? ledger_index_rest_ns(clock_mono_ns() - begin_ns, &use)
+				       : LOOK_NS;
 		goes_on = chore_pause(&x->chore, rest);
 	}
 	index_writer_free(&x->writer);

@@ -22,6 +22,6 @@ void ledger_index_free(struct ledger_index **x);
 /* The last record that is indexed; retention stops there. Any thread. */
 uint64_t ledger_index_position(const struct ledger_index *x);
 /* How long the thread rests behind a batch of records: the longer, the less of the processors the others leave. */
-int64_t ledger_index_rest_ns(const struct cpu_use *use);
+int64_t ledger_index_rest_ns(int64_t worked_ns, const struct cpu_use *use);
 
 #endif

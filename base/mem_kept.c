@@ -11,7 +11,6 @@
 
 #include "base/must.h"
 
-
 enum {
 	STEP = 16,
 	FIRST = 8, /* of 24, 40, 56, ... bytes that can be used */

@@ -26,21 +26,22 @@
 
 static atomic_size_t n_running;
 
-struct export {
+struct export
+{
 	struct ui_job *job;
 	struct ui_filter filter;
 	struct loop_timer *timer;
 	bool has_turn;
-	bool is_chain;     /* no filter: all of it in order, with a trailer */
+	bool is_chain; /* no filter: all of it in order, with a trailer */
 	bool is_streaming;
-	bool is_reading;   /* the job is with a reader */
-	bool has_left;     /* the client, or the server stops */
+	bool is_reading; /* the job is with a reader */
+	bool has_left;   /* the client, or the server stops */
 	/* The reader's while is_reading. */
-	uint64_t next;     /* record to go on with */
-	uint64_t head;     /* of the ledger when the export began */
-	bool is_last;      /* nothing follows this page */
-	bool is_broken;    /* it cannot be gone on with */
-	size_t n;          /* lines so far */
+	uint64_t next;  /* record to go on with */
+	uint64_t head;  /* of the ledger when the export began */
+	bool is_last;   /* nothing follows this page */
+	bool is_broken; /* it cannot be gone on with */
+	size_t n;       /* lines so far */
 	size_t n_hidden;
 	struct trailer trailer;
 	size_t n_sent; /* of the page's bytes */

@@ -293,9 +293,12 @@ TEST(its_thread_rests_the_longer_the_less_the_others_leave)
 	const struct cpu_use half = {.own_ns = 1000000, .others_percent = 50};
 	const struct cpu_use busy = {.own_ns = 1000000, .others_percent = 100};
 
-	CHECK_INT(ledger_index_rest_ns(&idle), 3000000);
-	CHECK_INT(ledger_index_rest_ns(&half), 15000000);
-	CHECK_INT(ledger_index_rest_ns(&busy), 27000000);
+	CHECK_INT(ledger_index_rest_ns(1000000, &idle), 3000000);
+	CHECK_INT(ledger_index_rest_ns(1000000, &half), 15000000);
+	CHECK_INT(ledger_index_rest_ns(1000000, &busy), 27000000);
+	/* It waited for a processor meanwhile, and others do not. */
+	CHECK_INT(ledger_index_rest_ns(8000000, &idle), 24000000);
+	CHECK_INT(ledger_index_rest_ns(8000000, &busy), 27000000);
 }
 
 SUITE("index", TEST_ROW(its_thread_rests_the_longer_the_less_the_others_leave),
