@@ -185,6 +185,8 @@ void ledger_tx_abort(struct ledger_tx *tx);
 /* Commits, moves the head, feeds the ring and the head file. On failure it is unknown whether the
  * rows are there. */
 MUSTCHECK enum err ledger_tx_commit(struct ledger_tx *tx, struct errinfo *ei);
+/* Between transactions, behind the answers of the last one: commits leave the store's log to it. */
+void ledger_fold_log(struct ledger *l);
 /* Runs apply or undo of an entry; takes its writes back alone when it returned an error of its
  * own. */
 enum err ledger_tx_run_entry(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei);

@@ -117,6 +117,20 @@ ledger_tx_commit(struct ledger_tx *tx, struct errinfo *ei)
 	return OK;
 }
 
+void
+ledger_fold_log(struct ledger *l)
+{
+	static struct log_limiter limiter;
+	struct errinfo ei;
+	uint64_t dropped = 0;
+
+	if (l->store->ops->fold_log == NULL || l->store->ops->fold_log(l->store, &ei) == OK)
+		return;
+	if (log_limit(&limiter, &dropped))
+		log_warn(NULL, "ledger: its log grows, it cannot be moved into the database: %s",
+			ei.msg);
+}
+
 /* ---- entries ---- */
 
 enum err

@@ -129,6 +129,7 @@ ledger_settle_unknown(struct ledger *l, size_t *n, struct errinfo *ei)
 		if (rc == OK) {
 			n_settled += batch.n;
 			l->n_open -= batch.n;
+			ledger_fold_log(l);
 		}
 	}
 	ledger_batch_fini(&batch);

@@ -277,6 +277,8 @@ run_writer(void *arg)
 		(void)FAULT_BEFORE(LEDGER_TURN);
 		take_turn(l);
 		ledger_give_back(l);
+		if (!l->is_failing)
+			ledger_fold_log(l);
 		(void)FAULT_AFTER(LEDGER_TURN);
 	}
 	write_last_checkpoint(l);

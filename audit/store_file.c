@@ -23,6 +23,8 @@
 #include "schema.h"
 
 #define MARK "entry"
+/* Of the write-ahead log before it is folded: fewer mean more syncs, more that a group waits longer for it. */
+#define LOG_PAGES 250
 
 static const char *const statements[STMT__MAX] = {
 	[STMT_APPEND] = "INSERT INTO records(seq, state, hash, body) VALUES(?1, ?2, ?3, ?4)",
@@ -194,10 +196,13 @@ set_pragmas(struct store_file *f, struct errinfo *ei)
 	 * still in the processor's cache. A group's own may be more before it has to write them early. */
 	if (rc == OK)
 		rc = db_exec(f->db,
-			"PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 250;"
-			" PRAGMA journal_size_limit = 8388608; PRAGMA temp_store = MEMORY;"
-			" PRAGMA cache_size = -512; PRAGMA cache_spill = 250",
+			"PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 8388608;"
+			" PRAGMA temp_store = MEMORY; PRAGMA cache_size = -512; PRAGMA cache_spill "
+			"= 250",
 			ei);
+	/* Whoever waits for a commit need not wait for the log to be folded as well. */
+	if (rc == OK)
+		db_keep_log(f->db);
 	return rc == OK ? db_exec(f->db, sync_pragmas[f->sync], ei) : rc;
 }
 
@@ -295,6 +300,14 @@ commit(struct store *s, struct errinfo *ei)
 	return FAULT_AROUND(LEDGER_COMMIT, ei, run_statement(s, STMT_COMMIT, ei));
 }
 
+static enum err
+fold_log(struct store *s, struct errinfo *ei)
+{
+	struct store_file *f = store_file_cast(s);
+
+	return f->db != NULL && db_get_log_pages(f->db) >= LOG_PAGES ? db_fold_log(f->db, ei) : OK;
+}
+
 static void
 rollback(struct store *s)
 {
@@ -323,6 +336,7 @@ unmark(struct store *s, bool keep, struct errinfo *ei)
 static const struct store_ops file_ops = {
 	.begin = begin,
 	.commit = commit,
+	.fold_log = fold_log,
 	.rollback = rollback,
 	.mark = mark,
 	.unmark = unmark,

@@ -20,6 +20,10 @@ struct store_ops {
 	enum err (*begin)(struct store *s, struct errinfo *ei);
 	/* On failure it is unknown whether the rows are there: rollback, reopen, read the head. */
 	enum err (*commit)(struct store *s, struct errinfo *ei);
+	/* Moves what the log of commits holds into the database once it has become long. To be called where nobody waits for an
+	 * answer, and outside of a transaction. After an error it is only longer, and the next call tries again. NULL: an engine
+	 * without a log. */
+	enum err (*fold_log)(struct store *s, struct errinfo *ei);
 	/* Ends the transaction whatever its state; no effect when there is none. */
 	void (*rollback)(struct store *s);
 	/* One level: what follows can be taken back alone. */

@@ -26,6 +26,7 @@
 
 struct db {
 	sqlite3 *handle;
+	size_t n_log_pages;
 };
 
 struct db_stmt {
@@ -222,6 +223,40 @@ db_get_file(struct db *db)
 	int rc = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &f);
 
 	return rc == SQLITE_OK ? f : NULL;
+}
+
+static int
+note_log(void *arg, sqlite3 *handle, const char *name, int n_pages)
+{
+	struct db *db = arg;
+
+	(void)handle;
+	(void)name;
+	db->n_log_pages = n_pages > 0 ? (size_t)n_pages : 0;
+	return SQLITE_OK;
+}
+
+/* SQLite's own checkpoint after a commit is such a hook, too. */
+void
+db_keep_log(struct db *db)
+{
+	(void)sqlite3_wal_hook(db->handle, note_log, db);
+}
+
+size_t
+db_get_log_pages(const struct db *db)
+{
+	return db->n_log_pages;
+}
+
+enum err
+db_fold_log(struct db *db, struct errinfo *ei)
+{
+	int rc = sqlite3_wal_checkpoint_v2(
+		db->handle, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+
+	db->n_log_pages = 0;
+	return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY ? OK : fail(db->handle, rc, ei);
 }
 
 enum err

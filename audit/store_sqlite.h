@@ -42,6 +42,13 @@ bool db_is_in_transaction(struct db *db);
 /* The database's file as SQLite has it open; NULL when it says none. For read_ahead.h. */
 struct sqlite3_file *db_get_file(struct db *db);
 
+/* From now on a commit leaves the write-ahead log as it is, however long it has become. */
+void db_keep_log(struct db *db);
+/* Pages that the log held behind the last commit; 0 when it has been folded since. */
+size_t db_get_log_pages(const struct db *db);
+/* Moves as much of the log into the database as readers allow. Another connection that does the same is no error. */
+MUSTCHECK enum err db_fold_log(struct db *db, struct errinfo *ei);
+
 /* Replaces all that `to` holds by what `from` holds now, in one read transaction of `from`. */
 MUSTCHECK enum err db_copy(struct db *from, struct db *to, struct errinfo *ei);
 

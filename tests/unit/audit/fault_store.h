@@ -21,6 +21,7 @@ enum fault {
 	FAULT_TRUNCATE,
 	FAULT_CLAIM,
 	FAULT_PROBE,
+	FAULT_FOLD,
 	FAULT_CLOSED, /* as a rollback that failed: nothing works until the store is reopened */
 };
 
@@ -31,6 +32,8 @@ struct fault_store {
 	_Atomic int n_times;   /* how often it still strikes */
 	_Atomic int n_skipped; /* how often it lets pass before */
 	_Atomic int n_struck;
+	void (*on_fold)(void *arg); /* the writer is about to fold the log; may be NULL */
+	void *fold_arg;
 };
 
 static inline struct fault_store *
@@ -78,6 +81,18 @@ fault_commit(struct store *s, struct errinfo *ei)
 		return ERR_IO;
 	}
 	return REAL(s)->ops->commit(REAL(s), ei);
+}
+
+static inline enum err
+fault_fold_log(struct store *s, struct errinfo *ei)
+{
+	struct fault_store *f = fault_of(s);
+
+	if (strikes(s, FAULT_FOLD, ei))
+		return ERR_IO;
+	if (f->on_fold != NULL)
+		f->on_fold(f->fold_arg);
+	return REAL(s)->ops->fold_log(REAL(s), ei);
 }
 
 static inline void
@@ -274,6 +289,7 @@ fault_install(struct fault_store *f, struct ledger *l)
 	static const struct store_ops ops = {
 		.begin = fault_begin,
 		.commit = fault_commit,
+		.fold_log = fault_fold_log,
 		.rollback = fault_rollback,
 		.mark = fault_mark,
 		.unmark = fault_unmark,
@@ -305,6 +321,7 @@ fault_install(struct fault_store *f, struct ledger *l)
 	};
 
 	f->base.ops = &ops;
+	f->on_fold = NULL;
 	f->real = l->store;
 	atomic_store(&f->fault, FAULT_NONE);
 	atomic_store(&f->n_times, 0);

@@ -62,6 +62,55 @@ TEST(a_closed_database_is_reopened)
 	ledger_close(&l);
 }
 
+struct fold_watch {
+	struct job *job;
+	int n_answered; /* of its answers, when the log was first folded behind it; -1: it was not */
+};
+
+static void
+watch_fold(void *arg)
+{
+	struct fold_watch *w = arg;
+
+	if (w->n_answered < 0 && atomic_load(&w->job->n_applied) > 0)
+		w->n_answered = atomic_load(&w->job->n_done);
+}
+
+TEST(answers_do_not_wait_for_the_log_to_be_folded)
+{
+	struct ledger_options o = options_in(test_tmpdir());
+	struct fault_store f;
+	struct ledger *l = open_ledger(&o);
+	struct errinfo ei;
+	struct job j;
+	struct fold_watch w = {&j, -1};
+
+	fault_install(&f, l);
+	job_init(&j, "a");
+	f.on_fold = watch_fold;
+	f.fold_arg = &w;
+	CHECK_INT(ledger_start(l, &ei), OK);
+	CHECK_INT(job_run(l, &j), OK);
+	ledger_close(&l); /* behind it the writer has ended */
+	CHECK_INT(w.n_answered, 1);
+	job_fini(&j);
+}
+
+/* The log grows, that is all. */
+TEST(a_log_that_cannot_be_folded_costs_no_answer)
+{
+	struct ledger_options o = options_in(test_tmpdir());
+	struct fault_store f;
+	struct ledger *l = start_faulty(&o, &f);
+
+	fault_set(&f, FAULT_FOLD, 0, INT_MAX);
+	for (int i = 0; i < 3; i++)
+		CHECK_INT(append_one(l, "a"), OK);
+	CHECK(ledger_is_ready(l, NULL, 0));
+	ledger_close(&l);
+	CHECK(f.n_struck > 0);
+}
+
 /* A store error before COMMIT: the whole group fails, the head goes back, the ledger recovers by
  * itself. */
 TEST(a_store_error_fails_the_whole_group)
@@ -477,7 +526,9 @@ TEST(each_probe_writes)
 	ledger_close(&l);
 }
 
-SUITE("ledger_fault", TEST_ROW(each_probe_writes), TEST_ROW(a_store_error_fails_the_whole_group),
+SUITE("ledger_fault", TEST_ROW(answers_do_not_wait_for_the_log_to_be_folded),
+	TEST_ROW(a_log_that_cannot_be_folded_costs_no_answer), TEST_ROW(each_probe_writes),
+	TEST_ROW(a_store_error_fails_the_whole_group),
 	TEST_ROW(while_it_fails_submits_are_refused_and_the_reason_is_shown),
 	TEST_ROW(recovery_needs_a_real_write), TEST_ROW(commit_failed_and_lost),
 	TEST_ROW(commit_failed_and_kept), TEST_ROW(an_undo_that_cannot_be_written_is_tried_again),

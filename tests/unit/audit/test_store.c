@@ -77,6 +77,51 @@ TEST(marks)
 	each_store(check_marks);
 }
 
+static off_t
+size_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_size : -1;
+}
+
+static void
+append_long(struct store *s, uint64_t seq)
+{
+	static char text[6000];
+	struct store_row row = {.seq = seq, .body = span_of(text, sizeof(text))};
+	struct errinfo ei;
+
+	memset(text, 'x', sizeof(text));
+	snprintf(row.hash, sizeof(row.hash), "%064x", (unsigned)seq);
+	CHECK_INT(s->ops->begin(s, &ei), OK);
+	CHECK_INT(s->ops->append(s, &row, &ei), OK);
+	CHECK_INT(s->ops->commit(s, &ei), OK);
+}
+
+TEST(commits_leave_the_log_until_it_is_folded)
+{
+	struct store *s = new_store(LEDGER_STORE_SQLITE);
+	struct errinfo ei;
+	off_t before = size_of(store_path);
+
+	append_long(s, 1);
+	CHECK_INT(s->ops->fold_log(s, &ei), OK);
+	CHECK_INT(size_of(store_path), before); /* not for so little */
+	/* Three pages each. */
+	for (uint64_t seq = 2; seq < 500; seq++)
+		append_long(s, seq);
+	CHECK_INT(size_of(store_path), before);
+	CHECK_INT(s->ops->fold_log(s, &ei), OK);
+	off_t folded = size_of(store_path);
+	CHECK(folded > 400 * 6000);
+	/* It has begun anew: the next one has a short way to go. */
+	append_long(s, 500);
+	CHECK_INT(s->ops->fold_log(s, &ei), OK);
+	CHECK_INT(size_of(store_path), folded);
+	s->ops->free(s);
+}
+
 static void
 check_states(struct store *s)
 {
@@ -241,7 +286,8 @@ TEST(open_intents_have_an_index)
 	s->ops->free(s);
 }
 
-SUITE("store", TEST_ROW(transactions), TEST_ROW(marks), TEST_ROW(the_state_of_a_record),
+SUITE("store", TEST_ROW(transactions), TEST_ROW(commits_leave_the_log_until_it_is_folded),
+	TEST_ROW(marks), TEST_ROW(the_state_of_a_record),
 	TEST_ROW(stateless_keeps_no_authorised_rows), TEST_ROW(a_reopened_store_begins_a_new_log),
 	TEST_ROW(meta_and_cursors), TEST_ROW(the_files_are_private),
 	TEST_ROW(a_file_without_a_write_ahead_log_is_refused), TEST_ROW(open_intents_have_an_index))
