@@ -90,6 +90,23 @@ jose_keys_has(const struct jose_keys *keys, const struct jose_thumb *thumb)
 	return false;
 }
 
+static bool
+is_same_kid(struct span a, struct span b)
+{
+	return (a.p == NULL) == (b.p == NULL) && span_eq(a, b);
+}
+
+bool
+jose_keys_equal(const struct jose_keys *a, const struct jose_keys *b)
+{
+	bool is_equal = jose_keys_count(a) == jose_keys_count(b);
+
+	for (size_t i = 0; i < a->n && is_equal; i++)
+		is_equal = is_same_kid(a->keys[i].kid, b->keys[i].kid) &&
+			   memcmp(a->keys[i].thumb.hash, b->keys[i].thumb.hash, SHA256_BYTES) == 0;
+	return is_equal;
+}
+
 /* ---- reading a JWK set ---- */
 
 static struct span
@@ -173,12 +190,6 @@ read_numbers(const struct json *jwk, enum jose_algorithm algorithm, struct arena
 	if (algorithm == JOSE_ES256)
 		return jose_key_from_p256(one, two, out, ei);
 	return jose_key_from_ed25519(one, out, ei);
-}
-
-static bool
-is_same_kid(struct span a, struct span b)
-{
-	return (a.p == NULL) == (b.p == NULL) && span_eq(a, b);
 }
 
 /* Of two keys for one algorithm with one id, a token would mean either. */

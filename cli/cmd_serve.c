@@ -17,6 +17,7 @@
 #include "examination.h"
 #include "gateway/gateway.h"
 #include "options.h"
+#include "pipeline/key_ring.h"
 #include "pipeline/snapshot.h"
 #include "policy/policy.h"
 #include "policy_warnings.h"
@@ -32,15 +33,18 @@ struct serve_flags {
 
 struct serve {
 	struct serve_flags flags;
+	struct key_ring *key_ring;    /* outlives every snapshot */
 	struct loaded_config *config; /* of the start; a snapshot keeps the one it was made of */
 };
 
 static enum err
-build_snapshot(const struct loaded_config *c, struct snapshot **out, struct errinfo *ei)
+build_snapshot(const struct serve *s, const struct loaded_config *c, struct snapshot **out,
+	struct errinfo *ei)
 {
 	struct pipeline_options options;
 
 	loaded_config_pipeline(c, &options);
+	options.key_ring = s->key_ring;
 	enum err rc = snapshot_new(&options, out, ei);
 	if (rc == OK)
 		print_policy_warnings(snapshot_get_policy(*out));
@@ -79,7 +83,7 @@ reload(void *arg, struct snapshot **out, struct errinfo *ei)
 	if (rc == OK)
 		rc = check_change(s->config, fresh, ei);
 	if (rc == OK)
-		rc = build_snapshot(fresh, out, ei);
+		rc = build_snapshot(s, fresh, out, ei);
 	if (rc == OK)
 		snapshot_keep_source(*out, fresh, free_config);
 	else
@@ -185,7 +189,9 @@ serve_with(struct serve *s, struct arena *a)
 	options.http.may_serve = gateway_may_serve;
 	options.http.on_answer = gateway_on_answer;
 	if (rc == OK)
-		rc = build_snapshot(s->config, &snapshot, &ei);
+		rc = key_ring_new(&s->key_ring, &ei);
+	if (rc == OK)
+		rc = build_snapshot(s, s->config, &snapshot, &ei);
 	if (rc == OK)
 		snapshot_keep_source(snapshot, s->config, NULL);
 	if (rc == OK)
@@ -286,6 +292,7 @@ run(const struct command *self, int argc, char **argv)
 		status = command_fail("%s", ei.msg);
 	else
 		status = serve_with(&s, a);
+	key_ring_free(&s.key_ring);
 	loaded_config_free(&s.config);
 	arena_free(&a);
 	log_stop();

@@ -88,9 +88,12 @@ may_stay(const struct events *e)
 {
 	struct req_credentials credentials = credentials_of(e);
 	struct identity identity;
+	struct caller by;
+	bool may = req_authorize_reader(worker_get_pipeline(e->worker),
+			   worker_get_snapshot(e->worker), &credentials, &identity, &by) == OK;
 
-	return req_authorize_reader(worker_get_pipeline(e->worker), worker_get_snapshot(e->worker),
-		       &credentials, &identity) == OK;
+	caller_drop(&by);
+	return may;
 }
 
 static void
@@ -190,6 +193,7 @@ look(struct events *e)
 	struct req_credentials credentials = credentials_of(e);
 	struct snapshot *snapshot = worker_get_snapshot(e->worker);
 	struct identity identity;
+	struct caller by;
 	struct approvals_call call = {
 		.pipeline = worker_get_pipeline(e->worker),
 		.snapshot = snapshot,
@@ -203,10 +207,11 @@ look(struct events *e)
 	e->is_stale = false;
 	/* By the snapshot of now: a key that is gone sees no more. The chore ends the stream. */
 	if (req_authorize_reader(
-		    worker_get_pipeline(e->worker), snapshot, &credentials, &identity) != OK)
+		    worker_get_pipeline(e->worker), snapshot, &credentials, &identity, &by) != OK)
 		return;
 	e->is_looking = true;
 	approvals_look(&call, span_cstr(e->approval_id), &identity);
+	caller_drop(&by);
 }
 
 static void

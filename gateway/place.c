@@ -8,27 +8,41 @@
 
 #include "base/map.h"
 
-/* The principal of its API key, if that has the role. */
+/* Whether somebody that it shows to be has the role; *flow is of that principal. */
 static bool
-has_role(const struct snapshot *s, const struct place_request *r, enum role role,
-	struct caller *caller)
+has_role(const struct snapshot *s, const struct place_request *r, enum role role, uint64_t *flow)
 {
-	return req_authorize_operator(s, &r->credentials, role, caller) == OK;
+	struct caller caller;
+	bool has = req_authorize_operator(s, &r->credentials, role, &caller) == OK;
+
+	if (has)
+		*flow = map_hash(caller.principal);
+	caller_drop(&caller);
+	return has;
 }
 
 static struct http_place
 place_agent(const struct snapshot *s, const struct place_request *r, struct http_place last)
 {
-	struct caller caller;
 	struct http_place place = last;
 
-	if (has_role(s, r, ROLE_ANYONE, &caller))
-		place = (struct http_place){HTTP_RANK_USUAL, map_hash(caller.principal)};
+	if (has_role(s, r, ROLE_ANYONE, &place.flow))
+		place.rank = HTTP_RANK_USUAL;
 	/* Only the body tells which service it is: by its address, since a name can be anybody's. */
 	else if (req_may_be_known(s, &r->credentials))
 		place.rank = HTTP_RANK_USUAL;
-	if (r->is_explain && has_role(s, r, ROLE_OPERATOR, &caller))
+	if (r->is_explain && has_role(s, r, ROLE_OPERATOR, &place.flow))
 		place.rank = HTTP_RANK_FIRST;
+	return place;
+}
+
+static struct http_place
+place_reader(const struct snapshot *s, const struct place_request *r, struct http_place last)
+{
+	struct http_place place = last;
+
+	if (has_role(s, r, ROLE_ANYONE, &place.flow))
+		place.rank = HTTP_RANK_USUAL;
 	return place;
 }
 
@@ -36,20 +50,18 @@ place_agent(const struct snapshot *s, const struct place_request *r, struct http
 static struct http_place
 place_principal(const struct snapshot *s, const struct place_request *r, struct http_place last)
 {
-	struct caller caller;
+	struct http_place place = last;
 
-	if (has_role(s, r, ROLE_APPROVER, &caller))
-		return (struct http_place){HTTP_RANK_FIRST, map_hash(caller.principal)};
-	if (has_role(s, r, ROLE_ANYONE, &caller))
-		return (struct http_place){HTTP_RANK_USUAL, map_hash(caller.principal)};
-	return last;
+	if (!has_role(s, r, ROLE_APPROVER, &place.flow))
+		return place_reader(s, r, last);
+	place.rank = HTTP_RANK_FIRST;
+	return place;
 }
 
 struct http_place
 place_of(const struct snapshot *s, const struct place_request *r)
 {
 	struct http_place last = {HTTP_RANK_LAST, map_hash(r->peer)};
-	struct caller caller;
 
 	switch (r->access) {
 	case ACCESS_NOBODY:
@@ -59,9 +71,7 @@ place_of(const struct snapshot *s, const struct place_request *r)
 	case ACCESS_AGENT:
 		return place_agent(s, r, last);
 	case ACCESS_READER:
-		return has_role(s, r, ROLE_ANYONE, &caller)
-			       ? (struct http_place){HTTP_RANK_USUAL, map_hash(caller.principal)}
-			       : last;
+		return place_reader(s, r, last);
 	case ACCESS_PRINCIPAL:
 		return place_principal(s, r, last);
 	/* Their tokens are not looked at yet. */

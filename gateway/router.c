@@ -126,7 +126,7 @@ admit_reader(struct exchange *x)
 
 	credentials.keeps_nonce = x->is_early;
 	if (req_authorize_reader(worker_get_pipeline(x->worker), worker_get_snapshot(x->worker),
-		    &credentials, &x->identity) == OK)
+		    &credentials, &x->identity, &x->caller) == OK)
 		return true;
 	metric_add(METRIC_AUTH_FAILED, 1);
 	reply_error(x->http, 401, "auth_error",
@@ -153,7 +153,7 @@ admit_relay(const struct exchange *x, enum approval_channel channel, struct span
 	return false;
 }
 
-/* An API key in the request is judged alone: a cookie beside it is not looked at. */
+/* What the request says of itself is judged alone: a cookie beside it is not looked at. Nor is the connection's own name beside a cookie. */
 static enum err
 find_principal(struct exchange *x, enum role role, const char **code, const char **why)
 {
@@ -162,9 +162,11 @@ find_principal(struct exchange *x, enum role role, const char **code, const char
 
 	*code = "auth_error";
 	*why = "principal authentication failed";
-	if (credentials.authorization.n > 0) {
+	if (credentials.authorization.n > 0 || !exchange_has_cookie(x->http)) {
 		rc = req_authorize_operator(
 			worker_get_snapshot(x->worker), &credentials, role, &x->caller);
+		if (rc == OK && x->caller.is_ambient && exchange_is_foreign(x->http))
+			rc = ERR_AUTH;
 	} else {
 		rc = exchange_find_session(x, why);
 		*code = rc == ERR_FORBIDDEN ? "csrf_error" : *code;
@@ -253,6 +255,8 @@ serve(const struct route *route, struct exchange *x)
 		refuse_size(route, x->http);
 	else if (admit(route, x))
 		route->handle(x);
+	/* What outlives the turn was copied. */
+	caller_drop(&x->caller);
 }
 
 /* A path as it is written in the table comes before one that matches with an id, which goes to x->id if it is sound. */
@@ -382,6 +386,7 @@ gateway_look(struct http_request *http, void *arg)
 		(void)admit(route, &x);
 	else if (pass_head(&x) && !has_room(&x))
 		turn_away(&x);
+	caller_drop(&x.caller);
 }
 
 struct http_place

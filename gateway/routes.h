@@ -93,6 +93,10 @@ struct req_credentials exchange_get_credentials(const struct http_request *http)
  */
 MUSTCHECK enum err exchange_find_session(struct exchange *x, const char **why);
 
+/* Whether there is a cookie of a session, valid or not. */
+bool exchange_has_cookie(const struct http_request *http);
+/* Whether a page of another host had a browser send it: what a browser shows of its own accord then counts for nothing. */
+bool exchange_is_foreign(const struct http_request *http);
 /* Whether the caller of an open stream still holds the role, by the current snapshot; no use of a session. */
 bool exchange_may_stay(const struct http_request *http, struct worker *worker, enum role role);
 

@@ -39,6 +39,18 @@ is_safe(const struct http_request *http)
 	return method == HTTP_METHOD_GET || method == HTTP_METHOD_HEAD;
 }
 
+bool
+exchange_has_cookie(const struct http_request *http)
+{
+	return browser_get_cookie(http, COOKIE).n > 0;
+}
+
+bool
+exchange_is_foreign(const struct http_request *http)
+{
+	return browser_get_site(http) == SITE_OTHER;
+}
+
 enum err
 exchange_find_session(struct exchange *x, const char **why)
 {
@@ -70,14 +82,20 @@ exchange_may_stay(const struct http_request *http, struct worker *worker, enum r
 	const struct snapshot *snapshot = worker_get_snapshot(worker);
 	struct req_credentials credentials = exchange_get_credentials(http);
 	struct session session;
-	struct caller caller;
+	struct caller caller = {.principal = SPAN_NONE};
+	bool may_stay = false;
 
-	if (credentials.authorization.n > 0)
-		return req_authorize_operator(snapshot, &credentials, role, &caller) == OK;
-	return session_peek(pipeline_get_sessions(worker_get_pipeline(worker)), snapshot,
-		       browser_get_cookie(http, COOKIE), credentials.client_address,
-		       &session) == OK &&
-	       caller_has_role(&session.caller, role);
+	if (credentials.authorization.n > 0 || !exchange_has_cookie(http))
+		may_stay = req_authorize_operator(snapshot, &credentials, role, &caller) == OK &&
+			   !(caller.is_ambient && exchange_is_foreign(http));
+	else if (session_peek(pipeline_get_sessions(worker_get_pipeline(worker)), snapshot,
+			 browser_get_cookie(http, COOKIE), credentials.client_address,
+			 &session) == OK) {
+		caller = session.caller;
+		may_stay = caller_has_role(&caller, role);
+	}
+	caller_drop(&caller);
+	return may_stay;
 }
 
 static void
@@ -192,6 +210,7 @@ sign_in(const struct exchange *x, struct span api_key)
 			COOKIE_ATTRIBUTES, is_in_clear(x) ? "" : "; Secure");
 		struct http_header header = {SPAN_LIT("Set-Cookie"), span_of(cookie, (size_t)n)};
 		reply_session(x, &session, &header);
+		caller_drop(&session.caller);
 	}
 }
 

@@ -20,8 +20,8 @@ static bool
 has_workload_identity(const struct pipeline_options *o)
 {
 	return o->runtime.evidence.workload_identity_verified &&
-	       (o->identity.oidc || o->identity.spiffe) && o->identity.api_keys.n == 0 &&
-	       o->identity.hashed_keys.n == 0;
+	       (o->identity.oidc.enabled || o->identity.spiffe.enabled) &&
+	       o->identity.api_keys.n == 0 && o->identity.hashed_keys.n == 0;
 }
 
 static bool

@@ -80,8 +80,12 @@ check_identity_keys(void *options, struct config_scope *scope)
 {
 	const struct identity_section *o = options;
 
-	if (o->api_keys.n == 0 && o->hashed_keys.n == 0 && o->service_secrets.n == 0 &&
-		o->service_public_keys.n == 0)
+	bool has_secret =
+		o->api_keys.n + o->hashed_keys.n + o->service_secrets.n + o->service_public_keys.n >
+		0;
+	bool has_peer = o->mtls.dns_names.n + o->mtls.common_names.n + o->unix.users.n > 0;
+
+	if (!has_secret && !has_peer && !o->oidc.enabled && !o->spiffe.enabled)
 		config_fail(scope, "api_keys",
 			"identity.api_keys or identity.service_secrets or identity.oidc.enabled or "
 			"identity.spiffe.enabled is required");

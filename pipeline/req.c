@@ -85,9 +85,12 @@ enum err
 req_authorize_operator(const struct snapshot *s, const struct req_credentials *credentials,
 	enum role role, struct caller *caller)
 {
-	if (identity_find_bearer(s->identities, credentials, caller) != OK)
+	if (identity_find_caller(s->identities, credentials, caller) != OK)
 		return ERR_AUTH;
-	return caller_has_role(caller, role) ? OK : ERR_FORBIDDEN;
+	if (caller_has_role(caller, role))
+		return OK;
+	caller_drop(caller);
+	return ERR_FORBIDDEN;
 }
 
 unsigned
@@ -98,9 +101,9 @@ req_get_roles(const struct snapshot *s, struct span principal)
 
 enum err
 req_authorize_reader(const struct pipeline *p, const struct snapshot *s,
-	const struct req_credentials *credentials, struct identity *out)
+	const struct req_credentials *credentials, struct identity *out, struct caller *by)
 {
-	return identity_find_reader(s->identities, p->nonces, credentials, out);
+	return identity_find_reader(s->identities, p->nonces, credentials, out, by);
 }
 
 /* The loop's own, claimed the first time it asks. */
@@ -393,6 +396,7 @@ recycle(struct req *r)
 	if (r->has_slot)
 		slots_give(&r->pipeline->slots);
 	r->has_slot = false;
+	caller_drop(&r->caller);
 	snapshot_unref(&r->snapshot);
 	arena_free(&r->spare);
 	if (pool->n_free == FREE_REQUESTS_MAX) {

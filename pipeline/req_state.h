@@ -119,6 +119,7 @@ struct req {
 	int64_t started_ns;
 	int64_t step_ns; /* when the step began */
 
+	struct caller caller; /* what the identity's principal lives in */
 	struct identity identity;
 	const char *refused_why; /* static, for the log alone; NULL: nothing to add */
 	struct span identity_key;

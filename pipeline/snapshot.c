@@ -82,6 +82,8 @@ fill_snapshot(struct snapshot *s, const struct pipeline_options *o, struct errin
 		rc = identity_table_new(
 			&o->identity, &o->approvals.approver_principals, &s->identities, ei);
 	if (rc == OK)
+		rc = identity_open_tokens(s->identities, &o->identity.oidc, o->key_ring, ei);
+	if (rc == OK)
 		rc = approval_settings_fill(&s->approvals, &o->approvals, s->arena, ei);
 	if (rc == OK && o->rate_limits.enabled)
 		rc = rate_limits_new(&o->rate_limits, s->arena, &s->rate_limits, ei);

@@ -62,7 +62,7 @@ step_authenticate(struct req *r)
 	struct errinfo ei;
 	const char *why;
 	enum err rc = identity_authenticate(r->snapshot->identities, r->pipeline->nonces,
-		&r->input->credentials, r->input->body, &r->identity, &why, &ei);
+		&r->input->credentials, r->input->body, &r->identity, &r->caller, &why, &ei);
 
 	if (rc != OK) {
 		r->refused_why = why[0] != '\0' ? why : NULL;

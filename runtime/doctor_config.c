@@ -171,11 +171,16 @@ check_auth_mode(struct doctor *d)
 	const struct identity_section *o = &d->in->pipeline->identity;
 
 	size_t n_services = o->service_secrets.n + o->service_public_keys.n;
+	size_t n_peers = o->mtls.dns_names.n + o->mtls.common_names.n + o->unix.users.n;
 
-	if (o->api_keys.n + o->hashed_keys.n + n_services == 0)
+	if (o->api_keys.n + o->hashed_keys.n + n_services + n_peers == 0 && !o->oidc.enabled &&
+		!o->spiffe.enabled)
 		return doctor_say(d, FINDING_FAIL, "no principal can authenticate");
-	return doctor_say(d, FINDING_PASS, "API keys: %zu hashed, %zu in clear; services: %zu",
-		o->hashed_keys.n, o->api_keys.n, n_services);
+	return doctor_say(d, FINDING_PASS,
+		"API keys: %zu hashed, %zu in clear; services: %zu; tokens: %s; SPIFFE IDs: %s; "
+		"names of certificates and users: %zu",
+		o->hashed_keys.n, o->api_keys.n, n_services, o->oidc.enabled ? "yes" : "no",
+		o->spiffe.enabled ? "yes" : "no", n_peers);
 }
 
 enum finding

@@ -137,7 +137,7 @@ check_strong_identity(struct doctor *d)
 {
 	const struct identity_section *o = &d->in->pipeline->identity;
 
-	return pass_if(o->oidc || o->spiffe);
+	return pass_if(o->oidc.enabled || o->spiffe.enabled);
 }
 
 enum finding

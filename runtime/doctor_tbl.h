@@ -70,7 +70,7 @@
 		"gateway preparation", "`nomos serve` would stop with the same error") \
 	X("identity.auth_mode_valid", CONFIG, check_auth_mode, \
 		"authentication of principals", \
-		"set identity.hashed_keys, identity.api_keys or identity.service_secrets") \
+		"set identity.hashed_keys, identity.service_secrets, identity.oidc or identity.spiffe") \
 	X("identity.environment_derivation", CONFIG, check_environment, \
 		"environment derivation", \
 		"set identity.environment to one of ci, dev, local, prod, staging, test") \
@@ -140,7 +140,7 @@
 		"container sandbox", \
 		"set executor.sandbox_enabled and executor.sandbox_profile: container") \
 	X("strong.workload_identity", STRONG, check_strong_identity, \
-		"workload identity", "identity.oidc and identity.spiffe are not built yet") \
+		"workload identity", "set up identity.oidc or identity.spiffe") \
 	X("workspace.writable", CONFIG, check_workspace_writable, \
 		"access to the workspace", \
 		"give this user read and search rights to executor.workspace_root")

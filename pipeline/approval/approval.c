@@ -121,14 +121,24 @@ has_role_in(const struct json *list, const struct approval_ballot *ballot)
 	       (ballot->is_viewer && is_in(list, SPAN_LIT("viewer")));
 }
 
-/* All conditions hold together. Nobody is in a group while no identity provider says so. */
+static bool
+has_group_in(const struct json *list, const struct approval_ballot *ballot)
+{
+	for (size_t i = 0; i < ballot->n_groups; i++)
+		if (is_in(list, ballot->groups[i]))
+			return true;
+	return false;
+}
+
+/* All conditions hold together. Nobody is in a group but by a token that says so. */
 static bool
 is_named(const struct json *approvers, const struct approval_ballot *ballot)
 {
 	const struct json *principals = json_find_cstr(approvers, "principals");
 	const struct json *roles = json_find_cstr(approvers, "roles");
+	const struct json *groups = json_find_cstr(approvers, "groups");
 
-	if (json_find_cstr(approvers, "groups") != NULL)
+	if (groups != NULL && !has_group_in(groups, ballot))
 		return false;
 	if (principals != NULL && !is_in(principals, ballot->vote.approver))
 		return false;

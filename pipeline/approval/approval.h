@@ -116,6 +116,8 @@ struct approval_ballot {
 	bool is_approver; /* holds the role approver */
 	bool is_viewer;
 	bool is_operator;
+	const struct span *groups; /* that an identity provider says that person is in */
+	size_t n_groups;
 	bool is_hidden;          /* some of the parameters is hidden from approvers now */
 	const char *policy_hash; /* the one in force */
 };

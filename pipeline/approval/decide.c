@@ -173,7 +173,7 @@ find_voter(struct approval_op *op, const struct approvals_ballot *in)
 			relay, span_trim(in->relayed_user), &who.principal, &v->asserted_by);
 		who.roles = identity_get_roles(s->identities, who.principal);
 	}
-	who.principal = arena_dup(op->arena, who.principal);
+	who = approval_op_copy_caller(op, &who);
 	approval_ballot_set_voter(&op->ballot, s, &who);
 	return rc;
 }

@@ -167,7 +167,7 @@ approvals_show(
 
 	if (op == NULL)
 		return;
-	op->caller = (struct caller){arena_dup(op->arena, caller->principal), caller->roles};
+	op->caller = approval_op_copy_caller(op, caller);
 	submit_look(op, "page", caller->principal, PAGES_PER_MINUTE, apply_show);
 }
 

@@ -169,6 +169,21 @@ approval_op_submit(struct approval_op *op, approval_op_fn apply)
 	answer(op);
 }
 
+struct caller
+approval_op_copy_caller(struct approval_op *op, const struct caller *from)
+{
+	struct span *groups = ARENA_ARRAY(op->arena, struct span, from->n_groups);
+
+	for (size_t i = 0; i < from->n_groups && groups != NULL; i++)
+		groups[i] = arena_dup(op->arena, from->groups[i]);
+	return (struct caller){
+		.principal = arena_dup(op->arena, from->principal),
+		.roles = from->roles,
+		.groups = groups,
+		.n_groups = groups != NULL ? from->n_groups : 0,
+	};
+}
+
 void
 approval_ballot_set_voter(
 	struct approval_ballot *b, const struct snapshot *s, const struct caller *who)
@@ -177,5 +192,7 @@ approval_ballot_set_voter(
 	b->is_approver = caller_has_role(who, ROLE_APPROVER);
 	b->is_operator = caller_has_role(who, ROLE_OPERATOR);
 	b->is_viewer = caller_has_role(who, ROLE_VIEWER);
+	b->groups = who->groups;
+	b->n_groups = who->n_groups;
 	b->policy_hash = policy_get_hash(s->policy);
 }

@@ -59,6 +59,8 @@ MUSTCHECK bool approval_op_has_rate(
 /* Answers 429. */
 void approval_op_refuse_rate(struct approval_op *op);
 
+/* In the call's arena, so that it need not be dropped. */
+struct caller approval_op_copy_caller(struct approval_op *op, const struct caller *from);
 /* Fills in who votes, and under which policy. */
 void approval_ballot_set_voter(
 	struct approval_ballot *b, const struct snapshot *s, const struct caller *who);

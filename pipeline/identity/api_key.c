@@ -110,7 +110,7 @@ find_grant(const struct identity_table *t, const struct key_mark *mark, struct s
 	*out = (struct grant){.agents = NULL};
 	if (plain == NULL)
 		return find_hashed(t, mark, client_address, out);
-	out->caller = (struct caller){*plain, identity_get_roles(t, *plain)};
+	out->caller = (struct caller){.principal = *plain, .roles = identity_get_roles(t, *plain)};
 	return true;
 }
 
@@ -125,9 +125,8 @@ identity_find_mark(const struct identity_table *t, const struct key_mark *mark,
 	return is_found ? OK : ERR_AUTH;
 }
 
-/* The part behind "Bearer ", trimmed; empty when the scheme is another. */
-static struct span
-bearer_key(struct span authorization)
+struct span
+identity_read_bearer(struct span authorization)
 {
 	size_t space = span_find(authorization, ' ');
 
@@ -142,7 +141,7 @@ bool
 identity_find_grant(const struct identity_table *t, const struct req_credentials *credentials,
 	struct grant *out)
 {
-	struct span key = bearer_key(credentials->authorization);
+	struct span key = identity_read_bearer(credentials->authorization);
 	struct key_mark mark;
 
 	*out = (struct grant){.agents = NULL};
@@ -152,15 +151,4 @@ identity_find_grant(const struct identity_table *t, const struct req_credentials
 	bool is_found = find_grant(t, &mark, credentials->client_address, out);
 	mem_wipe(&mark, sizeof(mark));
 	return is_found;
-}
-
-enum err
-identity_find_bearer(const struct identity_table *t, const struct req_credentials *credentials,
-	struct caller *out)
-{
-	struct grant grant;
-	bool is_found = identity_find_grant(t, credentials, &grant);
-
-	*out = grant.caller;
-	return is_found ? OK : ERR_AUTH;
 }

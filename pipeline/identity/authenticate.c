@@ -18,13 +18,18 @@ struct attempt {
 	struct nonce nonces[2]; /* of signatures that were good, to be used when all else is */
 	size_t n_nonces;
 	const struct name_list *agents; /* that the API key is for; NULL: any */
+	struct caller *by;              /* what the principal lives in */
 	const char *why;
 };
 
+/* *by is nobody until somebody is found. */
 static struct attempt
-begin(const struct identity_table *t, const struct req_credentials *c, struct span body)
+begin(const struct identity_table *t, const struct req_credentials *c, struct span body,
+	struct caller *by)
 {
-	return (struct attempt){.table = t, .request = {.credentials = c, .body = body}, .why = ""};
+	*by = (struct caller){.principal = SPAN_NONE};
+	return (struct attempt){
+		.table = t, .request = {.credentials = c, .body = body}, .by = by, .why = ""};
 }
 
 static bool
@@ -78,21 +83,28 @@ use_nonces(struct attempt *a, struct nonce_table *nonces)
 	return true;
 }
 
-/* Both schemes in the reference's order; the first that succeeds wins. */
+/* In the reference's order; the first that succeeds wins. */
 static bool
 find_principal(struct attempt *a, unsigned versions, struct span *principal)
 {
 	const struct req_credentials *c = a->request.credentials;
+	bool is_service = span_trim(c->service_id).n > 0 && span_trim(c->service_signature).n > 0;
 	struct grant grant;
 
-	if (identity_find_grant(a->table, c, &grant)) {
-		*principal = grant.caller.principal;
+	if (identity_find_shown(a->table, c, &grant)) {
+		*a->by = grant.caller;
+		*principal = a->by->principal;
 		a->agents = grant.agents;
 		return true;
 	}
-	if (span_trim(c->service_id).n == 0 || span_trim(c->service_signature).n == 0)
-		return refuse(a, "no API key that is known here and now");
-	return check_signature(a, NONCE_SERVICE, c->service_signature, versions, principal);
+	if (is_service &&
+		check_signature(a, NONCE_SERVICE, c->service_signature, versions, principal))
+		return true;
+	if (identity_find_process(a->table, c, a->by) == OK) {
+		*principal = a->by->principal;
+		return true;
+	}
+	return is_service ? false : refuse(a, "nothing that stands for a principal here and now");
 }
 
 /* Principals without a list may act through any agent (decisions 26). */
@@ -111,10 +123,10 @@ may_pair(struct attempt *a, struct span principal, struct span agent)
 enum err
 identity_authenticate(const struct identity_table *t, struct nonce_table *nonces,
 	const struct req_credentials *credentials, struct span body, struct identity *out,
-	const char **why, struct errinfo *ei)
+	struct caller *by, const char **why, struct errinfo *ei)
 {
 	const unsigned versions = SIGNATURE_ALLOW_V1 | SIGNATURE_ALLOW_V2;
-	struct attempt a = begin(t, credentials, body);
+	struct attempt a = begin(t, credentials, body, by);
 	struct identity who = {SPAN_NONE, SPAN_NONE, t->environment};
 	const char *text = NULL;
 
@@ -130,13 +142,15 @@ identity_authenticate(const struct identity_table *t, struct nonce_table *nonces
 	else if (!use_nonces(&a, nonces))
 		text = TEXT_AGENT;
 	*why = a.why;
-	if (text != NULL)
+	if (text != NULL) {
+		caller_drop(by);
 		return ERR(ei, ERR_AUTH, "%s", text);
+	}
 	*out = who;
 	return OK;
 }
 
-/* By its name when an API key says who asks; a service's signature proves nothing of the name beside it. */
+/* By its name when something else says who asks; a service's signature proves nothing of the name beside it. */
 static bool
 find_reading_agent(struct attempt *a, bool needs_signature, struct span *name)
 {
@@ -154,16 +168,18 @@ find_reading_agent(struct attempt *a, bool needs_signature, struct span *name)
 
 enum err
 identity_find_reader(const struct identity_table *t, struct nonce_table *nonces,
-	const struct req_credentials *credentials, struct identity *out)
+	const struct req_credentials *credentials, struct identity *out, struct caller *by)
 {
-	struct attempt a = begin(t, credentials, SPAN_NONE);
+	struct attempt a = begin(t, credentials, SPAN_NONE, by);
 	struct identity who = {SPAN_NONE, SPAN_NONE, t->environment};
 
 	*out = (struct identity){SPAN_NONE, SPAN_NONE, SPAN_NONE};
 	if (!find_principal(&a, SIGNATURE_ALLOW_V2, &who.principal) ||
 		!find_reading_agent(&a, a.n_nonces > 0, &who.agent) ||
-		!may_pair(&a, who.principal, who.agent) || !use_nonces(&a, nonces))
+		!may_pair(&a, who.principal, who.agent) || !use_nonces(&a, nonces)) {
+		caller_drop(by);
 		return ERR_AUTH;
+	}
 	*out = who;
 	return OK;
 }
@@ -189,7 +205,10 @@ identity_find_flaw(const struct identity_table *t, const struct req_credentials 
 			      map_count(t->services.by_id) > 0 &&
 			      is_wellformed(t, credentials, credentials->service_signature);
 
-	if (identity_find_bearer(t, credentials, &caller) != OK && !may_be_service)
+	bool is_known = identity_find_caller(t, credentials, &caller) == OK;
+
+	caller_drop(&caller);
+	if (!is_known && !may_be_service)
 		return SPAN_LIT(TEXT_PRINCIPAL);
 	if (span_trim(credentials->agent_id).n == 0 ||
 		!is_wellformed(t, credentials, credentials->agent_signature))

@@ -9,6 +9,8 @@
 struct address_network;
 struct arena;
 struct map;
+struct oidc;
+struct peer_names;
 
 #define IDENTITY_MAGIC 0x1de27a81u
 
@@ -44,6 +46,11 @@ struct grant {
 MUSTCHECK bool identity_find_grant(const struct identity_table *t,
 	const struct req_credentials *credentials, struct grant *out);
 
+/* Who asks by that, or by certificate or token: all that identity_find_caller knows but the process. The caller in *out is to be
+ * dropped. */
+MUSTCHECK bool identity_find_shown(const struct identity_table *t,
+	const struct req_credentials *credentials, struct grant *out);
+
 /* Services, or agents, that sign. */
 struct signer_table {
 	struct map *by_id;    /* struct signer */
@@ -64,9 +71,12 @@ struct identity_table {
 	struct nonce_limits nonces;
 	struct map *pairs; /* principal -> struct name_list of agents */
 	struct name_list roles[ROLE_OPERATOR + 1];
+	struct name_list group_roles[ROLE_OPERATOR + 1]; /* groups of tokens by role */
 	bool has_roles;
 	struct name_list approvers; /* approvals.approver_principals */
 	struct span environment;
+	struct peer_names *peer_names;
+	struct oidc *oidc; /* NULL: tokens are not accepted */
 };
 
 /* Both maps may name a signer. A key that is no Ed25519 public key is ERR_PARSE. */

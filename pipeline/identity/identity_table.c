@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "identity/identity_rows.h"
+#include "identity/oidc.h"
+#include "identity/peer_names.h"
 
 #define IDENTITY_ARENA_BYTES ((size_t)64 * 1024 * 1024)
 
@@ -94,14 +96,15 @@ add_pairs(struct identity_table *t, const struct config_map_strings *pairs, stru
 }
 
 static enum err
-add_roles(struct identity_table *t, const struct config_map_strings *roles, struct errinfo *ei)
+add_roles(struct identity_table *t, const struct config_map_strings *roles,
+	struct name_list lists[ROLE_OPERATOR + 1], struct errinfo *ei)
 {
 	for (size_t i = 0; i < roles->n; i++) {
 		enum role role = identity_role_parse(roles->v[i].key);
 
 		if (role == ROLE_NOBODY)
 			return ERR(ei, ERR_INVALID, "identity.roles: unknown role");
-		if (!name_list_copy(t->arena, &roles->v[i].values, &t->roles[role]))
+		if (!name_list_copy(t->arena, &roles->v[i].values, &lists[role]))
 			return ERR(ei, ERR_NOMEM, "out of memory for identities");
 		t->has_roles = true;
 	}
@@ -136,7 +139,11 @@ fill_table(struct identity_table *t, const struct identity_section *o,
 	if (rc == OK)
 		rc = add_pairs(t, &o->principal_agents, ei);
 	if (rc == OK)
-		rc = add_roles(t, &o->roles, ei);
+		rc = add_roles(t, &o->roles, t->roles, ei);
+	if (rc == OK && o->oidc.enabled)
+		rc = add_roles(t, &o->oidc.roles, t->group_roles, ei);
+	if (rc == OK)
+		rc = peer_names_new(&o->spiffe, &o->mtls, &o->unix, &t->peer_names, ei);
 	if (rc == OK && approvers != NULL && !name_list_copy(t->arena, approvers, &t->approvers))
 		rc = ERR(ei, ERR_NOMEM, "out of memory for identities");
 	if (rc == OK && arena_failed(t->arena))
@@ -180,6 +187,8 @@ identity_table_free(struct identity_table **t)
 	signer_table_clear(&old->services);
 	signer_table_clear(&old->agents);
 	map_free(&old->pairs, NULL);
+	peer_names_free(&old->peer_names);
+	oidc_free(&old->oidc);
 	arena_free(&old->arena);
 	old->magic = 0;
 	mem_free(old);

@@ -35,6 +35,27 @@ identity_get_roles(const struct identity_table *t, struct span principal)
 	return roles;
 }
 
+static bool
+is_any_among(const struct name_list *list, const struct span *groups, size_t n_groups)
+{
+	for (size_t i = 0; i < n_groups; i++)
+		if (name_list_has(list, groups[i]))
+			return true;
+	return false;
+}
+
+unsigned
+identity_get_group_roles(const struct identity_table *t, const struct span *groups, size_t n_groups)
+{
+	unsigned roles = 0;
+
+	for (enum role role = ROLE_VIEWER; role <= ROLE_OPERATOR; role++)
+		if (is_any_among(&t->group_roles[role], groups, n_groups))
+			roles |= 1u << role;
+	/* Operators and approvers may view. */
+	return roles != 0 ? roles | 1u << ROLE_VIEWER : 0;
+}
+
 bool
 caller_has_role(const struct caller *caller, enum role role)
 {

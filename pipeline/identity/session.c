@@ -14,6 +14,7 @@
 #include "base/rand.h"
 #include "base/secret.h"
 #include "identity/identity_table.h"
+#include "identity/token_holder.h"
 #include "limit/token_bucket.h"
 #include "snapshot_parts.h"
 
@@ -24,12 +25,14 @@
 #define FAILURE_BURST 10
 #define FAILURES_PER_MINUTE 10
 #define CSRF_DOMAIN "nomos.csrf.v1"
+#define HOLDER_DOMAIN "nomos.session.holder.v1"
 
 struct row {
 	bool is_used;
 	uint8_t token_hash[SHA256_BYTES];
-	struct key_mark key;
-	unsigned roles; /* bits of enum role that the principal had */
+	struct key_mark key;         /* of a token: of whom it named */
+	struct token_holder *holder; /* counted; NULL: it began with an API key */
+	unsigned roles;              /* bits of enum role that the principal had */
 	int64_t expires_mono_ns;
 	int64_t expires_wall_ns;
 	int64_t used_mono_ns;
@@ -65,6 +68,8 @@ session_table_free(struct session_table **t)
 		return;
 	OBJ_CHECK(old, SESSION_MAGIC);
 	*t = NULL;
+	for (size_t i = 0; i < SESSIONS_MAX; i++)
+		token_holder_unref(&old->rows[i].holder);
 	pthread_mutex_destroy(&old->lock);
 	mem_wipe(old, sizeof(*old));
 	mem_free(old);
@@ -133,36 +138,100 @@ fill_session(
 	hash_hex(mac, sizeof(mac), out->csrf);
 }
 
-enum err
-session_open(struct session_table *t, const struct snapshot *s, struct span api_key,
-	struct span client_address, char token[SESSION_TOKEN_BYTES + 1], struct session *out)
+/* One limit for all tokens of a person. */
+static void
+mark_holder(const struct token_holder *holder, struct key_mark *out)
 {
-	struct row row = {.is_used = true};
-	struct caller caller;
+	*out = (struct key_mark){{0}, ""};
+	hash_hmac_sha256(holder->principal, SPAN_LIT(HOLDER_DOMAIN), out->hash);
+}
+
+/* By an API key or a signed token. On success the row keeps the holder, too. */
+static enum err
+find_person(const struct snapshot *s, struct span credential, struct span client_address,
+	struct row *row, struct caller *out)
+{
+	identity_mark_key(credential, &row->key);
+	if (identity_find_mark(s->identities, &row->key, client_address, out) == OK)
+		return OK;
+	if (identity_find_token(s->identities, credential, out) != OK)
+		return ERR_AUTH;
+	mark_holder(out->holder, &row->key);
+	row->holder = token_holder_ref(out->holder);
+	return OK;
+}
+
+/* A token that ends first ends the session. False: it has ended. */
+static bool
+set_end(struct row *row)
+{
+	int64_t wall_ns = clock_wall_ns();
+	int64_t life_ns = SESSION_LIFE_NS;
+
+	if (row->holder != NULL && row->holder->expires_wall_ns - wall_ns < life_ns)
+		life_ns = row->holder->expires_wall_ns - wall_ns;
+	row->used_mono_ns = clock_mono_ns();
+	row->expires_mono_ns = row->used_mono_ns + life_ns;
+	row->expires_wall_ns = wall_ns + life_ns;
+	return life_ns > 0;
+}
+
+static enum err
+make_token(struct row *row, char token[SESSION_TOKEN_BYTES + 1])
+{
 	uint8_t raw[TOKEN_RAW_BYTES];
 
-	OBJ_CHECK(t, SESSION_MAGIC);
-	token[0] = '\0';
-	*out = (struct session){.expires_wall_ns = 0};
-	identity_mark_key(api_key, &row.key);
-	if (identity_find_mark(s->identities, &row.key, client_address, &caller) != OK)
-		return ERR_AUTH;
-	row.roles = named_roles(&caller);
-	if (row.roles == 0)
-		return ERR_FORBIDDEN;
 	if (rand_bytes(raw, sizeof(raw), NULL) != OK)
 		return ERR_CRYPTO;
 	hash_hex(raw, sizeof(raw), token);
 	mem_wipe(raw, sizeof(raw));
-	struct span text = span_of(token, SESSION_TOKEN_BYTES);
-	hash_sha256(text, row.token_hash);
-	row.used_mono_ns = clock_mono_ns();
-	row.expires_mono_ns = row.used_mono_ns + SESSION_LIFE_NS;
-	row.expires_wall_ns = clock_wall_ns() + SESSION_LIFE_NS;
-	fill_session(out, &caller, text, &row);
+	hash_sha256(span_of(token, SESSION_TOKEN_BYTES), row->token_hash);
+	return OK;
+}
+
+/* Takes the row's holder. */
+static void
+put_row(struct session_table *t, const struct row *row)
+{
+	struct token_holder *old;
+	struct row *place;
+
 	pthread_mutex_lock(&t->lock);
-	*choose_row(t, &row.key, row.used_mono_ns, row.expires_wall_ns - SESSION_LIFE_NS) = row;
+	place = choose_row(t, &row->key, row->used_mono_ns, clock_wall_ns());
+	old = place->holder;
+	*place = *row;
 	pthread_mutex_unlock(&t->lock);
+	token_holder_unref(&old);
+}
+
+enum err
+session_open(struct session_table *t, const struct snapshot *s, struct span credential,
+	struct span client_address, char token[SESSION_TOKEN_BYTES + 1], struct session *out)
+{
+	struct row row = {.is_used = true};
+	struct caller caller;
+	enum err rc;
+
+	OBJ_CHECK(t, SESSION_MAGIC);
+	token[0] = '\0';
+	*out = (struct session){.expires_wall_ns = 0};
+	rc = find_person(s, credential, client_address, &row, &caller);
+	if (rc != OK)
+		return rc;
+	row.roles = named_roles(&caller);
+	if (!set_end(&row))
+		rc = ERR_AUTH;
+	else if (row.roles == 0)
+		rc = ERR_FORBIDDEN;
+	else
+		rc = make_token(&row, token);
+	if (rc != OK) {
+		token_holder_unref(&row.holder);
+		caller_drop(&caller);
+		return rc;
+	}
+	fill_session(out, &caller, span_of(token, SESSION_TOKEN_BYTES), &row);
+	put_row(t, &row);
 	return OK;
 }
 
@@ -187,8 +256,14 @@ static bool
 is_configured(const struct row *row, const struct snapshot *s, struct span client_address,
 	struct caller *caller)
 {
-	return identity_find_mark(s->identities, &row->key, client_address, caller) == OK &&
-	       (row->roles & ~caller->roles) == 0;
+	enum err rc = row->holder != NULL ? identity_find_holder(s->identities, row->holder, caller)
+					  : identity_find_mark(s->identities, &row->key,
+						    client_address, caller);
+
+	if (rc == OK && (row->roles & ~caller->roles) == 0)
+		return true;
+	caller_drop(caller);
+	return false;
 }
 
 static enum err
@@ -240,15 +315,19 @@ session_peek(struct session_table *t, const struct snapshot *s, struct span toke
 void
 session_close(struct session_table *t, struct span token)
 {
+	struct token_holder *holder = NULL;
 	uint8_t hash[SHA256_BYTES];
 
 	OBJ_CHECK(t, SESSION_MAGIC);
 	hash_sha256(token, hash);
 	pthread_mutex_lock(&t->lock);
 	struct row *row = find_row(t, hash);
-	if (row != NULL)
+	if (row != NULL) {
+		holder = row->holder;
 		mem_wipe(row, sizeof(*row));
+	}
 	pthread_mutex_unlock(&t->lock);
+	token_holder_unref(&holder);
 }
 
 bool

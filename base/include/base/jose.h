@@ -60,6 +60,8 @@ struct jose_keys *jose_keys_ref(struct jose_keys *keys);
 /* Accepts NULL. */
 void jose_keys_unref(struct jose_keys **keys);
 size_t jose_keys_count(const struct jose_keys *keys);
+/* The same keys with the same ids in the same order. */
+bool jose_keys_equal(const struct jose_keys *a, const struct jose_keys *b);
 
 /* Which key it was: SHA-256 of its type and numbers. */
 struct jose_thumb {

@@ -11,6 +11,12 @@ X(METRIC_AUTH_FAILED, "nomos_auth_failures_total", COUNTER, "requests with no va
 X(METRIC_NONCES, "nomos_nonces", GAUGE, "nonces of request signatures in memory")
 X(METRIC_NONCES_REFUSED, "nomos_nonces_refused_total", COUNTER,
 	"good signatures that were refused for their timestamp or nonce")
+X(METRIC_TOKENS_VERIFIED, "nomos_tokens_verified_total", COUNTER,
+	"signed tokens that were accepted")
+X(METRIC_TOKENS_REFUSED, "nomos_tokens_refused_total", COUNTER, "signed tokens that were refused")
+X(METRIC_KEY_FETCHES, "nomos_token_key_fetches_total", COUNTER, "fetches of an issuer's keys")
+X(METRIC_KEY_FETCHES_FAILED, "nomos_token_key_fetch_failures_total", COUNTER,
+	"fetches of an issuer's keys that failed")
 X(METRIC_RATE_LIMITED, "nomos_rate_limited_total", COUNTER,
 	"requests over a rate or the concurrency limit")
 X(METRIC_SHED, "nomos_requests_shed_total", COUNTER, "requests turned away under load")

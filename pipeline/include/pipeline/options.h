@@ -21,7 +21,10 @@
 #include "config/table.h"
 #include "pipeline/approval_options.h"
 #include "pipeline/options_tbl.h"
+#include "pipeline/principal_options.h"
 #include "policy/policy.h"
+
+struct key_ring;
 
 enum deployment_mode {
 	DEPLOYMENT_UNMANAGED = 0,
@@ -88,6 +91,8 @@ struct pipeline_options {
 	struct gateway_limits gateway;
 	PIPELINE_SECTIONS(CONFIG_MEMBER, pipeline_options)
 	struct span engine_version; /* of the build, for records and explanations; empty: "0.0.0" */
+	/* What fetches the keys of token issuers; NULL: nothing is fetched, and their tokens are refused. */
+	struct key_ring *key_ring;
 	bool has_durable_sink; /* a ledger file or a webhook takes the records: assurance level */
 };
 

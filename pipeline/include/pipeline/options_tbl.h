@@ -166,12 +166,13 @@
 		.prose = "Principals by role: viewer, approver, operator.") \
 	ROW(T, MAP_STRINGS, principal_agents, .flags = CONFIG_RELOAD, \
 		.prose = "The agents a principal may act through; any, for principals not listed.") \
-	ROW(T, LATER, oidc, .gate = "enabled", .env = "NOMOS_IDENTITY_OIDC_ENABLED", \
-		.unbuilt = CONFIG_UNBUILT_REFUSED, .reason = "OIDC is not built yet", \
+	ROW(T, OBJECT(oidc_section), oidc, \
 		.prose = "Principals from signed tokens of an identity provider.") \
-	ROW(T, LATER, spiffe, .gate = "enabled", .env = "NOMOS_IDENTITY_SPIFFE_ENABLED", \
-		.unbuilt = CONFIG_UNBUILT_REFUSED, .reason = "SPIFFE is not built yet", \
-		.prose = "Principals from client certificates.")
+	ROW(T, OBJECT(spiffe_section), spiffe, \
+		.prose = "Principals from the SPIFFE IDs of client certificates.") \
+	ROW(T, OBJECT(mtls_section), mtls, \
+		.prose = "Principals from other names of client certificates.") \
+	ROW(T, OBJECT(unix_section), unix, .prose = "Principals from processes of this host.")
 
 #define RATE_RULE_ROWS(ROW, T) \
 	ROW(T, STRING, id, .max = 128, .prose = "Name of the rule, unique over the three lists.") \

@@ -150,23 +150,33 @@ struct span req_note_turned_away(struct span request_id);
 bool req_may_be_known(const struct snapshot *s, const struct req_credentials *credentials);
 
 /*
- * Who asks without a body (decisions 30): principal and agent, by an API key and the agent's name, or by signatures of version 2.
- * For looking at one's own only. ERR_AUTH. *out lives as long as the snapshot.
+ * Who asks without a body (decisions 30): principal and agent, by what stands for a principal and the agent's name, or by
+ * signatures of version 2. For looking at one's own only. ERR_AUTH. *out lives as long as the snapshot and *by, which is to be
+ * dropped.
  */
+struct caller;
 struct identity;
 MUSTCHECK enum err req_authorize_reader(const struct pipeline *p, const struct snapshot *s,
-	const struct req_credentials *credentials, struct identity *out);
+	const struct req_credentials *credentials, struct identity *out, struct caller *by);
 
 /* Operator and view routes: what somebody may act as. Zero is nobody. */
 enum role { ROLE_NOBODY = 0, ROLE_ANYONE, ROLE_VIEWER, ROLE_APPROVER, ROLE_OPERATOR };
 
 /* Who a credential stands for, and what it may act as: never more than its principal, and less when the credential says so. */
+struct token_holder;
 struct caller {
-	struct span principal; /* borrowed from the snapshot */
-	unsigned roles;        /* bits 1 << enum role */
+	struct span principal;     /* borrowed from the snapshot, the connection or the holder */
+	unsigned roles;            /* bits 1 << enum role */
+	const struct span *groups; /* of a token; borrowed from the holder */
+	size_t n_groups;
+	struct token_holder *holder; /* counted; NULL: it was no token */
+	bool is_ambient; /* the connection says so and not the request, so a browser would say it for any page */
 };
+/* Whoever was given a caller gives it back; it is nobody then. One that is nobody may be given back as well. */
+void caller_drop(struct caller *caller);
 bool caller_has_role(const struct caller *caller, enum role role);
-/* Caller by API key alone (nomos-http.md 2.5); OK and *caller, or ERR_AUTH, or ERR_FORBIDDEN when it lacks the role. */
+/* Caller by API key, certificate, token or process (nomos-http.md 2.5); OK and *caller, to be dropped, or ERR_AUTH, or
+ * ERR_FORBIDDEN when it lacks the role; then it is nobody. */
 MUSTCHECK enum err req_authorize_operator(const struct snapshot *s,
 	const struct req_credentials *credentials, enum role role, struct caller *caller);
 /* What a principal may act as by its name alone: bits 1 << enum role. */

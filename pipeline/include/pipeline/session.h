@@ -1,8 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions of the operator page (decisions 40): an API key is exchanged for a random token, of which only the hash is kept. A
- * session ends after SESSION_LIFE_NS, after SESSION_IDLE_NS without use, when it is closed, and as soon as its key, or a role
- * that its principal had when it began, is no longer configured. The table is bounded: at a key's or the table's limit the session
+ * Sessions of the operator page (decisions 40): an API key or a signed token is exchanged for a random one, of which only the hash is
+ * kept. A session ends after SESSION_LIFE_NS, with the signed token, after SESSION_IDLE_NS without use, when it is closed, and as
+ * soon as its key, the key that signed the token, or a role that its principal had when it began, is no longer there. The table is bounded: at a key's or the table's limit the session
  * that was used longest ago gives way. Any thread; a short lock inside.
  */
 #ifndef PIPELINE_SESSION_H
@@ -30,7 +30,8 @@ struct snapshot;
 
 /* A session as a request sees it: a plain value. */
 struct session {
-	struct caller caller;    /* by the session's key, as of now */
+	struct caller
+		caller; /* by the session's key, as of now; whoever was given the session drops it */
 	int64_t expires_wall_ns; /* at the latest */
 	char csrf[SHA256_HEX +
 		  1]; /* made of the token, so that nobody has it who has not the token */
@@ -40,9 +41,9 @@ struct session {
 MUSTCHECK struct session_table *session_table_new(void);
 void session_table_free(struct session_table **t);
 
-/* ERR_AUTH: no such key, by the same work as a known one; ERR_FORBIDDEN: its principal has no role; ERR_CRYPTO. */
+/* By an API key or a signed token. ERR_AUTH: no such key, by the same work as a known one; ERR_FORBIDDEN: its principal has no role; ERR_CRYPTO. */
 MUSTCHECK enum err session_open(struct session_table *t, const struct snapshot *s,
-	struct span api_key, struct span client_address, char token[SESSION_TOKEN_BYTES + 1],
+	struct span credential, struct span client_address, char token[SESSION_TOKEN_BYTES + 1],
 	struct session *out);
 /* Counts as use. ERR_AUTH: there is none with that token from that address, or it has ended. */
 MUSTCHECK enum err session_find(struct session_table *t, const struct snapshot *s,

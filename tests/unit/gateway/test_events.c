@@ -62,8 +62,9 @@ exchange_get_credentials(const struct http_request *http)
 
 enum err
 req_authorize_reader(const struct pipeline *p, const struct snapshot *s,
-	const struct req_credentials *credentials, struct identity *out)
+	const struct req_credentials *credentials, struct identity *out, struct caller *by)
 {
+	*by = (struct caller){.principal = SPAN_NONE};
 	(void)p;
 	(void)s;
 	n_used += credentials->keeps_nonce ? 0 : 1;

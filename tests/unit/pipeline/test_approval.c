@@ -2,6 +2,7 @@
 /* The transitions of an approval, row by row, and its stored form. */
 #include "approval_world.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,6 +145,40 @@ TEST(who_may_not_vote)
 			FAIL("row %zu", i);
 		CHECK_INT(a.state == APPROVAL_APPROVED, rows[i].want == VOTE_RECORDED);
 		CHECK_INT(a.n_votes, rows[i].want == VOTE_RECORDED ? 1 : 0);
+	}
+}
+
+/* By a token; a group makes nobody an approver, and conditions hold together. */
+TEST(groups_of_a_token_are_named)
+{
+	static const struct span groups[] = {{"staff", 5}, {"oncall", 6}};
+	static const struct {
+		const char *approvers;
+		size_t n_groups;
+		bool is_approver;
+		enum approval_vote_result want;
+	} rows[] = {
+		{"{\"groups\":[\"ops\",\"oncall\"]}", 2, true, VOTE_RECORDED},
+		{"{\"groups\":[\"ops\",\"oncall\"]}", 1, true, VOTE_NOT_NAMED},
+		{"{\"groups\":[\"ops\",\"oncall\"]}", 0, true, VOTE_NOT_NAMED},
+		{"{\"groups\":[]}", 2, true, VOTE_NOT_NAMED},
+		{"{\"groups\":[\"Staff\"]}", 2, true, VOTE_NOT_NAMED},
+		{"{\"groups\":[\"staff\"]}", 2, false, VOTE_NOT_APPROVER},
+		{"{\"groups\":[\"staff\"],\"principals\":[\"carol\"]}", 2, true, VOTE_NOT_NAMED},
+		{"{\"groups\":[\"staff\"],\"principals\":[\"alice\"]}", 2, true, VOTE_RECORDED},
+	};
+	char obligations[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		snprintf(obligations, sizeof(obligations), "{\"approvers\":%s}", rows[i].approvers);
+		struct approval a = open_with(obligations);
+		struct approval_ballot b = make_ballot("alice", true);
+
+		b.is_approver = rows[i].is_approver;
+		b.groups = groups;
+		b.n_groups = rows[i].n_groups;
+		if (approval_vote(&a, &b, &noon, arena) != rows[i].want)
+			FAIL("%s with %zu groups", rows[i].approvers, rows[i].n_groups);
 	}
 }
 
@@ -496,7 +531,8 @@ end(void)
 }
 
 SUITE("approval", TEST_ROW(one_approval_allows_once), TEST_ROW(uses_are_counted),
-	TEST_ROW(who_may_not_vote), TEST_ROW(a_quorum_counts_each_person_and_each_relay_once),
+	TEST_ROW(who_may_not_vote), TEST_ROW(groups_of_a_token_are_named),
+	TEST_ROW(a_quorum_counts_each_person_and_each_relay_once),
 	TEST_ROW(one_denial_ends_a_quorum), TEST_ROW(who_approved_may_deny_while_it_is_open),
 	TEST_ROW(a_repeat_is_fine_and_the_opposite_is_not),
 	TEST_ROW(the_clock_that_is_first_ends_it), TEST_ROW(a_repeat_after_expiry_is_refused_too),

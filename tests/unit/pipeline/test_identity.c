@@ -86,6 +86,7 @@ check_row(const struct cases_row *row, void *arg)
 	char agent_hex[SHA256_HEX + 1];
 	char got[ERRINFO_MAX];
 	struct identity who;
+	struct caller by;
 	const char *why;
 	struct errinfo ei;
 	struct req_credentials c = {
@@ -95,7 +96,8 @@ check_row(const struct cases_row *row, void *arg)
 		.agent_id = row->field[4],
 		.agent_signature = sign(row->field[5], "agent-secret", agent_hex),
 	};
-	enum err rc = identity_authenticate(f->table, NULL, &c, SPAN_LIT(BODY), &who, &why, &ei);
+	enum err rc =
+		identity_authenticate(f->table, NULL, &c, SPAN_LIT(BODY), &who, &by, &why, &ei);
 
 	if (rc == OK)
 		snprintf(got, sizeof(got), "%.*s/%.*s", SPAN_ARG(who.principal),
@@ -128,6 +130,7 @@ TEST(published_vector)
 		"\"context\":{\"extensions\":{}}}";
 	struct identity_fixture f;
 	struct identity who;
+	struct caller by;
 	const char *why;
 	struct req_credentials c = {
 		.authorization = SPAN_LIT("Bearer key-of-alice"),
@@ -138,7 +141,8 @@ TEST(published_vector)
 
 	identity_fixture_init(&f);
 	CHECK_INT(sizeof(body) - 1, 160);
-	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(body), &who, &why, NULL), OK);
+	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(body), &who, &by, &why, NULL),
+		OK);
 	identity_table_free(&f.table);
 }
 
@@ -146,6 +150,7 @@ TEST(an_environment_is_required)
 {
 	struct identity_fixture f;
 	struct identity who;
+	struct caller by;
 	const char *why;
 	struct errinfo ei;
 	char hex[SHA256_HEX + 1];
@@ -156,7 +161,7 @@ TEST(an_environment_is_required)
 	identity_options(&f);
 	f.options.environment = SPAN_NONE;
 	CHECK_INT(identity_table_new(&f.options, NULL, &f.table, NULL), OK);
-	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(BODY), &who, &why, &ei),
+	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(BODY), &who, &by, &why, &ei),
 		ERR_AUTH);
 	CHECK_STR(ei.msg, "environment is required");
 	identity_table_free(&f.table);
@@ -201,7 +206,7 @@ find_robot(const struct identity_fixture *f, const char *address, struct caller 
 	struct req_credentials c = {.authorization = SPAN_LIT("Bearer " ROBOT_KEY),
 		.client_address = span_cstr(address)};
 
-	return identity_find_bearer(f->table, &c, caller);
+	return identity_find_caller(f->table, &c, caller);
 }
 
 static void
@@ -284,6 +289,7 @@ TEST(agents_of_a_key_only_narrow)
 	const struct span agents[] = {SPAN_LIT("other")};
 	struct identity_fixture f;
 	struct identity who;
+	struct caller by;
 	const char *why;
 	char hex[SHA256_HEX + 1];
 	struct req_credentials c = {.authorization = SPAN_LIT("Bearer " ROBOT_KEY),
@@ -292,16 +298,18 @@ TEST(agents_of_a_key_only_narrow)
 
 	identity_options(&f);
 	reload(&f);
-	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(BODY), &who, &why, NULL), OK);
+	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(BODY), &who, &by, &why, NULL),
+		OK);
 	f.hashed[0].agents = (struct config_strings){agents, 1};
 	reload(&f);
-	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(BODY), &who, &why, NULL),
+	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(BODY), &who, &by, &why, NULL),
 		ERR_AUTH);
-	CHECK_INT(identity_find_reader(f.table, NULL, &c, &who), ERR_AUTH);
+	CHECK_INT(identity_find_reader(f.table, NULL, &c, &who, &by), ERR_AUTH);
 	c.agent_id = SPAN_LIT("other");
 	c.agent_signature = sign(SPAN_LIT("other"), "", hex);
-	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(BODY), &who, &why, NULL), OK);
-	CHECK_INT(identity_find_reader(f.table, NULL, &c, &who), OK);
+	CHECK_INT(identity_authenticate(f.table, NULL, &c, SPAN_LIT(BODY), &who, &by, &why, NULL),
+		OK);
+	CHECK_INT(identity_find_reader(f.table, NULL, &c, &who, &by), OK);
 	identity_table_free(&f.table);
 }
 

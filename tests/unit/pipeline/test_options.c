@@ -392,7 +392,7 @@ TEST(assurance_levels)
 	o.executor.sandbox_enabled = true;
 	o.executor.sandbox_profile = PROFILE_CONTAINER;
 	CHECK_STR(assurance_level(&o), "GUARDED"); /* no workload identity */
-	o.identity.spiffe = true;
+	o.identity.spiffe.enabled = true;
 	CHECK_STR(assurance_level(&o), "STRONG");
 	o.has_durable_sink = false;
 	CHECK_STR(assurance_level(&o), "GUARDED");

@@ -115,8 +115,9 @@ static enum err
 ask(struct world *w, const struct req_credentials *c, struct span body)
 {
 	struct identity who;
+	struct caller by;
 	struct errinfo ei;
-	enum err rc = identity_authenticate(w->table, w->nonces, c, body, &who, &w->why, &ei);
+	enum err rc = identity_authenticate(w->table, w->nonces, c, body, &who, &by, &w->why, &ei);
 
 	if (rc != OK)
 		CHECK(strcmp(ei.msg, FAILED) == 0 ||
@@ -133,6 +134,7 @@ check_vector(const struct cases_row *row, void *arg)
 	struct req_credentials c = request("bot", header);
 	size_t blank = span_find(row->field[1], ' ');
 	struct identity who;
+	struct caller by;
 
 	snprintf(header, sizeof(header), "%.*s", SPAN_ARG(row->field[6]));
 	c.agent_signature = row->field[6];
@@ -147,7 +149,7 @@ check_vector(const struct cases_row *row, void *arg)
 	if (ask(w, &c, row->field[4]) != OK)
 		FAIL("%s:%d: %s", row->file, row->line, w->why);
 	c.keeps_nonce = false;
-	if (row->field[4].n == 0 && identity_find_reader(w->table, w->nonces, &c, &who) != OK)
+	if (row->field[4].n == 0 && identity_find_reader(w->table, w->nonces, &c, &who, &by) != OK)
 		FAIL("%s:%d: not for reading", row->file, row->line);
 	/* A request that is not quite the same. */
 	c.target = SPAN_LIT("/run");
@@ -360,6 +362,7 @@ TEST(reading_by_signature)
 {
 	struct world w;
 	struct identity who;
+	struct caller by;
 	char header[80] = "";
 	char services[80] = "";
 	struct req_credentials c = request("bot", header);
@@ -368,18 +371,18 @@ TEST(reading_by_signature)
 	c.method = SPAN_LIT("GET");
 	c.target = SPAN_LIT("/approvals/apr_1");
 	c.agent_signature = SPAN_NONE;
-	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who), OK);
+	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who, &by), OK);
 	/* One of version 1 says nothing; one of version 2 has to be right. */
 	c.agent_signature =
 		SPAN_LIT("0000000000000000000000000000000000000000000000000000000000000000");
-	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who), OK);
+	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who, &by), OK);
 	sign(&c, "wrong", SPAN_NONE, header);
 	c.agent_signature = span_cstr(header);
-	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who), ERR_AUTH);
+	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who, &by), ERR_AUTH);
 	sign(&c, "agent-secret", SPAN_NONE, header);
-	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who), OK);
+	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who, &by), OK);
 	CHECK_SPAN(who.agent, "bot");
-	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who), ERR_AUTH);
+	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who, &by), ERR_AUTH);
 	/* A service proves itself, and nothing of the agent beside it. */
 	c.nonce = SPAN_LIT("another-nonce-16");
 	c.authorization = SPAN_NONE;
@@ -387,10 +390,10 @@ TEST(reading_by_signature)
 	sign(&c, "service-secret", SPAN_NONE, services);
 	c.service_signature = span_cstr(services);
 	c.agent_signature = SPAN_NONE;
-	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who), ERR_AUTH);
+	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who, &by), ERR_AUTH);
 	sign(&c, "agent-secret", SPAN_NONE, header);
 	c.agent_signature = span_cstr(header);
-	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who), OK);
+	CHECK_INT(identity_find_reader(w.table, w.nonces, &c, &who, &by), OK);
 	CHECK_SPAN(who.principal, "svc");
 	fini(&w);
 }
