@@ -22,6 +22,7 @@
 #include "base/must.h"
 #include "gate_priv.h"
 #include "server.h"
+#include "tls_conn.h"
 
 #define NO_DEADLINE INT64_MAX
 /* After a last answer so many bytes are thrown away before the socket is closed. */
@@ -69,7 +70,7 @@ conn_begin(struct conn *c)
 		conn_set_state(
 			c, CONN_PROXY, deadline_in(c, c->server->options.header_deadline_ns));
 	else
-		conn_set_state(c, CONN_IDLE, deadline_in(c, c->server->options.idle_ns));
+		conn_shake_begin(c);
 	room_take(c);
 	server_add_work(c, CONN_WORK_ADOPT);
 }
@@ -83,6 +84,7 @@ conn_release(struct conn *c)
 	if (c->held != NULL)
 		evbuffer_free(c->held);
 	framing_fini(&c->framing);
+	tls_conn_free(&c->tls);
 	c->magic = 0;
 	mem_free(c);
 }
@@ -94,6 +96,8 @@ conn_on_gone(struct conn *c)
 	struct http_server *s = c->server;
 	MUST(c->state != CONN_GONE);
 	engine_lose_interest(c);
+	if (c->tls != NULL)
+		conn_shake_end(c);
 	evbuffer_remove_cb_entry(bufferevent_get_input(c->bev), c->tap);
 	c->tap = NULL;
 	c->bev = NULL;
@@ -122,7 +126,8 @@ conn_has_unread(const struct conn *c)
 {
 	char first;
 
-	return recv(bufferevent_getfd(c->bev), &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+	return recv(bufferevent_getfd(c->bev), &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ||
+	       (c->tls != NULL && tls_conn_has_pending(c->tls));
 }
 
 /* The interim answer, once the head is accepted and nothing of the body is here yet. */

@@ -14,6 +14,7 @@
 #include "base/metric.h"
 #include "base/must.h"
 #include "server.h"
+#include "tls_conn.h"
 
 /* Rates are looked at so often, at the least. */
 #define RATE_LOOK_NS NS_PER_SEC
@@ -26,7 +27,7 @@ bound_deadline(const struct http_server *s, enum conn_state state, int64_t deadl
 
 	if (s->whole_by_ns == 0)
 		return deadline_ns;
-	if (state == CONN_PROXY || state == CONN_HEAD || state == CONN_BODY)
+	if (state == CONN_PROXY || state == CONN_SHAKE || state == CONN_HEAD || state == CONN_BODY)
 		bound = s->whole_by_ns;
 	else if (state == CONN_WRITING || state == CONN_SENDING)
 		bound = loop_now_ns(s->loop) + s->options.drain_ns;
@@ -89,8 +90,11 @@ conn_set_state(struct conn *c, enum conn_state state, int64_t deadline_ns)
 		c->server->n_queued--;
 	if (state == CONN_QUEUED)
 		c->server->n_queued++;
-	if (c->state != state)
+	if (c->state != state) {
 		c->since_ns = loop_now_ns(c->server->loop);
+		if (c->tls != NULL && (state == CONN_WRITING || state == CONN_SENDING))
+			c->wire_base = tls_conn_count_written(c->tls);
+	}
 	c->state = state;
 	c->deadline_ns = bound_deadline(c->server, state, deadline_ns);
 	if (state != CONN_GONE)
@@ -102,7 +106,7 @@ conn_hurry(struct conn *c)
 {
 	OBJ_CHECK(c, CONN_MAGIC);
 	if (c->state == CONN_WRITING || c->state == CONN_SENDING)
-		c->written_left = evbuffer_get_length(bufferevent_get_output(c->bev));
+		c->moved_seen = conn_count_taken(c);
 	c->deadline_ns = bound_deadline(c->server, c->state, c->deadline_ns);
 }
 
@@ -114,7 +118,7 @@ count_moved(const struct conn *c)
 		return c->framing.head.n;
 	if (c->state == CONN_BODY)
 		return c->framing.body.n;
-	return c->reply_n - evbuffer_get_length(bufferevent_get_output(c->bev));
+	return conn_count_taken(c);
 }
 
 /* Whether it moved less than the least rate since the grace was over. */
@@ -134,6 +138,7 @@ cut_reply(struct conn *c)
 	uint64_t dropped = 0;
 
 	metric_add(METRIC_REPLIES_CUT, 1);
+	c->is_cut = true;
 	if (log_limit(&limiter, &dropped))
 		log_info(NULL, "closed %s, which does not take its reply (%llu more not logged)",
 			engine_get_peer(c), (unsigned long long)dropped);
@@ -168,13 +173,13 @@ static void
 check_writing(struct conn *c)
 {
 	struct http_server *s = c->server;
-	size_t left = evbuffer_get_length(bufferevent_get_output(c->bev));
+	size_t moved = conn_count_taken(c);
 
-	if (left == c->written_left) {
+	if (moved == c->moved_seen) {
 		cut_reply(c);
 		return;
 	}
-	c->written_left = left;
+	c->moved_seen = moved;
 	conn_set_state(c, c->state, loop_now_ns(s->loop) + s->options.write_stall_ns);
 }
 
@@ -188,6 +193,7 @@ end_late(struct conn *c)
 		return;
 	case CONN_LINGER:
 	case CONN_PROXY:
+	case CONN_SHAKE:
 		engine_close(c);
 		return;
 	case CONN_PAUSED:
@@ -226,7 +232,7 @@ void
 conn_list_sweep(struct http_server *s, int64_t now)
 {
 	static const enum conn_state timed[] = {CONN_PROXY, CONN_IDLE, CONN_HEAD, CONN_BODY,
-		CONN_WRITING, CONN_LINGER, CONN_PAUSED, CONN_SENDING};
+		CONN_WRITING, CONN_LINGER, CONN_PAUSED, CONN_SENDING, CONN_SHAKE};
 
 	for (size_t i = 0; i < ARRAY_LEN(timed); i++) {
 		struct conn *next;
@@ -252,7 +258,7 @@ struct conn *
 conn_list_find_oldest(const struct http_server *s)
 {
 	static const enum conn_state waiting[] = {CONN_PROXY, CONN_IDLE, CONN_HEAD, CONN_BODY,
-		CONN_WRITING, CONN_LINGER, CONN_PAUSED, CONN_SENDING};
+		CONN_WRITING, CONN_LINGER, CONN_PAUSED, CONN_SENDING, CONN_SHAKE};
 	struct conn *oldest = NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {

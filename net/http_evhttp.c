@@ -18,6 +18,8 @@
 #include "base/metric.h"
 #include "base/must.h"
 #include "server.h"
+#include "tls_conn.h"
+#include "net/tls.h"
 
 #define BACKLOG 1024
 /* As much as the bufferevent writes at once; a long reply goes in steps, others between them. */
@@ -50,50 +52,82 @@ on_request(struct evhttp_request *engine, void *arg)
 }
 
 static struct bufferevent *
+make_bufferevent(struct server_listener *l, struct tls_conn **tls)
+{
+	struct event_base *base = loop_get_event_base(l->server->loop);
+
+	if (l->options.tls == NULL)
+		return bufferevent_socket_new(base, -1, 0);
+	l->tls_version = tls_keeper_get_version(l->options.tls);
+	return tls_conn_new(base, tls_keeper_take(l->options.tls), tls);
+}
+
+bool
+engine_prepare(struct server_listener *l)
+{
+	struct tls_conn *tls = NULL;
+
+	if (l->spare != NULL)
+		return true;
+	struct bufferevent *bev = make_bufferevent(l, &tls);
+	if (bev == NULL)
+		return false;
+	l->spare = conn_new(l, bev);
+	if (l->spare == NULL) {
+		if (tls != NULL)
+			tls_conn_let_go(tls);
+		bufferevent_free(bev);
+		tls_conn_free(&tls);
+		return false;
+	}
+	l->spare->tls = tls;
+	bufferevent_setcb(bev, NULL, NULL, NULL, l->spare);
+	return true;
+}
+
+static void
+free_conn(struct conn *c)
+{
+	if (c == NULL)
+		return;
+	if (c->tls != NULL)
+		tls_conn_let_go(c->tls);
+	bufferevent_free(c->bev);
+	conn_release(c);
+}
+
+/* A spare with an old certificate is made anew; without memory for it the old one serves once more. */
+static void
+renew_spare(struct server_listener *l)
+{
+	struct conn *old = l->spare;
+
+	if (l->options.tls == NULL || tls_keeper_get_version(l->options.tls) == l->tls_version)
+		return;
+	l->spare = NULL;
+	if (engine_prepare(l))
+		free_conn(old);
+	else
+		l->spare = old;
+}
+
+static struct bufferevent *
 on_accepted(struct event_base *base, void *arg)
 {
 	struct server_listener *l = arg;
-	struct conn *c = l->spare;
 
 	(void)base;
 	/* Without one accepting pauses: the engine would make a connection of its own, without a
 	 * gate. */
-	MUST(c != NULL);
+	MUST(l->spare != NULL);
+	renew_spare(l);
+	struct conn *c = l->spare;
 	l->spare = NULL;
 	/* Until it is adopted: the engine may drop it before it has told us its name. */
 	bufferevent_incref(c->bev);
 	struct bufferevent *bev = c->bev;
 	conn_begin(c);
 	return bev;
-}
-
-bool
-engine_prepare(struct server_listener *l)
-{
-	if (l->spare != NULL)
-		return true;
-	struct bufferevent *bev =
-		bufferevent_socket_new(loop_get_event_base(l->server->loop), -1, 0);
-	if (bev == NULL)
-		return false;
-	l->spare = conn_new(l, bev);
-	if (l->spare == NULL)
-		bufferevent_free(bev);
-	else
-		bufferevent_setcb(bev, NULL, NULL, NULL, l->spare);
-	return l->spare != NULL;
-}
-
-static void
-free_spare(struct server_listener *l)
-{
-	struct conn *c = l->spare;
-
-	l->spare = NULL;
-	if (c == NULL)
-		return;
-	bufferevent_free(c->bev);
-	conn_release(c);
 }
 
 static void
@@ -220,15 +254,45 @@ engine_lose_interest(struct conn *c)
 	c->interest = NULL;
 }
 
+/* One record for the head and the body, not two: the second one would wait for the first to be acknowledged. */
+static void
+join_front(struct conn *c)
+{
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	size_t n = evbuffer_get_length(out);
+
+	/* Without memory for it there are two. */
+	if (c->tls != NULL)
+		(void)evbuffer_pullup(out, (ev_ssize_t)(n < FLUSH_BYTES ? n : FLUSH_BYTES));
+}
+
+static void
+flush_tls(struct conn *c, struct evbuffer *out)
+{
+	size_t n = evbuffer_get_contiguous_space(out);
+
+	/* The bufferevent has begun: it has to go on with just the bytes that it has begun with. */
+	if (evbuffer_get_length(out) != c->reply_n)
+		return;
+	n = n < FLUSH_BYTES ? n : FLUSH_BYTES;
+	const unsigned char *front = n > 0 ? evbuffer_pullup(out, (ev_ssize_t)n) : NULL;
+	if (front != NULL)
+		evbuffer_drain(out, tls_conn_write(c->tls, span_of((const char *)front, n)));
+}
+
 void
 engine_flush(struct conn *c)
 {
 	struct evbuffer *out = bufferevent_get_output(c->bev);
 
 	/* As the bufferevent does when the socket has room; errors are left to it. */
-	evbuffer_unfreeze(out, 1);
-	(void)evbuffer_write_atmost(out, bufferevent_getfd(c->bev), FLUSH_BYTES);
-	evbuffer_freeze(out, 1);
+	if (c->tls != NULL) {
+		flush_tls(c, out);
+	} else {
+		evbuffer_unfreeze(out, 1);
+		(void)evbuffer_write_atmost(out, bufferevent_getfd(c->bev), FLUSH_BYTES);
+		evbuffer_freeze(out, 1);
+	}
 	if (evbuffer_get_length(out) == 0)
 		bufferevent_trigger(c->bev, EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS);
 }
@@ -246,7 +310,8 @@ engine_reply(struct http_request *req, unsigned status, struct span body)
 	 * memory, and the end of its half would cut the reply. */
 	bufferevent_disable(c->bev, EV_READ);
 	c->reply_n = evbuffer_get_length(bufferevent_get_output(c->bev));
-	c->written_left = c->reply_n;
+	c->moved_seen = 0;
+	join_front(c);
 	conn_set_state(
 		c, CONN_WRITING, loop_now_ns(c->server->loop) + c->server->options.write_stall_ns);
 	/* With more from this client at hand the next turn is early enough: others have theirs in between. */
@@ -334,5 +399,6 @@ engine_free(struct server_listener *l)
 	if (l->engine != NULL)
 		evhttp_free(l->engine);
 	l->engine = NULL;
-	free_spare(l);
+	free_conn(l->spare);
+	l->spare = NULL;
 }

@@ -21,6 +21,8 @@
 /* After stop_accepting: how long what has queued may be taken, and how often is looked. */
 #define STOP_NS NS_PER_SEC
 #define STOP_LOOK_NS NS_PER_MS
+/* After that, a client whose handshake has just ended has so long to send its request. */
+#define SHAKEN_NS (500 * NS_PER_MS)
 #define SCRATCH_BYTES_MAX (64 * 1024)
 
 void
@@ -315,6 +317,16 @@ http_server_is_accepting(const struct http_server *s)
 	return s->is_accepting;
 }
 
+/* Its request is on its way: the end of the server fell into the handshake. */
+static bool
+has_just_shaken(const struct conn *c)
+{
+	int64_t now = loop_now_ns(c->server->loop);
+
+	return c->tls != NULL && c->n_served == 0 && c->server->stop_deadline_ns != 0 &&
+	       now - c->since_ns < SHAKEN_NS;
+}
+
 void
 http_server_close_idle(struct http_server *s)
 {
@@ -330,7 +342,7 @@ http_server_close_idle(struct http_server *s)
 	for (struct conn *c = s->lists[CONN_IDLE].first; c != NULL; c = next) {
 		next = c->next;
 		/* At once: what is put off could meet a request that was read meanwhile. */
-		if (c->work == 0 && !conn_has_unread(c))
+		if (c->work == 0 && !conn_has_unread(c) && !has_just_shaken(c))
 			engine_close(c);
 	}
 }

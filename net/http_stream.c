@@ -74,7 +74,7 @@ put(struct conn *c, struct span bytes)
 		return false;
 	if (c->state != CONN_SENDING) {
 		c->reply_n = 0;
-		c->written_left = 0;
+		c->moved_seen = SIZE_MAX;
 		conn_set_state(c, CONN_SENDING,
 			loop_now_ns(c->server->loop) + c->server->options.write_stall_ns);
 	}
@@ -184,7 +184,7 @@ http_request_stream_end(struct http_request *req)
 		conn_linger(c);
 		return;
 	}
-	c->written_left = 0;
+	c->moved_seen = SIZE_MAX;
 	conn_set_state(
 		c, CONN_WRITING, loop_now_ns(c->server->loop) + c->server->options.write_stall_ns);
 }
@@ -196,6 +196,7 @@ http_request_stream_abort(struct http_request *req)
 
 	MUST(req->is_open && req->is_streaming);
 	release(req);
+	c->is_cut = true;
 	if (c->state == CONN_GONE)
 		conn_release(c);
 	else

@@ -18,6 +18,7 @@
 #include "base/must.h"
 #include "gate_priv.h"
 #include "server.h"
+#include "tls_conn.h"
 
 /* The client gets so long to read the answer before the socket is closed. */
 #define LINGER_NS (2 * NS_PER_SEC)
@@ -25,10 +26,13 @@
 static void
 on_written(struct bufferevent *bev, void *arg)
 {
-	(void)arg;
+	struct conn *c;
+
+	(void)bev;
+	OBJ_CAST(c, arg, CONN_MAGIC);
 	/* The client sees the end of our answer; it is closed when the client has closed too, or
 	 * at the deadline. */
-	shutdown(bufferevent_getfd(bev), SHUT_WR);
+	conn_end_output(c);
 }
 
 static void
@@ -110,9 +114,20 @@ conn_linger(struct conn *c)
 {
 	throw_read(c);
 	bufferevent_setcb(c->bev, NULL, NULL, on_event, c);
-	shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+	conn_end_output(c);
 	if (bufferevent_enable(c->bev, EV_READ) != 0)
 		server_add_work(c, CONN_WORK_CLOSE);
+}
+
+void
+conn_refuse_plain(struct conn *c)
+{
+	struct buf *b = &c->server->scratch;
+
+	gate_note(GATE_PLAIN_HTTP);
+	metric_add(METRIC_REQUESTS_REFUSED, 1);
+	if (build_refusal(c, GATE_PLAIN_HTTP, b))
+		(void)send(bufferevent_getfd(c->bev), b->p, b->n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void
@@ -167,7 +182,11 @@ conn_cut(struct conn *c, enum gate_refusal why)
 	struct buf *b = &c->server->scratch;
 
 	note_refusal(c, why);
-	if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0 && build_refusal(c, why, b))
+	if (evbuffer_get_length(bufferevent_get_output(c->bev)) > 0 || !build_refusal(c, why, b))
+		c->is_cut = true;
+	else if (c->tls != NULL)
+		(void)tls_conn_write(c->tls, buf_span(b));
+	else
 		(void)send(bufferevent_getfd(c->bev), b->p, b->n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	engine_close(c);
 }

@@ -19,6 +19,8 @@
 
 /* So many sockets are accepted in one turn of the loop, at most. */
 #define ACCEPTS_PER_TURN 64
+/* A TLS handshake keeps the loop for as long as so many accepts. */
+#define HANDSHAKE_COST 8
 /* So many connections are closed at once for new ones, at most. */
 #define EVICTIONS 32
 #define EVICT_AFTER_NS NS_PER_SEC
@@ -43,7 +45,7 @@ room_take(struct conn *c)
 
 	metric_add(METRIC_CONNECTIONS, 1);
 	s->n_conns++;
-	s->n_accepted++;
+	s->n_accepted += c->tls != NULL ? HANDSHAKE_COST : 1;
 	if (s->n_conns == 1)
 		server_arm_sweep(s, s->sweep_ns);
 	if (!server_prepare(s) || s->n_accepted >= ACCEPTS_PER_TURN || is_full(s))

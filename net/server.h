@@ -32,6 +32,7 @@ struct evhttp;
 struct evhttp_bound_socket;
 struct evhttp_connection;
 struct evhttp_request;
+struct tls_conn;
 
 #define SERVER_MAGIC 0x68747470u
 #define CONN_MAGIC 0x636f6e6eu
@@ -50,6 +51,7 @@ enum conn_state {
 	CONN_PAUSED,  /* answered, and not read for a while */
 	CONN_STREAM,  /* a streamed reply, of which all that is there was sent */
 	CONN_SENDING, /* a streamed reply, of which something is unsent */
+	CONN_SHAKE,   /* the TLS handshake goes on */
 	CONN__STATES
 };
 
@@ -106,6 +108,7 @@ struct conn {
 	bool pauses;                          /* after the reply to this request */
 	enum conn_state state;
 	struct bufferevent *bev;          /* the engine's */
+	struct tls_conn *tls;             /* NULL: in clear */
 	struct evhttp_connection *engine; /* NULL until adopted */
 	struct evbuffer_cb_entry *tap;
 	struct event *interest; /* of the kernel in reading; NULL: none */
@@ -117,8 +120,11 @@ struct conn {
 	int64_t since_ns;        /* when the state began */
 	int64_t deadline_ns;     /* INT64_MAX: none */
 	size_t reply_n;          /* WRITING, SENDING: bytes of the reply since nothing was unsent */
-	size_t written_left;     /* WRITING, SENDING: bytes not written when last looked */
-	size_t n_thrown;         /* LINGER: bytes thrown away */
+	size_t moved_seen; /* WRITING, SENDING: bytes taken when last looked; SIZE_MAX: not looked yet */
+	uint64_t
+		wire_base; /* WRITING, SENDING over TLS: bytes the socket had taken when the state began */
+	bool is_cut;     /* the client must see that something is missing */
+	size_t n_thrown; /* LINGER: bytes thrown away */
 	size_t n_served;
 };
 
@@ -150,7 +156,8 @@ struct server_listener {
 	struct evhttp *engine;             /* keeps its connections when the socket is closed */
 	struct evhttp_bound_socket *bound; /* NULL: closed */
 	int fd;                            /* the socket */
-	struct conn *spare; /* what the next accepted socket gets; NULL: accepting pauses */
+	struct conn *spare;   /* what the next accepted socket gets; NULL: accepting pauses */
+	unsigned tls_version; /* of the keeper's context that the spare has */
 };
 
 struct http_server {
@@ -234,6 +241,16 @@ MUSTCHECK bool room_admit(struct conn *c);
 /* The same once a trusted proxy has named the client. */
 MUSTCHECK bool room_admit_client(struct conn *c, const struct address *client);
 
+/* conn_shake.c, connections with TLS */
+/* Where a connection begins: in its handshake, or idle. */
+void conn_shake_begin(struct conn *c);
+/* The engine closes the connection: says so to the client, or why there was no handshake to the log. */
+void conn_shake_end(struct conn *c);
+/* No more is sent: the client sees the end. */
+void conn_end_output(struct conn *c);
+/* Bytes of the reply that the client's socket has taken. */
+size_t conn_count_taken(const struct conn *c);
+
 /* conn_list.c */
 void conn_set_state(struct conn *c, enum conn_state state, int64_t deadline_ns);
 /* Takes it off its list. */
@@ -253,6 +270,8 @@ void conn_reply_early(struct conn *c, unsigned status, const struct http_header 
 /* Closes at once, with the refusal if the socket takes it. */
 void conn_cut(struct conn *c, enum gate_refusal why);
 
+/* For a client that speaks HTTP in clear where TLS is spoken: says so; the caller closes. */
+void conn_refuse_plain(struct conn *c);
 /* Nothing more is to be said to this client: closes when it has closed, or after a while. */
 void conn_linger(struct conn *c);
 /* Nobody will read what is in it. */

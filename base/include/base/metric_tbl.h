@@ -38,6 +38,16 @@ X(METRIC_ACCEPT_PAUSES, "nomos_accept_pauses_total", COUNTER,
 	"pauses of accepting because descriptors were out")
 X(METRIC_REPLIES_CUT, "nomos_replies_cut_total", COUNTER,
 	"connections closed because the client did not take its reply")
+X(METRIC_TLS_HANDSHAKES, "nomos_tls_handshakes_total", COUNTER, "TLS handshakes that ended well")
+X(METRIC_TLS_RESUMED, "nomos_tls_resumed_total", COUNTER,
+	"TLS handshakes that went on with an earlier session")
+X(METRIC_TLS_FAILED, "nomos_tls_handshakes_failed_total", COUNTER,
+	"TLS handshakes that failed or took too long")
+X(METRIC_TLS_RELOADS, "nomos_tls_reloads_total", COUNTER, "TLS certificates read anew")
+X(METRIC_TLS_RELOADS_FAILED, "nomos_tls_reloads_failed_total", COUNTER,
+	"TLS certificates that were refused when they were read anew")
+X(METRIC_TLS_END, "nomos_tls_certificate_end_seconds", GAUGE,
+	"when the first TLS certificate in use ends, in seconds since 1970")
 X(METRIC_STREAMS, "nomos_streams", GAUGE, "replies that are written piece by piece, open now")
 X(METRIC_REQUESTS_HELD, "nomos_requests_held", GAUGE, "requests that wait for a person now")
 X(METRIC_IN_FLIGHT, "nomos_actions_in_flight", GAUGE, "authenticated actions being worked on")

@@ -49,6 +49,7 @@
 	X(GATE_BODY_DEADLINE, 408, "request body did not arrive in time")                          \
 	X(GATE_HEADER_RATE, 408, "request headers arrive too slowly")                              \
 	X(GATE_BODY_RATE, 408, "request body arrives too slowly")                                  \
+	X(GATE_PLAIN_HTTP, 400, "this address speaks TLS: use https")                              \
 	X(GATE_CROWDED, 503, "too many connections")                                               \
 	X(GATE_MEMORY, 503, "out of memory")
 

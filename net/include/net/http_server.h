@@ -34,6 +34,7 @@ struct http_request;
 struct http_server;
 struct loop;
 struct net_peer;
+struct tls_keeper;
 
 /* Called on the loop's thread with a request; arg is that of http_server_new. */
 typedef void (*http_handler_fn)(struct http_request *req, void *arg);
@@ -109,17 +110,22 @@ void http_server_options_init(struct http_server_options *o);
 /* The handler is called for each whole request. Copies *options. The loop must outlive the server. ERR_INVALID (options), ERR_NOMEM. */
 MUSTCHECK enum err http_server_new(struct loop *loop, const struct http_server_options *options,
 	http_handler_fn handler, void *arg, struct http_server **out, struct errinfo *ei);
-/* What is particular to one listening socket; all zero is plain TCP for all roles. */
+/*
+ * What is particular to one listening socket; all zero is plain TCP for all roles. A TLS handshake has the time that the
+ * headers of a request have (header_deadline_ns), from accept on.
+ */
 struct http_listen_options {
 	/* As net_peer.listener_roles; 0: all. */
 	unsigned roles;
 	/* Every connection begins with a PROXY header (version 1 or 2) of a trusted proxy, or is closed. */
 	bool proxy_protocol;
+	/* TLS is spoken on it (net/tls.h); borrowed, outlives the server. NULL: in clear. */
+	struct tls_keeper *tls;
 };
 
 /* Accepts on own_fd, a listening socket (net/listener.h); the server closes it, also when this fails. Copies *o; NULL is all zero. May
  * be called again for another socket, HTTP_SERVER_LISTENERS_MAX times in all. ERR_NOMEM, ERR_IO,
- * ERR_TOO_LARGE. */
+ * ERR_TOO_LARGE, ERR_INVALID (TLS with a PROXY header before it). */
 #define HTTP_SERVER_LISTENERS_MAX 16
 MUSTCHECK enum err http_server_listen(
 	struct http_server *s, int own_fd, const struct http_listen_options *o, struct errinfo *ei);

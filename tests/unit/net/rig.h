@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -23,6 +24,7 @@
 #include "base/loop.h"
 #include "net/http_server.h"
 #include "net/listener.h"
+#include "rig_tls.h"
 #include "support/test.h"
 
 #define RIG_WAIT_NS (10 * NS_PER_SEC)
@@ -38,6 +40,7 @@ struct rig {
 	struct buf ran;
 	struct http_request *pending; /* the last one a deferring handler has kept */
 	unsigned n_closed;
+	struct tls_keeper *tls; /* NULL: in clear */
 };
 
 /* What a client has received. */
@@ -47,6 +50,7 @@ struct rig_client {
 	size_t at; /* behind the last reply read */
 	bool is_eof;
 	bool is_reset;
+	SSL *ssl; /* NULL: in clear */
 };
 
 struct rig_reply {
@@ -79,6 +83,8 @@ rig_options(struct rig *r)
 	r->options.max_body_bytes = 1000;
 	buf_init(&r->ran, 64 * 1024);
 	signal(SIGPIPE, SIG_IGN);
+	if (getenv("NOMOS_TEST_TLS") != NULL)
+		r->tls = rig_make_keeper();
 }
 
 UNUSED static void
@@ -92,6 +98,7 @@ rig_start(struct rig *r)
 	CHECK_INT(listener_open(&r->addr, &fd, &ei), OK);
 	CHECK_INT(loop_new(&r->loop, &ei), OK);
 	CHECK_INT(http_server_new(r->loop, &r->options, rig_on_request, r, &r->server, &ei), OK);
+	r->listen.tls = r->tls;
 	CHECK_INT(http_server_listen(r->server, fd, &r->listen, &ei), OK);
 }
 
@@ -102,7 +109,27 @@ rig_stop(struct rig *r)
 	/* The engine lets go of its memory in the next turn. */
 	loop_turn(r->loop, false);
 	loop_free(&r->loop);
+	tls_keeper_free(&r->tls);
 	buf_fini(&r->ran);
+}
+
+/* The TLS handshake of a client, to its end. */
+UNUSED static void
+rig_shake(const struct rig *r, struct rig_client *c)
+{
+	int64_t end = clock_mono_ns() + RIG_WAIT_NS;
+	int rc = 0;
+
+	CHECK(fcntl(c->fd, F_SETFL, O_NONBLOCK) == 0);
+	c->ssl = rig_tls_client(c->fd);
+	while (rc != 1 && clock_mono_ns() < end) {
+		ERR_clear_error();
+		rc = SSL_connect(c->ssl);
+		if (rc != 1 && SSL_get_error(c->ssl, rc) != SSL_ERROR_WANT_READ)
+			break;
+		loop_turn(r->loop, false);
+	}
+	CHECK_INT(rc, 1);
 }
 
 UNUSED static void
@@ -117,13 +144,47 @@ rig_connect(const struct rig *r, struct rig_client *c)
 	CHECK(connect(c->fd, (struct sockaddr *)&sa, sizeof(sa)) == 0);
 	/* Pieces have to arrive as pieces, and at once. */
 	CHECK(setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)) == 0);
+	if (r->tls != NULL)
+		rig_shake(r, c);
 }
 
 UNUSED static void
 rig_close(struct rig_client *c)
 {
+	SSL_free(c->ssl);
 	close(c->fd);
 	buf_fini(&c->in);
+}
+
+/* As recv does. */
+UNUSED static ssize_t
+rig_recv(struct rig_client *c, char *bytes, size_t size)
+{
+	if (c->ssl == NULL)
+		return recv(c->fd, bytes, size, MSG_DONTWAIT);
+	ERR_clear_error();
+	errno = 0;
+	int n = SSL_read(c->ssl, bytes, (int)size);
+	int why = SSL_get_error(c->ssl, n);
+	if (n > 0 || why == SSL_ERROR_ZERO_RETURN)
+		return n > 0 ? n : 0;
+	errno = why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? EAGAIN : ECONNRESET;
+	return -1;
+}
+
+/* As send does. */
+UNUSED static ssize_t
+rig_send_some(struct rig_client *c, struct span bytes)
+{
+	if (c->ssl == NULL)
+		return send(c->fd, bytes.p, bytes.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ERR_clear_error();
+	int n = SSL_write(c->ssl, bytes.p, (int)bytes.n);
+	if (n > 0)
+		return n;
+	int why = SSL_get_error(c->ssl, n);
+	errno = why == SSL_ERROR_WANT_WRITE || why == SSL_ERROR_WANT_READ ? EAGAIN : EPIPE;
+	return -1;
 }
 
 /* Takes what has arrived, without waiting. */
@@ -134,7 +195,7 @@ rig_receive(struct rig_client *c)
 	ssize_t n;
 
 	do {
-		n = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		n = rig_recv(c, bytes, sizeof(bytes));
 		if (n > 0)
 			buf_add(&c->in, bytes, (size_t)n);
 	} while (n > 0);
@@ -165,7 +226,7 @@ rig_send(struct rig *r, struct rig_client *c, struct span bytes)
 	int64_t end = clock_mono_ns() + RIG_WAIT_NS;
 
 	while (bytes.n > 0 && clock_mono_ns() < end) {
-		ssize_t n = send(c->fd, bytes.p, bytes.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = rig_send_some(c, bytes);
 		if (n > 0)
 			bytes = span_from(bytes, (size_t)n);
 		else if (errno != EAGAIN)

@@ -106,8 +106,7 @@ send_some(struct client *k)
 
 	if (left == 0 || chance(3) == 0)
 		return;
-	ssize_t n = send(k->c.fd, k->out.p + k->sent, most < left ? most : left,
-		MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n = rig_send_some(&k->c, span_of(k->out.p + k->sent, most < left ? most : left));
 	k->sent += n > 0 ? (size_t)n : 0;
 	if (k->sent == k->out.n && k->half_closes)
 		shutdown(k->c.fd, SHUT_WR);

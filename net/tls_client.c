@@ -1,0 +1,81 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Certificates of clients: checked against the listener's own CAs, for use by clients. Whatever is wrong with one, the
+ * client sees the same alert; the reason is for the log. Must never let one pass that was not checked whole. Any thread.
+ */
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "tls_priv.h"
+
+#define CHAIN_MAX 8
+
+static _Thread_local const char *refusal;
+
+const char *
+tls_client_take_refusal(void)
+{
+	const char *why = refusal;
+
+	refusal = NULL;
+	return why;
+}
+
+/* In place of the library's own check, which it calls: one answer for all that is wrong. */
+static int
+verify(X509_STORE_CTX *x, void *arg)
+{
+	X509 *leaf = X509_STORE_CTX_get0_cert(x);
+
+	(void)arg;
+	if (X509_verify_cert(x) != 1)
+		refusal = X509_verify_cert_error_string(X509_STORE_CTX_get_error(x));
+	else if ((X509_get_extension_flags(leaf) & EXFLAG_CA) != 0)
+		refusal = "it is that of a CA";
+	else
+		return 1;
+	X509_STORE_CTX_set_error(x, X509_V_ERR_APPLICATION_VERIFICATION);
+	return 0;
+}
+
+/* Each is trusted as it is, also an intermediate one without its root. */
+static bool
+trust(SSL_CTX *ssl, STACK_OF(X509) * list)
+{
+	X509_STORE *store = X509_STORE_new();
+	bool is_done = store != NULL;
+
+	for (int i = 0; i < sk_X509_num(list) && is_done; i++)
+		is_done = X509_STORE_add_cert(store, sk_X509_value(list, i)) == 1 &&
+			  SSL_CTX_add_client_CA(ssl, sk_X509_value(list, i)) == 1;
+	is_done = is_done && X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) == 1 &&
+		  X509_STORE_set_purpose(store, X509_PURPOSE_SSL_CLIENT) == 1;
+	/* A chain that we would send with our own certificate is none of its business. */
+	if (is_done)
+		SSL_CTX_set_cert_store(ssl, store);
+	else
+		X509_STORE_free(store);
+	return is_done;
+}
+
+enum err
+tls_client_install(SSL_CTX *ssl, const char *ca_file, enum tls_client_auth auth, struct errinfo *ei)
+{
+	STACK_OF(X509) *list = NULL;
+
+	enum err rc = tls_read_certificates(ca_file, &list, ei);
+	if (rc != OK)
+		return rc;
+	if (!trust(ssl, list))
+		rc = tls_error(ei, ca_file);
+	sk_X509_pop_free(list, X509_free);
+	SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
+	SSL_CTX_set_mode(ssl, SSL_MODE_NO_AUTO_CHAIN);
+	SSL_CTX_set_verify_depth(ssl, CHAIN_MAX);
+	SSL_CTX_set_cert_verify_callback(ssl, verify, NULL);
+	SSL_CTX_set_verify(ssl,
+		SSL_VERIFY_PEER |
+			(auth == TLS_CLIENT_REQUIRED ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+		NULL);
+	return rc;
+}
