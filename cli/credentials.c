@@ -315,16 +315,14 @@ credentials_sign(struct credentials *c, const struct credentials_request *reques
 	if (!c->is_v1) {
 		headers[n++] = (struct http_header){
 			SPAN_LIT("X-Nomos-Timestamp"), span_cstr(c->timestamp)};
-		headers[n++] =
-			(struct http_header){SPAN_LIT("X-Nomos-Nonce"), span_cstr(c->nonce)};
+		headers[n++] = (struct http_header){SPAN_LIT("X-Nomos-Nonce"), span_cstr(c->nonce)};
 	}
-	headers[n++] = (struct http_header){
-		SPAN_LIT("X-Nomos-Agent-Signature"), span_cstr(c->signature)};
 	headers[n++] =
-		(struct http_header){SPAN_LIT("Content-Type"), SPAN_LIT("application/json")};
+		(struct http_header){SPAN_LIT("X-Nomos-Agent-Signature"), span_cstr(c->signature)};
+	headers[n++] = (struct http_header){SPAN_LIT("Content-Type"), SPAN_LIT("application/json")};
 	if (request->idempotency_key.n > 0)
-		headers[n++] = (struct http_header){
-			SPAN_LIT("Idempotency-Key"), request->idempotency_key};
+		headers[n++] =
+			(struct http_header){SPAN_LIT("Idempotency-Key"), request->idempotency_key};
 	*n_headers = n;
 	return OK;
 }

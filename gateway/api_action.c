@@ -14,7 +14,10 @@ on_done(struct req *r, const struct req_result *result, void *arg)
 {
 	struct http_request *http = arg;
 
-	if (!hold_begin(http, http_request_get_user(http), result))
+	struct worker *worker = http_request_get_user(http);
+	bool is_answered = result->error == REQ_ERROR_AUTH && reply_too_many_failures(http, worker);
+
+	if (!is_answered && !hold_begin(http, worker, result))
 		reply_result(http, req_get_arena(r), result, NULL, 0);
 	req_free(&r);
 }

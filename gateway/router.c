@@ -129,10 +129,9 @@ admit_reader(struct exchange *x)
 		    &credentials, &x->identity, &x->caller) == OK)
 		return true;
 	metric_add(METRIC_AUTH_FAILED, 1);
-	reply_error(x->http, 401, "auth_error",
+	reply_unauthenticated(x->http, x->worker, "auth_error",
 		SPAN_LIT("an API key and the X-Nomos-Agent-Id of an agent of its principal are "
-			 "needed"),
-		0);
+			 "needed"));
 	return false;
 }
 
@@ -149,7 +148,7 @@ admit_relay(const struct exchange *x, enum approval_channel channel, struct span
 	if (approvals_is_relay(s, channel, http_request_find_header(x->http, header)))
 		return true;
 	metric_add(METRIC_AUTH_FAILED, 1);
-	reply_error(x->http, 401, "auth_error", why, 0);
+	reply_unauthenticated(x->http, x->worker, "auth_error", why);
 	return false;
 }
 
@@ -189,9 +188,12 @@ admit_principal(const struct route *route, struct exchange *x)
 	enum err rc = find_principal(x, role_of(route->access), &code, &why);
 	if (rc == OK)
 		return true;
-	if (rc != ERR_FORBIDDEN)
-		metric_add(METRIC_AUTH_FAILED, 1);
-	reply_error(x->http, rc == ERR_FORBIDDEN ? 403 : 401, code, span_cstr(why), 0);
+	if (rc == ERR_FORBIDDEN) {
+		reply_error(x->http, 403, code, span_cstr(why), 0);
+		return false;
+	}
+	metric_add(METRIC_AUTH_FAILED, 1);
+	reply_unauthenticated(x->http, x->worker, code, span_cstr(why));
 	return false;
 }
 
@@ -293,7 +295,9 @@ pass_head(const struct exchange *x)
 		http_request_find_header(x->http, SPAN_LIT("Content-Type")),
 		span_cstr(http_request_get_id(x->http)), &message);
 
-	if (error != REQ_DECIDED)
+	if (error == REQ_ERROR_AUTH)
+		reply_unauthenticated(x->http, x->worker, req_error_code(error), message);
+	else if (error != REQ_DECIDED)
 		reply_error(x->http, req_error_status(error), req_error_code(error), message, 0);
 	return error == REQ_DECIDED;
 }

@@ -103,6 +103,12 @@ bool exchange_may_stay(const struct http_request *http, struct worker *worker, e
 /* reply.c: the error body of nomos-http.md 1.2: {"decision":"DENY","reason":"code: message"}, with Retry-After when not 0. */
 void reply_error(struct http_request *http, unsigned status, const char *code, struct span message,
 	uint32_t retry_after_s);
+/* refusal.c: a credential failed. Answers 429 when the client's address has failed too often; false: it has not, and nothing
+ * was answered. */
+MUSTCHECK bool reply_too_many_failures(struct http_request *http, struct worker *worker);
+/* The same, and 401 otherwise. */
+void reply_unauthenticated(
+	struct http_request *http, struct worker *worker, const char *code, struct span message);
 /* 200, application/json. */
 void reply_json(struct http_request *http, unsigned status, struct span body);
 /* The same from a buffer; 503 when memory was out while it was built. */

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "limit/bucket_table.h"
+#include "limit/failure_limit.h"
 #include "pipeline/board.h"
 #include "pipeline/session.h"
 #include "req_state.h"
@@ -35,9 +36,10 @@ pipeline_new(struct ledger *ledger, struct workq *pool, size_t n_loops, struct p
 	p->breakers = breakers_new();
 	p->sessions = session_table_new();
 	p->nonces = nonce_table_new();
+	p->failures = failure_limit_new();
 	if (p->coarse_buckets == NULL || p->rule_buckets == NULL || p->breakers == NULL ||
-		p->sessions == NULL || p->nonces == NULL || board_new(&p->board, ei) != OK ||
-		approval_desk_init(&p->desk, ei) != OK) {
+		p->sessions == NULL || p->nonces == NULL || p->failures == NULL ||
+		board_new(&p->board, ei) != OK || approval_desk_init(&p->desk, ei) != OK) {
 		pipeline_free(&p);
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	}
@@ -66,6 +68,7 @@ pipeline_free(struct pipeline **p)
 	board_free(&old->board);
 	session_table_free(&old->sessions);
 	nonce_table_free(&old->nonces);
+	failure_limit_free(&old->failures);
 	approval_desk_fini(&old->desk);
 	old->magic = 0;
 	mem_free(old);
@@ -75,6 +78,14 @@ int64_t
 pipeline_get_queue_wait(const struct pipeline *p)
 {
 	return ledger_get_queue_wait(p->ledger);
+}
+
+uint32_t
+pipeline_note_failed_auth(struct pipeline *p, const struct snapshot *s, struct span client_address)
+{
+	int64_t per_minute = s->gateway.failed_auth_per_minute;
+
+	return per_minute > 0 ? failure_limit_note(p->failures, per_minute, client_address) : 0;
 }
 
 size_t

@@ -29,6 +29,7 @@
 #include "snapshot_parts.h"
 
 struct board;
+struct failure_limit;
 struct bucket_table;
 struct upkeep;
 struct session_table;
@@ -65,6 +66,7 @@ struct pipeline {
 	struct breakers *breakers;
 	struct session_table *sessions;
 	struct nonce_table *nonces;
+	struct failure_limit *failures;
 	struct approval_desk desk;
 	struct board *board;
 	struct slots slots;

@@ -360,3 +360,45 @@ def test_the_log_says_why_and_the_client_does_not_learn_it():
         assert g.request("POST", "/action", raw, headers).status == 200
         assert "nonce" not in g.request("POST", "/action", raw, headers).body.decode()
         until(lambda: "the nonce was used before" in g.read_log(), "a line in the log")
+
+
+def failing(g, headers=None):
+    return [r for _ in range(6) for r in [g.act(key="nobody", headers=headers)]]
+
+
+def test_failed_authentication_is_limited_and_valid_credentials_are_not():
+    with Gateway(config(gateway={"failed_auth_per_minute": 4})) as g:
+        got = failing(g)
+        assert [r.status for r in got] == [401] * 4 + [429] * 2, got
+        assert 1 <= int(got[-1].headers["Retry-After"]) <= 16 and got[-1].json["reason"].startswith("rate_limited"), got[-1]
+        # The same bucket on every route, and the agent's half counts too.
+        assert g.get("/api/ui/records", {"Authorization": "Bearer nobody"}).status == 429
+        assert g.act(secret="wrong").status == 429
+        assert g.act().status == 200 and BOT.send(g, action()).status == 200
+        assert g.operator("GET", "/api/ui/records").status == 200
+        assert g.get("/healthz").status == 200
+
+
+def test_failed_authentication_is_not_limited_unless_asked_for():
+    with Gateway() as g:
+        assert {r.status for r in failing(g)} == {401}
+
+
+def test_a_trusted_proxy_is_not_limited_and_its_clients_are():
+    with Gateway(config(gateway={"failed_auth_per_minute": 4, "trusted_proxies": ["127.0.0.0/8"]})) as g:
+        assert {r.status for r in failing(g)} == {401}
+        one = failing(g, {"X-Forwarded-For": "203.0.113.7"})
+        assert [r.status for r in one] == [401] * 4 + [429] * 2, one
+        assert failing(g, {"X-Forwarded-For": "203.0.113.8"})[0].status == 401
+
+
+def test_a_key_s_network_is_the_client_s_behind_a_trusted_proxy():
+    key = "nk_far_" + "ab" * 32
+    identity = {"hashed_keys": [key_row(key, networks=["203.0.113.0/24"])]}
+    with Gateway(config(identity=identity, gateway={"trusted_proxies": ["127.0.0.0/8"]})) as g:
+        assert g.act(key=key).status == 401
+        assert g.act(key=key, headers={"X-Forwarded-For": "203.0.113.7"}).status == 200
+        assert g.act(key=key, headers={"X-Forwarded-For": "198.51.100.7"}).status == 401
+    # Nobody else is believed.
+    with Gateway(config(identity=identity)) as g:
+        assert g.act(key=key, headers={"X-Forwarded-For": "203.0.113.7"}).status == 401

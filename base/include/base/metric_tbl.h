@@ -8,6 +8,8 @@ X(METRIC_REQUESTS, "nomos_requests_total", COUNTER, "HTTP requests answered")
 X(METRIC_REQUESTS_REFUSED, "nomos_requests_refused_total", COUNTER,
 	"requests refused before a decision")
 X(METRIC_AUTH_FAILED, "nomos_auth_failures_total", COUNTER, "requests with no valid credential")
+X(METRIC_AUTH_LIMITED, "nomos_auth_limited_total", COUNTER,
+	"failed authentications answered with 429")
 X(METRIC_NONCES, "nomos_nonces", GAUGE, "nonces of request signatures in memory")
 X(METRIC_NONCES_REFUSED, "nomos_nonces_refused_total", COUNTER,
 	"good signatures that were refused for their timestamp or nonce")

@@ -26,6 +26,10 @@
 		.prose = "Requests per minute and identity, as a token bucket of that capacity.") \
 	ROW(T, BOOL, metrics_public, .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "GET /metrics needs no key: for a listener that only the monitoring reaches.") \
+	ROW(T, INT, failed_auth_per_minute, .def = "0", .min = 0, .max = 1000000000, \
+		.unit = "requests", .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
+		.prose = "Failed authentications per minute and client address (IPv6: one /64); more get 429, valid " \
+			 "credentials never do; 0 is no limit.") \
 	ROW(T, INT, circuit_breaker_failures, .def = "5", .min = 1, .max = 1000000, \
 		.unit = "faults", .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "Faults of an executor in a row that open the circuit of an identity.") \

@@ -11,6 +11,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/span.h"
 
 struct board;
 struct ledger;
@@ -28,6 +29,9 @@ void pipeline_free(struct pipeline **p);
 /* Now and then, on one loop: expired keys go, and what nobody reported in its time is closed, a little at each call. Cheap
  * while nothing is due. */
 void pipeline_upkeep(struct pipeline *p, const struct snapshot *s, struct loop *loop);
+/* A credential from this client address has failed: 0, or for how many seconds nobody there should try again. */
+MUSTCHECK uint32_t pipeline_note_failed_auth(
+	struct pipeline *p, const struct snapshot *s, struct span client_address);
 /* Actions in flight now. */
 size_t pipeline_count_in_flight(const struct pipeline *p);
 /* How long the ledger's queue makes an entry wait, in nanoseconds (ledger_get_queue_wait). */
