@@ -13,6 +13,8 @@
 #include "ledger_priv.h"
 
 #define CURSOR_RECORDS 256
+/* At least so many times 20 ms, then a second each: one that never fits must not stop the ledger for good. */
+#define UNDO_TRIES_MAX 60
 
 void
 entry_list_add(struct entry_list *list, struct ledger_entry *e)
@@ -230,13 +232,20 @@ static void
 run_entry(struct ledger_tx *tx, struct ledger_entry *e)
 {
 	struct errinfo undo_ei;
+	enum err rc;
 
 	if ((e->flags & ENTRY_UNDO) == 0) {
 		e->result = ledger_tx_run_entry(tx, e, &e->ei);
 		return;
 	}
 	/* The entry keeps the error that it is given back with. */
-	if (ledger_tx_run_entry(tx, e, &undo_ei) != OK && !tx->has_failed)
+	rc = ledger_tx_run_entry(tx, e, &undo_ei);
+	if (rc == OK || tx->has_failed)
+		return;
+	/* Memory comes back: until then nothing is decided, as when the disk is full. */
+	if (rc == ERR_NOMEM && ++e->n_undo_tries < UNDO_TRIES_MAX)
+		(void)ledger_tx_store_failed(tx, &undo_ei, NULL);
+	else
 		log_error(NULL, "ledger: record %" PRIu64 " could not be taken back: %s", e->seq,
 			undo_ei.msg);
 }

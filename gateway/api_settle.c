@@ -49,7 +49,7 @@ read_body(struct span body, struct arena *a, struct settle_request *out)
 }
 
 static void
-reply_failure(struct http_request *http, enum err result)
+reply_failure(struct http_request *http, enum err result, bool stands)
 {
 	switch ((int)result) {
 	case ERR_NOT_FOUND:
@@ -70,9 +70,10 @@ reply_failure(struct http_request *http, enum err result)
 		return;
 	default:
 		reply_error(http, 503, "audit_error",
-			SPAN_LIT("not recorded, or not taken by a required sink; look at the "
-				 "action's trace before you settle it again"),
-			1);
+			stands ? SPAN_LIT("it is recorded and stands, but a required sink has not "
+					  "taken it; do not settle it again")
+			       : SPAN_LIT("the ledger cannot take this now; nothing was recorded"),
+			stands ? 0 : 1);
 	}
 }
 
@@ -83,7 +84,7 @@ on_done(void *arg, enum err result, uint64_t intent_seq)
 	struct buf b;
 
 	if (result != OK) {
-		reply_failure(http, result);
+		reply_failure(http, result, intent_seq != 0);
 		return;
 	}
 	buf_init(&b, 128);
@@ -120,7 +121,7 @@ api_settle(const struct exchange *x)
 			rc = settle_start(worker_get_pipeline(x->worker),
 				worker_get_snapshot(x->worker), &request, &ei);
 		if (rc != OK)
-			reply_failure(x->http, rc);
+			reply_failure(x->http, rc, false);
 	}
 	arena_free(&a);
 }

@@ -3,6 +3,8 @@
  * GET /api/ui/readiness (nomos-http.md 7): what /readyz measures, and doctor's checks with their remedies, as they are for the files
  * that lie there now. Worker's thread up to ui_job_start, a reader's in what it runs.
  */
+#include <string.h>
+
 #include "base/arena.h"
 #include "base/version.h"
 #include "pipeline/snapshot.h"
@@ -17,18 +19,48 @@ static const char *const live_ids[READINESS_CHECKS] = {
 struct live {
 	struct readiness_check checks[READINESS_CHECKS];
 	bool is_ready;
+	bool sees_paths; /* of the host: operators */
 };
 
+static bool
+begins_path(const char *text, size_t i)
+{
+	static const char before[] = " \t\n\"'`(=,";
+
+	return text[i] == '/' && (i == 0 || strchr(before, text[i - 1]) != NULL);
+}
+
+/* Where the host keeps its files is the operators' business. */
 static void
-add_check(struct buf *b, const char *id, const char *status, const char *message, const char *hint)
+add_text(const struct live *live, const char *text, struct buf *out)
+{
+	struct buf shown;
+
+	buf_init(&shown, BUF_CAP_RECORD);
+	for (size_t i = 0; text[i] != '\0';) {
+		if (live->sees_paths || !begins_path(text, i)) {
+			buf_add_char(&shown, text[i++]);
+			continue;
+		}
+		BUF_ADD_LIT(&shown, "[path]");
+		/* It may have blanks in it. */
+		i += strcspn(text + i, "\n\"'`),:;");
+	}
+	json_quote(out, buf_failed(&shown) ? SPAN_LIT("[path]") : buf_span(&shown));
+	buf_fini(&shown);
+}
+
+static void
+add_check(const struct live *live, struct buf *b, const char *id, const char *status,
+	const char *message, const char *hint)
 {
 	BUF_ADD_LIT(b, "{\"id\":");
 	json_quote(b, span_cstr(id));
 	buf_printf(b, ",\"status\":\"%s\",\"message\":", status);
-	json_quote(b, span_cstr(message));
+	add_text(live, message, b);
 	BUF_ADD_LIT(b, ",\"hint\":");
 	if (hint != NULL)
-		json_quote(b, span_cstr(hint));
+		add_text(live, hint, b);
 	else
 		BUF_ADD_LIT(b, "null");
 	buf_add_char(b, '}');
@@ -46,12 +78,12 @@ add_report(const struct doctor_report *r, void *arg)
 	for (size_t i = 0; i < READINESS_CHECKS; i++) {
 		const struct readiness_check *c = &live->checks[i];
 		buf_add_cstr(b, i > 0 ? ",\n" : "\n");
-		add_check(b, live_ids[i], c->is_ok ? "PASS" : "FAIL", c->message, NULL);
+		add_check(live, b, live_ids[i], c->is_ok ? "PASS" : "FAIL", c->message, NULL);
 	}
 	for (size_t i = 0; i < r->n_checks; i++) {
 		const struct doctor_check *c = &r->checks[i];
 		BUF_ADD_LIT(b, ",\n");
-		add_check(b, c->id, !c->is_ok ? "FAIL" : (c->is_advice ? "WARN" : "PASS"),
+		add_check(live, b, c->id, !c->is_ok ? "FAIL" : (c->is_advice ? "WARN" : "PASS"),
 			c->message, c->hint);
 	}
 	BUF_ADD_LIT(b, "],\"policy_bundle_hash\":");
@@ -85,8 +117,10 @@ api_ui_readiness(const struct exchange *x)
 	if (job == NULL)
 		return;
 	struct live *live = ARENA_NEW(job->arena, struct live);
-	if (live != NULL)
+	if (live != NULL) {
 		live->is_ready = runtime_check_ready(x->worker, live->checks);
+		live->sees_paths = caller_has_role(&x->caller, ROLE_OPERATOR);
+	}
 	job->input = live;
 	ui_job_start(job);
 }

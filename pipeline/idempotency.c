@@ -84,7 +84,10 @@ look_for_room(struct ledger_tx *tx, struct key_room *room, const uint8_t *owner,
 static struct key_room *
 room_of(struct req *r)
 {
-	struct key_room *room = &r->pipeline->key_rooms.owners[r->key->owner[0]];
+	const uint8_t *owner = r->key->owner;
+	/* Two that share a place only make each other count again. */
+	size_t at = ((size_t)owner[0] << 8 | owner[1]) % KEY_ROOMS;
+	struct key_room *room = &r->pipeline->key_rooms.owners[at];
 
 	if (memcmp(room->owner, r->key->owner, sizeof(room->owner)) != 0) {
 		*room = (struct key_room){.left = 0};

@@ -44,7 +44,7 @@ struct req_key {
  * How many more keys an identity may put before they have to be counted again. Counts only ever fall behind its back, so
  * it never lets through too many. Of the ledger's thread; zero at first.
  */
-#define KEY_ROOMS 256
+#define KEY_ROOMS 4096 /* pages that nobody uses cost nothing */
 struct key_room {
 	uint8_t owner[CLAIM_KEY_BYTES];
 	int64_t max;
@@ -53,7 +53,7 @@ struct key_room {
 };
 struct key_rooms {
 	struct key_room all;
-	struct key_room owners[KEY_ROOMS]; /* by the first byte */
+	struct key_room owners[KEY_ROOMS]; /* by the first bytes */
 };
 
 /* On the request's loop, once the identity is known. A step to end with, or STEP__MAX to go on. */

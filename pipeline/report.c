@@ -184,6 +184,11 @@ apply_report(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 static enum req_step
 after_report(struct req *r)
 {
+	/* With a number it is in the ledger; to report it again is answered by what was recorded. */
+	if (r->entry.result != OK && r->entry.seq != 0)
+		return req_fail(r, REQ_ERROR_AUDIT,
+			SPAN_LIT("it is recorded and stands, but a required sink has not taken "
+				 "it; the same report again is answered 200 once it has"));
 	if (r->entry.result != OK)
 		return req_fail(r,
 			r->entry.result == ERR_OVERLOAD ? REQ_ERROR_OVERLOADED : REQ_ERROR_AUDIT,

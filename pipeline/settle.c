@@ -222,7 +222,12 @@ apply(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 static void
 applied(struct ledger_entry *e)
 {
-	end(CONTAINER_OF(e, struct settlement, entry), e->result);
+	struct settlement *s = CONTAINER_OF(e, struct settlement, entry);
+
+	/* With a number it is in the ledger. */
+	if (e->result != OK && e->seq == 0)
+		s->intent_seq = 0;
+	end(s, e->result);
 }
 
 static void
@@ -235,8 +240,10 @@ processed(struct workq_item *item)
 	s->entry = (struct ledger_entry){.loop = s->request.loop, .apply = apply, .done = applied};
 	if (rc == OK)
 		rc = ledger_submit(s->pipeline->ledger, &s->entry, &ei);
-	if (s->result != OK || rc != OK)
+	if (s->result != OK || rc != OK) {
+		s->intent_seq = 0;
 		end(s, rc);
+	}
 }
 
 static struct settlement *

@@ -1,8 +1,10 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """The built program as a fixture: a private folder, a configuration, a process on a free port. Standard library only."""
+import contextlib
 import hashlib
 import hmac
 import http.client
+import http.server
 import json
 import os
 import pathlib
@@ -12,6 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -281,6 +284,30 @@ class Gateway:
         done = self.place.run("audit", "export", self.place.ledger, check=0)
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         return [r for r in lines if "event_type" in r]
+
+
+class _Sink(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200 if self.server.takes.is_set() else 500)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def required_sink():
+    """The section `audit` for a webhook that is required, and the event that says whether it takes records."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Sink) as sink:
+        sink.takes = threading.Event()
+        sink.takes.set()
+        threading.Thread(target=sink.serve_forever, daemon=True).start()
+        try:
+            yield {"sink": f"webhook:http://127.0.0.1:{sink.server_port}/", "required": "all", "required_deadline_ms": 300}, sink.takes
+        finally:
+            sink.shutdown()
 
 
 def have(program):

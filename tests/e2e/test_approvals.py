@@ -2,11 +2,10 @@
 """Actions that wait for a person: asked for, decided, used once, over HTTP and in the ledger (nomos-http.md 1.7, 5; decisions 9, 26 to 30)."""
 import contextlib
 import http.client
-import http.server
 import json
 import threading
 
-from support import (AGENT_SECRET, API_KEY, OPERATOR_KEY, Gateway, Workplace, action, config, until)
+from support import AGENT_SECRET, API_KEY, OPERATOR_KEY, Gateway, Workplace, action, config, required_sink, until
 
 CAROL = "key-of-carol-000001"
 DORA = "key-of-dora-0000001"
@@ -537,34 +536,15 @@ def test_a_relay_decides_as_a_principal_or_asserts_one():
         assert relay(g, "generic", TOKEN, approval_id=apr, decision="approve").json["status"] == "approved"
 
 
-class Sink(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200 if self.server.takes.is_set() else 500)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *args):
-        pass
-
-
 def test_a_vote_that_a_required_sink_has_not_taken_is_said_to_stand():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink) as sink:
-        sink.takes = threading.Event()
-        sink.takes.set()
-        threading.Thread(target=sink.serve_forever, daemon=True).start()
-        audit = {"sink": f"webhook:http://127.0.0.1:{sink.server_port}/", "required": "all", "required_deadline_ms": 300}
-        try:
-            with gateway(audit=audit) as g:
-                apr = ask(g)["approval_id"]
-                sink.takes.clear()
-                r = decide(g, apr)
-                assert r.status == 503 and "it is recorded and stands" in r.json["reason"], r
-                sink.takes.set()
-                until(lambda: page(g, f"/api/ui/approvals/{apr}").status == 200, "the sink has caught up")
-                assert page(g, f"/api/ui/approvals/{apr}").json["status"] == "approved"
-        finally:
-            sink.shutdown()
+    with required_sink() as (audit, takes), gateway(audit=audit) as g:
+        apr = ask(g)["approval_id"]
+        takes.clear()
+        r = decide(g, apr)
+        assert r.status == 503 and "it is recorded and stands" in r.json["reason"], r
+        takes.set()
+        until(lambda: page(g, f"/api/ui/approvals/{apr}").status == 200, "the sink has caught up")
+        assert page(g, f"/api/ui/approvals/{apr}").json["status"] == "approved"
 
 
 def test_decisions_have_a_rate_of_their_own():

@@ -3,7 +3,7 @@
 import concurrent.futures
 import json
 
-from support import Gateway, Workplace, action, config, until
+from support import Gateway, Workplace, action, config, required_sink, until
 
 
 def write(content="x", name="once", **members):
@@ -276,3 +276,15 @@ def test_a_retry_of_what_a_person_allowed():
         assert tell(g, {**body, "approval_id": "apr_" + "0" * 24}).status == 422
         assert tell(g, body).status == 200
         assert events(g, "action.external_reported")[0]["approval_id"] == approval
+
+
+def test_a_report_that_a_required_sink_has_not_taken_is_said_to_stand():
+    with required_sink() as (audit, takes), Gateway(config(audit=audit)) as g:
+        assert g.act().json["decision"] == "ALLOW"
+        takes.clear()
+        r = tell(g)
+        assert r.status == 503 and "it is recorded and stands" in r.json["reason"], r
+        takes.set()
+        until(lambda: tell(g).status == 200, "the sink has caught up")
+        assert tell(g, report("FAILED")).status == 409
+        assert len(events(g, "action.external_reported")) == 1

@@ -390,6 +390,17 @@ def test_readiness_has_doctors_checks_and_leaves_the_ledger_alone():
         assert g.act(action(action_id="again")).status == 200
 
 
+def test_readiness_tells_paths_of_the_host_to_operators_alone():
+    identity = {"roles": {"operator": ["olga"], "viewer": ["alice"]}}
+    with Gateway(config(identity=identity)) as g:
+        g.place.write_config(config(identity=identity, executor={"workspace_root": "/nowhere/at all"}))
+        told = ui(g, "readiness").body.decode()
+        assert "/nowhere/at all: No such" in told, told
+        seen = g.get("/api/ui/readiness", {"Authorization": f"Bearer {API_KEY}"})
+        assert seen.status == 200 and b"/nowhere" not in seen.body and b" all: No" not in seen.body and b"[path]: No such" in seen.body, seen.body
+        assert [c["id"] for c in seen.json["checks"]] == [c["id"] for c in json.loads(told)["checks"]]
+
+
 def test_too_many_questions_at_once_are_turned_away():
     with gateway(gateway={"workers": 1}) as g:
         for i in range(40):

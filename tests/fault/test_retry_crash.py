@@ -6,7 +6,7 @@ import json
 import pathlib
 import signal
 
-from support import API_KEY, OPERATOR_KEY, PATIENCE, Gateway, Workplace, action, until
+from support import API_KEY, OPERATOR_KEY, PATIENCE, Gateway, Workplace, action, config, required_sink, until
 
 
 def write(content="x", name="once", **members):
@@ -115,6 +115,27 @@ def test_the_command_line_settles_an_unknown_outcome():
             done = place.run("actions", "settle", *where, *good, seq, env=olga, check=1)
             assert b"409" in done.stderr and b"already_settled" in done.stderr, done
             assert place.run("actions", "unknown", *where, env=olga, check=0).stdout == b""
+    finally:
+        place.remove()
+
+
+def test_a_settlement_that_a_required_sink_has_not_taken_is_said_to_stand():
+    place = Workplace()
+    try:
+        cut_off(place, None)
+        with required_sink() as (audit, takes):
+            place.write_config(config(audit=audit))
+            with Gateway(workplace=place) as g:
+                [unknown] = [x for x in g.records() if x.get("outcome") == "unknown"]
+                good = {"outcome": "failed", "reason": "looked"}
+                until(lambda: g.get("/readyz").status == 200, "the sink has what was there")
+                takes.clear()
+                r = settle(g, unknown["seq"], good)
+                assert r.status == 503 and "it is recorded and stands" in r.json["reason"] and "Retry-After" not in r.headers, r
+                takes.set()
+                until(lambda: g.get("/readyz").status == 200, "the sink has caught up")
+                assert settle(g, unknown["seq"], good).status == 409
+                assert len(events(g, "action.settled")) == 1
     finally:
         place.remove()
 

@@ -43,6 +43,7 @@ struct ledger_entry {
 	enum err (*apply)(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei);
 	/* Writer thread, in a transaction of its own, after a required sink missed its deadline:
 	 * gives back what apply took and appends the outcome failed/not_executed (decisions 15).
+	 * ERR_NOMEM: it is tried again, for a minute or so, and nothing else is written meanwhile.
 	 * NULL: nothing to give back. */
 	enum err (*undo)(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei);
 	/* On loop; the entry is the caller's again. result: OK when durable and released;
@@ -69,6 +70,7 @@ struct ledger_entry {
 	void (*pending)(struct ledger_entry *e);
 	struct loop_msg pending_msg; /* the ledger's */
 	unsigned flags;              /* the ledger's; zero before the first submit */
+	unsigned n_undo_tries;       /* the ledger's; likewise */
 };
 
 /* Any thread; never blocks. OK: done will be called exactly once. ERR_OVERLOAD (queue full),

@@ -27,7 +27,8 @@ struct settle_request {
 	struct span principal; /* who settles */
 	struct loop *loop;     /* where done runs */
 	/* result: OK, ERR_NOT_FOUND (no unknown outcome there), ERR_CONFLICT (settled before), ERR_AUDIT, ERR_OVERLOAD,
-	 * ERR_UNSUPPORTED (no ledger). intent_seq: of the action, when OK. */
+	 * ERR_UNSUPPORTED (no ledger). intent_seq: of the action, when OK, and with ERR_AUDIT when it is recorded and stands,
+	 * though a required sink has not taken it in time. */
 	void (*done)(void *arg, enum err result, uint64_t intent_seq);
 	void *arg;
 };

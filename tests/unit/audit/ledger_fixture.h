@@ -30,6 +30,7 @@ struct job {
 	uint64_t closes;           /* intent to close; 0: none */
 	struct ledger_claim claim; /* kind 0: none */
 	bool undo_claim;           /* undo deletes the claim */
+	int n_undo_no_memory;      /* so many undos end without memory, behind their writes */
 	_Atomic int n_applied;
 	_Atomic int n_undone;
 	_Atomic int n_pending;
@@ -69,6 +70,10 @@ job_undo(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 		rc = ledger_tx_close(tx, e->seq, ei);
 	if (rc == OK && j->undo_claim)
 		rc = ledger_tx_delete_claim(tx, j->claim.kind, j->claim.key, ei);
+	if (rc == OK && j->n_undo_no_memory > 0) {
+		j->n_undo_no_memory--;
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	}
 	if (rc == OK)
 		atomic_fetch_add(&j->n_undone, 1);
 	return rc;

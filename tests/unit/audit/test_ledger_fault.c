@@ -265,6 +265,37 @@ TEST(an_undo_that_cannot_be_written_is_tried_again)
 	CHECK_INT(dump_file(o.path).n_open, 0);
 }
 
+/* What an intent had taken is not lost because memory was out when it was to be given back. */
+TEST(an_undo_without_memory_is_tried_again)
+{
+	struct ledger_options o = options_in(test_tmpdir());
+	struct fault_store f;
+	struct ledger *l = start_faulty(&o, &f);
+	struct job j;
+	struct job again;
+
+	job_init(&j, "a");
+	job_init(&again, "a");
+	j.state = LEDGER_OPEN;
+	j.claim.kind = 5;
+	j.undo_claim = true;
+	j.n_undo_no_memory = 3;
+	j.e.undo = job_undo;
+	again.claim.kind = 5;
+	fault_set(&f, FAULT_COMMIT_KEPT, 0, 1);
+	CHECK_INT(job_run(l, &j), ERR_AUDIT);
+	CHECK_INT(j.n_undone, 1);
+	CHECK_INT(j.n_undo_no_memory, 0);
+	CHECK_INT(job_run(l, &again), OK);
+	job_fini(&j);
+	job_fini(&again);
+	ledger_close(&l);
+	struct dump d = dump_file(o.path);
+	CHECK_INT(d.fault, CHAIN_FAULT_NONE);
+	CHECK_INT(d.n, 5); /* each outcome that was rolled back is gone */
+	CHECK_INT(d.n_open, 0);
+}
+
 /* 15 c: the outcome of an effect that ran waits until it is written, and its owner knows. */
 TEST(an_outcome_is_written_after_all)
 {
@@ -532,7 +563,7 @@ SUITE("ledger_fault", TEST_ROW(answers_do_not_wait_for_the_log_to_be_folded),
 	TEST_ROW(while_it_fails_submits_are_refused_and_the_reason_is_shown),
 	TEST_ROW(recovery_needs_a_real_write), TEST_ROW(commit_failed_and_lost),
 	TEST_ROW(commit_failed_and_kept), TEST_ROW(an_undo_that_cannot_be_written_is_tried_again),
-	TEST_ROW(an_outcome_is_written_after_all),
+	TEST_ROW(an_undo_without_memory_is_tried_again), TEST_ROW(an_outcome_is_written_after_all),
 	TEST_ROW(an_outcome_is_taken_while_the_ledger_fails),
 	TEST_ROW(closing_does_not_wait_for_a_broken_disk),
 	TEST_ROW(a_file_that_is_gone_fails_until_it_is_back),
