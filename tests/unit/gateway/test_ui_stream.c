@@ -60,6 +60,8 @@ prepare(void)
 	refused = 0;
 	fail_at = 0;
 	rig_options(&rig);
+	rig.options.body_deadline_ns =
+		NS_PER_MS; /* there are no bodies; the sweep comes more often */
 	rig.handler = open_stream;
 	rig_start(&rig);
 	CHECK_INT(board_new(&board, NULL), OK);
