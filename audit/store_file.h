@@ -118,6 +118,14 @@ enum err store_file_update_claim(struct store *s, const struct ledger_claim *c, 
 enum err store_file_purge_claims(struct store *s, uint32_t kind, int64_t now_wall_ns, size_t max,
 	size_t *n, struct errinfo *ei);
 
+/* Binds a claim's kind and key, the first two parameters of each statement about one. */
+void store_bind_claim(struct db_stmt *st, uint32_t kind, const uint8_t *key);
+/* The statement with those bound; NULL as store_file_stmt. */
+struct db_stmt *store_file_claim_stmt(struct store *s, enum store_statement which, uint32_t kind,
+	const uint8_t *key, struct errinfo *ei);
+/* Runs one that changes a claim. ERR_NOT_FOUND when there is none. */
+MUSTCHECK enum err store_file_change_claim(struct store *s, struct db_stmt *st, struct errinfo *ei);
+
 /* store_file_lists.c */
 enum err store_file_set_claim_body(
 	struct store *s, uint32_t kind, const uint8_t *key, struct span body, struct errinfo *ei);

@@ -7,10 +7,32 @@
 
 #include "store_file.h"
 
-static struct span
-key_span(const uint8_t *key)
+void
+store_bind_claim(struct db_stmt *st, uint32_t kind, const uint8_t *key)
 {
-	return span_of((const char *)key, LEDGER_CLAIM_KEY);
+	db_bind_int(st, 1, kind);
+	db_bind_blob(st, 2, span_of((const char *)key, LEDGER_CLAIM_KEY));
+}
+
+struct db_stmt *
+store_file_claim_stmt(struct store *s, enum store_statement which, uint32_t kind,
+	const uint8_t *key, struct errinfo *ei)
+{
+	struct db_stmt *st = store_file_stmt(s, which, ei);
+
+	if (st != NULL)
+		store_bind_claim(st, kind, key);
+	return st;
+}
+
+enum err
+store_file_change_claim(struct store *s, struct db_stmt *st, struct errinfo *ei)
+{
+	enum err rc = db_run(st, ei);
+
+	if (rc == OK && db_changes(store_file_cast(s)->db) == 0)
+		return ERR(ei, ERR_NOT_FOUND, "no such claim");
+	return rc;
 }
 
 enum err
@@ -37,14 +59,12 @@ enum err
 store_file_find_claim(struct store *s, uint32_t kind, const uint8_t *key, struct ledger_claim *out,
 	struct errinfo *ei)
 {
-	struct db_stmt *st = store_file_stmt(s, STMT_FIND_CLAIM, ei);
+	struct db_stmt *st = store_file_claim_stmt(s, STMT_FIND_CLAIM, kind, key, ei);
 	bool has_row = false;
 
 	*out = (struct ledger_claim){0};
 	if (st == NULL)
 		return ERR_IO;
-	db_bind_int(st, 1, kind);
-	db_bind_blob(st, 2, key_span(key));
 	enum err rc = db_step(st, &has_row, ei);
 	if (rc == OK && !has_row)
 		return ERR(ei, ERR_NOT_FOUND, "no such claim");
@@ -58,12 +78,10 @@ store_file_find_claim(struct store *s, uint32_t kind, const uint8_t *key, struct
 enum err
 store_file_put_claim(struct store *s, const struct ledger_claim *c, struct errinfo *ei)
 {
-	struct db_stmt *st = store_file_stmt(s, STMT_PUT_CLAIM, ei);
+	struct db_stmt *st = store_file_claim_stmt(s, STMT_PUT_CLAIM, c->kind, c->key, ei);
 
 	if (st == NULL)
 		return ERR_IO;
-	db_bind_int(st, 1, c->kind);
-	db_bind_blob(st, 2, key_span(c->key));
 	db_bind_int(st, 3, (int64_t)c->seq);
 	db_bind_blob(st, 4, span_of((const char *)c->binding_hash, sizeof(c->binding_hash)));
 	db_bind_int(st, 5, c->state);
@@ -79,47 +97,35 @@ enum err
 store_file_set_claim_state(
 	struct store *s, uint32_t kind, const uint8_t *key, int32_t state, struct errinfo *ei)
 {
-	struct db_stmt *st = store_file_stmt(s, STMT_SET_CLAIM_STATE, ei);
+	struct db_stmt *st = store_file_claim_stmt(s, STMT_SET_CLAIM_STATE, kind, key, ei);
 
 	if (st == NULL)
 		return ERR_IO;
-	db_bind_int(st, 1, kind);
-	db_bind_blob(st, 2, key_span(key));
 	db_bind_int(st, 3, state);
-	enum err rc = db_run(st, ei);
-	if (rc == OK && db_changes(store_file_cast(s)->db) == 0)
-		return ERR(ei, ERR_NOT_FOUND, "no such claim");
-	return rc;
+	return store_file_change_claim(s, st, ei);
 }
 
 enum err
 store_file_delete_claim(struct store *s, uint32_t kind, const uint8_t *key, struct errinfo *ei)
 {
-	struct db_stmt *st = store_file_stmt(s, STMT_DELETE_CLAIM, ei);
+	struct db_stmt *st = store_file_claim_stmt(s, STMT_DELETE_CLAIM, kind, key, ei);
 
 	if (st == NULL)
 		return ERR_IO;
-	db_bind_int(st, 1, kind);
-	db_bind_blob(st, 2, key_span(key));
 	return db_run(st, ei);
 }
 
 enum err
 store_file_update_claim(struct store *s, const struct ledger_claim *c, struct errinfo *ei)
 {
-	struct db_stmt *st = store_file_stmt(s, STMT_UPDATE_CLAIM, ei);
+	struct db_stmt *st = store_file_claim_stmt(s, STMT_UPDATE_CLAIM, c->kind, c->key, ei);
 
 	if (st == NULL)
 		return ERR_IO;
-	db_bind_int(st, 1, c->kind);
-	db_bind_blob(st, 2, key_span(c->key));
 	db_bind_int(st, 3, (int64_t)c->seq);
 	db_bind_int(st, 4, c->state);
 	db_bind_int(st, 5, c->expires_wall_ns);
-	enum err rc = db_run(st, ei);
-	if (rc == OK && db_changes(store_file_cast(s)->db) == 0)
-		return ERR(ei, ERR_NOT_FOUND, "no such claim");
-	return rc;
+	return store_file_change_claim(s, st, ei);
 }
 
 enum err

@@ -6,27 +6,16 @@
 #include "base/buf.h"
 #include "store_file.h"
 
-static struct span
-key_span(const uint8_t *key)
-{
-	return span_of((const char *)key, LEDGER_CLAIM_KEY);
-}
-
 enum err
 store_file_set_claim_body(
 	struct store *s, uint32_t kind, const uint8_t *key, struct span body, struct errinfo *ei)
 {
-	struct db_stmt *st = store_file_stmt(s, STMT_SET_CLAIM_BODY, ei);
+	struct db_stmt *st = store_file_claim_stmt(s, STMT_SET_CLAIM_BODY, kind, key, ei);
 
 	if (st == NULL)
 		return ERR_IO;
-	db_bind_int(st, 1, kind);
-	db_bind_blob(st, 2, key_span(key));
 	db_bind_blob(st, 3, body);
-	enum err rc = db_run(st, ei);
-	if (rc == OK && db_changes(store_file_cast(s)->db) == 0)
-		return ERR(ei, ERR_NOT_FOUND, "no such claim");
-	return rc;
+	return store_file_change_claim(s, st, ei);
 }
 
 enum err
@@ -35,8 +24,7 @@ store_read_claim_body(struct db_stmt *st, uint32_t kind, const uint8_t key[LEDGE
 {
 	bool has_row = false;
 
-	db_bind_int(st, 1, kind);
-	db_bind_blob(st, 2, key_span(key));
+	store_bind_claim(st, kind, key);
 	enum err rc = db_step(st, &has_row, ei);
 	if (rc == OK && !has_row)
 		return ERR(ei, ERR_NOT_FOUND, "the claim has no body");

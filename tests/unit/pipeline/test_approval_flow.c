@@ -67,6 +67,13 @@ act(const char *type, const char *params, const char *approval_id)
 	return fixture_send(&f, body);
 }
 
+/* Asks for what a person has to decide; id: of the approval that it waits for. */
+static void
+ask(const char *type, const char *params, char id[64])
+{
+	snprintf(id, 64, "%s", act(type, params, NULL)->approval_id);
+}
+
 static void
 on_decided(const struct approvals_answer *answer, void *arg)
 {
@@ -152,7 +159,7 @@ TEST(other_parameters_and_another_policy_are_asked_for_anew)
 	char id[64];
 
 	begin();
-	snprintf(id, sizeof(id), "%s", act("payments.refund", "{\"n\":1}", NULL)->approval_id);
+	ask("payments.refund", "{\"n\":1}", id);
 	CHECK_INT(decide("carol", id, "approve"), 200);
 	a = act("payments.refund", "{\"n\":2}", id);
 	CHECK_ASKED(a, "mismatch");
@@ -182,7 +189,7 @@ TEST(a_denial_lasts)
 	char id[64];
 
 	begin();
-	snprintf(id, sizeof(id), "%s", act("payments.refund", "{\"n\":1}", NULL)->approval_id);
+	ask("payments.refund", "{\"n\":1}", id);
 	CHECK_INT(decide("carol", id, "deny"), 200);
 	CHECK(strstr(decided_text, "\"decision\":\"DENY\"") != NULL);
 	CHECK_INT(decide("dora", id, "approve"), 409);
@@ -216,7 +223,7 @@ TEST(a_class_is_used_as_often_as_it_says)
 	char id[64];
 
 	begin();
-	snprintf(id, sizeof(id), "%s", act("payments.batch", "{\"n\":1}", NULL)->approval_id);
+	ask("payments.batch", "{\"n\":1}", id);
 	CHECK_STR(act("payments.batch", "{\"n\":2}", NULL)->approval_id, id);
 	CHECK_INT(decide("carol", id, "approve"), 200);
 	CHECK_INT(act("payments.batch", "{\"n\":5}", id)->verdict, VERDICT_ALLOW);
@@ -230,7 +237,7 @@ TEST(a_quorum_of_two)
 	char id[64];
 
 	begin();
-	snprintf(id, sizeof(id), "%s", act("payments.close", "{}", NULL)->approval_id);
+	ask("payments.close", "{}", id);
 	CHECK_INT(decide("carol", id, "approve"), 200);
 	CHECK(strstr(decided_text, "\"status\":\"pending\",\"votes\":1,\"needed\":2") != NULL);
 	CHECK_INT(decide("carol", id, "approve"), 200);
@@ -246,7 +253,7 @@ TEST(an_obstacle_stays_one)
 	char id[64];
 
 	begin();
-	snprintf(id, sizeof(id), "%s", act("fs.write", "{\"content\":7}", NULL)->approval_id);
+	ask("fs.write", "{\"content\":7}", id);
 	CHECK_INT(decide("carol", id, "approve"), 200);
 	CHECK_INT(act("fs.write", "{\"content\":7}", id)->reason, REASON_INVALID_PARAMS);
 	CHECK_INT(act("fs.write", "{\"content\":7}", id)->reason, REASON_INVALID_PARAMS);
@@ -260,7 +267,7 @@ TEST(a_use_that_was_not_released_is_given_back)
 	char id[64];
 
 	begin();
-	snprintf(id, sizeof(id), "%s", act("fs.write", "{\"content\":\"x\"}", NULL)->approval_id);
+	ask("fs.write", "{\"content\":\"x\"}", id);
 	CHECK_INT(decide("carol", id, "approve"), 200);
 	f.ledger.faults[f.ledger.n_submits] = FAKE_UNDO;
 	a = act("fs.write", "{\"content\":\"x\"}", id);
@@ -278,8 +285,7 @@ TEST(hidden_parameters_have_to_be_acknowledged)
 	char id[64];
 
 	begin();
-	snprintf(id, sizeof(id), "%s",
-		act("payments.refund", "{\"password\":\"hunter2\"}", NULL)->approval_id);
+	ask("payments.refund", "{\"password\":\"hunter2\"}", id);
 	CHECK_INT(decide("carol", id, "approve"), 409);
 	CHECK(strstr(decided_text, "ack_redacted") != NULL);
 	CHECK_INT(decide("carol", id, "deny"), 200);
@@ -291,7 +297,7 @@ TEST(what_is_no_decision)
 	char id[64];
 
 	begin();
-	snprintf(id, sizeof(id), "%s", act("payments.refund", "{}", NULL)->approval_id);
+	ask("payments.refund", "{}", id);
 	CHECK_INT(decide("carol", id, "maybe"), 400);
 	CHECK_STR(decided.code, "approval_error");
 	CHECK_INT(decide("carol", "", "approve"), 400);
@@ -340,8 +346,7 @@ TEST(memory_that_runs_out_uses_nothing_twice)
 
 		memset(f.ledger.claims, 0, sizeof(f.ledger.claims));
 		f.ledger.n_records = 0;
-		snprintf(id, sizeof(id), "%s",
-			act("payments.refund", "{\"n\":1}", NULL)->approval_id);
+		ask("payments.refund", "{\"n\":1}", id);
 		CHECK_INT(decide("carol", id, "approve"), 200);
 		mem_fail_at(n);
 		ran = act("payments.refund", "{\"n\":1}", id)->verdict == VERDICT_ALLOW &&
