@@ -87,6 +87,9 @@
 	X("identity.request_signatures", CONFIG, check_request_signatures, \
 		"request signatures", \
 		"when all clients sign with v2, set identity.signature_versions to [v2]") \
+	X("identity.token_keys", CONFIG, check_token_keys, \
+		"keys of the token issuer", \
+		"look at identity.oidc: the issuer, its https, ca_file, or public_key_path") \
 	X("ledger.chain", DEEP, check_ledger_chain, \
 		"ledger chain", "keep the file as it is and see `nomos audit verify`") \
 	X("ledger.disk_space", CONFIG, check_ledger_space, \

@@ -153,12 +153,20 @@ is_same_set(const struct jose_keys *a, const struct jose_keys *b)
 	return a != NULL && jose_keys_equal(a, b);
 }
 
+/* Of the newest issuer: there is one but for the moments of a reload. */
+static void
+set_gauge(enum metric m, int64_t value)
+{
+	metric_add(m, value - metric_get(m));
+}
+
 /* Under the lock. Takes own_keys. */
 static void
 take_keys(struct key_source *s, struct jose_keys *own_keys)
 {
 	s->n_failed = 0;
 	s->state.error[0] = '\0';
+	set_gauge(METRIC_TOKEN_KEYS_FETCHED, clock_wall_ns() / NS_PER_SEC);
 	atomic_store(&s->fetched_mono_ns, s->tried_mono_ns);
 	if (is_same_set(s->keys, own_keys)) {
 		jose_keys_unref(&own_keys);
@@ -167,6 +175,7 @@ take_keys(struct key_source *s, struct jose_keys *own_keys)
 	jose_keys_unref(&s->keys);
 	s->keys = own_keys;
 	s->state.n_keys = jose_keys_count(own_keys);
+	set_gauge(METRIC_TOKEN_KEYS, (int64_t)s->state.n_keys);
 	/* Behind the keys: who sees the number finds them, or newer ones. */
 	atomic_store(&s->generation, ++s->ring->generation);
 	log_info(NULL, "token keys: %zu from %.*s", s->state.n_keys, SPAN_ARG(s->options.issuer));

@@ -39,7 +39,7 @@ struct oidc {
 };
 
 struct key_source_options
-oidc_key_options(const struct oidc_section *o)
+key_source_options_of(const struct oidc_section *o)
 {
 	return (struct key_source_options){
 		.issuer = o->issuer,
@@ -82,7 +82,7 @@ static enum err
 find_keys(struct oidc *o, const struct oidc_section *section, struct key_ring *ring,
 	struct errinfo *ei)
 {
-	struct key_source_options options = oidc_key_options(section);
+	struct key_source_options options = key_source_options_of(section);
 
 	if (section->public_key_path.n > 0)
 		return read_key_file(o, section->public_key_path, ei);

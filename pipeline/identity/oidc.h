@@ -14,7 +14,6 @@
 #include "pipeline/principal_options.h"
 
 struct key_ring;
-struct key_source_options;
 struct key_source_state;
 struct oidc;
 struct token_holder;
@@ -33,8 +32,6 @@ MUSTCHECK enum err oidc_find(const struct oidc *o, struct span token, struct tok
 /* Whether somebody would still be accepted by these rules and keys, but for the token's end. */
 bool oidc_still_accepts(const struct oidc *o, const struct token_holder *h);
 
-/* What the section says of the keys; for the ring, and for doctor. */
-struct key_source_options oidc_key_options(const struct oidc_section *options);
 /* False: the keys are in a file. */
 bool oidc_get_key_state(const struct oidc *o, struct key_source_state *out);
 

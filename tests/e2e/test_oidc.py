@@ -4,7 +4,8 @@ import contextlib
 import json
 
 from provider import Provider, encode, hmac_token, join
-from support import API_KEY, OPERATOR_KEY, Gateway, action, config, signal, until
+from test_metrics import metrics, value
+from support import API_KEY, OPERATOR_KEY, Gateway, Workplace, action, config, signal, until
 
 REFUSED = (401, b'{"decision":"DENY","reason":"auth_error: principal authentication failed"}')
 
@@ -47,6 +48,10 @@ def test_tokens_of_each_kind():
             assert principals(g)[-3:] == ["oidc:RS256", "oidc:ES256", "oidc:EdDSA"]
             # One fetch for all of them.
             assert (p.n_asked("openid-configuration"), p.n_asked()) == (1, 1), p.asked
+            _, samples = metrics(g)
+            assert value(samples, "nomos_token_keys") == 3 and value(samples, "nomos_token_key_fetches_total") == 1
+            assert value(samples, "nomos_tokens_verified_total") == 4, "each once, however often it is looked at"
+            assert abs(value(samples, "nomos_token_keys_fetched_timestamp_seconds") - p.claims()["iat"]) < 3600
 
 
 def bad_tokens(p):
@@ -347,3 +352,26 @@ def test_configurations_that_are_refused():
             g.signal(signal.SIGHUP)
             until(lambda before=before: g.read_log().count("reload refused") > before, change)
             assert why in g.read_log().split("reload refused")[-1], (change, g.read_log()[-500:])
+
+
+def test_doctor_asks_only_when_it_is_asked_to():
+    def report(place, *args):
+        done = place.run("doctor", "-c", "nomos.json", "--format", "json", *args)
+        [check] = [c for c in json.loads(done.stdout)["checks"] if c["id"] == "identity.token_keys"]
+        return check["status"], json.dumps(check)
+
+    with Provider() as p:
+        place = Workplace(options(p, identity={"api_keys": {}}))
+        try:
+            status, text = report(place)
+            assert status == "PASS" and not p.asked, text
+            status, text = report(place, "--deep")
+            assert status == "PASS" and "1 keys from the issuer" in text and p.n_asked() == 1, text
+            p.act = "other-issuer"
+            status, text = report(place, "--deep")
+            assert status == "FAIL" and "another issuer" in text, text
+            done = place.run("doctor", "-c", "nomos.json", "--format", "json")
+            [mode] = [c for c in json.loads(done.stdout)["checks"] if c["id"] == "identity.auth_mode_valid"]
+            assert mode["status"] == "PASS", "tokens are enough"
+        finally:
+            place.remove()

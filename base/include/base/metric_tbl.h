@@ -19,6 +19,9 @@ X(METRIC_TOKENS_REFUSED, "nomos_tokens_refused_total", COUNTER, "signed tokens t
 X(METRIC_KEY_FETCHES, "nomos_token_key_fetches_total", COUNTER, "fetches of an issuer's keys")
 X(METRIC_KEY_FETCHES_FAILED, "nomos_token_key_fetch_failures_total", COUNTER,
 	"fetches of an issuer's keys that failed")
+X(METRIC_TOKEN_KEYS, "nomos_token_keys", GAUGE, "keys of issuers that tokens are verified with")
+X(METRIC_TOKEN_KEYS_FETCHED, "nomos_token_keys_fetched_timestamp_seconds", GAUGE,
+	"when keys were last fetched")
 X(METRIC_RATE_LIMITED, "nomos_rate_limited_total", COUNTER,
 	"requests over a rate or the concurrency limit")
 X(METRIC_SHED, "nomos_requests_shed_total", COUNTER, "requests turned away under load")

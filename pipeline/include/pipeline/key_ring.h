@@ -33,6 +33,10 @@ struct key_source_options {
 	int64_t max_stale_ns; /* a set that could not be fetched again is used for so long */
 };
 
+struct oidc_section;
+/* As the section says; spans are the section's. */
+struct key_source_options key_source_options_of(const struct oidc_section *section);
+
 /* The source with those options: one that is there, with its keys, or a new one, whose first fetch begins at once.
  * ERR_NOMEM, ERR_OVERLOAD (too many different ones are in use). */
 MUSTCHECK enum err key_ring_open(struct key_ring *ring, const struct key_source_options *options,
