@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/must.h"
 
 #include "log_line.h"
 #include "log_queue.h"
@@ -36,7 +37,17 @@ static const struct label labels[] = {
 };
 static const struct label ok_label = {"OK", "\033[1;32m"};
 
-static atomic_int max_level = LOG_INFO;
+static const char *const module_names[LOG_MODULE__MAX] = {
+#define X(id, name) [id] = name,
+#include "base/log_module_tbl.h"
+#undef X
+};
+
+static atomic_int max_levels[LOG_MODULE__MAX] = {
+#define X(id, name) [id] = LOG_INFO,
+#include "base/log_module_tbl.h"
+#undef X
+};
 static atomic_int format = LOG_JSON;
 static atomic_bool has_colour;
 static pthread_mutex_t limiter_mutex = PTHREAD_MUTEX_INITIALIZER; /* guards every log_limiter */
@@ -44,7 +55,36 @@ static pthread_mutex_t limiter_mutex = PTHREAD_MUTEX_INITIALIZER; /* guards ever
 void
 log_set_level(enum log_level level)
 {
-	atomic_store_explicit(&max_level, (int)level, memory_order_relaxed);
+	for (int m = 0; m < LOG_MODULE__MAX; m++)
+		log_set_module_level((enum log_module)m, level);
+}
+
+void
+log_set_module_level(enum log_module module, enum log_level level)
+{
+	MUST((unsigned)module < LOG_MODULE__MAX);
+	atomic_store_explicit(&max_levels[module], (int)level, memory_order_relaxed);
+}
+
+enum log_module
+log_module_parse(struct span name)
+{
+	enum log_module m = 0;
+
+	while (m < LOG_MODULE__MAX && !span_eq_cstr(name, module_names[m]))
+		m++;
+	return m;
+}
+
+enum log_level
+log_level_parse(struct span name)
+{
+	static const char *const names[] = {"error", "warn", "info", "debug"};
+	enum log_level l = LOG_ERROR;
+
+	while (l <= LOG_DEBUG && !span_eq_cstr(name, names[l]))
+		l++;
+	return l;
 }
 
 static bool
@@ -70,22 +110,24 @@ log_set_format(enum log_format f)
 
 /* The line in the format of the day; out is a buf of BUF_CAP_LOG_LINE. */
 static bool
-build(const struct label *label, const struct log_subject *about, struct span text, struct buf *out)
+build(const struct label *label, const char *module, const struct log_subject *about,
+	struct span text, struct buf *out)
 {
 	bool is_coloured = atomic_load_explicit(&has_colour, memory_order_relaxed);
-	struct log_line line = {label->text, is_coloured ? label->colour : NULL, about, text};
+	struct log_line line = {
+		label->text, is_coloured ? label->colour : NULL, module, about, text};
 
 	if (atomic_load_explicit(&format, memory_order_relaxed) == LOG_TEXT)
 		return log_line_text(&line, out);
 	return log_line_json(&line, out);
 }
 
-static void put_formatted(const struct label *label, const struct log_subject *about,
-	const char *fmt, va_list ap) PRINTF_LIKE(3, 0);
+static void put_formatted(const struct label *label, const char *module,
+	const struct log_subject *about, const char *fmt, va_list ap) PRINTF_LIKE(4, 0);
 
 static void
-put_formatted(
-	const struct label *label, const struct log_subject *about, const char *fmt, va_list ap)
+put_formatted(const struct label *label, const char *module, const struct log_subject *about,
+	const char *fmt, va_list ap)
 {
 	struct buf text;
 	struct buf line;
@@ -97,7 +139,7 @@ put_formatted(
 		buf_reset(&text);
 		BUF_ADD_LIT(&text, "(a text too long for the log was left out)");
 	}
-	if (build(label, about, buf_span(&text), &line))
+	if (build(label, module, about, buf_span(&text), &line))
 		log_queue_put(buf_span(&line));
 	else
 		log_queue_count_dropped();
@@ -106,49 +148,34 @@ put_formatted(
 }
 
 static bool
-is_wanted(enum log_level level)
+is_wanted(enum log_module module, enum log_level level)
 {
-	return (int)level <= atomic_load_explicit(&max_level, memory_order_relaxed);
-}
-
-#define PUT(level, label, about, fmt)                                                              \
-	do {                                                                                       \
-		va_list ap;                                                                        \
-		if (is_wanted(level)) {                                                            \
-			va_start(ap, fmt);                                                         \
-			put_formatted((label), (about), (fmt), ap);                                \
-			va_end(ap);                                                                \
-		}                                                                                  \
-	} while (0)
-
-void
-log_error(const struct log_subject *about, const char *fmt, ...)
-{
-	PUT(LOG_ERROR, &labels[LOG_ERROR], about, fmt);
+	return (int)level <= atomic_load_explicit(&max_levels[module], memory_order_relaxed);
 }
 
 void
-log_warn(const struct log_subject *about, const char *fmt, ...)
+log_put(enum log_module module, enum log_level level, const struct log_subject *about,
+	const char *fmt, ...)
 {
-	PUT(LOG_WARN, &labels[LOG_WARN], about, fmt);
-}
+	va_list ap;
 
-void
-log_info(const struct log_subject *about, const char *fmt, ...)
-{
-	PUT(LOG_INFO, &labels[LOG_INFO], about, fmt);
-}
-
-void
-log_debug(const struct log_subject *about, const char *fmt, ...)
-{
-	PUT(LOG_DEBUG, &labels[LOG_DEBUG], about, fmt);
+	if (!is_wanted(module, level))
+		return;
+	va_start(ap, fmt);
+	put_formatted(&labels[level], module_names[module], about, fmt, ap);
+	va_end(ap);
 }
 
 void
 log_ok(const char *fmt, ...)
 {
-	PUT(LOG_INFO, &ok_label, NULL, fmt);
+	va_list ap;
+
+	if (!is_wanted(LOG_MODULE_CLI, LOG_INFO))
+		return;
+	va_start(ap, fmt);
+	put_formatted(&ok_label, NULL, NULL, fmt, ap);
+	va_end(ap);
 }
 
 static bool
@@ -159,9 +186,21 @@ build_lost_line(uint64_t n_lost, struct buf *out)
 	buf_init(&text, BUF_CAP_LOG_LINE);
 	buf_add_uint(&text, n_lost);
 	BUF_ADD_LIT(&text, " log lines were dropped");
-	bool is_built = build(&labels[LOG_WARN], NULL, buf_span(&text), out);
+	bool is_built = build(&labels[LOG_WARN], "base", NULL, buf_span(&text), out);
 	buf_fini(&text);
 	return is_built;
+}
+
+void
+log_put_line(struct span line)
+{
+	log_queue_put(line);
+}
+
+void
+log_count_dropped(void)
+{
+	log_queue_count_dropped();
 }
 
 bool

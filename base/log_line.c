@@ -87,7 +87,10 @@ build_json(const struct log_line *line, struct span text, size_t text_max, struc
 	clock_format(clock_wall_ns(), time);
 	buf_printf(out, "{\"time\":\"%s\",\"level\":\"", time);
 	add_lower(out, line->label);
-	BUF_ADD_LIT(out, "\",\"msg\":");
+	BUF_ADD_LIT(out, "\"");
+	if (line->module != NULL)
+		buf_printf(out, ",\"module\":\"%s\"", line->module);
+	BUF_ADD_LIT(out, ",\"msg\":");
 	add_quoted(out, text, text_max);
 	if (line->about != NULL) {
 		is_clean = add_field(out, "request_id", line->about->request_id) &&

@@ -12,6 +12,7 @@ struct buf;
 struct log_line {
 	const char *label;  /* "INFO"; the JSON form lowers it */
 	const char *colour; /* escape sequence for the label, NULL for none */
+	const char *module; /* "net"; NULL: none is said. The JSON form alone has it */
 	const struct log_subject *about;
 	struct span text; /* as formatted, not yet redacted */
 };

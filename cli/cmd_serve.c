@@ -69,6 +69,17 @@ free_config(void *config)
 	loaded_config_free(&c);
 }
 
+/* The command line comes before the file, but for single modules. */
+static void
+set_log_levels(const struct serve_flags *f, const struct loaded_config *c)
+{
+	struct log_section log = c->options.log;
+
+	if (f->log_level != NULL)
+		log.level = log_level_parse(span_cstr(f->log_level));
+	log_section_apply(&log);
+}
+
 /* Pool thread; the runtime runs one at a time. */
 static enum err
 reload(void *arg, struct snapshot **out, struct errinfo *ei)
@@ -84,10 +95,12 @@ reload(void *arg, struct snapshot **out, struct errinfo *ei)
 		rc = check_change(s->config, fresh, ei);
 	if (rc == OK)
 		rc = build_snapshot(s, fresh, out, ei);
-	if (rc == OK)
+	if (rc == OK) {
+		set_log_levels(&s->flags, fresh);
 		snapshot_keep_source(*out, fresh, free_config);
-	else
+	} else {
 		loaded_config_free(&fresh);
+	}
 	return rc;
 }
 
@@ -225,23 +238,12 @@ serve_with(struct serve *s, struct arena *a)
 static bool
 set_log(const struct serve_flags *f)
 {
-	static const struct {
-		const char *name;
-		enum log_level level;
-	} levels[] = {
-		{"error", LOG_ERROR}, {"warn", LOG_WARN}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
-	bool is_known = f->log_level == NULL;
-
-	for (size_t i = 0; i < ARRAY_LEN(levels) && f->log_level != NULL; i++) {
-		if (strcmp(f->log_level, levels[i].name) == 0) {
-			log_set_level(levels[i].level);
-			is_known = true;
-		}
-	}
-	if (!is_known) {
+	if (f->log_level != NULL && log_level_parse(span_cstr(f->log_level)) > LOG_DEBUG) {
 		log_error(NULL, "--log-level is one of error, warn, info, debug");
 		return false;
 	}
+	if (f->log_level != NULL)
+		log_set_level(log_level_parse(span_cstr(f->log_level)));
 	const char *format = f->log_format;
 	if (format == NULL)
 		format = isatty(STDERR_FILENO) ? "text" : "json";
@@ -290,8 +292,10 @@ run(const struct command *self, int argc, char **argv)
 		status = command_fail("out of memory");
 	else if (rc != OK)
 		status = command_fail("%s", ei.msg);
-	else
+	else {
+		set_log_levels(&s.flags, s.config);
 		status = serve_with(&s, a);
+	}
 	key_ring_free(&s.key_ring);
 	loaded_config_free(&s.config);
 	arena_free(&a);

@@ -12,6 +12,8 @@ function(nomos_module name)
 	target_sources(nomos_${name} PUBLIC FILE_SET HEADERS
 		BASE_DIRS ${CMAKE_CURRENT_SOURCE_DIR}/include FILES ${headers})
 	target_include_directories(nomos_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+	string(TOUPPER ${name} module)
+	target_compile_definitions(nomos_${name} PRIVATE NOMOS_LOG_MODULE=LOG_MODULE_${module})
 	set_target_properties(nomos_${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON LINKER_LANGUAGE C)
 	target_link_libraries(nomos_${name} PUBLIC ${M_DEPENDS} PRIVATE nomos_flags ${M_PRIVATE_DEPENDS})
 endfunction()

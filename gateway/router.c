@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "access_log.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/metric.h"
@@ -357,9 +358,23 @@ find_and_label(struct exchange *x)
 void
 gateway_on_answer(const struct http_request *http, unsigned status, size_t body_n, void *arg)
 {
-	(void)body_n;
-	worker_count_answer(arg, http_request_get_label(http), status,
-		clock_mono_ns() - http_request_get_start_ns(http));
+	int64_t took_ns = clock_mono_ns() - http_request_get_start_ns(http);
+	enum access_log format = snapshot_get_access_log(worker_get_snapshot(arg));
+
+	worker_count_answer(arg, http_request_get_label(http), status, took_ns);
+	if (format == ACCESS_LOG_OFF)
+		return;
+	access_log_put(format,
+		&(const struct access_line){
+			.request_id = span_cstr(http_request_get_id(http)),
+			.client = http_request_find_client(http),
+			.method = http_method_text(http_request_get_method(http)),
+			.path = http_request_get_path(http),
+			.user_agent = http_request_find_header(http, SPAN_LIT("User-Agent")),
+			.status = status,
+			.n_bytes = body_n,
+			.took_ns = took_ns,
+		});
 }
 
 void

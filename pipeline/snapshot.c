@@ -214,3 +214,9 @@ snapshot_has_public_metrics(const struct snapshot *s)
 {
 	return s->gateway.metrics_public;
 }
+
+enum access_log
+snapshot_get_access_log(const struct snapshot *s)
+{
+	return s->gateway.access_log;
+}

@@ -36,11 +36,38 @@ check_proxies(void *options, struct config_scope *scope)
 	}
 }
 
+static void
+check_levels(void *options, struct config_scope *scope)
+{
+	const struct log_section *l = options;
+
+	for (size_t i = 0; i < l->levels.n; i++) {
+		if (log_module_parse(l->levels.v[i].key) == LOG_MODULE__MAX)
+			config_fail(scope, "levels", "\"%.*s\" is no module of the log",
+				SPAN_ARG(l->levels.v[i].key));
+		else if (log_level_parse(l->levels.v[i].value) > LOG_DEBUG)
+			config_fail(scope, "levels", "the level of \"%.*s\" is one of error, warn, info, debug",
+				SPAN_ARG(l->levels.v[i].key));
+	}
+}
+
+void
+log_section_apply(const struct log_section *log)
+{
+	log_set_level(log->level);
+	for (size_t i = 0; i < log->levels.n; i++)
+		log_set_module_level(log_module_parse(log->levels.v[i].key),
+			log_level_parse(log->levels.v[i].value));
+}
+
+static const config_check_fn log_checks[] = {check_levels, NULL};
 static const config_check_fn gateway_checks[] = {check_listen, check_proxies, NULL};
 
 CONFIG_OBJECT(listener_section, LISTENER_ROWS, .prose = "One listener.");
 CONFIG_OBJECT(gateway_section, GATEWAY_ROWS, .prose = "The listener and its limits.",
 	.checks = gateway_checks);
+CONFIG_OBJECT(log_section, LOG_ROWS, .prose = "What the process says on stderr.",
+	.checks = log_checks);
 CONFIG_OBJECT(ledger_section, LEDGER_ROWS, .prose = "Where the evidence is kept.");
 CONFIG_OBJECT(audit_webhook_section, AUDIT_WEBHOOK_ROWS, .prose = "Delivery of the webhook sinks.");
 CONFIG_OBJECT(audit_file_section, AUDIT_FILE_ROWS, .prose = "Rotation of the file sinks.");

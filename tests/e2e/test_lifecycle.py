@@ -2,6 +2,7 @@
 """Start, stop, reload, drain, second instance (design.md 5, 7; decisions 19, 37)."""
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -356,3 +357,46 @@ def test_closed_standard_descriptors_are_not_taken_by_files():
         process.kill()
         process.wait(PATIENCE)
         place.remove()
+
+
+def log_lines(g):
+    return [json.loads(line) for line in g.log.splitlines() if line.startswith("{")]
+
+
+def test_levels_of_the_log_change_while_it_runs():
+    quiet = {"level": "error", "levels": {"runtime": "error", "cli": "info"}}
+    with Gateway(config(log=quiet)) as g:
+        assert g.operator("POST", "/admin/reload").status == 200
+        g.place.write_config(config(log={"level": "error", "levels": {"runtime": "info"}}))
+        assert g.operator("POST", "/admin/reload").status == 200
+        g.place.write_config(config(log={"levels": {"plumbing": "info"}}))
+        assert g.operator("POST", "/admin/reload").status == 400
+        g.stop()
+        g.read_log()
+    lines = [line for line in log_lines(g) if line["msg"].startswith("reloaded")]
+    assert len(lines) == 1 and lines[0]["module"] == "runtime", lines
+    assert any("plumbing" in line["msg"] and line["level"] == "error" for line in log_lines(g))
+
+
+def test_access_log():
+    with Gateway(config(gateway={"access_log": "json"})) as g:
+        g.request("GET", "/healthz?token=hunter2hunter2", headers={"User-Agent": 'a"b\\c'})
+        g.request("GET", "/approvals/sk-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
+        g.act()
+        g.place.write_config(config(gateway={"access_log": "combined"}))
+        assert g.operator("POST", "/admin/reload").status == 200
+        g.request("GET", "/healthz", headers={"User-Agent": 'a"b'})
+        g.place.write_config(config())
+        assert g.operator("POST", "/admin/reload").status == 200
+        g.request("GET", "/version")
+        g.stop()
+        g.read_log()
+    rows = [line for line in log_lines(g) if line["level"] == "access"]
+    assert [(r["method"], r["path"].split("/")[1], r["status"]) for r in rows[:3]] == [
+        ("GET", "healthz", 200), ("GET", "approvals", 401), ("POST", "action", 200)], rows
+    assert rows[0]["user_agent"] == 'a"b\\c' and rows[0]["client"] == "127.0.0.1" and rows[2]["bytes"] > 100 and rows[2]["took_us"] > 0
+    assert "hunter2" not in g.log and "sk-aaaa" not in g.log
+    combined = [line for line in g.log.splitlines() if line.startswith("127.0.0.1 - - [")]
+    assert any(re.fullmatch(r'127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /healthz HTTP/1\.1" 200 \d+ "-" "a\\x22b"', line)
+               for line in combined), combined
+    assert "/version" not in g.log

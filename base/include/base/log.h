@@ -9,6 +9,7 @@
 #define BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h> /* before the table, which stands inside an enum here */
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -16,6 +17,16 @@
 
 enum log_level { LOG_ERROR = 0, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_JSON = 0, LOG_TEXT };
+
+enum log_module {
+#define X(id, name) id,
+#include "base/log_module_tbl.h"
+#undef X
+	LOG_MODULE__MAX
+};
+#ifndef NOMOS_LOG_MODULE
+#define NOMOS_LOG_MODULE LOG_MODULE_OTHER
+#endif
 
 /* What a line is about; all members may be empty. NULL means the process. */
 struct log_subject {
@@ -25,8 +36,17 @@ struct log_subject {
 	const char *step;
 };
 
+/* Of every module. */
 void log_set_level(enum log_level level);
+void log_set_module_level(enum log_module module, enum log_level level);
+/* LOG_MODULE__MAX and LOG_DEBUG + 1 when there is none of that name. */
+enum log_module log_module_parse(struct span name);
+enum log_level log_level_parse(struct span name);
 void log_set_format(enum log_format format);
+/* A finished line with its newline, not redacted any more: for logs in a form of their own. */
+void log_put_line(struct span line);
+/* A line could not be made. */
+void log_count_dropped(void);
 /* Starts the writer thread; false when it cannot (the log then stays direct). */
 bool log_start(void);
 /* Writes out what is queued and stops the thread. */
@@ -34,10 +54,13 @@ void log_stop(void);
 /* Lines dropped so far because the queue was full. */
 uint64_t log_dropped(void);
 
-void log_error(const struct log_subject *about, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void log_warn(const struct log_subject *about, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void log_info(const struct log_subject *about, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void log_debug(const struct log_subject *about, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* A line of that module; the four below are for the module that is being compiled. */
+void log_put(enum log_module module, enum log_level level, const struct log_subject *about,
+	const char *fmt, ...) PRINTF_LIKE(4, 5);
+#define log_error(about, ...) log_put(NOMOS_LOG_MODULE, LOG_ERROR, (about), __VA_ARGS__)
+#define log_warn(about, ...) log_put(NOMOS_LOG_MODULE, LOG_WARN, (about), __VA_ARGS__)
+#define log_info(about, ...) log_put(NOMOS_LOG_MODULE, LOG_INFO, (about), __VA_ARGS__)
+#define log_debug(about, ...) log_put(NOMOS_LOG_MODULE, LOG_DEBUG, (about), __VA_ARGS__)
 /* Command-line "[OK]" label; the level of INFO. */
 void log_ok(const char *fmt, ...) PRINTF_LIKE(1, 2);
 

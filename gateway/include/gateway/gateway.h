@@ -25,7 +25,7 @@ struct http_place gateway_place(struct http_request *http, void *arg);
 /* Whether the ledger has not enough to do with the requests of this worker; runtime_options.http.may_serve. */
 bool gateway_may_serve(void *arg);
 
-/* Counts an answer by its route; runtime_options.http.on_answer. */
+/* Counts an answer by its route, and writes the access log; runtime_options.http.on_answer. */
 void gateway_on_answer(const struct http_request *http, unsigned status, size_t body_n, void *arg);
 
 /* The route table as data: for the comparison with the published document and for `nomos` help texts. */

@@ -35,6 +35,8 @@ enum deployment_mode {
 
 enum executor_profile { PROFILE_DEFAULT = 0, PROFILE_NONE, PROFILE_LOCAL, PROFILE_CONTAINER };
 
+enum access_log { ACCESS_LOG_OFF = 0, ACCESS_LOG_JSON, ACCESS_LOG_COMBINED };
+
 struct gateway_limits {
 	GATEWAY_LIMIT_ROWS(CONFIG_MEMBER, gateway_limits)
 };

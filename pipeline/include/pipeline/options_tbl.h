@@ -24,6 +24,9 @@
 	ROW(T, INT, rate_limit_per_minute, .def = "120", .min = 1, .max = 1000000000, \
 		.unit = "requests", .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "Requests per minute and identity, as a token bucket of that capacity.") \
+	ROW(T, ENUM(access_log), access_log, .words = "off|json|combined", .env = CONFIG_ENV, \
+		.flags = CONFIG_RELOAD, \
+		.prose = "A line for each answer on stderr, without queries: in JSON, or as web servers write it.") \
 	ROW(T, BOOL, metrics_public, .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "GET /metrics needs no key: for a listener that only the monitoring reaches.") \
 	ROW(T, INT, failed_auth_per_minute, .def = "0", .min = 0, .max = 1000000000, \

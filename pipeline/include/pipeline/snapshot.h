@@ -14,6 +14,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "pipeline/options.h"
 
 struct pipeline_options; /* pipeline/options.h: identity, policy files, rate limits, executor, runtime evidence, redaction */
 struct policy;
@@ -43,7 +44,8 @@ const char *snapshot_get_assurance(const struct snapshot *s);
 /* When it was built, and gateway.concurrency_limit. */
 int64_t snapshot_get_loaded_ns(const struct snapshot *s);
 size_t snapshot_get_concurrency_limit(const struct snapshot *s);
-/* gateway.metrics_public. */
+/* gateway.access_log, metrics_public. */
+enum access_log snapshot_get_access_log(const struct snapshot *s);
 bool snapshot_has_public_metrics(const struct snapshot *s);
 
 #endif

@@ -12,6 +12,7 @@
 #include "audit/ledger_options.h"
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/span.h"
 #include "config/table.h"
 #include "net/http_server.h"
@@ -54,6 +55,11 @@ struct audit_section {
 };
 
 extern const struct config_object listener_section_config;
+struct log_section {
+	LOG_ROWS(CONFIG_MEMBER, log_section)
+};
+
+extern const struct config_object log_section_config;
 extern const struct config_object gateway_section_config;
 extern const struct config_object ledger_section_config;
 extern const struct config_object audit_webhook_section_config;
@@ -84,6 +90,9 @@ struct audit_plan {
 	size_t n_sinks;
 	enum ledger_required required;
 };
+
+/* Sets the levels of the log. */
+void log_section_apply(const struct log_section *log);
 
 /* The checks over `gateway`, `ledger` and `audit` that need more than one section, to be called from a check of the root object.
  * It sets ledger->path when it is not set. */

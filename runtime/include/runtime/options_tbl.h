@@ -131,11 +131,18 @@
 	ROW(T, OBJECT(audit_webhook_section), webhook, .prose = "Delivery of the webhook sinks.")      \
 	ROW(T, OBJECT(audit_file_section), file, .prose = "Rotation of the file sinks.")
 
+#define LOG_ROWS(ROW, T)                                                                           \
+	ROW(T, ENUM(log_level), level, .words = "error|warn|info|debug", .def = "info",                \
+		.env = CONFIG_ENV, .flags = CONFIG_RELOAD, .prose = "The least important lines that are written to stderr.") \
+	ROW(T, MAP, levels, .max = 32, .flags = CONFIG_RELOAD,                                         \
+		.prose = "Levels of single modules: audit, base, cli, config, gateway, net, outbound, pipeline, policy, runtime.")
+
 /* The sections, for the program's root table. */
 #define RUNTIME_SECTIONS(ROW, T)                                                                   \
 	ROW(T, OBJECT(gateway_section), gateway, .prose = "The listener and its limits.")              \
 	ROW(T, OBJECT(ledger_section), ledger, .prose = "Where the evidence is kept.")                 \
-	ROW(T, OBJECT(audit_section), audit, .prose = "Who receives the evidence.")
+	ROW(T, OBJECT(audit_section), audit, .prose = "Who receives the evidence.")                    \
+	ROW(T, OBJECT(log_section), log, .prose = "What the process says on stderr.")
 /* clang-format on */
 
 #endif

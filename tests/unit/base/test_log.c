@@ -113,13 +113,13 @@ TEST(empty_fields_are_left_out)
 	capture();
 	log_error(&about, "x");
 	const struct json *o = captured_object(a);
-	CHECK_INT(o != NULL ? o->n : 0, 4);
+	CHECK_INT(o != NULL ? o->n : 0, 5);
 	arena_free(&a);
 	a = arena_new(BUF_CAP_FILE);
 	capture();
 	log_info(NULL, "x");
 	o = captured_object(a);
-	CHECK_INT(o != NULL ? o->n : 0, 3);
+	CHECK_INT(o != NULL ? o->n : 0, 4);
 	arena_free(&a);
 }
 
