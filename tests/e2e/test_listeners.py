@@ -1,6 +1,7 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """Where the gateway listens: several listeners with roles, unix sockets, sockets of a service manager, the PROXY protocol; and whom it believes
 what is said of a client."""
+import hashlib
 import http.client
 import json
 import os
@@ -388,3 +389,36 @@ def test_the_cookie_is_for_tls_where_a_trusted_proxy_says_so():
             assert secure_cookie(g, {}, connection=UnixConnection(path)), "nothing but a proxy comes this way"
     finally:
         place.remove()
+
+
+def test_a_key_that_is_known_from_a_network_alone():
+    key = "nk_edge_" + 64 * "a"
+    rows = [{"name": "plain", "listen": "127.0.0.1:0"}, {"name": "behind", "listen": "127.0.0.1:0", "proxy_protocol": True}]
+    row = {"id": "edge", "principal": "alice", "hash": "sha256:" + hashlib.sha256(key.encode()).hexdigest(), "networks": ["192.0.2.0/24"]}
+    body = json.dumps(action()).encode()
+
+    def act(gateway, at, lines, before=b""):
+        auth = gateway.auth(body, key=key)
+        text = "".join(f"{k}: {v}\r\n" for k, v in [*auth.items(), *lines]).encode()
+        reply = raw(at, before + b"POST /action HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), text, body))
+        return int(reply.split()[1])
+
+    refused = []
+    for proxies, believed in ((["127.0.0.1"], True), (["10.0.0.0/8"], False)):
+        options = listeners(*rows, trusted_proxies=proxies)
+        options["identity"]["hashed_keys"] = [row]
+        with Gateway(options) as g:
+            at = addresses(g)
+            want = 200 if believed else 401
+            assert act(g, at["plain"], [("X-Forwarded-For", "192.0.2.7")]) == want
+            assert act(g, at["plain"], [("Forwarded", "for=192.0.2.7")]) == want
+            if believed:
+                assert act(g, at["behind"], [], PROXY_V1) == 200
+                assert act(g, at["behind"], [], PROXY_V2) == 200
+            # Not from there, or not known from where.
+            for lines in ([], [("X-Forwarded-For", "192.0.2.7, 203.0.113.7")], [("X-Forwarded-For", "unknown")], [("Forwarded", "for=_x")],
+                          [("Forwarded", 'for="')], [("X-Forwarded-For", "192.0.2.7"), ("Forwarded", "for=203.0.113.7")],
+                          [("X-Real-IP", "192.0.2.7")], [("X-Forwarded-For", "192.0.2.7"), ("X-Forwarded-For", "203.0.113.7")]):
+                assert act(g, at["plain"], lines) == 401, (proxies, lines)
+                refused.append(lines)
+    assert len(refused) == 16
