@@ -51,4 +51,5 @@ conn_peer_fill(struct conn *c)
 	if (is_unix(fd))
 		fill_process(&c->peer, fd);
 	c->peer.listener_roles = c->listener->options.roles;
+	conn_judge_peer(c);
 }

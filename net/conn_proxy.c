@@ -29,7 +29,7 @@ note(const struct conn *c, const char *why)
 bool
 conn_proxy_may_speak(const struct conn *c)
 {
-	if (!c->listener->options.proxy_protocol || conn_is_trusted(c))
+	if (!c->listener->options.proxy_protocol || c->is_trusted)
 		return true;
 	note(c, "which is not among gateway.trusted_proxies, on a listener for the PROXY protocol");
 	return false;
@@ -44,6 +44,7 @@ become_client(struct conn *c, const struct address *client)
 	c->peer.proxy = span_cstr(c->proxy_address);
 	address_format(client, c->peer_address);
 	c->peer.address = span_cstr(c->peer_address);
+	conn_judge_peer(c);
 	return room_admit_client(c, client);
 }
 

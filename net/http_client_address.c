@@ -4,16 +4,18 @@
 #include "net/forwarded.h"
 #include "server.h"
 
-bool
-conn_is_trusted(const struct conn *c)
+void
+conn_judge_peer(struct conn *c)
 {
 	const struct trusted_proxies *trusted = c->server->options.trusted;
 
+	/* A client that a PROXY header has named has an address, whatever the socket is. */
 	if (trusted == NULL)
-		return false;
-	if (c->peer.kind == PEER_UNIX && c->peer.address.n == 0)
-		return trusted->has_unix;
-	return trusted_proxies_has(trusted, c->peer.address);
+		c->is_trusted = false;
+	else if (c->peer.kind == PEER_UNIX && c->peer.address.n == 0)
+		c->is_trusted = trusted->has_unix;
+	else
+		c->is_trusted = trusted_proxies_has(trusted, c->peer.address);
 }
 
 struct span
@@ -22,7 +24,7 @@ http_request_find_client(const struct http_request *req)
 	const struct conn *c = req->conn;
 	const struct http_header *headers = NULL;
 
-	if (!conn_is_trusted(c))
+	if (!c->is_trusted)
 		return c->peer.address;
 	size_t n = http_request_get_headers(req, &headers);
 	return forwarded_find_client(headers, n, c->server->options.trusted, c->peer.address);
@@ -34,7 +36,7 @@ http_request_is_secure(const struct http_request *req)
 	const struct conn *c = req->conn;
 	const struct http_header *headers = NULL;
 
-	if (c->peer.is_tls || !conn_is_trusted(c))
+	if (c->peer.is_tls || !c->is_trusted)
 		return c->peer.is_tls;
 	size_t n = http_request_get_headers(req, &headers);
 	return forwarded_is_https(headers, n);

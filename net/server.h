@@ -103,6 +103,7 @@ struct conn {
 	struct address_key address;
 	struct net_peer peer; /* from adoption on */
 	char peer_address[PEER_ADDRESS_MAX];
+	bool is_trusted; /* it is a proxy whose word about its clients counts */
 	char proxy_address[PEER_ADDRESS_MAX]; /* of the proxy whose header named the client */
 	bool is_looked_at;                    /* the early look at this request has been */
 	bool pauses;                          /* after the reply to this request */
@@ -284,8 +285,8 @@ MUSTCHECK bool conn_proxy_may_speak(const struct conn *c);
 void conn_proxy_take(struct conn *c);
 
 /* http_client_address.c */
-/* Whether the peer, or the client that it has named by a PROXY header, is a trusted proxy. */
-bool conn_is_trusted(const struct conn *c);
+/* Finds out whether the peer, or the client that it has named by a PROXY header, is a trusted proxy. */
+void conn_judge_peer(struct conn *c);
 
 /* conn_peer.c */
 /* Learns who is at the other end. */
