@@ -36,9 +36,10 @@ def make_certificate(folder):
 
 
 class Balancer:
-    """nginx or HAProxy in front of gateways; listens at .port by TLS, HAProxy at .stream_port in clear. Use it in a `with` block."""
+    """nginx or HAProxy in front of gateways; listens at .port by TLS, HAProxy at .stream_port in clear. With ca (a file) it speaks TLS to the
+    gateways and verifies them. Use it in a `with` block."""
 
-    def __init__(self, kind, folder, addresses, stream_addresses=()):
+    def __init__(self, kind, folder, addresses, stream_addresses=(), ca=None, is_good=True):
         self.kind = kind
         self.dir = pathlib.Path(folder)
         self.dir.mkdir()
@@ -46,6 +47,11 @@ class Balancer:
         make_certificate(self.dir)
         name = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[kind]
         text = (ROOT / "configs/balancers" / name).read_text()
+        if ca is not None:
+            # What the file has as comments, for TLS on both sides.
+            text = self.put(text, "#proxy_ssl" if kind == "nginx" else "#default-server", "proxy_ssl" if kind == "nginx" else "default-server")
+            text = self.put(text, "/etc/nomos/tls/ca.pem", str(ca))
+            text = self.put(text, "http://nomos", "https://nomos") if kind == "nginx" else text
         text = self.put(text, "/etc/nomos/tls", str(self.dir))
         text = self.put(text, "listen 443" if kind == "nginx" else "bind :443",
                         f"listen 127.0.0.1:{self.port}" if kind == "nginx" else f"bind 127.0.0.1:{self.port}")
@@ -59,6 +65,8 @@ class Balancer:
         (self.dir / "nginx.conf").write_text(NGINX)
         line = ["nginx", "-p", str(self.dir), "-e", "error.log", "-c", "nginx.conf"] if kind == "nginx" else \
             ["haproxy", "-db", "-f", "nomos.conf"]
+        # 502 and 503: it is up, and takes no gateway for one.
+        self.up = (200,) if is_good else (502, 503)
         self.out = open(self.dir / "out", "wb")
         self.process = subprocess.Popen(line, cwd=self.dir, stdout=self.out, stderr=self.out, stdin=subprocess.DEVNULL)
         try:
@@ -92,7 +100,7 @@ class Balancer:
         if self.process.poll() is not None:
             raise AssertionError(f"{self.kind} ended")
         try:
-            return self.get("/healthz") == 200
+            return self.get("/healthz") in self.up
         except OSError:
             return False
 

@@ -127,6 +127,42 @@ def test_proxy_protocol_of_haproxy():
         assert "closed a connection" not in g.read_log(), g.read_log()[-2000:]
 
 
+def tls_on_both_sides(kind):
+    if not have(kind):
+        raise support.Skip(f"{kind} is not installed")
+    from certificates import Authority
+    with tempfile.TemporaryDirectory(prefix="nomos-balancer-") as folder:
+        folder = pathlib.Path(folder)
+        ca = Authority(folder / "ca")
+        cert, key = ca.issue("gateway", names="DNS:gateway.example.com")
+        other = Authority(folder / "other", name="Another CA")
+        other_name, other_key = ca.issue("else", names="DNS:else.example.com")
+        tls = {"enabled": True, "cert_file": str(cert), "key_file": str(key)}
+        with replica(DELAY, tls=tls) as one, replica(tls=tls) as two:
+            at = ["%s:%d" % g.address for g in (one, two)]
+            with Balancer(kind, folder / "b", at, ca=ca.cert) as balancer, Load(balancer.connect, 4) as load:
+                load.wait_for(100, "both serve by TLS")
+                one.signal(signal.SIGTERM)
+                assert one.process.wait(PATIENCE + DELAY) == 0
+                load.wait_for(100, "the other one serves alone")
+            assert load.failures == [], (len(load.failures), load.n_done, load.failures[:5], balancer.read_log()[-2000:])
+            # A gateway that is not known as one gets no request.
+            with Balancer(kind, folder / "c", [at[1], at[1]], ca=other.cert, is_good=False):
+                pass
+        with replica(tls={**tls, "cert_file": str(other_name), "key_file": str(other_key)}) as g:
+            at = "%s:%d" % g.address
+            with Balancer(kind, folder / "d", [at, at], ca=ca.cert, is_good=False):
+                pass
+
+
+def test_tls_on_both_sides_of_nginx():
+    tls_on_both_sides("nginx")
+
+
+def test_tls_on_both_sides_of_haproxy():
+    tls_on_both_sides("haproxy")
+
+
 def test_files_parse():
     """Envoy's too, which nothing runs here: it is YAML, each cluster that is named is there, and the times keep the rule."""
     text = (ROOT / "configs/balancers/envoy.yaml").read_text()
