@@ -28,8 +28,8 @@ def free_port():
 
 
 def action(action_type, resource, size=BODY_BYTES):
-    """A wire body of so many bytes, filled up in params, and with blanks where those are full."""
-    body = {"schema_version": "v1", "action_id": "act-bench-1", "action_type": action_type, "resource": resource,
+    """A wire body of so many bytes, filled up in params, and with blanks where those are full. An action id is one action's."""
+    body = {"schema_version": "v1", "action_id": f"act-{action_type}", "action_type": action_type, "resource": resource,
             "params": {"amount": 1250, "currency": "EUR", "note": ""}, "trace_id": "trace-bench-1",
             "context": {"extensions": {}}}
     if action_type == "fs.read":

@@ -220,7 +220,7 @@ FULL = {"loads": list(rig.LOADS), "beside": ["decide", "health"], "connections":
         "overload_times": [1, 2, 4, 10]}
 SMOKE = {**FULL, "beside": ["health"], "connections": [8], "rules": [10, 1000], "actions": 50, "audit": [("decide", 8)], "milliseconds": 30,
          "growth_connections": 8, "worker_loads": ["decide"], "many_connections": [1, 64], "bodies": [200, 65000],
-         "micro_rounds": 1, "policy_connections": 8, "counted": ["decide"], "ledger_records": [500, 5000],
+         "micro_rounds": 1, "policy_connections": 8, "counted": ["decide", "read"], "ledger_records": [500, 5000],
          "growth_milliseconds": 30, "overload_connections": 64, "capacity_connections": 8, "overload_milliseconds": 300,
          "overload_times": [1, 4]}
 
