@@ -54,6 +54,18 @@ clock_wall_ns(void)
 	return read_clock(CLOCK_REALTIME);
 }
 
+int64_t
+clock_process_cpu_ns(void)
+{
+	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+int64_t
+clock_thread_cpu_ns(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 void
 clock_fake_set(int64_t mono_ns, int64_t wall_ns)
 {

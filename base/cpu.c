@@ -4,7 +4,6 @@
 
 #include "base/cpu.h"
 
-#include <time.h>
 #include <unistd.h>
 
 #include <sys/syscall.h>
@@ -47,23 +46,13 @@ cpu_percent(int64_t used_ns, int64_t wall_ns, long n_cpus)
 	return used_ns >= whole_ns ? 100 : (unsigned)(used_ns * 100 / whole_ns);
 }
 
-static int64_t
-read_ns(clockid_t which)
-{
-	struct timespec ts = {0};
-
-	if (clock_gettime(which, &ts) != 0)
-		return 0;
-	return ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
-}
-
 void
 cpu_watch_start(struct cpu_watch *w)
 {
 	*w = (struct cpu_watch){
 		.wall_ns = clock_mono_ns(),
-		.process_ns = read_ns(CLOCK_PROCESS_CPUTIME_ID),
-		.own_ns = read_ns(CLOCK_THREAD_CPUTIME_ID),
+		.process_ns = clock_process_cpu_ns(),
+		.own_ns = clock_thread_cpu_ns(),
 	};
 }
 

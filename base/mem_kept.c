@@ -7,8 +7,8 @@
 
 #include <malloc.h>
 #include <pthread.h>
-#include <stdlib.h>
 
+#include "base/mem.h"
 #include "base/must.h"
 
 enum {
@@ -36,15 +36,15 @@ end_thread(void *arg)
 {
 	struct kept *k = arg;
 
+	/* These, and what other destructors give back from now on, are freed. */
+	k->n_bytes = MEM_KEPT_BYTES;
 	for (size_t i = 0; i < CLASSES; i++) {
 		while (k->first[i] != NULL) {
 			struct block *b = k->first[i];
 			k->first[i] = b->next;
-			free(b);
+			mem_free_held(b);
 		}
 	}
-	/* What other destructors give back from now on is freed. */
-	k->n_bytes = MEM_KEPT_BYTES;
 }
 
 static void

@@ -21,6 +21,9 @@
 int64_t clock_mono_ns(void);
 /* Nanoseconds since 1970-01-01 UTC. */
 int64_t clock_wall_ns(void);
+/* What this process, and the calling thread, has used of the processors; no test sets it. */
+int64_t clock_process_cpu_ns(void);
+int64_t clock_thread_cpu_ns(void);
 
 /* RFC 3339 in UTC with nanoseconds, trailing zeros of the fraction trimmed, "Z":
  * 2026-02-26T12:00:00.5Z. */

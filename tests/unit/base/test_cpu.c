@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <sys/syscall.h>
@@ -78,20 +77,11 @@ TEST(percent_of_all_processors)
 	CHECK_INT(cpu_percent(5, 1000, -1), 0);
 }
 
-static int64_t
-own_ns(void)
-{
-	struct timespec ts;
-
-	CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == 0);
-	return ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
-}
-
 static void *
 work(void *arg)
 {
 	(void)arg;
-	while (own_ns() < 20 * NS_PER_MS)
+	while (clock_thread_cpu_ns() < 20 * NS_PER_MS)
 		;
 	return NULL;
 }
