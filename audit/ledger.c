@@ -1,14 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Opening, starting and closing. It must never leave a lock, a thread or a half-made file behind
- * when it fails, and never make a new ledger where the head file says that there was one. Runs on
- * the thread that opens and closes.
+ * when it fails. Runs on the thread that opens and closes.
  */
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-
-#include <sys/stat.h>
 
 #include "base/arena.h"
 #include "base/log.h"
@@ -22,243 +17,7 @@
 #define REMEDY                                                                                     \
 	"; see `nomos audit verify`, then restore a good copy, or keep this one as it is and "     \
 	"begin a new chain with `nomos audit seal --reason TEXT`"
-#define PATH_BYTES_MAX 4000 /* PATH_MAX with room for the suffixes */
 #define TX_BYTES_MAX (LEDGER_GROUP_BYTES + (size_t)16 * 1024 * 1024)
-
-void
-ledger_options_init(struct ledger_options *o)
-{
-	*o = (struct ledger_options){
-		.checkpoint_every = 1024,
-		.queue_max = 8192,
-		.group_max = 256,
-		.busy_timeout_ms = 2000,
-		.sink_deadline_ms = 2000,
-		.ring_bytes = 4 * 1024 * 1024,
-		.retention = {.segment_records = 100000,
-			.look_ms = 60000,
-			.report_window_s = 86400},
-	};
-}
-
-static bool
-is_within(uint32_t v, uint32_t min, uint32_t max)
-{
-	return v >= min && v <= max;
-}
-
-static enum err
-check_required(const struct ledger_options *o, struct errinfo *ei)
-{
-	size_t n_counted = 0;
-
-	for (size_t i = 0; i < o->n_sinks; i++) {
-		const struct sink *s = o->sinks[i];
-		if (s->batch_max > SINK_BATCH_MAX || s->name == NULL || s->name[0] == '\0')
-			return ERR(ei, ERR_INVALID,
-				"audit sink %zu has no name or too large a batch", i + 1);
-		for (size_t k = 0; k < i; k++) {
-			if (strcmp(o->sinks[k]->name, s->name) == 0)
-				return ERR(
-					ei, ERR_INVALID, "two audit sinks are named %s", s->name);
-		}
-		n_counted +=
-			!s->is_advisory && (o->required != LEDGER_REQUIRED_NAMED || s->is_required);
-	}
-	if (o->required != LEDGER_REQUIRED_LEDGER && n_counted == 0)
-		return ERR(ei, ERR_INVALID, "audit.required asks for a sink, but there is none");
-	if (o->required == LEDGER_REQUIRED_LEDGER && o->store == LEDGER_STORE_NONE)
-		return ERR(ei, ERR_INVALID, "without a ledger file a sink must be required");
-	return OK;
-}
-
-static bool
-is_too_long(const char *path)
-{
-	return path != NULL && strlen(path) >= PATH_BYTES_MAX;
-}
-
-static enum err
-check_options(const struct ledger_options *o, struct errinfo *ei)
-{
-	if (o->store == LEDGER_STORE_SQLITE && (o->path == NULL || o->path[0] == '\0'))
-		return ERR(ei, ERR_INVALID, "ledger.path is empty");
-	if (is_too_long(o->path) || is_too_long(o->key_path))
-		return ERR(ei, ERR_INVALID, "a path of the ledger is too long");
-	if (!is_within(o->checkpoint_every, 1, 1000000) || !is_within(o->queue_max, 1, 1000000) ||
-		!is_within(o->group_max, 1, 4096) || !is_within(o->sink_deadline_ms, 1, 600000) ||
-		!is_within(o->busy_timeout_ms, 0, 600000) ||
-		!is_within(o->ring_bytes, 1u << 20, 1u << 30))
-		return ERR(ei, ERR_INVALID, "an option of the ledger is out of range");
-	return check_required(o, ei);
-}
-
-/* ---- names ---- */
-
-static char *
-name_beside(const char *path, const char *suffix)
-{
-	struct buf b;
-
-	buf_init(&b, BUF_CAP_LOG_LINE);
-	buf_printf(&b, "%s%s", path, suffix);
-	char *name = buf_failed(&b) ? NULL : mem_dup_span(buf_span(&b));
-	buf_fini(&b);
-	return name;
-}
-
-static enum err
-make_names(struct ledger *l, struct errinfo *ei)
-{
-	const char *path = l->o.path;
-	bool has_key = l->o.key_path != NULL && l->o.key_path[0] != '\0';
-
-	l->path = name_beside(path, "");
-	l->names.key = has_key ? name_beside(l->o.key_path, "") : name_beside(path, ".key");
-	l->names.pub = name_beside(path, ".pub");
-	l->names.lock = name_beside(path, ".lock");
-	l->names.head = name_beside(path, ".head");
-	l->names.seal = name_beside(path, ".seal");
-	if (l->o.retention.folder != NULL) {
-		l->names.archive = name_beside(l->o.retention.folder, "");
-		l->o.retention.folder = l->names.archive;
-		if (l->names.archive == NULL)
-			return ERR(ei, ERR_NOMEM, "out of memory");
-	}
-	l->o.path = l->path;
-	l->o.key_path = l->names.key;
-	if (l->path == NULL || l->names.key == NULL || l->names.pub == NULL ||
-		l->names.lock == NULL || l->names.head == NULL || l->names.seal == NULL)
-		return ERR(ei, ERR_NOMEM, "out of memory");
-	return OK;
-}
-
-/* ---- opening ---- */
-
-/* A head file without its ledger means that evidence was lost; making a new file would hide it. */
-static enum err
-check_head_without_ledger(const struct ledger *l, bool is_new, struct errinfo *ei)
-{
-	struct stat st;
-
-	if (!is_new || (stat(l->names.head, &st) != 0 && errno == ENOENT))
-		return OK;
-	return ERR(ei, ERR_CORRUPT, "%s is there but %s is not, or has no records", l->names.head,
-		l->path);
-}
-
-static bool
-has_no_bytes(const char *path)
-{
-	struct stat st;
-
-	/* SQLite takes a file of one byte for an empty one. */
-	return stat(path, &st) != 0 ? errno == ENOENT : st.st_size <= 1;
-}
-
-/* A second name would have a lock and a write-ahead log of its own: two gateways on one chain. */
-static enum err
-check_single_name(const char *path, struct errinfo *ei)
-{
-	struct stat st;
-
-	if (lstat(path, &st) != 0)
-		return errno == ENOENT ? OK : ERR_ERRNO(ei, ERR_IO, errno, "%s", path);
-	if (S_ISLNK(st.st_mode))
-		return ERR(ei, ERR_INVALID, "%s is a symbolic link; name the ledger itself", path);
-	if (st.st_nlink > 1)
-		return ERR(ei, ERR_INVALID, "%s has a second name (a hard link); remove it", path);
-	return OK;
-}
-
-static bool
-is_missing(const char *path, const char *suffix)
-{
-	struct stat st;
-	struct buf name;
-
-	buf_init(&name, BUF_CAP_LOG_LINE);
-	buf_printf(&name, "%s%s", path, suffix);
-	bool answer = !buf_failed(&name) && stat(name.p, &st) != 0 && errno == ENOENT;
-	buf_fini(&name);
-	return answer;
-}
-
-/* SQLite opens a ledger whose log is gone as if what was in it had never been. A program that moves
- * the log into the database, as the sqlite3 shell does when it ends, removes both files. */
-static enum err
-check_log(struct ledger *l, struct errinfo *ei)
-{
-	if (!lock_has_log(l->lock_fd))
-		return OK;
-	if (is_missing(l->path, "-wal")) {
-		if (!is_missing(l->path, "-shm"))
-			return ERR(ei, ERR_CORRUPT,
-				"the last run did not end cleanly, and %s-wal, which holds its "
-				"last records, is missing",
-				l->path);
-		(void)lock_mark_log(l->lock_fd, false);
-		log_warn(NULL,
-			"ledger: the last run did not end cleanly, and its -wal and -shm files are "
-			"gone: unless another program has opened the ledger since, the last "
-			"records are lost");
-		return OK;
-	}
-	/* It stays: a start that is killed leaves the log as it was. */
-	l->has_log_mark = true;
-	return OK;
-}
-
-static enum err
-open_file(struct ledger *l, struct errinfo *ei)
-{
-	struct chain_head head = {0};
-	enum err rc = make_names(l, ei);
-
-	if (rc == OK)
-		rc = lock_take(l->names.lock, &l->lock_fd, ei);
-	if (rc == OK)
-		rc = check_single_name(l->path, ei);
-	if (rc == OK)
-		rc = check_head_without_ledger(l, has_no_bytes(l->path), ei);
-	if (rc == OK)
-		rc = check_log(l, ei);
-	if (rc == OK)
-		rc = lock_hold(l->path, &l->file_lock_fd, ei);
-	if (rc == OK)
-		rc = store_sqlite_new(&l->o, &l->store, ei);
-	if (rc == OK)
-		rc = l->store->ops->head(l->store, &head, ei);
-	if (rc == OK)
-		rc = check_head_without_ledger(l, head.seq == 0, ei);
-	/* A key is only ever made together with a chain: another key cannot vouch for this one. */
-	if (rc == OK)
-		rc = checkpoint_load_key(l->names.key, l->names.pub, head.seq == 0, &l->key, ei);
-	if (rc == ERR_NOT_FOUND)
-		rc = ERR_WRAP(ei, ERR_INVALID,
-			"the key that signs this ledger is missing; restore it, or begin a new"
-			" chain with `nomos audit seal --reason TEXT`");
-	if (rc == OK)
-		rc = ledger_head_new(l->names.head, &l->head_file, ei);
-	return rc;
-}
-
-static enum err
-open_memory(struct ledger *l, struct errinfo *ei)
-{
-	enum err rc = store_memory_new(l->o.store == LEDGER_STORE_MEMORY, &l->store, ei);
-	bool has_key = l->o.key_path != NULL && l->o.key_path[0] != '\0';
-
-	if (rc != OK)
-		return rc;
-	if (!has_key)
-		return sign_key_new(&l->key, ei);
-	l->names.key = name_beside(l->o.key_path, "");
-	l->names.pub = name_beside(l->o.key_path, ".pub");
-	if (l->names.key == NULL || l->names.pub == NULL)
-		return ERR(ei, ERR_NOMEM, "out of memory");
-	return checkpoint_load_key(l->names.key, l->names.pub, true, &l->key, ei);
-}
 
 static void
 free_ledger(struct ledger *l)
@@ -270,7 +29,7 @@ free_ledger(struct ledger *l)
 	/* Before SQLite moves the log into the database and removes it: if this process dies in
 	 * between, the mark must not ask for a log that is rightly gone. A start that failed over the
 	 * database may have left the log alone. */
-	if (l->has_log_mark && (l->store != NULL || is_missing(l->path, "-wal")))
+	if (l->has_log_mark && (l->store != NULL || ledger_lacks_log(l)))
 		(void)lock_mark_log(l->lock_fd, false);
 	if (l->store != NULL)
 		l->store->ops->free(l->store);
@@ -350,7 +109,7 @@ enum err
 ledger_open(const struct ledger_options *o, struct ledger **out, struct errinfo *ei)
 {
 	*out = NULL;
-	enum err rc = check_options(o, ei);
+	enum err rc = ledger_check_options(o, ei);
 	if (rc != OK) {
 		free_sinks_of(o);
 		return rc;
@@ -362,7 +121,8 @@ ledger_open(const struct ledger_options *o, struct ledger **out, struct errinfo 
 	if (l->arena == NULL)
 		rc = ERR(ei, ERR_NOMEM, "out of memory");
 	if (rc == OK)
-		rc = o->store == LEDGER_STORE_SQLITE ? open_file(l, ei) : open_memory(l, ei);
+		rc = o->store == LEDGER_STORE_SQLITE ? ledger_open_file(l, ei)
+						     : ledger_open_memory(l, ei);
 	if (rc == OK)
 		rc = ledger_open_check(l, ei);
 	if (rc == OK)

@@ -178,6 +178,15 @@ struct ledger_entry *entry_list_take(struct entry_list *list);
 /* Moves all of src behind dst. */
 void entry_list_move(struct entry_list *dst, struct entry_list *src);
 
+/* ledger_options.c: ERR_INVALID. */
+MUSTCHECK enum err ledger_check_options(const struct ledger_options *o, struct errinfo *ei);
+/* ledger_files.c: names, lock, store and key of a ledger with a file, and of one without; what was made stays in l when it
+ * fails. */
+MUSTCHECK enum err ledger_open_file(struct ledger *l, struct errinfo *ei);
+MUSTCHECK enum err ledger_open_memory(struct ledger *l, struct errinfo *ei);
+/* Whether the -wal file is gone. */
+bool ledger_lacks_log(const struct ledger *l);
+
 /* ledger_tx.c: one transaction at a time, writer. Errors: ERR_AUDIT; ei carries the store's
  * reason. */
 MUSTCHECK enum err ledger_tx_begin(struct ledger *l, struct ledger_tx *tx, struct errinfo *ei);
