@@ -130,7 +130,9 @@ say_ready(void *arg, const struct runtime_listener *l, const char *address)
 {
 	const struct serve *s = arg;
 	char roles[LISTENER_ROLES_TEXT_MAX];
-	const char *scheme = span_starts(span_cstr(address), SPAN_LIT("unix:")) ? "" : "http://";
+	const char *scheme = span_starts(span_cstr(address), SPAN_LIT("unix:")) ? ""
+			     : l->tls                                           ? "https://"
+										: "http://";
 
 	if (l->name.n > 0) {
 		listener_roles_format(l->roles, roles);
@@ -178,6 +180,7 @@ serve_with(struct serve *s, struct arena *a)
 		.n_workers = (size_t)o->gateway.workers,
 		.shutdown_delay_ns = o->gateway.shutdown_delay_seconds * NS_PER_SEC,
 		.shutdown_grace_ns = o->gateway.shutdown_grace_seconds * NS_PER_SEC,
+		.tls_look_ns = o->gateway.tls.look_ms * NS_PER_MS,
 		.handler = gateway_handle,
 		.load = reload,
 		.load_arg = s,
@@ -214,6 +217,8 @@ serve_with(struct serve *s, struct arena *a)
 			&plan, &o->ledger, &o->audit, &o->approvals, a, &options.ledger, &ei);
 	/* As long as a decision may be reported, retention leaves it. */
 	options.ledger.retention.report_window_s = o->reports.window_seconds;
+	if (rc == OK)
+		rc = gateway_section_build_tls(&o->gateway, &options.tls, &ei);
 	if (rc == OK)
 		rc = gateway_section_build_address_cap(&o->gateway, &options.http.address_cap, &ei);
 	if (rc == OK)

@@ -21,9 +21,13 @@
 #include "doctor_checks.h"
 #include "net/http_client.h"
 #include "net/listener.h"
+#include "net/tls.h"
 #include "runtime/listener_options.h"
 #include "pipeline/options.h"
 #include "runtime/options.h"
+
+/* An agent that renews certificates has done so long before. */
+#define CERTIFICATE_SOON_S (7 * 86400)
 
 /* 2025-01-01 and 2100-01-01, seconds since 1970. */
 #define CLOCK_MIN INT64_C(1735689600)
@@ -96,8 +100,8 @@ judge_busy(struct doctor *d, const struct runtime_listener *l, const char *why)
 	if (!d->in->pipeline->runtime.stateless_mode && !doctor_ledger_is_held(d))
 		return doctor_say(
 			d, FINDING_FAIL, "%s, and not by a gateway with this ledger", why);
-	/* Only by its ledger is it known which gateway listens on a file. */
-	if (l->addr.kind == LISTENER_UNIX)
+	/* Only by its ledger is it known which gateway listens on a file, or behind a certificate that we cannot judge. */
+	if (l->addr.kind == LISTENER_UNIX || l->tls)
 		return d->in->pipeline->runtime.stateless_mode
 			       ? doctor_say(d, FINDING_FAIL, "%s, by nobody knows whom", why)
 			       : FINDING_PASS;
@@ -165,11 +169,12 @@ check_plain_listener(struct doctor *d)
 	if (runtime_listeners_build(d->in->gateway, &listeners, &ei) != OK)
 		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
 	for (size_t i = 0; i < listeners.n && open == NULL; i++) {
-		if (!listener_is_loopback(&listeners.v[i].addr))
+		if (!listeners.v[i].tls && !listener_is_loopback(&listeners.v[i].addr))
 			open = &listeners.v[i];
 	}
 	if (open == NULL)
-		return doctor_say(d, FINDING_PASS, "only this host reaches it");
+		return doctor_say(
+			d, FINDING_PASS, "what other hosts reach speaks TLS, if there is any");
 	const char *name = open->name.n > 0 ? open->name.p : "the listener";
 	if (open->addr.kind == LISTENER_INHERITED)
 		return doctor_say(d, FINDING_ADVICE,
@@ -292,4 +297,35 @@ check_workspace_writable(struct doctor *d)
 		return doctor_say(d, FINDING_ADVICE,
 			"the workspace cannot be written: fs.write works in folders below it only");
 	return FINDING_PASS;
+}
+
+enum finding
+check_certificates(struct doctor *d)
+{
+	const struct gateway_tls_section *t = &d->in->gateway->tls;
+	struct tls_keeper *keeper = NULL;
+	struct errinfo ei;
+
+	if (gateway_section_build_tls(d->in->gateway, &keeper, &ei) != OK)
+		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
+	if (keeper == NULL)
+		return doctor_say(d, FINDING_PASS, "no listener speaks TLS");
+	struct tls_context *context = tls_keeper_take(keeper);
+	int64_t left_s = tls_context_get_end_s(context) - clock_wall_ns() / NS_PER_SEC;
+	tls_context_unref(&context);
+	tls_keeper_free(&keeper);
+	if (tls_key_is_exposed(t->key_file.p))
+		return doctor_say(d, FINDING_ADVICE, "%s can be read by every user: chmod 0640",
+			t->key_file.p);
+	for (size_t i = 0; i < t->certificates.n; i++) {
+		const char *path = t->certificates.v[i].key_file.p;
+		if (tls_key_is_exposed(path))
+			return doctor_say(d, FINDING_ADVICE,
+				"%s can be read by every user: chmod 0640", path);
+	}
+	if (left_s < CERTIFICATE_SOON_S)
+		return doctor_say(d, FINDING_ADVICE, "a certificate ends in %lld hours",
+			(long long)(left_s / 3600));
+	return doctor_say(d, FINDING_PASS, "the first certificate ends in %lld days",
+		(long long)(left_s / 86400));
 }

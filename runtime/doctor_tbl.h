@@ -66,6 +66,8 @@
 		"plain listener", \
 		"listen on 127.0.0.1, or set runtime.deployment_mode to k8s or ci " \
 		"where the network is controlled") \
+	X("gateway.certificates", CONFIG, check_certificates, \
+		"TLS certificates", "put a certificate and its key there that are good") \
 	X("gateway.snapshot_builds", CONFIG, check_snapshot, \
 		"gateway preparation", "`nomos serve` would stop with the same error") \
 	X("identity.auth_mode_valid", CONFIG, check_auth_mode, \

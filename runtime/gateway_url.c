@@ -43,11 +43,13 @@ gateway_section_build_url(const struct gateway_section *gateway, const char *pat
 	if (l->addr.port == 0)
 		return ERR(ei, ERR_INVALID, "gateway.listen has port 0, which is chosen at start");
 	listener_format(&l->addr, text);
+	const char *scheme = l->tls ? "https" : "http";
 	/* All addresses, IPv6 with or without IPv4: the name of loopback stands for both. */
 	if (l->addr.is_any)
-		n = snprintf(out, size, "http://localhost:%u%s", (unsigned)l->addr.port, path);
+		n = snprintf(
+			out, size, "%s://localhost:%u%s", scheme, (unsigned)l->addr.port, path);
 	else
-		n = snprintf(out, size, "http://%s%s", text, path);
+		n = snprintf(out, size, "%s://%s%s", scheme, text, path);
 	if (n < 0 || (size_t)n >= size)
 		return ERR(ei, ERR_TOO_LARGE, "the URL is too long");
 	return OK;

@@ -71,8 +71,27 @@ is_name(struct span name)
 }
 
 static enum err
-read_one(const struct listener_section *s, bool has_proxies, struct runtime_listener *out,
-	struct errinfo *ei)
+read_tls(const struct listener_section *s, const struct gateway_tls_section *tls,
+	struct runtime_listener *out, struct errinfo *ei)
+{
+	bool is_tcp = out->addr.kind != LISTENER_UNIX;
+
+	out->tls = s->tls == LISTENER_TLS_ON ||
+		   (s->tls == LISTENER_TLS_AUTO && tls->enabled && is_tcp);
+	if (out->tls && !tls->enabled)
+		return ERR(
+			ei, ERR_INVALID, "%.*s: tls needs gateway.tls.enabled", SPAN_ARG(s->name));
+	if (out->tls && s->proxy_protocol)
+		return ERR(ei, ERR_INVALID,
+			"%.*s: no PROXY header is read before TLS; let the proxy end TLS and set "
+			"tls to off",
+			SPAN_ARG(s->name));
+	return OK;
+}
+
+static enum err
+read_one(const struct listener_section *s, const struct gateway_section *gateway,
+	struct runtime_listener *out, struct errinfo *ei)
 {
 	*out = (struct runtime_listener){.name = s->name,
 		.roles = read_roles(&s->roles),
@@ -89,11 +108,11 @@ read_one(const struct listener_section *s, bool has_proxies, struct runtime_list
 	if (out->addr.kind != LISTENER_UNIX && (s->mode.n > 0 || s->group.n > 0))
 		return ERR(ei, ERR_INVALID, "%.*s: only a unix socket has mode and group",
 			SPAN_ARG(s->name));
-	if (s->proxy_protocol && !has_proxies)
+	if (s->proxy_protocol && gateway->trusted_proxies.n == 0)
 		return ERR(ei, ERR_INVALID,
 			"%.*s: proxy_protocol needs gateway.trusted_proxies, or nobody may connect",
 			SPAN_ARG(s->name));
-	return OK;
+	return read_tls(s, &gateway->tls, out, ei);
 }
 
 /* Port 0 is another port each time. */
@@ -134,11 +153,12 @@ runtime_listeners_build(
 		out->n = 1;
 		out->v[0].mode = MODE_DEFAULT;
 		rc = listener_parse(gateway->listen, &out->v[0].addr, ei);
+		out->v[0].tls = gateway->tls.enabled && out->v[0].addr.kind != LISTENER_UNIX;
 		return rc == OK ? OK : ERR_WRAP(ei, rc, "gateway.listen");
 	}
 	for (size_t i = 0; i < gateway->listeners.n && rc == OK; i++) {
 		rc = read_one(
-			&gateway->listeners.v[i], gateway->trusted_proxies.n > 0, &out->v[i], ei);
+			&gateway->listeners.v[i], gateway, &out->v[i], ei);
 		out->n++;
 	}
 	if (rc == OK)

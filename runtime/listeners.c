@@ -94,7 +94,7 @@ find_one(const struct runtime_listener *o, struct inherited_sockets *sockets, st
 	}
 	if (rc != OK)
 		return ERR_WRAP(ei, rc, "%s", name_of(o));
-	if (!listener_is_loopback(&l->addr))
+	if (!o->tls && !listener_is_loopback(&l->addr))
 		log_warn(NULL,
 			"%s is open to other hosts without TLS: credentials cross the network in "
 			"clear",
@@ -124,11 +124,11 @@ listeners_find(struct runtime *r, struct errinfo *ei)
 }
 
 static enum err
-attach_one(const struct runtime_listener *o, const struct listening *l, struct http_server *s,
-	struct errinfo *ei)
+attach_one(const struct runtime_listener *o, const struct listening *l, struct tls_keeper *tls,
+	struct http_server *s, struct errinfo *ei)
 {
 	const struct http_listen_options options = {
-		.roles = o->roles, .proxy_protocol = o->proxy_protocol};
+		.roles = o->roles, .proxy_protocol = o->proxy_protocol, .tls = o->tls ? tls : NULL};
 	int fd = -1;
 
 	if (l->shared_fd > 0) {
@@ -149,7 +149,8 @@ listeners_attach(const struct runtime *r, struct http_server *s, struct errinfo 
 	enum err rc = OK;
 
 	for (size_t i = 0; i < r->listenings.n && rc == OK; i++)
-		rc = attach_one(&r->options.listeners.v[i], &r->listenings.v[i], s, ei);
+		rc = attach_one(
+			&r->options.listeners.v[i], &r->listenings.v[i], r->options.tls, s, ei);
 	return rc;
 }
 

@@ -61,8 +61,31 @@ log_section_apply(const struct log_section *log)
 }
 
 static const config_check_fn log_checks[] = {check_levels, NULL};
+
+/* With the reference's words. */
+static void
+check_tls(void *options, struct config_scope *scope)
+{
+	const struct gateway_tls_section *t = options;
+
+	if (t->enabled && (t->cert_file.n == 0 || t->key_file.n == 0))
+		config_fail(scope, "cert_file",
+			"gateway.tls.cert_file and gateway.tls.key_file are required when "
+			"tls.enabled is true");
+	if (t->enabled && t->require_mtls && t->client_ca_file.n == 0)
+		config_fail(scope, "client_ca_file",
+			"gateway.tls.client_ca_file is required when tls.require_mtls is true");
+	if (!t->enabled && (t->require_mtls || t->client_ca_file.n > 0))
+		config_note(scope, CONFIG_WARN, "enabled",
+			"client certificates are configured, but TLS is not enabled");
+}
+
+static const config_check_fn tls_checks[] = {check_tls, NULL};
 static const config_check_fn gateway_checks[] = {check_listen, check_proxies, NULL};
 
+CONFIG_OBJECT(tls_pair_section, TLS_PAIR_ROWS, .prose = "One certificate.");
+CONFIG_OBJECT(gateway_tls_section, GATEWAY_TLS_ROWS, .prose = "TLS of the listeners.",
+	.checks = tls_checks);
 CONFIG_OBJECT(listener_section, LISTENER_ROWS, .prose = "One listener.");
 CONFIG_OBJECT(gateway_section, GATEWAY_ROWS, .prose = "The listener and its limits.",
 	.checks = gateway_checks);

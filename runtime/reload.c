@@ -303,6 +303,7 @@ on_hangup(int signo, void *arg)
 
 	(void)signo;
 	OBJ_CAST(r, arg, RUNTIME_MAGIC);
+	certificates_look(r);
 	/* A signal during a run must lead to another run: the files may have changed since it read them. */
 	if (r->reload->signal_is_queued)
 		r->reload->signal_again = true;

@@ -18,6 +18,7 @@
 #include "base/must.h"
 #include "descriptors.h"
 #include "net/address_cap.h"
+#include "net/tls.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot.h"
 #include "policy/policy.h"
@@ -98,6 +99,8 @@ build(struct runtime *r, struct errinfo *ei)
 	if (rc == OK)
 		rc = chores_init(r, ei);
 	if (rc == OK)
+		rc = certificates_init(r, ei);
+	if (rc == OK)
 		rc = reload_init(r, ei);
 	if (rc == OK)
 		rc = open_ledger(r, ei);
@@ -116,6 +119,8 @@ runtime_new(const struct runtime_options *o, struct snapshot *own_snapshot, stru
 	struct runtime *r = mem_zalloc(1, sizeof(*r));
 	if (r == NULL) {
 		struct address_cap *cap = o->http.address_cap;
+		struct tls_keeper *tls = o->tls;
+		tls_keeper_free(&tls);
 		snapshot_unref(&own_snapshot);
 		address_cap_free(&cap);
 		for (size_t i = 0; i < o->ledger.n_sinks; i++)
@@ -216,6 +221,7 @@ runtime_run(struct runtime *r)
 		return false;
 	}
 	chores_start(r);
+	certificates_start(r);
 	say_ready(r);
 	loop_run(r->loop);
 	/* Nobody reads signals from here on; the next one must not wait for what closing waits for. */
@@ -259,9 +265,12 @@ runtime_free(struct runtime **rp)
 	drain_fini(r);
 	service_fini(r);
 	chores_fini(r);
+	certificates_stop(r);
 	/* What is still posted to the main loop runs now, and may be for the reload. */
 	loop_free(&r->loop);
 	reload_fini(r);
+	certificates_fini(r);
+	tls_keeper_free(&r->options.tls);
 	pipeline_free(&r->pipeline);
 	snapshot_unref(&r->snapshot);
 	r->magic = 0;

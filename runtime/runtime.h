@@ -70,6 +70,7 @@ struct runtime {
 	bool is_forced; /* second signal: end without a word */
 	struct loop_timer *stage_timer;
 	struct loop_timer *chores_timer;
+	struct certificates *certificates; /* certificates.c; NULL: no TLS */
 	struct service service;
 	/* reload.c, main thread */
 	struct reload *reload;
@@ -107,6 +108,15 @@ MUSTCHECK bool reload_finish(struct runtime *r);
 MUSTCHECK enum err chores_init(struct runtime *r, struct errinfo *ei);
 void chores_start(struct runtime *r);
 void chores_fini(struct runtime *r);
+/* certificates.c, main thread: the files of TLS certificates are looked at on the pool, one look at a time. */
+MUSTCHECK enum err certificates_init(struct runtime *r, struct errinfo *ei);
+void certificates_start(struct runtime *r);
+/* Looks now, whether the files seem to have changed or not. */
+void certificates_look(struct runtime *r);
+/* Before the loop goes. */
+void certificates_stop(struct runtime *r);
+/* After the pool and the loop. */
+void certificates_fini(struct runtime *r);
 /* A worker uses the new snapshot. */
 void reload_worker_swapped(struct runtime *r);
 

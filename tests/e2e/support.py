@@ -183,8 +183,8 @@ class Gateway:
 
     def _listening(self):
         for line in self.read_log().splitlines():
-            if "listening on http://" in line:
-                text = line.split("listening on http://", 1)[1].split()[0]
+            if "listening on http" in line:
+                text = line.split("://", 1)[1].split()[0]
                 host, port = text.rsplit(":", 1)
                 self.address = (host.strip("[]"), int(port))
                 return True

@@ -38,10 +38,7 @@
 		.prose = "Faults of an executor in a row that open the circuit of an identity.") \
 	ROW(T, INT, circuit_breaker_cooldown_seconds, .def = "60", .min = 1, .max = 86400, \
 		.unit = "seconds", .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
-		.prose = "How long a circuit stays open before one action may try again.") \
-	ROW(T, LATER, tls, .gate = "enabled", .unbuilt = CONFIG_UNBUILT_REFUSED, \
-		.reason = "TLS is not built yet, and traffic would go out in clear", \
-		.prose = "TLS of the listener.")
+		.prose = "How long a circuit stays open before one action may try again.")
 
 #define RUNTIME_EVIDENCE_ROWS(ROW, T) \
 	ROW(T, BOOL, container_backend_ready, .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \

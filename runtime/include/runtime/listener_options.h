@@ -25,6 +25,7 @@ struct runtime_listener {
 	struct listener_addr addr;
 	unsigned roles; /* of enum listener_role; 0: all */
 	bool proxy_protocol;
+	bool tls;
 	mode_t mode;       /* of a unix socket */
 	struct span group; /* of a unix socket; empty: as the system has it; NUL-terminated */
 };

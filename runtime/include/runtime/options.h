@@ -16,6 +16,7 @@
 #include "base/span.h"
 #include "config/table.h"
 #include "net/http_server.h"
+#include "net/tls.h"
 #include "pipeline/options.h"
 #include "runtime/options_tbl.h"
 
@@ -24,7 +25,17 @@ struct trusted_proxies;
 struct arena;
 
 enum gateway_transport { TRANSPORT_HTTP = 0 };
+enum gateway_tls_version { GATEWAY_TLS_12 = 0, GATEWAY_TLS_13 };
+enum listener_tls { LISTENER_TLS_AUTO = 0, LISTENER_TLS_ON, LISTENER_TLS_OFF };
 enum audit_from { AUDIT_FROM_HEAD = 0, AUDIT_FROM_START };
+
+struct tls_pair_section {
+	TLS_PAIR_ROWS(CONFIG_MEMBER, tls_pair_section)
+};
+
+struct gateway_tls_section {
+	GATEWAY_TLS_ROWS(CONFIG_MEMBER, gateway_tls_section)
+};
 
 struct listener_section {
 	LISTENER_ROWS(CONFIG_MEMBER, listener_section)
@@ -60,6 +71,8 @@ struct log_section {
 };
 
 extern const struct config_object log_section_config;
+extern const struct config_object tls_pair_section_config;
+extern const struct config_object gateway_tls_section_config;
 extern const struct config_object gateway_section_config;
 extern const struct config_object ledger_section_config;
 extern const struct config_object audit_webhook_section_config;
@@ -111,6 +124,10 @@ MUSTCHECK enum err audit_plan_build(const struct audit_plan *plan,
 	const struct ledger_section *ledger, const struct audit_section *audit,
 	const struct approvals_section *approvals, struct arena *a, struct ledger_options *out,
 	struct errinfo *ei);
+
+/* Reads the certificates of gateway.tls; *out is NULL when no listener speaks TLS. As tls_keeper_new, naming the key too. */
+MUSTCHECK enum err gateway_section_build_tls(
+	const struct gateway_section *gateway, struct tls_keeper **out, struct errinfo *ei);
 
 /* The server's limits out of the section. */
 void gateway_section_build(const struct gateway_section *gateway, struct http_server_options *out);

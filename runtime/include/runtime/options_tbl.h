@@ -9,7 +9,36 @@
 #include "net/address.h"
 #include "pipeline/options_tbl.h"
 
+#define GATEWAY_TLS_PAIRS_MAX (TLS_PAIRS_MAX - 1)
+
 /* clang-format off */
+#define TLS_PAIR_ROWS(ROW, T)                                                                      \
+	ROW(T, PATH, cert_file, .flags = CONFIG_REQUIRED,                                              \
+		.prose = "PEM: the certificate for the names in it, then its chain.")                      \
+	ROW(T, PATH, key_file, .flags = CONFIG_REQUIRED, .prose = "PEM: its private key.")             \
+	ROW(T, PATH, ocsp_file, .prose = "DER: the CA's answer about it, sent along; none when not set.")
+
+#define GATEWAY_TLS_ROWS(ROW, T)                                                                   \
+	ROW(T, BOOL, enabled, .env = CONFIG_ENV,                                                       \
+		.prose = "Speak TLS on every TCP listener that does not say otherwise.")                   \
+	ROW(T, PATH, cert_file, .env = CONFIG_ENV,                                                     \
+		.prose = "PEM: the certificate, then its chain. Read anew when the file changes, as all files here.") \
+	ROW(T, PATH, key_file, .env = CONFIG_ENV, .prose = "PEM: its private key, without a passphrase.") \
+	ROW(T, PATH, ocsp_file, .env = CONFIG_ENV,                                                     \
+		.prose = "DER: the CA's answer about it, sent along; none when not set.")                  \
+	ROW(T, LIST(tls_pair_section), certificates, .max = GATEWAY_TLS_PAIRS_MAX,                     \
+		.prose = "More certificates, each for clients that ask for a name in it; others get the one of cert_file.") \
+	ROW(T, PATH, client_ca_file, .env = CONFIG_ENV,                                                \
+		.prose = "PEM: CAs of client certificates. A client may show one then; it is refused when it is not good.") \
+	ROW(T, BOOL, require_mtls, .env = CONFIG_ENV, .prose = "Every client has to show a certificate.") \
+	ROW(T, ENUM(gateway_tls_version), min_version, .words = "1.2|1.3", .env = CONFIG_ENV,          \
+		.prose = "The oldest version that is spoken.")                                             \
+	ROW(T, INT, ticket_lifetime_seconds, .def = "3600", .min = 0, .max = 86400, .unit = "seconds", \
+		.env = CONFIG_ENV,                                                                         \
+		.prose = "How long a session may be resumed; its keys rotate as often. 0, and with client certificates: never.") \
+	ROW(T, INT, look_ms, .def = "1000", .min = 10, .max = 3600000, .unit = "ms", .env = CONFIG_ENV, \
+		.prose = "How often to look whether the files have changed.")
+
 #define LISTENER_ROWS(ROW, T)                                                                      \
 	ROW(T, STRING, name, .max = 64, .flags = CONFIG_REQUIRED,                                      \
 		.prose = "Its name in messages, and of the socket that systemd gives for it.")             \
@@ -19,6 +48,8 @@
 		.prose = "What is answered there, everything else with 404; all when not set.")            \
 	ROW(T, BOOL, proxy_protocol,                                                                   \
 		.prose = "Connections begin with a PROXY header (version 1 or 2) of one of trusted_proxies, or are closed.") \
+	ROW(T, ENUM(listener_tls), tls, .words = "auto|on|off",                                        \
+		.prose = "Whether TLS is spoken there, with gateway.tls; auto: where gateway.tls.enabled is set, on TCP.") \
 	ROW(T, STRING, mode, .max = 5,                                                                 \
 		.prose = "Bits of a unix socket's file, in octal; 0600 when not set.")                     \
 	ROW(T, STRING, group, .max = 64, .prose = "Group of a unix socket's file, name or number.")
@@ -28,6 +59,7 @@
 		.flags = CONFIG_REQUIRED, .prose = "Address and port: 127.0.0.1:8080, :8080, [::1]:0; or unix:/PATH, or systemd for a socket that systemd gives.") \
 	ROW(T, LIST(listener_section), listeners, .max = HTTP_SERVER_LISTENERS_MAX,                    \
 		.prose = "Several listeners in place of gateway.listen.")                                  \
+	ROW(T, OBJECT(gateway_tls_section), tls, .prose = "TLS of the listeners.")                     \
 	ROW(T, ENUM(gateway_transport), transport, .words = "http", .env = CONFIG_ENV,                 \
 		.prose = "The protocol of the listener; http is the only one.")                            \
 	ROW(T, INT, workers, .def = "0", .min = 0, .max = 256, .unit = "threads", .env = CONFIG_ENV,   \

@@ -28,13 +28,17 @@ struct ledger;
 struct pipeline;
 struct runtime;
 struct snapshot;
+struct tls_keeper;
 struct worker;
 struct workq;
 
 struct runtime_options {
 	struct runtime_listeners listeners;
 	struct trusted_proxies trusted;
-	size_t n_workers; /* 0: one per processor */
+	/* Of the listeners that speak TLS; taken over by runtime_new. NULL: none does. */
+	struct tls_keeper *tls;
+	int64_t tls_look_ns; /* how often its files are looked at */
+	size_t n_workers;    /* 0: one per processor */
 	/* max_connections is for all workers; address_cap is taken over by runtime_new. */
 	struct http_server_options http;
 	int64_t shutdown_delay_ns; /* between "draining" and closing the listeners */
