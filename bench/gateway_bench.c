@@ -114,6 +114,9 @@ build(const struct loaded_config *c, const char *store, struct arena *a, struct 
 	gateway_section_build(&o->gateway, &options.http);
 	loaded_config_pipeline(c, &pipeline);
 	enum err rc = runtime_listeners_build(&o->gateway, &options.listeners, ei);
+	options.tls_look_ns = NS_PER_SEC;
+	if (rc == OK)
+		rc = gateway_section_build_tls(&o->gateway, &options.tls, ei);
 	if (rc == OK)
 		rc = snapshot_new(&pipeline, &snapshot, ei);
 	if (rc == OK)

@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 import socket
+import ssl
 import statistics
 import subprocess
 import time
@@ -79,7 +80,7 @@ def generate(rules, actions=0):
     return subprocess.run(args, check=True, capture_output=True).stdout
 
 
-def make_place(folder, port, workers, rules=10, **sections):
+def make_place(folder, port, workers, rules=10, is_tls=False, **sections):
     """A folder with a configuration without limits that a load would meet."""
     folder.mkdir(parents=True)
     (folder / "workspace/bench").mkdir(parents=True)
@@ -95,6 +96,10 @@ def make_place(folder, port, workers, rules=10, **sections):
                      "agent_secrets": {"bot": AGENT_SECRET}},
         **sections,
     }
+    if is_tls:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-subj", "/CN=bench",
+                        "-days", "2", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"], check=True, capture_output=True)
+        config["gateway"]["tls"] = {"enabled": True, "cert_file": "cert.pem", "key_file": "key.pem"}
     (folder / "nomos.json").write_text(json.dumps(config))
 
 
@@ -102,7 +107,7 @@ class Server:
     """A process that listens on a port; stopped by its own handle."""
 
     def __init__(self, name, argv, cwd, port, cpus, is_ours=False):
-        self.name, self.port, self.is_ours = name, port, is_ours
+        self.name, self.port, self.is_ours, self.is_tls = name, port, is_ours, False
         self.err = open(pathlib.Path(cwd) / f"{name}.log", "w+b")
         self.begin = time.monotonic()
         self.process = subprocess.Popen(["taskset", "-c", cpus, *map(str, argv)], cwd=cwd, stdin=subprocess.PIPE,
@@ -119,6 +124,11 @@ class Server:
             time.sleep(0.002)
         self.stop()
         raise SystemExit(f"bench: {self.name} does not start:\n{self.log()[-2000:]}")
+
+    def connect(self):
+        if not self.is_tls:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=START_SECONDS, context=ssl._create_unverified_context())
 
     def log(self):
         self.err.seek(0)
@@ -207,14 +217,16 @@ class Rig:
         port = free_port()
         folder = self.place(name, port, **options)
         server = self._start(name, [self.build / "nomos", "serve", "-c", "nomos.json", "--log-level", "warn"], folder, port, True)
-        server.folder = folder
+        server.folder, server.is_tls = folder, options.get("is_tls", False)
         return server
 
     def gateway(self, store, name=None, **options):
         """The program with another durability."""
         port = free_port()
         folder = self.place(store, port, **options)
-        return self._start(name or store, [self.build / "bench/gateway_bench", "nomos.json", store], folder, port, True)
+        server = self._start(name or store, [self.build / "bench/gateway_bench", "nomos.json", store], folder, port, True)
+        server.is_tls = options.get("is_tls", False)
+        return server
 
     def stop(self, servers=None):
         for server in list(self.servers if servers is None else servers):
@@ -225,7 +237,7 @@ class Rig:
         """The answer is the one the load is about: a fast error would be measured otherwise."""
         if not server.is_ours:
             return
-        c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=START_SECONDS)
+        c = server.connect()
         c.request(load.method, load.path, body=load.body, headers=load.headers())
         reply = c.getresponse()
         text = reply.read()
@@ -240,7 +252,7 @@ class Rig:
         done = subprocess.run(
             ["taskset", "-c", self.load_cpus, "wrk", "-t", str(min(2, connections)), "-c", str(connections),
              "-d", f"{seconds or self.seconds}s", "--latency", "--timeout", "30s", "-s", str(HERE / "load.lua"),
-             f"http://127.0.0.1:{server.port}{load.path}"],
+             f"{'https' if server.is_tls else 'http'}://127.0.0.1:{server.port}{load.path}"],
             capture_output=True, text=True, env={**os.environ, "LOAD_METHOD": load.method, "LOAD_HEADERS": str(headers),
                                                  "LOAD_BODY": str(body) if load.body else ""})
         line = [text for text in done.stdout.splitlines() if text.startswith("RESULT ")]

@@ -8,7 +8,6 @@ Nothing here judges a figure: a bench fails only when it cannot run, or when wha
 """
 import argparse
 import datetime
-import http.client
 import os
 import pathlib
 import platform
@@ -130,7 +129,7 @@ def micro(r, report, plan):
 def idle_connections(server, count):
     held = []
     for _ in range(count):
-        c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=rig.START_SECONDS)
+        c = server.connect()
         c.request("GET", "/healthz")
         c.getresponse().read()
         held.append(c)
@@ -164,6 +163,28 @@ def process(r, report, plan):
                          f"{(server.allocations() - first) / requests:.4f}"])
         r.stop([server])
     report.table("The process", ["what", "figure"], rows)
+
+
+def tls(r, report, plan):
+    """Keep-alive over TLS against the same in clear, and what an idle connection takes."""
+    rows = []
+    for name in plan["tls_loads"]:
+        for store in ("off", "full"):
+            servers = [r.gateway(store, name="clear"), r.gateway(store, name="tls", is_tls=True)]
+            clear, over = r.compare(servers, rig.LOADS[name], plan["policy_connections"])
+            rows.append([f"{name}, audit {store}", f"{clear.rate:,.0f}", f"{over.rate:,.0f}", over.text(),
+                         f"{clear.p50:,.0f} / {clear.p99:,.0f}", f"{over.p50:,.0f} / {over.p99:,.0f}"])
+            r.stop()
+    report.table(f"TLS 1.3, keep-alive, {plan['policy_connections']} connections; ratio to the same in clear",
+                 ["load", "clear req/s", "TLS req/s", "ratio", "clear p50 / p99 µs", "TLS p50 / p99 µs"], rows)
+    server = r.serve("idle", is_tls=True)
+    before = server.rss_anon_kib()
+    held = idle_connections(server, IDLE_CONNECTIONS)
+    after = server.rss_anon_kib()
+    for c in held:
+        c.close()
+    r.stop()
+    report.add(f"\nRssAnon per idle keep-alive TLS connection ({IDLE_CONNECTIONS}): {(after - before) / IDLE_CONNECTIONS:.1f} KiB.")
 
 
 def growth(r, report, plan):
@@ -210,10 +231,10 @@ def bodies(r, report, plan):
 
 
 PARTS = {"growth": growth, "micro": micro, "process": process, "loads": loads, "audit": audit, "policies": policies,
-         "workers": workers, "connections": connections, "bodies": bodies, "overload": overload.run}
+         "workers": workers, "connections": connections, "bodies": bodies, "tls": tls, "overload": overload.run}
 FULL = {"loads": list(rig.LOADS), "beside": ["decide", "health"], "connections": [1, 8, 64, 256], "rules": [10, 100, 1000, 10000], "actions": 1000,
         "audit": [("decide", 1), ("decide", 64), ("decide", 256), ("read", 1), ("read", 64), ("read", 256)],
-        "policy_connections": 64, "growth_connections": 64, "worker_loads": ["health", "explain", "decide"],
+        "tls_loads": ["health", "decide"], "policy_connections": 64, "growth_connections": 64, "worker_loads": ["health", "explain", "decide"],
         "many_connections": [1, 4, 16, 64, 256, 1024], "bodies": [200, 600, 2048, 8192, 32000, 65000], "milliseconds": 400, "micro_rounds": 5, "counted": ["decide", "deny", "read", "explain"],
         "ledger_records": [10_000, 10_000_000], "growth_milliseconds": 3000,
         "overload_connections": 2048, "capacity_connections": 256, "overload_milliseconds": 4500, "overload_rounds": 3,

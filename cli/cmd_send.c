@@ -60,6 +60,7 @@ post(struct credentials *c, const struct send *s, struct http_call *call, struct
 	http_client_options_init(&options);
 	options.total_timeout_ns = TIMEOUT_NS;
 	options.max_reply_bytes = REPLY_BYTES_MAX;
+	options.ca_file = s->where.ca_file;
 	options.allow_link_local = true; /* the operator typed the address */
 	enum err rc = http_client_new(&options, &client, ei);
 	if (rc != OK)
@@ -292,6 +293,8 @@ run(const struct command *self, int argc, char **argv)
 		CREDENTIALS_FLAGS(s.where),
 		{"url", "u", FLAG_TEXT, &s.url, "URL", "NOMOS_URL",
 			"gateway; default: gateway.listen of the configuration"},
+		{"ca-file", NULL, FLAG_TEXT, &s.where.ca_file, "FILE", "NOMOS_CA_FILE",
+			"CA of the gateway's certificate (PEM); default: the system's"},
 		{"explain", "e", FLAG_SWITCH, &s.is_explain, NULL, NULL,
 			"ask why instead: nothing is done or recorded as done"},
 		{"approval", NULL, FLAG_TEXT, &s.approval, "ID", NULL,

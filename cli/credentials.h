@@ -42,9 +42,11 @@ struct loaded_config;
 #define CREDENTIALS_OPERATOR_FLAGS(where)                                                          \
 	{"config", "c", FLAG_TEXT, &(where).config, "FILE", "NOMOS_CONFIG",                        \
 		"configuration, JSON or YAML"},                                                    \
+		{"key-file", "k", FLAG_TEXT, &(where).key_file, "FILE", NULL,                      \
+			"file with the API key; or NOMOS_API_KEY, or keys/operator beside FILE"},  \
 	{                                                                                          \
-		"key-file", "k", FLAG_TEXT, &(where).key_file, "FILE", NULL,                       \
-			"file with the API key; or NOMOS_API_KEY, or keys/operator beside FILE"    \
+		"ca-file", NULL, FLAG_TEXT, &(where).ca_file, "FILE", "NOMOS_CA_FILE",             \
+			"CA of the gateway's certificate (PEM); default: the system's"             \
 	}
 
 /* What the command line says; each may be NULL. */
@@ -55,6 +57,7 @@ struct credentials_flags {
 	const char *agent_key_file;
 	const char *agent;
 	const char *version;
+	const char *ca_file;
 };
 
 struct credentials {

@@ -35,6 +35,7 @@ call(const struct operator_flags *f, const char *path, struct span body, struct 
 	http_client_options_init(&options);
 	options.total_timeout_ns = TIMEOUT_NS;
 	options.max_reply_bytes = OPERATOR_REPLY_BYTES_MAX;
+	options.ca_file = f->where.ca_file;
 	options.allow_link_local = true; /* the operator typed the address */
 	if (rc == OK)
 		rc = http_client_new(&options, &client, ei);
