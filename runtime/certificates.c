@@ -32,8 +32,8 @@ struct certificates {
 static struct certificates *
 certificates_of(struct workq_item *item)
 {
-	struct certificates *c = (struct certificates *)(void *)((char *)item -
-								 offsetof(struct certificates, item));
+	struct certificates *c =
+		(struct certificates *)(void *)((char *)item - offsetof(struct certificates, item));
 
 	OBJ_CHECK(c, CERTIFICATES_MAGIC);
 	return c;
@@ -69,7 +69,8 @@ on_looked(struct workq_item *item)
 	c->is_looking = false;
 	if (c->result != OK) {
 		metric_add(METRIC_TLS_RELOADS_FAILED, 1);
-		log_error(NULL, "TLS certificates are not read anew, those in use stay: %s", c->ei.msg);
+		log_error(NULL, "TLS certificates are not read anew, those in use stay: %s",
+			c->ei.msg);
 	} else if (c->has_changed) {
 		metric_add(METRIC_TLS_RELOADS, 1);
 		tell_end(c);

@@ -157,8 +157,7 @@ runtime_listeners_build(
 		return rc == OK ? OK : ERR_WRAP(ei, rc, "gateway.listen");
 	}
 	for (size_t i = 0; i < gateway->listeners.n && rc == OK; i++) {
-		rc = read_one(
-			&gateway->listeners.v[i], gateway, &out->v[i], ei);
+		rc = read_one(&gateway->listeners.v[i], gateway, &out->v[i], ei);
 		out->n++;
 	}
 	if (rc == OK)

@@ -110,13 +110,9 @@ void http_server_options_init(struct http_server_options *o);
 /* The handler is called for each whole request. Copies *options. The loop must outlive the server. ERR_INVALID (options), ERR_NOMEM. */
 MUSTCHECK enum err http_server_new(struct loop *loop, const struct http_server_options *options,
 	http_handler_fn handler, void *arg, struct http_server **out, struct errinfo *ei);
-/*
- * What is particular to one listening socket; all zero is plain TCP for all roles. A TLS handshake has the time that the
- * headers of a request have (header_deadline_ns), from accept on.
- */
+/* What is particular to one listening socket; all zero is plain TCP for all roles. A TLS handshake has header_deadline_ns from accept. */
 struct http_listen_options {
-	/* As net_peer.listener_roles; 0: all. */
-	unsigned roles;
+	unsigned roles; /* as net_peer.listener_roles; 0: all */
 	/* Every connection begins with a PROXY header (version 1 or 2) of a trusted proxy, or is closed. */
 	bool proxy_protocol;
 	/* TLS is spoken on it (net/tls.h); borrowed, outlives the server. NULL: in clear. */
