@@ -319,7 +319,6 @@ TEST(the_environment_wins_and_keys_follow_the_principal)
 TEST(parts_that_are_not_built)
 {
 	static const char *const refused[] = {
-		"\"gateway\":{\"tls\":{\"enabled\":true}}",
 		"\"policy\":{\"policy_bundle_path\":\"p\",\"opa\":{\"enabled\":true}}",
 		"\"tenancy\":{\"enabled\":true}",
 		"\"upstream\":{\"routes\":[\"https://a\"]}",
@@ -329,7 +328,6 @@ TEST(parts_that_are_not_built)
 		"\"telemetry\":{\"enabled\":true}",
 		"\"mcp\":{\"enabled\":true}",
 		"\"tenancy\":{\"enabled\":false}",
-		"\"gateway\":{\"tls\":{\"enabled\":false,\"cert_file\":\"c\"}}",
 	};
 	char text[1024];
 
