@@ -21,8 +21,8 @@
 /* After stop_accepting: how long what has queued may be taken, and how often is looked. */
 #define STOP_NS NS_PER_SEC
 #define STOP_LOOK_NS NS_PER_MS
-/* After that, a client whose handshake has just ended has so long to send its request. */
-#define SHAKEN_NS (500 * NS_PER_MS)
+/* At the end a connection that has not been used has so long for its first request, from accept or the end of its handshake. */
+#define FRESH_NS NS_PER_SEC
 #define SCRATCH_BYTES_MAX (64 * 1024)
 
 void
@@ -317,34 +317,32 @@ http_server_is_accepting(const struct http_server *s)
 	return s->is_accepting;
 }
 
-/* Its request is on its way: the end of the server fell into the handshake. */
+/* One that has just come, or shaken hands, and was not used yet: its request is on its way, and a balancer would not send it again. */
 static bool
-has_just_shaken(const struct conn *c)
+is_fresh(const struct conn *c)
 {
-	int64_t now = loop_now_ns(c->server->loop);
+	return c->n_served == 0 && loop_now_ns(c->server->loop) - c->since_ns < FRESH_NS;
+}
 
-	return c->tls != NULL && c->n_served == 0 && c->server->stop_deadline_ns != 0 &&
-	       now - c->since_ns < SHAKEN_NS;
+static void
+close_silent(struct http_server *s, enum conn_state state)
+{
+	struct conn *next;
+
+	for (struct conn *c = s->lists[state].first; c != NULL; c = next) {
+		next = c->next;
+		/* At once: what is put off could meet a request that was read meanwhile. */
+		if (c->work == 0 && !is_fresh(c) && !conn_has_held(c) && !conn_has_unread(c))
+			engine_close(c);
+	}
 }
 
 void
 http_server_close_idle(struct http_server *s)
 {
-	struct conn *next;
-
 	OBJ_CHECK(s, SERVER_MAGIC);
-	/* Of a proxy that has said nothing yet. */
-	for (struct conn *c = s->lists[CONN_PROXY].first; c != NULL; c = next) {
-		next = c->next;
-		if (c->work == 0 && !conn_has_held(c) && !conn_has_unread(c))
-			engine_close(c);
-	}
-	for (struct conn *c = s->lists[CONN_IDLE].first; c != NULL; c = next) {
-		next = c->next;
-		/* At once: what is put off could meet a request that was read meanwhile. */
-		if (c->work == 0 && !conn_has_unread(c) && !has_just_shaken(c))
-			engine_close(c);
-	}
+	close_silent(s, CONN_PROXY);
+	close_silent(s, CONN_IDLE);
 }
 
 size_t

@@ -133,7 +133,7 @@ void http_server_start_draining(struct http_server *s);
 void http_server_stop_accepting(struct http_server *s);
 /* Whether a listening socket is still open. */
 bool http_server_is_accepting(const struct http_server *s);
-/* Closes the connections that wait between two requests and have sent nothing of the next one. */
+/* Closes the connections that wait between two requests and have sent nothing of the next one; for the first one within a second of accept. */
 void http_server_close_idle(struct http_server *s);
 /* Open connections; requests that are whole and wait for their turn, that the handler has and has not answered, or
  * whose reply is not written out yet. */

@@ -319,6 +319,19 @@ rig_wait_eof(struct rig *r, struct rig_client *c)
 	return c->is_eof || c->is_reset;
 }
 
+/* The same, as a worker does that ends: what is idle is closed, over and over. */
+UNUSED static bool
+rig_wait_idle_closed(struct rig *r, struct rig_client *c)
+{
+	int64_t end = clock_mono_ns() + RIG_WAIT_NS;
+
+	while (!c->is_eof && !c->is_reset && clock_mono_ns() < end) {
+		http_server_close_idle(r->server);
+		rig_turn(r, c);
+	}
+	return c->is_eof || c->is_reset;
+}
+
 /* Turns the loop until n connections are open. */
 UNUSED static bool
 rig_wait_connections(struct rig *r, size_t n)

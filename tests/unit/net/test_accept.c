@@ -136,8 +136,7 @@ TEST(draining)
 	rig_connect(&rig, &queued);
 	rig_send_text(&rig, &queued, GET);
 	http_server_stop_accepting(rig.server);
-	http_server_close_idle(rig.server);
-	CHECK(rig_wait_eof(&rig, &idle));
+	CHECK(rig_wait_idle_closed(&rig, &idle));
 	CHECK(!idle.is_reset && idle.in.n == 0);
 	CHECK(rig_wait_reply(&rig, &queued, false, &reply));
 	CHECK_SPAN(rig_find(&reply, "Connection"), "close");

@@ -238,8 +238,7 @@ TEST(the_end_closes_the_silent)
 	rig_connect(&rig, &c);
 	CHECK(rig_wait_connections(&rig, 1));
 	http_server_stop_accepting(rig.server);
-	http_server_close_idle(rig.server);
-	CHECK(rig_wait_eof(&rig, &c));
+	CHECK(rig_wait_idle_closed(&rig, &c));
 	rig_close(&c);
 	rig_stop(&rig);
 }

@@ -69,5 +69,32 @@ TEST(a_request_that_is_worked_on_is_not_closed_as_idle)
 	rig_stop(&rig);
 }
 
-SUITE("net/drain", TEST_ROW(a_request_that_came_before_the_close_is_answered),
+/* A balancer had connected and its request came a moment after the close: it got no answer. */
+TEST(a_connection_that_has_just_come_may_ask)
+{
+	struct rig_client c;
+	struct rig_client silent;
+	struct rig_reply reply;
+
+	rig_options(&rig);
+	rig_start(&rig);
+	rig_connect(&rig, &c);
+	rig_connect(&rig, &silent);
+	CHECK(rig_wait_connections(&rig, 2));
+	http_server_start_draining(rig.server);
+	http_server_stop_accepting(rig.server);
+	http_server_close_idle(rig.server);
+	CHECK_INT(http_server_count_connections(rig.server), 2);
+	rig_send_text(&rig, &c, GET);
+	CHECK(rig_wait_reply(&rig, &c, false, &reply));
+	CHECK_SPAN(rig_find(&reply, "Connection"), "close");
+	CHECK(rig_wait_idle_closed(&rig, &silent));
+	CHECK(silent.in.n == 0 && !silent.is_reset);
+	rig_close(&silent);
+	rig_close(&c);
+	rig_stop(&rig);
+}
+
+SUITE("net/drain", TEST_ROW(a_connection_that_has_just_come_may_ask),
+	TEST_ROW(a_request_that_came_before_the_close_is_answered),
 	TEST_ROW(a_request_that_is_worked_on_is_not_closed_as_idle))
