@@ -2,6 +2,7 @@
 /* Writes approvals for people. */
 #include "approval/approval_view.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "approval/members.h"
@@ -83,24 +84,40 @@ approval_list_take(const struct ledger_claim *c, void *list)
 {
 	struct approval_list *l = list;
 
-	memcpy(l->keys[l->n].bytes, c->key, sizeof(c->key));
-	l->seqs[l->n++] = c->seq;
-	return l->n <= APPROVALS_PAGE_MAX;
+	memcpy(l->places[l->n].key.bytes, c->key, sizeof(c->key));
+	l->places[l->n++].seq = c->seq;
+	return l->n < ARRAY_LEN(l->places);
+}
+
+bool
+approval_list_has(const struct approvals_page *page, enum approval_state state)
+{
+	return page->is_all || state == APPROVAL_PENDING;
+}
+
+static int
+compare_places(const void *a, const void *b)
+{
+	const struct approval_place *x = a;
+	const struct approval_place *y = b;
+
+	return x->seq < y->seq ? 1 : (x->seq > y->seq ? -1 : 0);
 }
 
 enum err
-approval_view_add_list(const struct approval_view *v, const struct approval_list *list,
+approval_view_add_list(const struct approval_view *v, struct approval_list *list,
 	const struct approvals_page *page, approval_find_fn find, void *arg, struct errinfo *ei)
 {
 	enum err rc = OK;
 	size_t n = 0;
 
+	qsort(list->places, list->n, sizeof(list->places[0]), compare_places);
 	BUF_ADD_LIT(v->out, "{\"approvals\":[");
 	for (; rc == OK && n < list->n && n < page->limit && v->out->n < LIST_BYTES; n++) {
 		struct approval a;
 
 		arena_reset(v->arena);
-		rc = find(arg, list->keys[n], &a, ei);
+		rc = find(arg, list->places[n].key, &a, ei);
 		if (rc == OK)
 			add_row(v, &a, page->is_all);
 		else if (rc == ERR_NOT_FOUND || rc == ERR_CORRUPT)
@@ -108,7 +125,7 @@ approval_view_add_list(const struct approval_view *v, const struct approval_list
 	}
 	BUF_ADD_LIT(v->out, "],\"next_cursor\":");
 	if (rc == OK && n < list->n)
-		buf_printf(v->out, "\"%llu\"}\n", (unsigned long long)list->seqs[n - 1]);
+		buf_printf(v->out, "\"%llu\"}\n", (unsigned long long)list->places[n - 1].seq);
 	else
 		BUF_ADD_LIT(v->out, "null}\n");
 	return rc;

@@ -27,19 +27,25 @@ struct approval_view {
 /* What is asked for: for people and for the agent itself. */
 void approval_view_add_summary(const struct approval_view *v, const struct approval *a);
 
-/* The claims of a page, and of one more, as approval_list_take gets them one by one. */
+/*
+ * The claims of a page, and of one more. Each state is asked for by itself, the newest first and so many, since an index leads
+ * to them only by state; approval_list_take gets them one by one.
+ */
 struct approval_list {
-	struct approval_key keys[APPROVALS_PAGE_MAX + 1];
-	uint64_t seqs[APPROVALS_PAGE_MAX + 1];
+	struct approval_place {
+		struct approval_key key;
+		uint64_t seq;
+	} places[APPROVAL_STATE__MAX * (APPROVALS_PAGE_MAX + 1)];
 	size_t n;
 };
+/* Whether the page has approvals that are stored in this state. */
+bool approval_list_has(const struct approvals_page *page, enum approval_state state);
 bool approval_list_take(const struct ledger_claim *c, void *list);
 /* Reads one into the view's arena; ERR_NOT_FOUND and ERR_CORRUPT leave it out. */
 typedef enum err (*approval_find_fn)(
 	void *arg, struct approval_key key, struct approval *a, struct errinfo *ei);
-MUSTCHECK enum err approval_view_add_list(const struct approval_view *v,
-	const struct approval_list *list, const struct approvals_page *page, approval_find_fn find,
-	void *arg, struct errinfo *ei);
+MUSTCHECK enum err approval_view_add_list(const struct approval_view *v, struct approval_list *list,
+	const struct approvals_page *page, approval_find_fn find, void *arg, struct errinfo *ei);
 
 /* What is known of it beside the approval. */
 struct approval_page_facts {

@@ -48,9 +48,12 @@ apply_list(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 	const struct approval_view view = view_of(op);
 	struct finding finding = {tx, op->desk->arena};
 	struct approval_list list = {.n = 0};
-	enum err rc = ledger_tx_each_claim(tx, CLAIM_APPROVAL,
-		op->page.is_all ? LEDGER_ANY_STATE : APPROVAL_PENDING, op->page.before_seq,
-		op->page.limit + 1, approval_list_take, &list, ei);
+	enum err rc = OK;
+
+	for (int state = 0; rc == OK && state < APPROVAL_STATE__MAX; state++)
+		if (approval_list_has(&op->page, (enum approval_state)state))
+			rc = ledger_tx_each_claim(tx, CLAIM_APPROVAL, state, op->page.before_seq,
+				op->page.limit + 1, approval_list_take, &list, ei);
 
 	buf_reset(&op->body);
 	return rc == OK ? approval_view_add_list(&view, &list, &op->page, find_row, &finding, ei)

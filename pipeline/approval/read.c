@@ -52,9 +52,12 @@ approvals_read_list(struct approvals_file *f, const struct approvals_page *page,
 {
 	const struct approval_view view = view_of(f, out);
 	struct approval_list list = {.n = 0};
-	enum err rc = store_reader_each_claim(f->reader, CLAIM_APPROVAL,
-		page->is_all ? LEDGER_ANY_STATE : APPROVAL_PENDING, page->before_seq,
-		page->limit + 1, approval_list_take, &list, ei);
+	enum err rc = OK;
+
+	for (int state = 0; rc == OK && state < APPROVAL_STATE__MAX; state++)
+		if (approval_list_has(page, (enum approval_state)state))
+			rc = store_reader_each_claim(f->reader, CLAIM_APPROVAL, state,
+				page->before_seq, page->limit + 1, approval_list_take, &list, ei);
 
 	return rc == OK ? approval_view_add_list(&view, &list, page, find, f, ei) : rc;
 }

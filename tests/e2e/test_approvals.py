@@ -404,6 +404,14 @@ def test_lists_and_pages():
         assert decide(g, ids[0]).status == 200
         assert len(page(g, "/api/ui/approvals").json["approvals"]) == 4
         assert len(page(g, "/api/ui/approvals?status=all").json["approvals"]) == 5
+        # In one order, whatever became of each.
+        assert decide(g, ids[3], "deny").status == 200
+        seen, cursor = [], ""
+        while cursor is not None:
+            part = page(g, "/api/ui/approvals?status=all&limit=2" + cursor).json
+            seen += [(a["approval_id"], a["status"]) for a in part["approvals"]]
+            cursor = part["next_cursor"] and "&cursor=" + part["next_cursor"]
+        assert [a for a, _ in seen] == ids[::-1] and [s for _, s in seen] == ["pending", "denied", "pending", "pending", "approved"], seen
         for bad in ("limit=0", "limit=201", "limit=x", "cursor=x", "status=open", "limit=1&limit=2"):
             assert page(g, "/api/ui/approvals?" + bad).status == 400, bad
         assert g.get("/api/ui/approvals").status == 401
