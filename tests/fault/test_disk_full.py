@@ -1,5 +1,7 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """The ledger's disk is full: nothing is done without evidence, and space alone brings the gateway back (decisions 15)."""
+import http.client
+import json
 import os
 import pathlib
 import resource
@@ -207,5 +209,87 @@ def test_file_size_limit_refuses_and_recovers_without_a_restart():
             check_ledger(read_ledger(place.ledger), good, unrecorded, refused)
         verify(place)
         assert os.path.exists(place.ledger)
+    finally:
+        place.remove()
+
+
+def people():
+    identity = {"roles": {"operator": ["olga"], "approver": ["olga"], "viewer": ["olga"]}}
+    return config(identity=identity, approvals={"enabled": True})
+
+
+def transfer(n, approval=None):
+    body = action("payments.transfer", "payment://bank.example.com/accounts/1", {"n": n}, action_id=f"transfer-{n}")
+    if approval is not None:
+        body["context"]["extensions"]["approval"] = {"approval_id": approval}
+    return body
+
+
+def check_refused(r):
+    assert r.status == 503 and r.json["reason"].startswith("audit_error"), r
+
+
+def test_what_people_decide_and_callers_repeat_waits_for_space():
+    """Opened, decided, used, claimed, reported, settled: none of it without its record, all of it once there is space again."""
+    place = Workplace(people())
+    try:
+        with Gateway(workplace=place, env={"NOMOS_FAULT": "effect.after:1:kill"}, expect_exit=None) as g:
+            try:
+                g.act(write_action("lost"))
+            except (OSError, http.client.HTTPException):
+                pass
+            g.process.wait(PATIENCE)
+        with Gateway(workplace=place, preexec_fn=ignore_file_size_signal) as g:
+            def post(path, body):
+                return g.operator("POST", path, json.dumps(body).encode())
+
+            def decide(approval):
+                raw = json.dumps({"approval_id": approval, "decision": "approve"}).encode()
+                return g.request("POST", "/approvals/decide", raw, {"Authorization": f"Bearer {support.OPERATOR_KEY}", "Content-Type": "application/json"})
+
+            def state(approval):
+                return g.operator("GET", f"/api/ui/approvals/{approval}").json["status"]
+
+            report = {"schema_version": "v1", "action_id": "refund-1", "trace_id": "trace-1", "action_type": "payments.refund",
+                      "resource": "payment://shop.example.com/orders/1", "outcome": "SUCCEEDED"}
+            settlement = {"outcome": "succeeded", "reason": "the file is there"}
+            approved, pending = (g.act(transfer(n)).json["approval_id"] for n in (1, 2))
+            assert decide(approved).status == 200
+            assert g.act(action(action_id="refund-1")).json["decision"] == "ALLOW"
+            [unknown] = g.operator("GET", "/api/ui/overview").json["unknown"]
+
+            def settle():
+                return post(f"/api/ui/actions/{unknown['seq']}/settle", settlement)
+
+            unlimited = resource.prlimit(g.process.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(g.process.pid, resource.RLIMIT_FSIZE, (4096, unlimited[1]))
+            act_until_full(g)
+            for _ in range(3):
+                check_refused(g.act(transfer(3)))
+                check_refused(decide(pending))
+                check_refused(g.act(transfer(1, approved)))
+                check_refused(g.act(action(action_id="keyed"), headers={"Idempotency-Key": "k"}))
+                check_refused(g.post("/actions/report", report))
+                check_refused(settle())
+            resource.prlimit(g.process.pid, resource.RLIMIT_FSIZE, unlimited)
+            until(lambda: g.act(action(action_id="again")).status == 200, "decisions again, without a restart")
+            assert state(pending) == "pending" and state(approved) == "approved"
+            assert decide(pending).status == 200 and state(pending) == "approved"
+            assert g.act(transfer(1, approved)).json["decision"] == "ALLOW"
+            assert g.act(transfer(1, approved)).json["approval_status"] == "consumed"
+            first, second = (g.act(action(action_id="keyed"), headers={"Idempotency-Key": "k"}) for _ in range(2))
+            assert first.json["decision"] == "ALLOW" and "Idempotency-Replayed" not in first.headers, first
+            assert second.headers["Idempotency-Replayed"] == "true", second
+            assert g.post("/actions/report", report).status == 200
+            assert g.post("/actions/report", {**report, "outcome": "FAILED"}).status == 409
+            assert [settle().status for _ in range(2)] == [200, 409]
+            assert g.act(transfer(3)).json["approval_status"] == "pending"
+            kinds = [r["event_type"] for r in g.records()]
+            counted = {kind: kinds.count(kind) for kind in ("approval.requested", "approval.decided", "approval.applied",
+                                                            "action.external_reported", "action.settled")}
+            # Asked for: 1, 2, once more behind the use of 1, and 3 when there was space.
+            assert counted == {"approval.requested": 4, "approval.decided": 2, "approval.applied": 1,
+                               "action.external_reported": 1, "action.settled": 1}, counted
+        verify(place)
     finally:
         place.remove()
