@@ -3,7 +3,7 @@ import {add, alert, attempt, button, dialog, dim, empty, facts, failure, field, 
 import {get, post, query} from "./api.js";
 
 const left = (r) => new Date(r.expires_at) - Date.now();
-// Not by the clock of this machine, which may be wrong.
+// Not by this machine's clock, which may be wrong.
 const open = (r) => /^pending$/i.test(r.status) && !r.expired;
 const alike = (r) => JSON.stringify([r.principal, r.agent, r.environment, r.action_type, r.resource, r.scope_type]);
 const agreed = (r) => r.needed > 1 && dim(` ${num(r.votes_counted ?? r.votes)} of ${num(r.needed)} agree`);
