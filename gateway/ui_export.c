@@ -6,14 +6,13 @@
  * for each page.
  */
 #include <inttypes.h>
-#include <stdatomic.h>
 
 #include "audit/chain.h"
 #include "audit/trailer.h"
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "base/mem.h"
+#include "base/metric.h"
 #include "ui_filter.h"
 
 /* Both readers may be busy with these, a page at a time; more would keep others from their turn. */
@@ -23,8 +22,6 @@
 #define PIECE_BYTES ((size_t)64 * 1024)
 /* When the readers' queue is full. */
 #define RETRY_NS (NS_PER_SEC / 10)
-
-static atomic_size_t n_running;
 
 struct export
 {
@@ -155,7 +152,7 @@ end(struct export *x)
 {
 	loop_timer_free(&x->timer);
 	if (x->has_turn)
-		atomic_fetch_sub(&n_running, 1);
+		metric_add(METRIC_EXPORTS, -1);
 	ui_job_free(x->job); /* and x with its arena */
 }
 
@@ -272,12 +269,13 @@ on_page(struct ui_job *job)
 		send_page(x);
 }
 
+/* Each worker asks for itself: some at the same moment may be one too many. */
 static bool
 take_turn(struct export *x)
 {
-	x->has_turn = atomic_fetch_add(&n_running, 1) < EXPORTS_MAX;
-	if (!x->has_turn)
-		atomic_fetch_sub(&n_running, 1);
+	x->has_turn = metric_get(METRIC_EXPORTS) < EXPORTS_MAX;
+	if (x->has_turn)
+		metric_add(METRIC_EXPORTS, 1);
 	return x->has_turn;
 }
 

@@ -55,6 +55,7 @@ X(METRIC_TLS_END, "nomos_tls_certificate_end_seconds", GAUGE,
 	"when the first TLS certificate in use ends, in seconds since 1970")
 X(METRIC_STREAMS, "nomos_streams", GAUGE, "replies that are written piece by piece, open now")
 X(METRIC_REQUESTS_HELD, "nomos_requests_held", GAUGE, "requests that wait for a person now")
+X(METRIC_EXPORTS, "nomos_exports", GAUGE, "exports of records that are being read now")
 X(METRIC_IN_FLIGHT, "nomos_actions_in_flight", GAUGE, "authenticated actions being worked on")
 X(METRIC_LEDGER_RECORDS, "nomos_ledger_records_total", COUNTER, "records committed")
 X(METRIC_LEDGER_COMMITS, "nomos_ledger_commits_total", COUNTER, "group commits")
