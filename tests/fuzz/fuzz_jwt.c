@@ -14,9 +14,9 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/utf8.h"
-#include "identity/spiffe.h"
-#include "identity/token_rules.h"
+#include "spiffe.h"
 #include "support/issuer.h"
+#include "token_rules.h"
 
 #define ARENA_BYTES (64 * JOSE_TOKEN_BYTES_MAX)
 #define TEXT_MAX ((size_t)1024 * 1024)
