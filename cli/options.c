@@ -12,6 +12,23 @@
 
 #define CONFIG_ARENA_BYTES (32 * 1024 * 1024)
 
+/* A name in certificates that nobody is asked for would be nobody's. */
+static void
+check_certificates(const struct nomos_options *o, struct config_scope *scope)
+{
+	const struct mtls_section *names = &o->identity.mtls;
+
+	if (o->gateway.tls.client_ca_file.n > 0)
+		return;
+	if (o->identity.spiffe.enabled)
+		config_fail(scope, "identity.spiffe",
+			"identity.spiffe needs client certificates: set "
+			"gateway.tls.client_ca_file");
+	if (names->dns_names.n + names->common_names.n > 0)
+		config_fail(scope, "identity.mtls",
+			"identity.mtls needs client certificates: set gateway.tls.client_ca_file");
+}
+
 static void
 check_sections(void *options, struct config_scope *scope)
 {
@@ -21,6 +38,7 @@ check_sections(void *options, struct config_scope *scope)
 	PIPELINE_OPTIONS_FROM(&pipeline, o);
 	runtime_check_options(&o->ledger, &o->audit, o->runtime.stateless_mode, scope);
 	pipeline_check_options(&pipeline, scope);
+	check_certificates(o, scope);
 }
 
 static const config_check_fn checks[] = {check_sections, NULL};
