@@ -16,7 +16,7 @@
 
 struct nonce_table;
 
-/* NONCE_WINDOW_MAX_S is in pipeline/options_tbl.h. */
+/* NONCE_WINDOW_MAX_S is in pipeline/identity_options_tbl.h. */
 
 /* Of a snapshot: they may change with a reload. */
 struct nonce_limits {

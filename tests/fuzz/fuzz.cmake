@@ -22,7 +22,7 @@ endforeach()
 # It fills indexes itself, beside the histories that the other tests of searches use.
 target_include_directories(fuzz_query PRIVATE ${PROJECT_SOURCE_DIR}/audit ${CMAKE_CURRENT_LIST_DIR}/../unit/audit)
 # What it reads is private to the HTTP plane.
-target_include_directories(fuzz_signature PRIVATE ${PROJECT_SOURCE_DIR}/pipeline)
+target_include_directories(fuzz_signature PRIVATE ${PROJECT_SOURCE_DIR}/pipeline ${PROJECT_SOURCE_DIR}/pipeline/identity)
 target_include_directories(fuzz_page PRIVATE ${PROJECT_SOURCE_DIR}/gateway)
 target_include_directories(fuzz_proxy_header PRIVATE ${PROJECT_SOURCE_DIR}/net)
 # The rules of claims are private to the pipeline.

@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/must.h"
-#include "identity/identity_table.h"
-#include "identity/signature.h"
+#include "identity_table.h"
+#include "signature.h"
 #include "support/signing.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
