@@ -49,12 +49,10 @@ export function investigate(root, _, search) {
 const back = () => h("p", link("#/investigate", "← Search"));
 
 export function trace(root, id) {
-	let n;
 	const box = panel(async () => {
 		const {events} = await get(`traces/${encodeURIComponent(id)}`);
 		// A trace only grows: what has the focus stays.
-		if (events.length === n && !one(".failure", box)) return;
-		n = events.length;
+		if (events.length === one(".timeline", box)?.childElementCount) return;
 		const times = events.map((e) => +new Date(e.timestamp));
 		return [h("p.lead", `${plural(events.length, "event")} in ${span(Math.max(...times) - Math.min(...times))}`),
 		h("ol.timeline", events.map((e, i) => h(`li${kind(e.decision)}`, h("div", when(e.timestamp), dim(i ? ` +${span(Math.max(0, times[i] - times[i - 1]))}` : " start")), h("div", h("p", h("b", val(e.event_type)), " ", stamp(e.decision), " ", outcome(e)),

@@ -249,8 +249,16 @@ export const flows = {
 		await page.goBack();
 		// The list is as it was: the same rows, the same place.
 		await page.waitForFunction(() => document.querySelectorAll("tbody tr").length > 55 && scrollY > 100);
-		await go(page, "#/investigate/trace/order-1");
+		// News come while the trace is still being asked for: the second answer says no more than the first, which was not shown.
+		const asked = [];
+		await page.route("**/api/ui/traces/order-1", (route) => asked.push(route));
+		await page.evaluate(() => (location.hash = "#/investigate/trace/order-1"));
 		await heading(page, "Trace order-1");
+		await ask({resource: "payment://bank.example.com/more-news"});
+		await holds(page, "#waiting", "2");
+		while (asked.length < 2) await page.waitForTimeout(20);
+		for (const route of asked) await route.continue();
+		await page.unroute("**/api/ui/traces/order-1");
 		await page.waitForFunction(() => document.querySelectorAll(".timeline li").length === 20);
 		await shot(page, "trace-light");
 		await done();
