@@ -257,7 +257,11 @@ export const flows = {
 		await ask({resource: "payment://bank.example.com/more-news"});
 		await holds(page, "#waiting", "2");
 		while (asked.length < 2) await page.waitForTimeout(20);
-		for (const route of asked) await route.continue();
+		for (const route of asked) {
+			const answered = page.waitForEvent("requestfinished");
+			await route.continue();
+			await answered;
+		}
 		await page.unroute("**/api/ui/traces/order-1");
 		await page.waitForFunction(() => document.querySelectorAll(".timeline li").length === 20);
 		await shot(page, "trace-light");
