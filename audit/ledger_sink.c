@@ -24,6 +24,7 @@ struct feed {
 	struct ledger_batch *batch;
 	struct store_reader *reader; /* only while behind the ring */
 	int64_t retry_ns;
+	bool is_in_trouble;
 	uint64_t refused_seq;
 	unsigned n_refused; /* of that record, one after the other */
 	struct log_limiter limiter;
@@ -41,6 +42,7 @@ log_trouble(struct feed *f, const char *what, const char *why)
 	uint64_t held = 0;
 
 	metric_add(METRIC_SINK_FAILURES, 1);
+	f->is_in_trouble = true;
 	ledger_sink_set_error(f->s, why);
 	if (log_limit(&f->limiter, &held))
 		log_warn(NULL, "audit sink %s: %s: %s (%" PRIu64 " lines like this held back)",
@@ -151,7 +153,9 @@ deliver_batch(struct feed *f)
 		move_mark(f, f->batch->records[n_taken - 1].seq);
 	}
 	if (rc == OK && n_taken == f->batch->n) {
-		ledger_sink_set_error(f->s, NULL);
+		if (f->is_in_trouble)
+			ledger_sink_set_error(f->s, NULL);
+		f->is_in_trouble = false;
 		return true;
 	}
 	log_trouble(f, "delivery failed, it will be tried again", ei.msg);
@@ -359,15 +363,19 @@ ledger_view_commits(
 }
 
 size_t
-ledger_view_sinks(const struct ledger *l, struct ledger_sink_view *out, size_t max)
+ledger_view_sinks(struct ledger *l, struct ledger_sink_view *out, size_t max)
 {
 	size_t n = l->n_sinks < max ? l->n_sinks : max;
 
-	for (size_t i = 0; i < n; i++)
-		out[i] = (struct ledger_sink_view){.name = l->sinks[i].sink->name,
-			.is_required = l->o.required == LEDGER_REQUIRED_ALL ||
-				       (l->o.required == LEDGER_REQUIRED_NAMED &&
-					       l->sinks[i].sink->is_required),
-			.taken_seq = taken_of(&l->sinks[i])};
+	MUST(pthread_mutex_lock(&l->mutex) == 0);
+	for (size_t i = 0; i < n; i++) {
+		const struct ledger_sink *s = &l->sinks[i];
+		out[i] = (struct ledger_sink_view){.name = s->sink->name,
+			.is_required = s->status.is_required,
+			.is_failing = s->status.error[0] != '\0',
+			.n_dead = s->status.n_dead,
+			.taken_seq = taken_of(s)};
+	}
+	MUST(pthread_mutex_unlock(&l->mutex) == 0);
 	return n;
 }

@@ -7,22 +7,17 @@
 #include "audit/witness.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "audit/checkpoint.h"
 #include "audit/sink.h"
-#include "audit/source.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/sign.h"
-#include "witness_ranges.h"
+#include "witness_portion.h"
 #include "witness_reader.h"
-
-#define PORTION_MAX ((size_t)500000)
 
 struct witness {
 	char *path;
@@ -31,45 +26,6 @@ struct witness {
 	bool is_cut;
 	bool has_too_many;
 };
-
-struct entry {
-	uint64_t seq;
-	uint8_t hash[SHA256_BYTES];
-	uint8_t prev[SHA256_BYTES]; /* zero: none */
-};
-
-struct judgement {
-	const struct witness_chain *chain;
-	const struct witness_compared *compared; /* NULL: by itself */
-	const struct sign_key *key;
-	struct witness_verdict *out;
-	struct entry *entries;
-	size_t n;
-	size_t at;        /* of the one that the ledger's next record may be */
-	uint64_t n_taken; /* with repeats */
-	struct witness_ranges seen;
-	struct witness_ranges links; /* numbers whose record follows the one before */
-	struct witness_ranges dead;
-	enum err rc;
-	struct errinfo ei;
-};
-
-/* Returns false. */
-PRINTF_LIKE(3, 4)
-static bool
-fail(struct judgement *j, uint64_t seq, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!j->out->is_good)
-		return false;
-	va_start(ap, fmt);
-	vsnprintf(j->out->reason, sizeof(j->out->reason), fmt, ap);
-	va_end(ap);
-	j->out->is_good = false;
-	j->out->bad_seq = seq;
-	return false;
-}
 
 /* ---- the first reading ---- */
 
@@ -144,124 +100,6 @@ witness_get_chains(const struct witness *w, const struct witness_chain **out)
 	return w->n_chains;
 }
 
-/* ---- a portion ---- */
-
-static int
-by_seq(const void *a, const void *b)
-{
-	const struct entry *x = a;
-	const struct entry *y = b;
-
-	return x->seq < y->seq ? -1 : x->seq > y->seq;
-}
-
-/* Each number once; two records of one number are a fault. */
-static bool
-drop_repeats(struct judgement *j)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < j->n; i++) {
-		const struct entry *e = &j->entries[i];
-		if (n > 0 && j->entries[n - 1].seq == e->seq) {
-			if (memcmp(j->entries[n - 1].hash, e->hash, sizeof(e->hash)) != 0)
-				return fail(j, e->seq,
-					"edited: the witness has two records of this number");
-			continue;
-		}
-		j->entries[n++] = *e;
-	}
-	j->n = n;
-	return true;
-}
-
-static bool
-note_run(struct judgement *j, size_t from, size_t to)
-{
-	bool fits = witness_ranges_add(&j->seen, j->entries[from].seq, j->entries[to].seq);
-
-	if (fits && to > from)
-		fits = witness_ranges_add(
-			&j->links, j->entries[from].seq + 1, j->entries[to].seq);
-	return fits || fail(j, 0, "missing: the witness has more than %d gaps", WITNESS_RANGES_MAX);
-}
-
-/* Neighbours must be linked; what lies side by side is noted. */
-static bool
-check_links(struct judgement *j)
-{
-	size_t from = 0;
-
-	for (size_t i = 1; i <= j->n; i++) {
-		const struct entry *e = &j->entries[i];
-		bool goes_on = i < j->n && e->seq == e[-1].seq + 1;
-		if (goes_on && memcmp(e->prev, e[-1].hash, sizeof(e->prev)) != 0)
-			return fail(j, e->seq,
-				"edited: what the witness has does not continue record %" PRIu64,
-				e[-1].seq);
-		if (goes_on)
-			continue;
-		if (!note_run(j, from, i - 1))
-			return false;
-		from = i;
-	}
-	return true;
-}
-
-static bool
-see_ledger_record(const struct source_record *r, void *arg)
-{
-	struct judgement *j = arg;
-	uint8_t hash[SHA256_BYTES];
-
-	while (j->at < j->n && j->entries[j->at].seq < r->seq)
-		j->at++;
-	if (j->at == j->n)
-		return false;
-	if (j->entries[j->at].seq != r->seq)
-		return true;
-	if (r->is_malformed || !hash_unhex(r->hash, hash, sizeof(hash)) ||
-		memcmp(hash, j->entries[j->at].hash, sizeof(hash)) != 0)
-		return fail(j, r->seq, "edited: the witness remembers another record");
-	return true;
-}
-
-static enum err
-compare_portion(struct judgement *j, struct errinfo *ei)
-{
-	const struct witness_compared *o = j->compared;
-	uint64_t after = j->entries[0].seq - 1;
-	enum err rc = OK;
-
-	j->at = 0;
-	for (size_t i = 0; rc == OK && j->out->is_good && i < o->n_archives; i++) {
-		struct source *s = NULL;
-		rc = source_open(o->archives[i], SOURCE_SHARED, &s, ei);
-		if (rc == OK)
-			rc = source_each(s, 0, see_ledger_record, j, ei);
-		source_free(&s);
-	}
-	if (rc == OK && j->out->is_good)
-		rc = source_each(o->source, after, see_ledger_record, j, ei);
-	return rc;
-}
-
-/* The last of them stays, so that the next portion is linked to it. */
-static bool
-end_portion(struct judgement *j)
-{
-	if (j->n == 0)
-		return true;
-	qsort(j->entries, j->n, sizeof(*j->entries), by_seq);
-	if (!drop_repeats(j) || !check_links(j))
-		return false;
-	if (j->compared != NULL)
-		j->rc = compare_portion(j, &j->ei);
-	j->entries[0] = j->entries[j->n - 1];
-	j->n = 1;
-	return j->rc == OK && j->out->is_good;
-}
-
 /* ---- one record ---- */
 
 static bool
@@ -273,9 +111,9 @@ check_checkpoint(struct judgement *j, const struct witness_record *r)
 		return true;
 	if (!checkpoint_parse_record(r->body, &cp) || cp.at.seq + 1 != r->f.seq ||
 		!span_eq_cstr(r->f.prev_event_hash, cp.at.hash))
-		return fail(j, r->f.seq, "edited: the checkpoint is about another place");
+		return witness_fail(j, r->f.seq, "edited: the checkpoint is about another place");
 	if (j->key != NULL && !checkpoint_is_signed_by(&cp, j->key))
-		return fail(j, r->f.seq, "%s",
+		return witness_fail(j, r->f.seq, "%s",
 			strcmp(cp.key_id, sign_key_id(j->key)) != 0
 				? "wrong key: the checkpoint is signed with another one"
 				: "edited: the checkpoint's signature does not verify");
@@ -296,31 +134,31 @@ note_dead_letter(struct judgement *j, const struct witness_record *r)
 		seq == 0)
 		return true;
 	return witness_ranges_add(&j->dead, seq, seq) ||
-	       fail(j, seq, "missing: more than %d dead letters", WITNESS_RANGES_MAX);
+	       witness_fail(j, seq, "missing: more than %d dead letters", WITNESS_RANGES_MAX);
 }
 
 static bool
 take_record(const struct witness_record *r, void *arg)
 {
 	struct judgement *j = arg;
-	struct entry *e = &j->entries[j->n];
+	struct witness_entry *e = &j->entries[j->n];
 	char own[SHA256_HEX + 1];
 
 	if (!span_eq_cstr(r->f.chain_id, j->chain->id) || r->f.seq > j->chain->last.seq)
 		return true;
 	chain_hash(r->body, r->f.prev_event_hash, own);
-	*e = (struct entry){.seq = r->f.seq};
+	*e = (struct witness_entry){.seq = r->f.seq};
 	if (!span_eq_cstr(r->hash, own) || !hash_unhex(r->hash, e->hash, sizeof(e->hash)) ||
 		(r->f.prev_event_hash.n > 0 &&
 			!hash_unhex(r->f.prev_event_hash, e->prev, sizeof(e->prev))) ||
 		(r->f.prev_event_hash.n == 0) != (r->f.seq == 1))
-		return fail(j, r->f.seq,
-			"edited: what the witness has is not what was hashed");
+		return witness_fail(
+			j, r->f.seq, "edited: what the witness has is not what was hashed");
 	if (!check_checkpoint(j, r) || !note_dead_letter(j, r))
 		return false;
 	j->n_taken++;
 	j->n++;
-	return j->n < PORTION_MAX || end_portion(j);
+	return j->n < WITNESS_PORTION_MAX || witness_end_portion(j);
 }
 
 /* ---- the verdict ---- */
@@ -351,9 +189,9 @@ check_gap(struct judgement *j, uint64_t first, uint64_t last)
 	while (witness_ranges_has(&j->dead, seq))
 		seq++;
 	if (seq == last)
-		(void)fail(j, seq, "missing: the witness lacks this record");
+		(void)witness_fail(j, seq, "missing: the witness lacks this record");
 	else
-		(void)fail(j, seq,
+		(void)witness_fail(j, seq,
 			"missing: the witness lacks records from here, up to record %" PRIu64,
 			last);
 }
@@ -367,7 +205,7 @@ check_whole(struct judgement *j)
 	out->n_records = witness_ranges_count(&j->seen);
 	out->n_repeated = j->n_taken - out->n_records;
 	if (j->seen.n == 0) {
-		(void)fail(j, 0, "cut off: the witness has lost its records");
+		(void)witness_fail(j, 0, "cut off: the witness has lost its records");
 		return;
 	}
 	out->first = j->seen.v[0].first;
@@ -376,7 +214,8 @@ check_whole(struct judgement *j)
 		check_gap(j, j->seen.v[i - 1].last + 1, j->seen.v[i].first - 1);
 	/* Each record but the first of a range was held against the one before it. */
 	if (n_links + j->seen.n != out->n_records)
-		(void)fail(j, 0, "edited: the witness's records come in no order that links them");
+		(void)witness_fail(
+			j, 0, "edited: the witness's records come in no order that links them");
 }
 
 static enum err
@@ -386,14 +225,14 @@ judge(struct witness *w, struct judgement *j, struct errinfo *ei)
 
 	j->out->is_good = true;
 	j->out->is_cut = w->is_cut;
-	j->entries = mem_alloc(PORTION_MAX * sizeof(*j->entries));
+	j->entries = mem_alloc(WITNESS_PORTION_MAX * sizeof(*j->entries));
 	if (j->entries == NULL) {
 		j->out->is_good = false;
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	}
 	enum err rc = witness_read(w->path, take_record, j, &is_cut, ei);
 	if (rc == OK && j->out->is_good && j->rc == OK)
-		(void)end_portion(j);
+		(void)witness_end_portion(j);
 	if (rc == OK && j->rc != OK)
 		rc = ERR(ei, j->rc, "%s", j->ei.msg);
 	if (rc == OK && j->out->is_good)
@@ -411,12 +250,12 @@ check_reached(struct judgement *j, const struct witness_compared *o)
 	uint64_t seq = j->chain->last.seq;
 
 	if (seq <= o->anchor.seq)
-		(void)fail(j, 0,
+		(void)witness_fail(j, 0,
 			"not here: the witness remembers record %" PRIu64
 			", which was archived; give the archives too (--archive)",
 			seq);
 	else if (seq > o->head.seq)
-		(void)fail(j, 0,
+		(void)witness_fail(j, 0,
 			"cut off: the witness remembers record %" PRIu64
 			", the last one here is %" PRIu64,
 			seq, o->head.seq);
@@ -434,11 +273,10 @@ witness_compare(struct witness *w, const struct witness_compared *o, struct witn
 		out->is_good = false;
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	}
-	*j = (struct judgement){.chain = find_chain(w, span_cstr(o->chain_id)),
-		.compared = o,
-		.out = out};
+	*j = (struct judgement){
+		.chain = find_chain(w, span_cstr(o->chain_id)), .compared = o, .out = out};
 	if (j->chain == NULL)
-		(void)fail(j, 0, "not here: the witness knows chain %s, not this one",
+		(void)witness_fail(j, 0, "not here: the witness knows chain %s, not this one",
 			w->chains[w->n_chains - 1].id);
 	else
 		check_reached(j, o);

@@ -41,8 +41,7 @@ give_object(struct splitter *s)
 	struct witness_record r;
 
 	buf_reset(&s->body);
-	if (buf_failed(&s->object) ||
-		!chain_parse_line(buf_span(&s->object), &s->body, &r.hash) ||
+	if (buf_failed(&s->object) || !chain_parse_line(buf_span(&s->object), &s->body, &r.hash) ||
 		r.hash.n != SHA256_HEX)
 		return;
 	r.body = buf_span(&s->body);
@@ -184,8 +183,7 @@ witness_read(const char *path, witness_visit_fn visit, void *arg, bool *is_cut, 
 
 	*is_cut = false;
 	if (stat(path, &st) != 0)
-		return ERR_ERRNO(
-			ei, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "%s", path);
+		return ERR_ERRNO(ei, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "%s", path);
 	buf_init(&s.object, OBJECT_BYTES_MAX);
 	buf_init(&s.body, OBJECT_BYTES_MAX);
 	if (!S_ISDIR(st.st_mode))

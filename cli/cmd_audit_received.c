@@ -46,8 +46,9 @@ add_text(const struct witness_chain *c, const struct witness_verdict *v, struct 
 		buf_printf(out, "%s\n", v->reason);
 		return;
 	}
-	buf_printf(out, "whole from record %" PRIu64 " to checkpoint %" PRIu64 ", %" PRIu64
-			" unsigned records behind it",
+	buf_printf(out,
+		"whole from record %" PRIu64 " to checkpoint %" PRIu64 ", %" PRIu64
+		" unsigned records behind it",
 		v->first, v->last_checkpoint,
 		v->last - (v->last_checkpoint > 0 ? v->last_checkpoint : v->first - 1));
 	if (v->n_dead > 0)

@@ -8,7 +8,7 @@ _nomos()
 	COMPREPLY=()
 
 	case $prev in
-	-c | --config | -p | --policy-bundle | -k | --key-file | --agent-secret-file | --agent-key-file | -b | --bundle | --action | -s | --suite | --checkpoint-key | --witness | --archive | --key)
+	-c | --config | -p | --policy-bundle | -k | --key-file | --agent-secret-file | --agent-key-file | -b | --bundle | --action | -s | --suite | --checkpoint-key | --witness | --received | --archive | --key)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -28,7 +28,7 @@ _nomos()
 		2:keys:*) words="new list" ;;
 		2:approvals:*) words="list show approve deny" ;;
 		2:actions:*) words="unknown settle" ;;
-		2:audit:*) words="verify export query tail backup seal" ;;
+		2:audit:*) words="verify export query tail sinks backup seal" ;;
 		*:init:*) words="--if-missing --help" ;;
 		*:serve:*) words="--config --policy-bundle --log-level --log-format --help" ;;
 		*:send:*) words="$credentials --url --explain --approval --wait --exit-code" ;;
@@ -44,7 +44,7 @@ _nomos()
 		*:approvals:approve | *:approvals:deny) words="--config --key-file --url --reason --ack-redacted --format --help" ;;
 		*:actions:unknown) words="--config --key-file --url --format --help" ;;
 		*:actions:settle) words="--config --key-file --url --outcome --reason --format --help" ;;
-		*:audit:verify) words="--checkpoint-key --expect --witness --archive --format --help" ;;
+		*:audit:verify) words="--checkpoint-key --expect --witness --received --archive --format --help" ;;
 		*:audit:export) words="--key --help" ;;
 		*:audit:query)
 			words="--trace --action --principal --agent --action-type --decision --class --type --since --until"

@@ -54,11 +54,12 @@ set -l policy_commands test explain hash
 complete -c nomos -n "__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from $policy_commands" -f -a "$policy_commands"
 complete -c nomos -n "__fish_seen_subcommand_from test explain" -l action -r -d "Action file"
 complete -c nomos -n "__fish_seen_subcommand_from test explain" -l bundle -r -d "Bundles, comma separated"
-set -l audit_commands verify export query tail backup seal
+set -l audit_commands verify export query tail sinks backup seal
 complete -c nomos -n "__fish_seen_subcommand_from audit; and not __fish_seen_subcommand_from $audit_commands" -f -a "$audit_commands"
 complete -c nomos -n "__fish_seen_subcommand_from verify" -l checkpoint-key -r -d "Public key"
 complete -c nomos -n "__fish_seen_subcommand_from verify" -l expect -x -d "Record that must be there"
-complete -c nomos -n "__fish_seen_subcommand_from verify" -l witness -r -d "Lines a sink received"
+complete -c nomos -n "__fish_seen_subcommand_from verify" -l witness -r -d "What a receiver kept"
+complete -c nomos -n "__fish_seen_subcommand_from verify" -l received -r -d "The same without a ledger"
 complete -c nomos -n "__fish_seen_subcommand_from verify" -l archive -r -d "Archives of removed records"
 complete -c nomos -n "__fish_seen_subcommand_from export" -l key -r -d "Private key for the trailer"
 complete -c nomos -n "__fish_seen_subcommand_from query" -l trace -x -d "Trace begins with"

@@ -94,7 +94,7 @@ add_ready(const struct worker *w, struct buf *b)
 }
 
 static void
-add_sinks(const struct ledger *l, uint64_t head, struct buf *b)
+add_sinks(struct ledger *l, uint64_t head, struct buf *b)
 {
 	struct ledger_sink_view sinks[SINKS_MAX];
 	size_t n = ledger_view_sinks(l, sinks, SINKS_MAX);
@@ -104,9 +104,11 @@ add_sinks(const struct ledger *l, uint64_t head, struct buf *b)
 		uint64_t taken = sinks[i].taken_seq;
 		buf_add_cstr(b, i > 0 ? ",{\"name\":" : "{\"name\":");
 		json_quote(b, span_cstr(sinks[i].name));
-		buf_printf(b, ",\"required\":%s,\"taken_seq\":%" PRIu64 ",\"lag\":%" PRIu64 "}",
+		buf_printf(b, ",\"required\":%s,\"taken_seq\":%" PRIu64 ",\"lag\":%" PRIu64,
 			sinks[i].is_required ? "true" : "false", taken,
 			head > taken ? head - taken : 0);
+		buf_printf(b, ",\"failing\":%s,\"dead_letters\":%" PRIu64 "}",
+			sinks[i].is_failing ? "true" : "false", sinks[i].n_dead);
 	}
 	BUF_ADD_LIT(b, "]");
 }
@@ -117,7 +119,7 @@ ui_state_add_live(struct worker *w, struct buf *b)
 	const struct runtime *r = worker_get_runtime(w);
 	const struct snapshot *s = worker_get_snapshot(w);
 	const struct pipeline *p = worker_get_pipeline(w);
-	const struct ledger *l = runtime_get_ledger(r);
+	struct ledger *l = runtime_get_ledger(r);
 	uint64_t head = ledger_get_head_seq(l);
 
 	add_time(b, "generated_at", clock_wall_ns());

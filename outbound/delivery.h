@@ -14,17 +14,11 @@
 #include "base/err.h"
 #include "base/span.h"
 #include "net/http.h"
+#include "outbound/delivery_options.h"
 
 struct delivery;
 
 #define DELIVERY_HEADERS_MAX 8 /* of the caller */
-
-struct delivery_options {
-	struct span url;
-	struct span secret;  /* key of the HMAC; empty: no signature header */
-	int64_t timeout_ns;  /* for one call */
-	const char *ca_file; /* PEM; NULL: the system's */
-};
 
 /* Copies the options. ERR_INVALID (URL), ERR_NOMEM, ERR_IO. */
 MUSTCHECK enum err delivery_new(

@@ -169,11 +169,7 @@ static const struct sink_ops ops = {.deliver = deliver, .stop = stop, .free = fr
 static enum err
 fill(struct notice_sink *w, const struct notice_options *o, struct errinfo *ei)
 {
-	const struct delivery_options d = {.url = o->url,
-		.secret = o->secret,
-		.timeout_ns = o->timeout_ns,
-		.ca_file = o->ca_file};
-	enum err rc = delivery_new(&d, &w->delivery, ei);
+	enum err rc = delivery_new(&o->to, &w->delivery, ei);
 
 	if (rc != OK)
 		return rc;

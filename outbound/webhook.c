@@ -187,15 +187,11 @@ origin_of(struct span url)
 static enum err
 fill(struct webhook *w, const struct webhook_options *o, struct errinfo *ei)
 {
-	const struct delivery_options d = {.url = o->url,
-		.secret = o->secret,
-		.timeout_ns = o->timeout_ns,
-		.ca_file = o->ca_file};
-	enum err rc = delivery_new(&d, &w->delivery, ei);
+	enum err rc = delivery_new(&o->to, &w->delivery, ei);
 
 	if (rc != OK)
 		return rc;
-	w->target = mem_dup_span(origin_of(o->url));
+	w->target = mem_dup_span(origin_of(o->to.url));
 	w->sink.target = w->target;
 	return w->target != NULL ? OK : ERR(ei, ERR_NOMEM, "out of memory");
 }
@@ -209,7 +205,7 @@ webhook_sink_new(const struct webhook_options *o, struct sink **out, struct erri
 	struct webhook *w = mem_zalloc(1, sizeof(*w));
 	if (w == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
-	hash_sha256_hex(o->url, hex);
+	hash_sha256_hex(o->to.url, hex);
 	snprintf(w->name, sizeof(w->name), "webhook:%.16s", hex);
 	w->magic = WEBHOOK_MAGIC;
 	w->packs = o->gzip;

@@ -239,15 +239,18 @@ audit_plan_parse(const struct ledger_section *ledger, const struct audit_section
 	return rc;
 }
 
+static const char *
+path_or_null(struct span path)
+{
+	return path.n > 0 ? path.p : NULL;
+}
+
 static enum err
 make_webhook(struct span url, const struct audit_webhook_section *o, struct sink **out,
 	struct errinfo *ei)
 {
 	const struct webhook_options options = {
-		.url = url,
-		.secret = o->secret,
-		.timeout_ns = o->timeout_ms * NS_PER_MS,
-		.ca_file = o->ca_file.n > 0 ? o->ca_file.p : NULL,
+		.to = {url, o->secret, o->timeout_ms * NS_PER_MS, path_or_null(o->ca_file)},
 		.batch_max = (size_t)o->batch_max,
 		.gzip = o->gzip,
 		.retry_max_ns = o->retry_max_ms * NS_PER_MS,
@@ -305,11 +308,8 @@ make_receiver(const struct approval_notify_section *o, struct sink **out, struct
 	struct notice_options options = {
 		.name = o->name,
 		.kind = o->kind,
-		.url = o->url,
-		.secret = o->secret,
+		.to = {o->url, o->secret, o->timeout_ms * NS_PER_MS, path_or_null(o->ca_file)},
 		.page = o->page,
-		.timeout_ns = o->timeout_ms * NS_PER_MS,
-		.ca_file = o->ca_file.n > 0 ? o->ca_file.p : NULL,
 	};
 	enum err rc = notice_sink_new(&options, out, ei);
 
@@ -331,15 +331,15 @@ audit_plan_build(const struct audit_plan *plan, const struct ledger_section *led
 	if (sinks == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	out->store = plan->is_stateless ? LEDGER_STORE_NONE : LEDGER_STORE_SQLITE;
-	out->path = plan->ledger_path.n > 0 ? plan->ledger_path.p : NULL;
-	out->key_path = plan->key_path.n > 0 ? plan->key_path.p : NULL;
+	out->path = path_or_null(plan->ledger_path);
+	out->key_path = path_or_null(plan->key_path);
 	out->queue_max = (uint32_t)ledger->queue_max;
 	out->checkpoint_every = (uint32_t)audit->checkpoint_every;
 	out->sink_deadline_ms = (uint32_t)audit->required_deadline_ms;
 	out->has_index = audit->index;
 	out->retention.days = (uint32_t)audit->retention.days;
 	out->retention.records = (uint64_t)audit->retention.records;
-	out->retention.folder = audit->retention.archive.n > 0 ? audit->retention.archive.p : NULL;
+	out->retention.folder = path_or_null(audit->retention.archive);
 	out->retention.segment_records = (uint32_t)audit->retention.segment_records;
 	out->retention.look_ms = (uint32_t)audit->retention.look_ms;
 	out->required = plan->required;

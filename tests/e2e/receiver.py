@@ -13,7 +13,18 @@ import struct
 import threading
 import time
 
+from support import Workplace
+
 SECRET = "receiver-secret"
+
+
+@contextlib.contextmanager
+def place_of(options):
+    place = Workplace(options)
+    try:
+        yield place
+    finally:
+        place.remove()
 
 
 class Receiver:

@@ -1,7 +1,6 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """Stateless mode: nothing on disk, the chain lives in the process and at the receivers, and nothing is released before the required
 ones have it (design.md 4, decisions 21)."""
-import contextlib
 import json
 import os
 import pathlib
@@ -9,8 +8,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from receiver import SECRET, Receiver
-from support import Gateway, Workplace, action, config, signal, subprocess, until
+from receiver import SECRET, Receiver, place_of
+from support import Gateway, action, config, signal, subprocess, until
 
 BIG = "x" * 20000
 
@@ -21,15 +20,6 @@ def options(*receivers, required="", sink=None, deadline_ms=1000, **sections):
                   audit={"sink": ",".join([*sinks, *(f"webhook:{r.url}" for r in receivers)]), "required": required,
                          "required_deadline_ms": deadline_ms, "checkpoint_key_path": "chain.key",
                          "webhook": {"secret": SECRET, "timeout_ms": 500, "retry_max_ms": 50, "batch_max": 32}}, **sections)
-
-
-@contextlib.contextmanager
-def place_of(opts):
-    place = Workplace(opts)
-    try:
-        yield place
-    finally:
-        place.remove()
 
 
 def write(name):

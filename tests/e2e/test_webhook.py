@@ -1,7 +1,6 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """The webhook sink against a strict receiver: batches, gzip, several receivers, every way to fail, dead letters, and what
 `nomos audit sinks` says of it (decisions 22)."""
-import contextlib
 import json
 import pathlib
 import subprocess
@@ -9,8 +8,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from receiver import SECRET, Receiver
-from support import Gateway, Workplace, action, config, until
+from receiver import SECRET, Receiver, place_of
+from support import LONG, Gateway, action, config, signal, until
 
 
 def options(*receivers, **webhook):
@@ -33,15 +32,6 @@ def sinks(place):
 
 def heads(g):
     return g.records()[-1]["seq"]
-
-
-@contextlib.contextmanager
-def place_of(opts):
-    place = Workplace(opts)
-    try:
-        yield place
-    finally:
-        place.remove()
 
 
 def check_all(receiver, place, may_miss=()):
@@ -231,3 +221,34 @@ def test_retention_does_not_pass_a_receiver_that_is_away():
                 until(lambda: g.act(action("payments.payout")).status == 200 and g.records()[0]["seq"] > 1, "then they are archived")
             assert receiver.seqs() == list(range(1, receiver.taken[-1]["seq"] + 1))
             place.run("audit", "verify", place.ledger, "--archive", f"{place.ledger}.archive", check=0)
+
+
+def test_a_long_outage_in_accelerated_time():
+    """Pauses of 30 s at most are 10 ms here: 3,000 times faster. The long form is a week of them (40,320 of 15 s on average); the gateway is
+    killed, stopped and reloaded meanwhile, and the receiver is away in different ways."""
+    n_tries = 7 * 24 * 3600 // 15 if LONG else 400
+    with Receiver(answer=503) as receiver:
+        opts = options(receiver, batch_max=64, retry_max_ms=10, timeout_ms=200, gzip=True)
+        opts["audit"]["checkpoint_every"] = 16
+        with place_of(opts) as place:
+            name = 0
+            for part in range(1, 5):
+                with Gateway(workplace=place, expect_exit=None if part == 2 else 0) as g:
+                    while receiver.n_asked < part * n_tries // 4:
+                        receiver.answer = (503, "resets", 429, "answers half")[name % 4]
+                        act(g, 5, f"o{name}")
+                        name += 1
+                        asked = receiver.n_asked
+                        until(lambda n=asked: receiver.n_asked >= n + min(100, n_tries // 20), "it goes on asking")
+                    if part == 1:
+                        g.signal(signal.SIGHUP)
+                    if part == 2:
+                        g.kill()
+                    assert g.process.poll() is not None or g.get("/readyz").status == 200
+                    assert not receiver.seqs()
+                    if part == 4:
+                        receiver.answer = 200
+                        until(lambda: receiver.has(heads(g)), "all arrives")
+            assert receiver.n_repeated == 0
+            check_all(receiver, place)
+            assert {f"o{n}-{k}" for n in range(name) for k in range(5)} <= {r.get("action_id") for r in receiver.taken}

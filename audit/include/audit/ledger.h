@@ -204,9 +204,11 @@ void ledger_view_commits(
 struct ledger_sink_view {
 	const char *name; /* lives as long as the ledger */
 	bool is_required; /* by itself, or because all are */
+	bool is_failing;  /* its last delivery did not work */
+	uint64_t n_dead;  /* records that it refused for good */
 	uint64_t taken_seq;
 };
 /* Fills at most max; returns how many. Any thread. */
-size_t ledger_view_sinks(const struct ledger *l, struct ledger_sink_view *out, size_t max);
+size_t ledger_view_sinks(struct ledger *l, struct ledger_sink_view *out, size_t max);
 
 #endif

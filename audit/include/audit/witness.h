@@ -42,7 +42,7 @@ struct witness_verdict {
 	uint64_t last;
 	/* Numbers between first and last that the receiver lacks, and that no dead letter it knows of explains. */
 	uint64_t n_missing;
-	uint64_t n_dead; /* the same that one does */
+	uint64_t n_dead;          /* the same that one does */
 	uint64_t n_checkpoints;   /* of witness_judge */
 	uint64_t last_checkpoint; /* of witness_judge; 0: none */
 	bool is_cut;              /* it ends inside a record */
@@ -53,7 +53,7 @@ struct witness_verdict {
 
 struct witness_compared {
 	const char *chain_id;
-	struct source *source;   /* that verify found whole, with the archives before it */
+	struct source *source; /* that verify found whole, with the archives before it */
 	char *const *archives;
 	size_t n_archives;
 	struct chain_head head;   /* its last record */

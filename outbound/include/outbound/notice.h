@@ -17,6 +17,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "outbound/delivery_options.h"
 
 struct sink;
 
@@ -25,11 +26,8 @@ enum notice_kind { NOTICE_GENERIC = 0, NOTICE_SLACK, NOTICE_TEAMS };
 struct notice_options {
 	struct span name; /* of the receiver: keys the cursor, is in logs; not empty */
 	enum notice_kind kind;
-	struct span url;     /* never logged: chat systems put a token into it */
-	struct span secret;  /* key of the HMAC; empty: no signature header */
-	struct span page;    /* the operator page, which the message names; or empty */
-	int64_t timeout_ns;  /* for one delivery */
-	const char *ca_file; /* PEM; NULL: the system's */
+	struct delivery_options to;
+	struct span page; /* the operator page, which the message names; or empty */
 };
 
 /* Copies the options. ERR_INVALID (URL, name), ERR_NOMEM, ERR_IO. */

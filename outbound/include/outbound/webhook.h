@@ -17,15 +17,12 @@
 
 #include "base/attr.h"
 #include "base/err.h"
-#include "base/span.h"
+#include "outbound/delivery_options.h"
 
 struct sink;
 
 struct webhook_options {
-	struct span url;
-	struct span secret;   /* key of the HMAC; empty: no signature header */
-	int64_t timeout_ns;   /* for one delivery */
-	const char *ca_file;  /* PEM; NULL: the system's */
+	struct delivery_options to;
 	size_t batch_max;     /* records of one POST; 0 and 1: one, not as a line */
 	bool gzip;            /* packs the body */
 	int64_t retry_max_ns; /* the longest pause; 0: the ledger's */

@@ -148,7 +148,8 @@ TEST(each_way_to_lie_is_named)
 	/* a gap of several */
 	add_lines(&b, &lines, 0, 4, "\n");
 	add_lines(&b, &lines, 7, n, "\n");
-	check_compared(ledger, &b, "missing: the witness lacks records from here, up to record 7", 5);
+	check_compared(
+		ledger, &b, "missing: the witness lacks records from here, up to record 7", 5);
 	/* a byte of a record that its hash does not know */
 	buf_reset(&b);
 	add_lines(&b, &lines, 0, n, "\n");
@@ -200,8 +201,7 @@ TEST(a_ledger_that_was_rewritten_is_found)
 	/* And one that has both. */
 	buf_add_char(&b, '\n');
 	add_lines(&b, &lines, 0, lines.n - 1, "\n");
-	check_compared(
-		ledger, &b, "edited: the witness has two records of this number", last + 1);
+	check_compared(ledger, &b, "edited: the witness has two records of this number", last + 1);
 	buf_fini(&b);
 	buf_fini(&body);
 	buf_fini(&lines.text);

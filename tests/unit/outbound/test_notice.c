@@ -24,10 +24,10 @@ new_sink(const struct server *s, enum notice_kind kind)
 	struct notice_options o = {
 		.name = SPAN_LIT("desk"),
 		.kind = kind,
-		.url = span_cstr(url),
-		.secret = SPAN_LIT(SECRET),
+		.to.url = span_cstr(url),
+		.to.secret = SPAN_LIT(SECRET),
 		.page = SPAN_LIT("https://nomos.example/ui/"),
-		.timeout_ns = 10 * NS_PER_SEC,
+		.to.timeout_ns = 10 * NS_PER_SEC,
 	};
 	if (notice_sink_new(&o, &sink, &ei) != OK)
 		FAIL("%s", ei.msg);
@@ -180,8 +180,8 @@ TEST(forbidden_addresses_are_not_called)
 {
 	const struct sink_record r = record_of(1, "approval.requested", "x", FAR);
 	struct notice_options o = {.name = SPAN_LIT("desk"),
-		.url = SPAN_LIT("http://169.254.169.254/latest"),
-		.timeout_ns = 10 * NS_PER_SEC};
+		.to.url = SPAN_LIT("http://169.254.169.254/latest"),
+		.to.timeout_ns = 10 * NS_PER_SEC};
 	struct sink *sink = NULL;
 	size_t n = 0;
 
@@ -189,9 +189,9 @@ TEST(forbidden_addresses_are_not_called)
 	CHECK_INT(deliver(sink, &r, 1, &n), ERR_FORBIDDEN);
 	CHECK_INT(n, 0);
 	sink->ops->free(sink);
-	o.url = SPAN_LIT("ftp://127.0.0.1/");
+	o.to.url = SPAN_LIT("ftp://127.0.0.1/");
 	CHECK_INT(notice_sink_new(&o, &sink, NULL), ERR_INVALID);
-	o.url = SPAN_LIT("http://127.0.0.1/");
+	o.to.url = SPAN_LIT("http://127.0.0.1/");
 	o.name = SPAN_NONE;
 	CHECK_INT(notice_sink_new(&o, &sink, NULL), ERR_INVALID);
 }

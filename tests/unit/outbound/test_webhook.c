@@ -21,8 +21,9 @@ new_sink(const struct server *s, int64_t timeout_ns)
 	struct errinfo ei;
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook", s->port);
-	struct webhook_options o = {
-		.url = span_cstr(url), .secret = SPAN_LIT(SECRET), .timeout_ns = timeout_ns};
+	struct webhook_options o = {.to.url = span_cstr(url),
+		.to.secret = SPAN_LIT(SECRET),
+		.to.timeout_ns = timeout_ns};
 	if (webhook_sink_new(&o, &sink, &ei) != OK)
 		FAIL("%s", ei.msg);
 	return sink;
@@ -52,9 +53,9 @@ deliver_batch(const struct server *s, size_t *n_taken)
 	struct errinfo ei;
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook", s->port);
-	struct webhook_options o = {.url = span_cstr(url),
-		.secret = SPAN_LIT(SECRET),
-		.timeout_ns = 10 * NS_PER_SEC,
+	struct webhook_options o = {.to.url = span_cstr(url),
+		.to.secret = SPAN_LIT(SECRET),
+		.to.timeout_ns = 10 * NS_PER_SEC,
 		.batch_max = BATCH_MAX};
 	for (uint64_t i = 0; i < BATCH_MAX; i++) {
 		struct span body = record_body(i + 1);
@@ -282,19 +283,19 @@ TEST(forbidden_addresses_and_bad_urls)
 		"http://user:pw@127.0.0.1/", "file:///etc/passwd"};
 	static const char *const forbidden[] = {
 		"http://169.254.169.254/latest", "http://169.254.1.1/", "http://[fe80::1]/"};
-	struct webhook_options o = {.timeout_ns = 10 * NS_PER_SEC};
+	struct webhook_options o = {.to.timeout_ns = 10 * NS_PER_SEC};
 	struct errinfo ei;
 
 	for (size_t i = 0; i < ARRAY_LEN(invalid); i++) {
 		struct sink *sink = NULL;
-		o.url = span_cstr(invalid[i]);
+		o.to.url = span_cstr(invalid[i]);
 		if (webhook_sink_new(&o, &sink, &ei) != ERR_INVALID || sink != NULL)
 			FAIL("%s", invalid[i]);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(forbidden); i++) {
 		struct sink *sink = NULL;
 		size_t n = 0;
-		o.url = span_cstr(forbidden[i]);
+		o.to.url = span_cstr(forbidden[i]);
 		CHECK_INT(webhook_sink_new(&o, &sink, &ei), OK);
 		enum err rc = deliver(sink, 1, &n);
 		if (rc != ERR_FORBIDDEN || n != 0)
@@ -307,9 +308,9 @@ TEST(forbidden_addresses_and_bad_urls)
 TEST(the_name_gives_no_part_of_the_url_away)
 {
 	struct webhook_options o = {
-		.url = SPAN_LIT("https://hooks.example.com/T0KEN"), .timeout_ns = NS_PER_SEC};
-	struct webhook_options p = {
-		.url = SPAN_LIT("https://hooks.example.com/T0KEN2"), .timeout_ns = NS_PER_SEC};
+		.to.url = SPAN_LIT("https://hooks.example.com/T0KEN"), .to.timeout_ns = NS_PER_SEC};
+	struct webhook_options p = {.to.url = SPAN_LIT("https://hooks.example.com/T0KEN2"),
+		.to.timeout_ns = NS_PER_SEC};
 	struct sink *a = NULL;
 	struct sink *b = NULL;
 

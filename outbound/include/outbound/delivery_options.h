@@ -1,0 +1,17 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* Where and how something is posted to: what the webhook sink and the notices have in common. */
+#ifndef OUTBOUND_DELIVERY_OPTIONS_H
+#define OUTBOUND_DELIVERY_OPTIONS_H
+
+#include <stdint.h>
+
+#include "base/span.h"
+
+struct delivery_options {
+	struct span url;     /* never logged: a token may be in it */
+	struct span secret;  /* key of the HMAC; empty: no signature header */
+	int64_t timeout_ns;  /* for one call */
+	const char *ca_file; /* PEM; NULL: the system's */
+};
+
+#endif
