@@ -19,6 +19,8 @@
 #include "witness_portion.h"
 #include "witness_reader.h"
 
+#define FIRST_ENTRIES ((size_t)1024)
+
 struct witness {
 	char *path;
 	struct witness_chain chains[WITNESS_CHAINS_MAX];
@@ -103,6 +105,24 @@ witness_get_chains(const struct witness *w, const struct witness_chain **out)
 /* ---- one record ---- */
 
 static bool
+have_room(struct judgement *j)
+{
+	size_t size = j->size * 2 < WITNESS_PORTION_MAX ? j->size * 2 : WITNESS_PORTION_MAX;
+	struct witness_entry *grown = NULL;
+
+	if (j->n < j->size)
+		return true;
+	grown = mem_realloc(j->entries, size * sizeof(*grown));
+	if (grown == NULL) {
+		j->rc = ERR(&j->ei, ERR_NOMEM, "out of memory");
+		return false;
+	}
+	j->entries = grown;
+	j->size = size;
+	return true;
+}
+
+static bool
 check_checkpoint(struct judgement *j, const struct witness_record *r)
 {
 	struct checkpoint cp;
@@ -141,11 +161,14 @@ static bool
 take_record(const struct witness_record *r, void *arg)
 {
 	struct judgement *j = arg;
-	struct witness_entry *e = &j->entries[j->n];
+	struct witness_entry *e = NULL;
 	char own[SHA256_HEX + 1];
 
 	if (!span_eq_cstr(r->f.chain_id, j->chain->id) || r->f.seq > j->chain->last.seq)
 		return true;
+	if (!have_room(j))
+		return false;
+	e = &j->entries[j->n];
 	chain_hash(r->body, r->f.prev_event_hash, own);
 	*e = (struct witness_entry){.seq = r->f.seq};
 	if (!span_eq_cstr(r->hash, own) || !hash_unhex(r->hash, e->hash, sizeof(e->hash)) ||
@@ -225,7 +248,8 @@ judge(struct witness *w, struct judgement *j, struct errinfo *ei)
 
 	j->out->is_good = true;
 	j->out->is_cut = w->is_cut;
-	j->entries = mem_alloc(WITNESS_PORTION_MAX * sizeof(*j->entries));
+	j->size = FIRST_ENTRIES;
+	j->entries = mem_alloc(j->size * sizeof(*j->entries));
 	if (j->entries == NULL) {
 		j->out->is_good = false;
 		return ERR(ei, ERR_NOMEM, "out of memory");
