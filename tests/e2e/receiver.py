@@ -38,6 +38,8 @@ class Receiver:
         self.faults = []
         self.sizes = []  # records of each request
         self.n_asked = self.n_repeated = 0
+        self.n_back = 0  # requests that began before the one before them: only a start may do that
+        self.last_first = 0
         self.requests = []  # (headers, n records)
         self.ending = threading.Event()
         self.lock = threading.Lock()
@@ -150,6 +152,8 @@ class Receiver:
             self._fault(f"headers say {headers['X-Nomos-Seq']} to {headers.get('X-Nomos-Seq-Last')}, the body {seqs}")
         if {r["chain_id"] for r in records} != {headers["X-Nomos-Chain"]}:
             self._fault("records of another chain than the header's")
+        self.n_back += seqs[0] < self.last_first
+        self.last_first = seqs[0]
         return records
 
     def _check_hash(self, line, record):
