@@ -30,7 +30,7 @@ struct judgement {
 	struct witness_verdict *out;
 	struct witness_entry *entries;
 	size_t n;
-	size_t size; /* entries there is memory for, at most WITNESS_PORTION_MAX */
+	size_t size;      /* entries there is memory for, at most WITNESS_PORTION_MAX */
 	size_t at;        /* of the one that the ledger's next record may be */
 	uint64_t n_taken; /* with repeats */
 	struct witness_ranges seen;
