@@ -234,7 +234,7 @@ add_ready(const struct worker *w, struct buf *b)
 }
 
 static void
-add_ledger(const struct ledger *l, const struct pipeline *p, struct buf *b)
+add_ledger(struct ledger *l, const struct pipeline *p, struct buf *b)
 {
 	struct ledger_sink_view sinks[SINKS_MAX];
 	size_t n = ledger_view_sinks(l, sinks, SINKS_MAX);
