@@ -27,5 +27,4 @@ target_include_directories(fuzz_page PRIVATE ${PROJECT_SOURCE_DIR}/gateway)
 target_include_directories(fuzz_proxy_header PRIVATE ${PROJECT_SOURCE_DIR}/net)
 # The rules of claims are private to the pipeline.
 target_include_directories(fuzz_jwt PRIVATE ${PROJECT_SOURCE_DIR}/pipeline/identity)
-target_include_directories(fuzz_jwt PRIVATE ${PROJECT_SOURCE_DIR}/pipeline)
 target_include_directories(fuzz_trail PRIVATE ${PROJECT_SOURCE_DIR}/audit)
