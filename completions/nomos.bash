@@ -8,7 +8,7 @@ _nomos()
 	COMPREPLY=()
 
 	case $prev in
-	-c | --config | -p | --policy-bundle | -k | --key-file | --agent-secret-file | --agent-key-file | -b | --bundle | --action | -s | --suite | --checkpoint-key | --witness | --received | --archive | --key)
+	-c | --config | -p | --policy-bundle | -k | --key-file | --agent-secret-file | --agent-key-file | -b | --bundle | --action | -s | --suite | --checkpoint-key | --witness | --received | --archive | --key | --ca-file)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -23,7 +23,7 @@ _nomos()
 	if [ -z "$words" ]; then
 		case $COMP_CWORD:${COMP_WORDS[1]}:${COMP_WORDS[2]} in
 		1:*) words=$commands ;;
-		2:config:*) words="check dump doc example schema" ;;
+		2:config:*) words="check dump diff doc example schema" ;;
 		2:policy:*) words="test explain hash" ;;
 		2:keys:*) words="new list" ;;
 		2:approvals:*) words="list show approve deny" ;;
@@ -31,7 +31,7 @@ _nomos()
 		2:audit:*) words="verify export query tail sinks backup seal" ;;
 		*:init:*) words="--if-missing --help" ;;
 		*:serve:*) words="--config --policy-bundle --log-level --log-format --help" ;;
-		*:send:*) words="$credentials --url --explain --approval --wait --exit-code" ;;
+		*:send:*) words="$credentials --url --ca-file --explain --approval --wait --exit-code" ;;
 		*:sign:*) words="$credentials --method --path --idempotency-key" ;;
 		*:keys:new) words="--principal --owner --name --roles --agents --networks --expires --key-file --help" ;;
 		*:keys:list) words="--config --help" ;;
@@ -39,11 +39,11 @@ _nomos()
 		*:config:check) words="--config --policy-bundle --help" ;;
 		*:config:dump) words="--config --policy-bundle --format --help" ;;
 		*:test:*) words="--suite --bundle --format --help" ;;
-		*:approvals:list) words="--config --key-file --url --limit --all --format --help" ;;
-		*:approvals:show) words="--config --key-file --url --format --help" ;;
-		*:approvals:approve | *:approvals:deny) words="--config --key-file --url --reason --ack-redacted --format --help" ;;
-		*:actions:unknown) words="--config --key-file --url --format --help" ;;
-		*:actions:settle) words="--config --key-file --url --outcome --reason --format --help" ;;
+		*:approvals:list) words="--config --key-file --url --ca-file --limit --all --format --help" ;;
+		*:approvals:show) words="--config --key-file --url --ca-file --format --help" ;;
+		*:approvals:approve | *:approvals:deny) words="--config --key-file --url --ca-file --reason --ack-redacted --format --help" ;;
+		*:actions:unknown) words="--config --key-file --url --ca-file --format --help" ;;
+		*:actions:settle) words="--config --key-file --url --ca-file --outcome --reason --format --help" ;;
 		*:audit:verify) words="--checkpoint-key --expect --witness --received --archive --format --help" ;;
 		*:audit:export) words="--key --help" ;;
 		*:audit:query)

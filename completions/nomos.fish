@@ -27,6 +27,7 @@ complete -c nomos -n "__fish_seen_subcommand_from sign" -l method -x -d "Method"
 complete -c nomos -n "__fish_seen_subcommand_from sign" -l path -x -d "Path with query"
 complete -c nomos -n "__fish_seen_subcommand_from sign" -l idempotency-key -x -d "Sign an Idempotency-Key"
 complete -c nomos -n "__fish_seen_subcommand_from send" -s u -l url -x -d "Gateway"
+complete -c nomos -n "__fish_seen_subcommand_from send approvals actions" -l ca-file -r -d "CA of the gateway's certificate"
 complete -c nomos -n "__fish_seen_subcommand_from send" -s e -l explain -d "Ask why"
 complete -c nomos -n "__fish_seen_subcommand_from send" -l approval -x -d "Approval of an earlier answer"
 complete -c nomos -n "__fish_seen_subcommand_from send" -s w -l wait -x -d "Seconds to wait for a person"
@@ -47,7 +48,7 @@ complete -c nomos -n "__fish_seen_subcommand_from keys" -l networks -x -d "Where
 complete -c nomos -n "__fish_seen_subcommand_from keys" -s e -l expires -x -d "90d or a time"
 complete -c nomos -n "__fish_seen_subcommand_from keys" -s k -l key-file -r -d "New file for the key"
 
-set -l config_commands check dump doc example schema
+set -l config_commands check dump diff doc example schema
 complete -c nomos -n "__fish_seen_subcommand_from config; and not __fish_seen_subcommand_from $config_commands" -f -a "$config_commands"
 complete -c nomos -n "__fish_seen_subcommand_from dump" -l format -x -a "yaml json" -d "Format"
 set -l policy_commands test explain hash

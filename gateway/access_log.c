@@ -72,8 +72,8 @@ add_escaped(struct buf *out, struct span text)
 static void
 build_combined(const struct access_line *a, struct buf *out, struct buf *scratch)
 {
-	static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
-		"Sep", "Oct", "Nov", "Dec"};
+	static const char *const months[] = {
+		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	time_t now = (time_t)(clock_wall_ns() / NS_PER_SEC);
 	struct tm t = {0};
 

@@ -30,7 +30,8 @@ check_stateless(struct doctor *d)
 			"can check later");
 	if (!has_webhook(&plan))
 		return doctor_say(d, FINDING_ADVICE,
-			"the trail goes to stdout or stderr alone: whether it leaves this host is up "
+			"the trail goes to stdout or stderr alone: whether it leaves this host is "
+			"up "
 			"to who reads it");
 	return FINDING_PASS;
 }

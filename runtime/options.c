@@ -46,7 +46,8 @@ check_levels(void *options, struct config_scope *scope)
 			config_fail(scope, "levels", "\"%.*s\" is no module of the log",
 				SPAN_ARG(l->levels.v[i].key));
 		else if (log_level_parse(l->levels.v[i].value) > LOG_DEBUG)
-			config_fail(scope, "levels", "the level of \"%.*s\" is one of error, warn, info, debug",
+			config_fail(scope, "levels",
+				"the level of \"%.*s\" is one of error, warn, info, debug",
 				SPAN_ARG(l->levels.v[i].key));
 	}
 }
@@ -89,8 +90,8 @@ CONFIG_OBJECT(gateway_tls_section, GATEWAY_TLS_ROWS, .prose = "TLS of the listen
 CONFIG_OBJECT(listener_section, LISTENER_ROWS, .prose = "One listener.");
 CONFIG_OBJECT(gateway_section, GATEWAY_ROWS, .prose = "The listener and its limits.",
 	.checks = gateway_checks);
-CONFIG_OBJECT(log_section, LOG_ROWS, .prose = "What the process says on stderr.",
-	.checks = log_checks);
+CONFIG_OBJECT(
+	log_section, LOG_ROWS, .prose = "What the process says on stderr.", .checks = log_checks);
 CONFIG_OBJECT(ledger_section, LEDGER_ROWS, .prose = "Where the evidence is kept.");
 CONFIG_OBJECT(audit_webhook_section, AUDIT_WEBHOOK_ROWS, .prose = "Delivery of the webhook sinks.");
 CONFIG_OBJECT(audit_file_section, AUDIT_FILE_ROWS, .prose = "Rotation of the file sinks.");

@@ -449,7 +449,7 @@ try nomos send --ex
 try nomos serve -l ""
 """
     done = subprocess.run(["bash", "-c", script], capture_output=True, check=True, text=True)
-    assert done.stdout.splitlines() == ["doctor", "check dump doc example schema", "--explain --exit-code",
+    assert done.stdout.splitlines() == ["doctor", "check dump diff doc example schema", "--explain --exit-code",
                                         "error warn info debug"], done.stdout
 
 

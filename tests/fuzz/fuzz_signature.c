@@ -90,7 +90,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (identity_authenticate(table, nonces, &c, rest, &who, &by, &why, NULL) == OK)
 		MUST(span_eq_cstr(who.agent, "bot"));
 	if (signature_read_moment(&c, &seconds)) {
-		struct signed_form form = {c.method, c.target, c.timestamp, c.nonce, c.idempotency_key, {0}};
+		struct signed_form form = {
+			c.method, c.target, c.timestamp, c.nonce, c.idempotency_key, {0}};
 		uint8_t mac[SHA256_BYTES];
 		char header[3 + SHA256_HEX + 1] = "v2=";
 		bool is_in_time = seconds >= NOW_S && seconds <= NOW_S + 300;
@@ -105,7 +106,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(nonces != NULL);
 		enum err rc = identity_authenticate(table, nonces, &c, rest, &who, &by, &why, NULL);
 		MUST(rc == (is_in_time ? OK : ERR_AUTH));
-		MUST(identity_authenticate(table, nonces, &c, rest, &who, &by, &why, NULL) == ERR_AUTH);
+		MUST(identity_authenticate(table, nonces, &c, rest, &who, &by, &why, NULL) ==
+			ERR_AUTH);
 	}
 	nonce_table_free(&nonces);
 	return 0;

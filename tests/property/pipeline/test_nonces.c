@@ -18,7 +18,8 @@
 
 enum { THREADS = 4, SIGNERS = 3, PER_ROUND = 500, ROUNDS = 60, STEP_S = 37 };
 
-static const struct nonce_limits limits = {.window_s = 300, .max = 1 << 20, .max_per_signer = 1 << 20};
+static const struct nonce_limits limits = {
+	.window_s = 300, .max = 1 << 20, .max_per_signer = 1 << 20};
 static struct nonce_table *table;
 static atomic_uint taken[ROUNDS][PER_ROUND];
 static atomic_uint wrong;
