@@ -16,6 +16,8 @@
 #include "req_state.h"
 
 enum { KEY_BYTES_MAX = 255 };
+/* A key that has expired while its action runs is looked at again after this. */
+#define LOOK_AGAIN_NS (60 * NS_PER_SEC)
 
 /* States of a claim; part of the ledger's format. */
 enum key_state {
@@ -270,21 +272,72 @@ idempotency_settle(struct ledger_tx *tx, struct req *r, uint64_t outcome_seq, st
 		.expires_wall_ns = expires_at(r),
 	};
 
+	struct ledger_claim mine;
+	enum err rc = ledger_tx_find_claim(tx, c.kind, r->key->key, &mine, ei);
+
+	/* Gone, or another's since: the outcome stands all the same. */
+	if (rc == ERR_NOT_FOUND || (rc == OK && mine.seq != r->intent_seq))
+		return OK;
+	if (rc != OK)
+		return rc;
 	memcpy(c.key, r->key->key, sizeof(c.key));
 	if (!keeps_key(r))
 		return ledger_tx_delete_claim(tx, c.kind, c.key, ei);
-	enum err rc = ledger_tx_update_claim(tx, &c, ei);
+	rc = ledger_tx_update_claim(tx, &c, ei);
 	if (rc == OK && r->key->stored.p != NULL)
 		rc = ledger_tx_set_claim_body(tx, c.kind, c.key, r->key->stored, ei);
-	/* It has expired while the action ran: the outcome stands all the same. */
-	return rc == ERR_NOT_FOUND ? OK : rc;
+	return rc;
+}
+
+/* ---- keys that have expired ---- */
+
+struct expired {
+	struct ledger_claim *claims;
+	size_t n;
+	size_t max;
+};
+
+static bool
+take_expired(const struct ledger_claim *c, void *arg)
+{
+	struct expired *e = arg;
+
+	e->claims[e->n++] = *c;
+	return e->n < e->max;
+}
+
+/* What still runs keeps its key, or a retry would run beside it. */
+static enum err
+purge_one(struct ledger_tx *tx, struct ledger_claim *c, int64_t now_wall_ns, struct errinfo *ei)
+{
+	enum ledger_state state = LEDGER_COMPLETE;
+	enum err rc = OK;
+
+	if (c->state == KEY_STATE_OPEN)
+		rc = ledger_tx_get_state(tx, c->seq, &state, ei);
+	if (rc != OK && rc != ERR_NOT_FOUND)
+		return rc;
+	if (state != LEDGER_OPEN)
+		return ledger_tx_delete_claim(tx, c->kind, c->key, ei);
+	c->expires_wall_ns = now_wall_ns + LOOK_AGAIN_NS;
+	return ledger_tx_update_claim(tx, c, ei);
 }
 
 enum err
-idempotency_purge(
-	struct ledger_tx *tx, int64_t now_wall_ns, size_t max, size_t *n, struct errinfo *ei)
+idempotency_purge(struct ledger_tx *tx, int64_t now_wall_ns, size_t max, struct arena *a, size_t *n,
+	struct errinfo *ei)
 {
-	return ledger_tx_purge_claims(tx, CLAIM_IDEMPOTENCY, now_wall_ns, max, n, ei);
+	struct expired e = {.claims = ARENA_ARRAY(a, struct ledger_claim, max), .max = max};
+	enum err rc;
+
+	*n = 0;
+	if (e.claims == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	rc = ledger_tx_each_expired(tx, CLAIM_IDEMPOTENCY, now_wall_ns, max, take_expired, &e, ei);
+	for (size_t i = 0; rc == OK && i < e.n; i++)
+		rc = purge_one(tx, &e.claims[i], now_wall_ns, ei);
+	*n = e.n;
+	return rc;
 }
 
 /* ---- the answer ---- */

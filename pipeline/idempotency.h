@@ -72,9 +72,10 @@ MUSTCHECK enum err idempotency_settle(
 	struct ledger_tx *tx, struct req *r, uint64_t outcome_seq, struct errinfo *ei);
 /* On the loop, after a decision that the claim answered. */
 enum req_step idempotency_respond(struct req *r);
-/* Deletes at most max keys that have expired; *n: how many. Ledger's thread. */
-MUSTCHECK enum err idempotency_purge(
-	struct ledger_tx *tx, int64_t now_wall_ns, size_t max, size_t *n, struct errinfo *ei);
+/* Looks at no more than max keys that have expired (*n: how many) and deletes those whose action does not run any more; the
+ * others get more time. Ledger's thread. */
+MUSTCHECK enum err idempotency_purge(struct ledger_tx *tx, int64_t now_wall_ns, size_t max,
+	struct arena *a, size_t *n, struct errinfo *ei);
 
 /* stored_answer.c: the text beside a claim; an answer as it was given, or the ids alone while there is none. */
 /* Into the arena, at most LEDGER_CLAIM_BODY_MAX bytes; output that has no room is cut. {NULL, 0} when memory is out. */

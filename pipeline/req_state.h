@@ -97,6 +97,8 @@ struct req_approval {
 	int64_t expires_wall_ns;
 	bool is_used;
 	bool has_news;
+	char ended_id[APPROVAL_ID_BYTES +
+		      1]; /* of an older policy, ended by this request; empty: none */
 };
 
 struct req {

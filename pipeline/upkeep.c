@@ -17,6 +17,7 @@
 #include "base/must.h"
 #include "base/redact.h"
 #include "claims.h"
+#include "idempotency.h"
 #include "pipeline/pipeline.h"
 #include "req_state.h"
 
@@ -99,15 +100,16 @@ enum err
 upkeep_apply(struct ledger_tx *tx, int64_t now_wall_ns, int64_t report_before_wall_ns,
 	struct arena *a, bool *is_more, struct errinfo *ei)
 {
-	static const enum claim_kind purged[] = {CLAIM_IDEMPOTENCY, CLAIM_SETTLEMENT};
-	enum err rc = OK;
+	size_t n_keys = 0;
+	size_t n_settled = 0;
+	enum err rc;
 
-	*is_more = false;
-	for (size_t i = 0; rc == OK && i < ARRAY_LEN(purged); i++) {
-		size_t n = 0;
-		rc = ledger_tx_purge_claims(tx, purged[i], now_wall_ns, UPKEEP_PURGE_MAX, &n, ei);
-		*is_more = *is_more || n == UPKEEP_PURGE_MAX;
-	}
+	arena_reset(a);
+	rc = idempotency_purge(tx, now_wall_ns, UPKEEP_PURGE_MAX, a, &n_keys, ei);
+	if (rc == OK)
+		rc = ledger_tx_purge_claims(
+			tx, CLAIM_SETTLEMENT, now_wall_ns, UPKEEP_PURGE_MAX, &n_settled, ei);
+	*is_more = n_keys == UPKEEP_PURGE_MAX || n_settled == UPKEEP_PURGE_MAX;
 	return rc == OK ? close_unreported(tx, report_before_wall_ns, a, is_more, ei) : rc;
 }
 

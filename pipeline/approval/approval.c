@@ -209,13 +209,24 @@ add_vote(struct approval *a, const struct approval_vote *v, struct arena *arena)
 	return true;
 }
 
-/* One vote per approver: a denial takes the place of the same person's approval. */
+/* What a person says counts more than what a relay says that they said. */
+static bool
+is_repeated(const struct approval_vote *mine, const struct approval_vote *v)
+{
+	return mine != NULL && v->is_approval &&
+	       !(mine->asserted_by.n > 0 && v->asserted_by.n == 0);
+}
+
+/*
+ * One vote per approver: a denial takes the place of the same person's approval, and their own approval that of one which was
+ * asserted.
+ */
 static enum approval_vote_result
 take_vote(struct approval *a, const struct approval_vote *v, struct arena *arena)
 {
 	struct approval_vote *mine = find_vote(a, v->approver);
 
-	if (mine != NULL && v->is_approval)
+	if (is_repeated(mine, v))
 		return VOTE_REPEATED;
 	if (mine != NULL)
 		*mine = *v;

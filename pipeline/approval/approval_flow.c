@@ -223,6 +223,22 @@ ask(struct case_file *f, struct errinfo *ei)
 		f, VERDICT_REQUIRE_APPROVAL, f->r->decision.reason, LEDGER_COMPLETE, ei);
 }
 
+/* Nobody can approve it any more: it must not stand in the way of the one that is asked for instead. */
+static enum err
+end_outdated(struct case_file *f, struct approval *a, struct errinfo *ei)
+{
+	uint64_t seq;
+	enum err rc;
+
+	a->state = APPROVAL_EXPIRED;
+	rc = append_event(f, "approval.expired", "policy_changed", a, &seq, ei);
+	if (rc == OK)
+		rc = approval_store_change(f->tx, a, f->now.wall_ns, f->arena, ei);
+	if (rc == OK)
+		memcpy(f->r->approval.ended_id, a->id, sizeof(a->id));
+	return rc;
+}
+
 /* NONE in r->approval.status and *a: it allows the action. */
 static enum err
 check_presented(struct case_file *f, struct approval *a, struct errinfo *ei)
@@ -239,6 +255,9 @@ check_presented(struct case_file *f, struct approval *a, struct errinfo *ei)
 	if (rc == OK)
 		r->approval.status = approval_check(a, r->action, &r->decision.obligations,
 			policy_get_hash(r->snapshot->policy), &f->now);
+	if (rc == OK && r->approval.status == APPROVAL_STATUS_POLICY_CHANGED &&
+		a->state == APPROVAL_PENDING)
+		rc = end_outdated(f, a, ei);
 	return rc;
 }
 
@@ -298,6 +317,7 @@ approval_apply(struct ledger_tx *tx, struct req *r, struct errinfo *ei)
 	r->approval.id[0] = '\0';
 	r->approval.is_used = false;
 	r->approval.has_news = false;
+	r->approval.ended_id[0] = '\0';
 	r->approval.status = APPROVAL_STATUS_PENDING;
 	r->executor = NULL;
 	r->result.is_external = false;
@@ -328,6 +348,9 @@ approval_undo(struct ledger_tx *tx, struct req *r, struct errinfo *ei)
 void
 approval_tell(struct req *r)
 {
+	if (r->approval.ended_id[0] != '\0')
+		board_publish(pipeline_get_board(r->pipeline), span_cstr(r->approval.ended_id),
+			"expired");
 	r->result.approval_id = span_cstr(r->approval.id);
 	r->result.approval_status = approval_status_name(r->approval.status);
 	r->result.approval_expires_wall_ns = r->approval.expires_wall_ns;

@@ -106,7 +106,8 @@ why_not(struct approval_op *op, const struct approval *a, const struct approval_
 	if (approval_state_at(a, now) != APPROVAL_PENDING)
 		return "it is not pending any more";
 	for (size_t i = 0; i < a->n_votes; i++)
-		if (span_eq(a->votes[i].approver, op->caller.principal))
+		if (span_eq(a->votes[i].approver, op->caller.principal) &&
+			a->votes[i].asserted_by.n == 0)
 			return "you have approved it; others have to as well";
 	return "";
 }

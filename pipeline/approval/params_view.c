@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/redact.h"
 #include "exec/output.h"
+#include "pipeline/redact_json.h"
 #include "records.h"
 
 #define PATH_BYTES_MAX 512
@@ -47,15 +48,27 @@ count_hidden_bytes(struct span text, struct span clean)
 	return text.n > shown ? text.n - shown : 0;
 }
 
-static void
-add_text(struct viewer *v, struct span text)
+static struct span
+clean_of(struct viewer *v, struct span text)
 {
 	struct span clean = output_redact(v->redactor, text, v->arena);
 
-	if (clean.p == NULL && text.n > 0)
-		clean = SPAN_LIT(MARK);
+	return clean.p == NULL && text.n > 0 ? SPAN_LIT(MARK) : clean;
+}
+
+static void
+count_hidden(struct viewer *v, struct span text, struct span clean)
+{
 	if (!span_eq(clean, text))
 		add_hidden(v, count_hidden_bytes(text, clean));
+}
+
+static void
+add_text(struct viewer *v, struct span text)
+{
+	struct span clean = clean_of(v, text);
+
+	count_hidden(v, text, clean);
 	json_quote(&v->json, clean);
 }
 
@@ -77,13 +90,18 @@ enter(struct viewer *v, const struct json *parent, struct span name, size_t inde
 
 static void add_value(struct viewer *v, const struct json *value);
 
+/* Redacted names can be alike: their numbers keep them apart, or a page would show the last of them alone. */
 static void
-add_member(struct viewer *v, const struct json *object, const struct json *m)
+add_member(struct viewer *v, const struct json *object, const struct json *m, size_t index)
 {
-	struct span name = output_redact(v->redactor, m->name, v->arena);
-	size_t before = enter(v, object, name.p != NULL ? name : SPAN_LIT(MARK), 0);
+	struct span name = clean_of(v, m->name);
+	struct redact_json_number number = redact_json_number_of(m->name, name, index);
+	size_t before = enter(v, object, name, index);
 
-	add_text(v, m->name);
+	if (v->path.n > before)
+		buf_add_cstr(&v->path, number.text);
+	count_hidden(v, m->name, name);
+	redact_json_add_name(&v->json, m->name, name, index);
 	buf_add_char(&v->json, ':');
 	if (is_secret_name(m->name)) {
 		BUF_ADD_LIT(&v->json, "\"" MARK "\"");
@@ -131,7 +149,7 @@ add_value(struct viewer *v, const struct json *value)
 		for (uint32_t i = 0; i < value->n; i++) {
 			if (i > 0)
 				buf_add_char(&v->json, ',');
-			add_member(v, value, value->sorted[i]);
+			add_member(v, value, value->sorted[i], i);
 		}
 		buf_add_char(&v->json, '}');
 		return;
@@ -141,13 +159,10 @@ add_value(struct viewer *v, const struct json *value)
 static struct span
 show_resource(struct viewer *v, struct span resource)
 {
-	struct span clean = output_redact(v->redactor, resource, v->arena);
+	struct span clean = clean_of(v, resource);
 
-	if (clean.p == NULL && resource.n > 0)
-		clean = SPAN_LIT(MARK);
 	BUF_ADD_LIT(&v->path, "resource");
-	if (!span_eq(clean, resource))
-		add_hidden(v, count_hidden_bytes(resource, clean));
+	count_hidden(v, resource, clean);
 	buf_truncate(&v->path, 0);
 	return clean;
 }

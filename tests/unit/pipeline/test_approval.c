@@ -204,6 +204,22 @@ TEST(a_quorum_counts_each_person_and_each_relay_once)
 	CHECK_INT(a.state, APPROVAL_APPROVED);
 }
 
+TEST(what_a_person_says_replaces_what_a_relay_said_of_them)
+{
+	struct approval a = open_with("{\"approvers\":{\"min\":2}}");
+	struct approval_ballot b = make_ballot("alice", true);
+
+	b.vote.asserted_by = SPAN_LIT("slack");
+	CHECK_INT(approval_vote(&a, &b, &noon, arena), VOTE_RECORDED);
+	b.vote.approver = SPAN_LIT("carol");
+	CHECK_INT(approval_vote(&a, &b, &noon, arena), VOTE_RECORDED);
+	CHECK_INT(approval_count_votes(&a), 1);
+	CHECK_INT(vote(&a, "carol", true), VOTE_RECORDED);
+	CHECK_INT(a.n_votes, 2);
+	CHECK_INT(a.votes[1].asserted_by.n, 0);
+	CHECK_INT(a.state, APPROVAL_APPROVED);
+}
+
 TEST(one_denial_ends_a_quorum)
 {
 	struct approval a = open_with("{\"approvers\":{\"min\":2}}");
@@ -533,6 +549,7 @@ end(void)
 SUITE("approval", TEST_ROW(one_approval_allows_once), TEST_ROW(uses_are_counted),
 	TEST_ROW(who_may_not_vote), TEST_ROW(groups_of_a_token_are_named),
 	TEST_ROW(a_quorum_counts_each_person_and_each_relay_once),
+	TEST_ROW(what_a_person_says_replaces_what_a_relay_said_of_them),
 	TEST_ROW(one_denial_ends_a_quorum), TEST_ROW(who_approved_may_deny_while_it_is_open),
 	TEST_ROW(a_repeat_is_fine_and_the_opposite_is_not),
 	TEST_ROW(the_clock_that_is_first_ends_it), TEST_ROW(a_repeat_after_expiry_is_refused_too),

@@ -218,6 +218,37 @@ TEST(pending_ones_are_capped_per_identity)
 	fixture_fini(&f);
 }
 
+/* Else those who asked under the older policy would be denied until theirs have run out. */
+TEST(one_of_an_older_policy_makes_room_for_the_one_asked_for_instead)
+{
+	char id[64];
+	const struct answer *a;
+
+	begin();
+	f.options.approvals.max_pending_per_identity = 1;
+	fixture_reload(&f);
+	ask("payments.refund", "{\"n\":1}", id);
+	CHECK_INT(act("payments.refund", "{\"n\":2}", NULL)->reason, REASON_APPROVALS_LIMIT);
+	write_rules(",{\"id\":\"more\",\"action_type\":\"payments.list\",\"resource\":\"pay://shop/"
+		    "**\",\"decision\":\"ALLOW\"}");
+	fixture_reload(&f);
+	size_t n = f.ledger.n_records;
+	a = act("payments.refund", "{\"n\":1}", id);
+	CHECK_ASKED(a, "policy_changed");
+	CHECK(strcmp(a->approval_id, id) != 0);
+	CHECK_INT(f.ledger.n_records, n + 3);
+	CHECK(strstr(f.ledger.records[n].text, "\"approval.expired\"") != NULL);
+	CHECK(strstr(f.ledger.records[n].text, "policy_changed") != NULL);
+	CHECK(strstr(f.ledger.records[n].text, id) != NULL);
+	/* It stays over, and ends once. */
+	CHECK_INT(decide("carol", id, "approve"), 400);
+	n = f.ledger.n_records;
+	a = act("payments.refund", "{\"n\":1}", id);
+	CHECK_ASKED(a, "policy_changed");
+	CHECK_INT(f.ledger.n_records, n + 1);
+	fixture_fini(&f);
+}
+
 TEST(a_class_is_used_as_often_as_it_says)
 {
 	char id[64];
@@ -365,6 +396,7 @@ TEST(memory_that_runs_out_uses_nothing_twice)
 SUITE("approval flow", TEST_ROW(asked_for_decided_and_used_once),
 	TEST_ROW(other_parameters_and_another_policy_are_asked_for_anew), TEST_ROW(a_denial_lasts),
 	TEST_ROW(pending_ones_are_capped_per_identity),
+	TEST_ROW(one_of_an_older_policy_makes_room_for_the_one_asked_for_instead),
 	TEST_ROW(a_class_is_used_as_often_as_it_says), TEST_ROW(a_quorum_of_two),
 	TEST_ROW(an_obstacle_stays_one), TEST_ROW(a_use_that_was_not_released_is_given_back),
 	TEST_ROW(hidden_parameters_have_to_be_acknowledged), TEST_ROW(what_is_no_decision),

@@ -178,6 +178,24 @@ TEST(an_open_key_never_runs_again)
 	fixture_fini(&f);
 }
 
+/* An outcome that comes late leaves the key alone that another request has by now. */
+TEST(an_outcome_settles_its_own_key_alone)
+{
+	struct fixture f;
+
+	init(&f);
+	f.ledger.faults[1] = FAKE_PENDING;
+	CHECK_INT(fixture_send(&f, READ_NOTES)->error, REQ_ERROR_UNRECORDED);
+	CHECK_INT(count_claims(&f), 1);
+	f.ledger.claims[0].claim.seq = 77;
+	fake_ledger_recover(&f.ledger);
+	CHECK_INT(f.ledger.n_records, 2);
+	CHECK_INT(count_claims(&f), 1);
+	CHECK_INT(f.ledger.claims[0].claim.seq, 77);
+	CHECK_INT(f.ledger.claims[0].claim.state, 1);
+	fixture_fini(&f);
+}
+
 /* Before the required sinks have the record nobody may be told what it allows. */
 TEST(what_is_not_released_is_not_repeated)
 {
@@ -285,7 +303,8 @@ SUITE("idempotency", TEST_ROW(a_repeat_gets_the_answer_of_then_and_nothing_runs)
 	TEST_ROW(the_stored_answer_is_whole),
 	TEST_ROW(a_key_belongs_to_one_action_and_one_identity),
 	TEST_ROW(what_is_denied_now_is_denied), TEST_ROW(what_did_not_happen_frees_its_key),
-	TEST_ROW(an_open_key_never_runs_again), TEST_ROW(what_is_not_released_is_not_repeated),
-	TEST_ROW(keys_have_room_and_time), TEST_ROW(a_key_is_visible_ascii),
+	TEST_ROW(an_open_key_never_runs_again), TEST_ROW(an_outcome_settles_its_own_key_alone),
+	TEST_ROW(what_is_not_released_is_not_repeated), TEST_ROW(keys_have_room_and_time),
+	TEST_ROW(a_key_is_visible_ascii),
 	TEST_ROW(a_stored_answer_that_cannot_be_read_is_an_unknown_outcome),
 	TEST_ROW(without_a_ledger_a_key_is_refused))

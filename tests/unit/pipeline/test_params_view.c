@@ -28,6 +28,15 @@ static const struct row rows[] = {
 	/* Bytes that a page must not obey stay text. */
 	{"{\"x\":\"<script>\\u202e\\u0000\"}", "a://b/c",
 		"{\"x\":\"\\u003cscript\\u003e\xE2\x80\xAE\\u0000\"}", "[]", 0},
+	/* Names that are hidden, or look so, stay apart. */
+	{"{\"sk-abcdefghijklmnopqrstuvwxyz012345\":1,\"sk-abcdefghijklmnopqrstuvwxyz012346\":2,"
+	 "\"[REDACTED]\":3,\"[REDACTED] #1\":4}",
+		"a://b/c",
+		"{\"[REDACTED] #0\":3,\"[REDACTED] #1 #1\":4,\"[REDACTED] #2\":1,\"[REDACTED] "
+		"#3\":2}",
+		"[{\"path\":\"$.[REDACTED] #2\",\"length\":35},{\"path\":\"$.[REDACTED] "
+		"#3\",\"length\":35}]",
+		2},
 };
 
 TEST(shows_all_but_secrets)

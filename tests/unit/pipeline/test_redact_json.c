@@ -29,6 +29,11 @@ TEST(what_was_parsed)
 	CHECK(json_parse(SPAN_LIT("{\"n\":[1.50,-0,null,true],\"s\":\"a\"}"), a, &v, NULL, &ei) ==
 		OK);
 	check_text(a, v, "{\"n\":[1.50,-0,null,true],\"s\":\"a\"}");
+	/* No two members become one. */
+	CHECK(json_parse(SPAN_LIT("{\"sk-abcdefghijklmnopqrstuvwxyz012345\":1,\"a\":2,"
+				  "\"sk-abcdefghijklmnopqrstuvwxyz012346\":3}"),
+		      a, &v, NULL, &ei) == OK);
+	check_text(a, v, "{\"[REDACTED] #0\":1,\"a\":2,\"[REDACTED] #2\":3}");
 	arena_free(&a);
 }
 

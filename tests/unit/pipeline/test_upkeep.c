@@ -23,6 +23,7 @@ struct job {
 	struct arena *arena;
 	int64_t now_wall_ns;
 	int64_t before_wall_ns;
+	uint64_t open_seq;
 	bool is_more;
 	sem_t done;
 };
@@ -70,6 +71,16 @@ fill(struct ledger_tx *tx, struct job *j, struct errinfo *ei)
 		memcpy(c.key, &i, sizeof(i));
 		rc = ledger_tx_put_claim(tx, &c, ei);
 	}
+	/* One whose action still runs. */
+	if (rc == OK)
+		rc = ledger_tx_append(tx, &j->text, LEDGER_OPEN, &j->open_seq, ei);
+	struct ledger_claim running = {.kind = CLAIM_IDEMPOTENCY,
+		.seq = j->open_seq,
+		.state = 1,
+		.key = {0xff, 0xff, 0xff, 0xff},
+		.expires_wall_ns = 1000};
+	if (rc == OK)
+		rc = ledger_tx_put_claim(tx, &running, ei);
 	struct ledger_claim approval = {.kind = CLAIM_APPROVAL, .expires_wall_ns = 1000};
 	return rc == OK ? ledger_tx_put_claim(tx, &approval, ei) : rc;
 }
@@ -78,6 +89,12 @@ static enum err
 keep_up(struct ledger_tx *tx, struct job *j, struct errinfo *ei)
 {
 	return upkeep_apply(tx, j->now_wall_ns, j->before_wall_ns, j->arena, &j->is_more, ei);
+}
+
+static enum err
+end_running(struct ledger_tx *tx, struct job *j, struct errinfo *ei)
+{
+	return ledger_tx_close(tx, j->open_seq, ei);
 }
 
 struct counts {
@@ -148,7 +165,7 @@ TEST(what_is_due_goes_in_portions_and_is_told)
 	run(l, &j, keep_up);
 	CHECK(!j.is_more && j.e.seq == 0);
 	run(l, &j, count);
-	CHECK_INT(counts.n_keys, UPKEEP_PURGE_MAX + 3);
+	CHECK_INT(counts.n_keys, UPKEEP_PURGE_MAX + 4);
 	CHECK_INT(counts.n_open, UPKEEP_CLOSE_MAX + 3);
 
 	j.now_wall_ns = 1000;
@@ -156,12 +173,12 @@ TEST(what_is_due_goes_in_portions_and_is_told)
 	run(l, &j, keep_up);
 	CHECK(j.is_more && j.e.seq != 0);
 	run(l, &j, count);
-	CHECK_INT(counts.n_keys, 3);
+	CHECK_INT(counts.n_keys, 4);
 	CHECK_INT(counts.n_open, 3);
 	run(l, &j, keep_up);
 	CHECK(!j.is_more);
 	run(l, &j, count);
-	CHECK_INT(counts.n_keys, 0);
+	CHECK_INT(counts.n_keys, 1);
 	CHECK_INT(counts.n_open, 0);
 	/* Its expiry is to be recorded: nobody removes it unseen. */
 	CHECK_INT(counts.n_approvals, 1);
@@ -172,6 +189,16 @@ TEST(what_is_due_goes_in_portions_and_is_told)
 	store_reader_free(&reader);
 	CHECK(strstr(last, "\"event_type\":\"action.unreported\"") != NULL);
 	CHECK(strstr(last, "\"count\":3") != NULL);
+	/* The key of what runs is not free before that has ended. */
+	j.now_wall_ns += 60 * NS_PER_SEC;
+	run(l, &j, keep_up);
+	run(l, &j, count);
+	CHECK_INT(counts.n_keys, 1);
+	run(l, &j, end_running);
+	j.now_wall_ns += 60 * NS_PER_SEC;
+	run(l, &j, keep_up);
+	run(l, &j, count);
+	CHECK_INT(counts.n_keys, 0);
 	ledger_close(&l);
 	arena_free(&j.arena);
 	arena_free(&a);
