@@ -277,7 +277,7 @@ run_writer(void *arg)
 		(void)FAULT_BEFORE(LEDGER_TURN);
 		take_turn(l);
 		ledger_give_back(l);
-		if (!l->is_failing)
+		if (!l->needs_reopen)
 			ledger_fold_log(l);
 		(void)FAULT_AFTER(LEDGER_TURN);
 	}

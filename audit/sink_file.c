@@ -115,6 +115,9 @@ take_over(struct sink_file *f, const struct stat *st, struct errinfo *ei)
 		return ERR_WRAP(ei, rc, "%s", f->path);
 	if (tail.whole < (uint64_t)st->st_size && ftruncate(f->fd, (off_t)tail.whole) != 0)
 		return ERR_ERRNO(ei, ERR_IO, errno, "%s", f->path);
+	/* What was written before this process may not be on the disk yet. */
+	if (tail.whole > 0 && fdatasync(f->fd) != 0)
+		return ERR_ERRNO(ei, ERR_IO, errno, "%s", f->path);
 	f->device = st->st_dev;
 	f->inode = st->st_ino;
 	f->size = tail.whole;

@@ -46,6 +46,7 @@ map_code(int rc)
 	case SQLITE_LOCKED:
 		return ERR_BUSY;
 	case SQLITE_CORRUPT:
+	case SQLITE_ERROR: /* the statements are right: it is the schema that is not */
 		return ERR_CORRUPT;
 	case SQLITE_NOTADB:
 		return ERR_INVALID;

@@ -109,7 +109,7 @@ read_file(struct splitter *s, const char *path, bool *is_cut, struct errinfo *ei
 	}
 	gzip_close(&f);
 	/* A packed file that is not whole ends there, as a plain one does. */
-	*is_cut = s->depth > 0 || rc == ERR_CORRUPT;
+	*is_cut = *is_cut || s->depth > 0 || rc == ERR_CORRUPT;
 	begin_anew(s);
 	s->skips_line = false;
 	return rc == ERR_CORRUPT ? OK : rc;

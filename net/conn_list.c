@@ -27,7 +27,8 @@ bound_deadline(const struct http_server *s, enum conn_state state, int64_t deadl
 
 	if (s->whole_by_ns == 0)
 		return deadline_ns;
-	if (state == CONN_PROXY || state == CONN_SHAKE || state == CONN_HEAD || state == CONN_BODY)
+	if (state == CONN_PROXY || state == CONN_SHAKE || state == CONN_IDLE ||
+		state == CONN_HEAD || state == CONN_BODY)
 		bound = s->whole_by_ns;
 	else if (state == CONN_WRITING || state == CONN_SENDING)
 		bound = loop_now_ns(s->loop) + s->options.drain_ns;

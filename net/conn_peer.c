@@ -52,4 +52,7 @@ conn_peer_fill(struct conn *c)
 		fill_process(&c->peer, fd);
 	c->peer.listener_roles = c->listener->options.roles;
 	conn_judge_peer(c);
+	/* A trusted process is a proxy: who asks is somebody else. */
+	if (c->is_trusted)
+		c->peer.has_process = false;
 }

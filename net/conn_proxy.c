@@ -42,6 +42,8 @@ become_client(struct conn *c, const struct address *client)
 	_Static_assert(sizeof(c->proxy_address) >= PEER_ADDRESS_MAX, "it takes the other's place");
 	memcpy(c->proxy_address, c->peer_address, sizeof(c->peer_address));
 	c->peer.proxy = span_cstr(c->proxy_address);
+	c->peer.kind = PEER_TCP;
+	c->peer.has_process = false;
 	address_format(client, c->peer_address);
 	c->peer.address = span_cstr(c->peer_address);
 	conn_judge_peer(c);
@@ -75,5 +77,8 @@ conn_proxy_take(struct conn *c)
 		server_add_work(c, CONN_WORK_CLOSE);
 		return;
 	}
+	/* Nobody says who it is: what it says of others is not believed. */
+	if (!h.has_client)
+		c->is_trusted = false;
 	conn_set_state(c, CONN_IDLE, loop_now_ns(c->server->loop) + c->server->options.idle_ns);
 }

@@ -2,10 +2,10 @@
 /* Each line is cut into its elements from the left, as its grammar wants it, and judged from the right. */
 #include "net/forwarded.h"
 
-/* The addresses that one line names, left to right; an element that names none is empty. */
+/* The last addresses that one line names, left to right, each at its number modulo the most; an element that names none is empty. */
 struct hops {
 	struct span v[FORWARDED_HOPS_MAX];
-	size_t n;
+	size_t n; /* all of them */
 };
 
 enum judgement { NOT_THERE = 0, KNOWN, UNKNOWN };
@@ -32,14 +32,12 @@ skip_blanks(struct span s)
 	return s;
 }
 
-static bool
+/* What a client writes stands first, and must not crowd out what proxies have added behind it. */
+static void
 add_hop(struct hops *out, struct span address)
 {
-	if (out->n == FORWARDED_HOPS_MAX)
-		return false;
-	out->v[out->n] = address;
+	out->v[out->n % FORWARDED_HOPS_MAX] = address;
 	out->n++;
-	return true;
 }
 
 /* "192.0.2.7", "192.0.2.7:4711", "[2001:db8::7]:4711" or, without brackets and port, IPv6: its address; empty when it is none.
@@ -71,8 +69,8 @@ cut_plain(struct span line, struct hops *out)
 	while (line.n > 0) {
 		size_t n = span_find(line, ',');
 		struct span element = span_trim(span_of(line.p, n));
-		if (element.n > 0 && !add_hop(out, take_address(element)))
-			return false;
+		if (element.n > 0)
+			add_hop(out, take_address(element));
 		line = span_from(line, n < line.n ? n + 1 : n);
 	}
 	return true;
@@ -142,7 +140,9 @@ take_element(struct span *rest, struct hops *out)
 	}
 	if (rest->n > 0)
 		*rest = span_from(*rest, 1);
-	return !has_pair || add_hop(out, address);
+	if (has_pair)
+		add_hop(out, address);
+	return true;
 }
 
 static bool
@@ -166,7 +166,11 @@ judge_line(struct span line, cut_fn cut, const struct trusted_proxies *trusted, 
 		return true;
 	}
 	for (size_t i = hops.n; i > 0; i--) {
-		struct span address = hops.v[i - 1];
+		if (i + FORWARDED_HOPS_MAX <= hops.n) {
+			f->judgement = UNKNOWN;
+			return true;
+		}
+		struct span address = hops.v[(i - 1) % FORWARDED_HOPS_MAX];
 		f->judgement = address.n > 0 ? KNOWN : UNKNOWN;
 		f->client = address;
 		if (address.n == 0 || !trusted_proxies_has(trusted, address))

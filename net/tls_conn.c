@@ -159,7 +159,8 @@ tls_conn_end(struct tls_conn *t)
 bool
 tls_conn_has_pending(const struct tls_conn *t)
 {
-	return SSL_has_pending(t->ssl) == 1;
+	/* Not SSL_has_pending, which counts the first byte of a record that never comes. */
+	return SSL_pending(t->ssl) > 0;
 }
 
 uint64_t

@@ -131,8 +131,12 @@ read_state(struct tls_keeper *k, struct tls_context **out, struct errinfo *ei)
 		k->seen = k->now;
 		rc = tls_context_load(&k->options, k->tickets, out, ei);
 		stamp_all(k, &k->now);
-		if (are_equal(k, &k->seen, &k->now))
+		if (are_equal(k, &k->seen, &k->now)) {
+			/* What failed may have failed for another reason than the files: it is tried again. */
+			if (rc != OK)
+				memset(&k->seen, 0, sizeof(k->seen));
 			return rc;
+		}
 		tls_context_unref(out);
 		rc = ERR(ei, ERR_IO, "the files of TLS certificates change while they are read");
 	}

@@ -117,8 +117,8 @@ read_key(const char *path, EVP_PKEY **out, struct errinfo *ei)
 	return OK;
 }
 
-static int64_t
-seconds_until(const ASN1_TIME *t)
+int64_t
+tls_seconds_until(const ASN1_TIME *t)
 {
 	int days = 0;
 	int seconds = 0;
@@ -131,7 +131,7 @@ seconds_until(const ASN1_TIME *t)
 static enum err
 check_time(const char *path, struct tls_certificate *c, struct errinfo *ei)
 {
-	int64_t left_s = seconds_until(X509_get0_notAfter(c->leaf));
+	int64_t left_s = tls_seconds_until(X509_get0_notAfter(c->leaf));
 
 	if (X509_cmp_current_time(X509_get0_notBefore(c->leaf)) >= 0)
 		return ERR(ei, ERR_INVALID,

@@ -8,11 +8,13 @@
 #include <openssl/x509v3.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "tls_priv.h"
 
 #define NAMES_BYTES_MAX (16 * 1024)
 #define NAME_BYTES_MAX 2048
+#define CENTURY_S (INT64_C(100) * 366 * 86400)
 
 /* Offsets into the text that is being made: it may move. */
 struct found {
@@ -130,6 +132,11 @@ tls_peer_read(X509 *leaf, struct net_peer *peer, char **own_text)
 	buf_fini(&names.text);
 	if (text == NULL)
 		return false;
+	int64_t left_s = tls_seconds_until(X509_get0_notAfter(leaf));
+	peer->certificate_end_wall_ns =
+		left_s > 0
+			? clock_wall_ns() + (left_s < CENTURY_S ? left_s : CENTURY_S) * NS_PER_SEC
+			: 0;
 	peer->has_certificate = true;
 	peer->spiffe_id = span_in(text, names.spiffe);
 	peer->common_name = span_in(text, names.common);

@@ -53,6 +53,9 @@ struct tls_context {
 MUSTCHECK enum err tls_context_load(const struct tls_options *o, struct tls_tickets *tickets,
 	struct tls_context **out, struct errinfo *ei);
 
+/* tls_pair.c: from now; 0 and below: it is over, or no time. */
+int64_t tls_seconds_until(const ASN1_TIME *t);
+
 /* tls_client.c: certificates of clients. */
 /* Those of the bundle are trusted to sign them. */
 MUSTCHECK enum err tls_client_install(

@@ -68,8 +68,10 @@ step_authenticate(struct req *r)
 		r->refused_why = why[0] != '\0' ? why : NULL;
 		return fail_with(r, REQ_ERROR_AUTH, &ei);
 	}
+	/* A name of the connection ends with it, and what is owed to the ledger may take longer. */
+	r->identity.principal = arena_dup(r->arena, r->identity.principal);
 	r->identity_key = join_identity(&r->identity, r->arena);
-	if (r->identity_key.p == NULL)
+	if (r->identity_key.p == NULL || arena_failed(r->arena))
 		return fail_overloaded(r);
 	return STEP_ADMIT;
 }

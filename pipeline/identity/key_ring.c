@@ -270,12 +270,36 @@ run(void *arg)
 
 /* ---- sources ---- */
 
+/* Whether both would fetch the same keys. */
+static bool
+is_same_issuer(const struct key_source_options *a, const struct key_source_options *b)
+{
+	return span_eq(a->issuer, b->issuer) && span_eq(a->jwks_uri, b->jwks_uri) &&
+	       span_eq(a->ca_file, b->ca_file);
+}
+
 static bool
 is_same_source(const struct key_source_options *a, const struct key_source_options *b)
 {
-	return span_eq(a->issuer, b->issuer) && span_eq(a->jwks_uri, b->jwks_uri) &&
-	       span_eq(a->ca_file, b->ca_file) && a->refresh_ns == b->refresh_ns &&
+	return is_same_issuer(a, b) && a->refresh_ns == b->refresh_ns &&
 	       a->floor_ns == b->floor_ns && a->max_stale_ns == b->max_stale_ns;
+}
+
+/* Other times are no reason to forget the keys; the first fetch comes at once all the same. */
+static void
+inherit_keys(struct key_ring *ring, struct key_source *s)
+{
+	for (size_t i = 0; i < SOURCES_MAX; i++) {
+		struct key_source *old = ring->sources[i];
+
+		if (old == NULL || old->keys == NULL || !is_same_issuer(&old->options, &s->options))
+			continue;
+		s->keys = jose_keys_ref(old->keys);
+		s->state.n_keys = old->state.n_keys;
+		atomic_store(&s->fetched_mono_ns, atomic_load(&old->fetched_mono_ns));
+		atomic_store(&s->generation, ++ring->generation);
+		return;
+	}
 }
 
 static enum err
@@ -341,6 +365,7 @@ open_source(struct key_ring *ring, const struct key_source_options *options,
 		rc = new_source(ring, options, out, ei);
 	if (rc != OK)
 		return rc;
+	inherit_keys(ring, *out);
 	(*out)->n_users = 1;
 	ring->sources[place] = *out;
 	return OK;

@@ -241,7 +241,9 @@ oidc_find(const struct oidc *o, struct span text, struct token_holder **out)
 	hash_sha256(text, hash);
 	/* Before the keys are looked at: with newer ones it would be judged again. */
 	generation = get_generation(o);
-	enum token_memory memory = token_cache_find(o->cache, hash, generation, out);
+	/* Without usable keys nothing is remembered: neither that a token was good. */
+	enum token_memory memory =
+		generation != 0 ? token_cache_find(o->cache, hash, generation, out) : TOKEN_UNKNOWN;
 	if (memory != TOKEN_UNKNOWN)
 		return memory == TOKEN_ACCEPTED ? OK : ERR_AUTH;
 	if (judge(o, text, out, &ei) != OK) {
@@ -250,6 +252,8 @@ oidc_find(const struct oidc *o, struct span text, struct token_holder **out)
 		return ERR_AUTH;
 	}
 	metric_add(METRIC_TOKENS_VERIFIED, 1);
+	if (generation == 0)
+		return OK;
 	token_cache_put(o->cache, hash, generation, *out,
 		(*out)->expires_wall_ns + o->rules.leeway_s * NS_PER_SEC);
 	return OK;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -108,6 +109,14 @@ counts_spiffe(const struct peer_names *n)
 	return n->trust_domain.n > 0;
 }
 
+/* One that has ended since the handshake names nobody any more. */
+static bool
+has_certificate(const struct net_peer *peer)
+{
+	return peer != NULL && peer->has_certificate &&
+	       clock_wall_ns() < peer->certificate_end_wall_ns;
+}
+
 bool
 peer_names_by_spiffe(
 	const struct peer_names *n, const struct net_peer *peer, struct span *principal)
@@ -116,8 +125,7 @@ peer_names_by_spiffe(
 
 	OBJ_CHECK(n, NAMES_MAGIC);
 	*principal = SPAN_NONE;
-	if (!counts_spiffe(n) || peer == NULL || !peer->has_certificate ||
-		!spiffe_id_parse(peer->spiffe_id, &id) ||
+	if (!counts_spiffe(n) || !has_certificate(peer) || !spiffe_id_parse(peer->spiffe_id, &id) ||
 		!span_eq(id.trust_domain, n->trust_domain))
 		return false;
 	const struct span *listed = map_find(n->paths, id.path);
@@ -145,7 +153,7 @@ peer_names_by_certificate(
 {
 	OBJ_CHECK(n, NAMES_MAGIC);
 	*principal = SPAN_NONE;
-	if (peer == NULL || !peer->has_certificate || (counts_spiffe(n) && peer->spiffe_id.n > 0))
+	if (!has_certificate(peer) || (counts_spiffe(n) && peer->spiffe_id.n > 0))
 		return false;
 	for (size_t i = 0; i < peer->n_dns && i < PEER_DNS_MAX; i++)
 		if (!agree(map_find(n->dns_names, peer->dns[i]), principal))

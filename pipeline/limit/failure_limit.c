@@ -66,8 +66,9 @@ failure_limit_note(struct failure_limit *l, int64_t per_minute, struct span clie
 	uint32_t wait_s = 0;
 
 	OBJ_CHECK(l, FAILURE_MAGIC);
+	/* Those whom nobody knows share one. */
 	if (!address_parse(client_address, &client))
-		return 0;
+		client = (struct address){0};
 	struct token_bucket *b = find_bucket(l, &client);
 	MUST(pthread_mutex_lock(&l->lock) == 0);
 	if (b->refill_per_minute != per_minute)

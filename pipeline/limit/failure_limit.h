@@ -19,7 +19,7 @@ struct failure_limit;
 MUSTCHECK struct failure_limit *failure_limit_new(void);
 void failure_limit_free(struct failure_limit **l);
 /* One failure from this numeric address, of so many that it may have per minute, at most as many at once. 0: it had some left;
- * else the seconds until it has one. A text that is no address is not limited. */
+ * else the seconds until it has one. Texts that are no address share one. */
 MUSTCHECK uint32_t failure_limit_note(
 	struct failure_limit *l, int64_t per_minute, struct span client_address);
 

@@ -387,3 +387,14 @@ def test_the_end_of_the_gateway():
         assert g.process.wait(PATIENCE) == 0
         idle.close()
         half.close()
+
+
+def test_the_beginning_of_a_record_holds_up_no_end():
+    """One byte of a record that never comes is in the library's hands, and no request."""
+    with authority() as ca, Gateway(config(gateway={**tls(ca.issue("server")), "shutdown_grace_seconds": 4})) as g:
+        held = shake(g, client(ca))
+        os.write(held.fileno(), b"\x17")
+        ask(g, client(ca))
+        g.signal(signal.SIGTERM)
+        assert g.process.wait(PATIENCE) == 0
+        held.close()

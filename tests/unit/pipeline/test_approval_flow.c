@@ -92,7 +92,8 @@ decide(const char *who, const char *id, const char *decision)
 		.channel = CHANNEL_API,
 		.approval_id = span_cstr(id),
 		.decision = span_cstr(decision),
-		.caller = {span_cstr(who), req_get_roles(f.snapshot, span_cstr(who))},
+		.caller = {.principal = span_cstr(who),
+			.roles = req_get_roles(f.snapshot, span_cstr(who))},
 	};
 
 	is_decided = false;

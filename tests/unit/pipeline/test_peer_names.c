@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /* SPIFFE IDs by the rows of corpus/identity/spiffe.cases, and principals by what connections say of themselves. */
+#include "base/clock.h"
 #include "identity/peer_names.h"
 
 #include "base/must.h"
@@ -74,8 +75,10 @@ static void
 check_spiffe(bool only_listed, const char *id, const char *want)
 {
 	struct peer_names *n = make(true, only_listed);
-	const struct net_peer peer = {
-		.is_tls = true, .has_certificate = true, .spiffe_id = span_cstr(id)};
+	const struct net_peer peer = {.is_tls = true,
+		.has_certificate = true,
+		.certificate_end_wall_ns = INT64_MAX,
+		.spiffe_id = span_cstr(id)};
 	struct span principal;
 
 	CHECK_INT(peer_names_by_spiffe(n, &peer, &principal), want[0] != '\0');
@@ -112,6 +115,11 @@ TEST(only_a_verified_certificate_counts)
 	CHECK(!peer_names_by_certificate(on, NULL, &principal));
 	CHECK(!peer_names_by_process(on, NULL, &principal));
 	peer.has_certificate = true;
+	/* It ended while the connection went on. */
+	peer.certificate_end_wall_ns = clock_wall_ns();
+	CHECK(!peer_names_by_spiffe(on, &peer, &principal));
+	CHECK(!peer_names_by_certificate(off, &peer, &principal));
+	peer.certificate_end_wall_ns = clock_wall_ns() + 3600 * NS_PER_SEC;
 	CHECK(peer_names_by_spiffe(on, &peer, &principal));
 	CHECK(!peer_names_by_spiffe(off, &peer, &principal));
 	/* One with a SPIFFE ID is judged by that alone, as long as those count. */
@@ -128,6 +136,7 @@ check_names(const char *first, const char *second, const char *common_name, cons
 	const struct net_peer peer = {
 		.is_tls = true,
 		.has_certificate = true,
+		.certificate_end_wall_ns = INT64_MAX,
 		.dns = {span_cstr(first), span_cstr(second)},
 		.n_dns = second != NULL ? 2 : 1,
 		.common_name = span_cstr(common_name),
