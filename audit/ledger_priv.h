@@ -154,12 +154,13 @@ struct ledger {
 	struct tx_record *tx_records;
 	size_t n_tx_records;
 	size_t n_tx_records_max;
-	struct arena *arena;       /* for the ledger's own records */
-	struct entry_list batch;   /* taken from the queue */
-	struct entry_list held;    /* to be written when the store works again */
-	struct entry_list waiting; /* committed; for required sinks, deadlines ascending */
-	struct entry_list owed;    /* the same without a deadline: must_write, told */
-	struct entry_list done;    /* to be given back at the end of the turn */
+	struct arena *arena;          /* for the ledger's own records */
+	struct entry_list batch;      /* taken from the queue */
+	struct entry_list held;       /* to be written when the store works again */
+	struct entry_list waiting;    /* committed; for required sinks, deadlines ascending */
+	_Atomic uint64_t waiting_seq; /* of waiting's first, for the sinks; 0: nobody waits */
+	struct entry_list owed;       /* the same without a deadline: must_write, told */
+	struct entry_list done;       /* to be given back at the end of the turn */
 	bool needs_reopen;
 	bool is_dead; /* the file's chain is not what was written: no recovery */
 	int64_t probe_at_mono_ns;
@@ -251,6 +252,9 @@ void ledger_wait_check(struct ledger *l);
 MUSTCHECK enum err ledger_writer_start(struct ledger *l, struct errinfo *ei);
 /* A sink has taken records. Sinks' threads. */
 void ledger_wake_for_acks(struct ledger *l);
+
+/* Whether decisions wait for this sink; any thread. */
+bool ledger_sink_is_counted(const struct ledger_sink *s);
 
 /* ledger_sink.c */
 MUSTCHECK enum err ledger_sinks_load(struct ledger *l, struct errinfo *ei);

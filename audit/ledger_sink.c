@@ -26,6 +26,7 @@ struct feed {
 	int64_t retry_ns;
 	bool is_in_trouble;
 	uint64_t refused_seq;
+	int64_t refused_since_ns;
 	unsigned n_refused; /* of that record, one after the other */
 	struct log_limiter limiter;
 };
@@ -123,14 +124,32 @@ move_mark(struct feed *f, uint64_t seq)
 	ledger_wake_for_acks(f->s->l);
 }
 
+/* Whoever waits for the record must be turned back before the sink goes on behind it: it was not taken. */
+static bool
+is_awaited(const struct feed *f)
+{
+	const struct ledger *l = f->s->l;
+	uint64_t waiting = atomic_load_explicit(&l->waiting_seq, memory_order_acquire);
+
+	if (!ledger_sink_is_counted(f->s))
+		return false;
+	/* Twice: the wait begins only behind the commit, and the sink may have been there first. */
+	return clock_mono_ns() - f->refused_since_ns < 2 * l->o.sink_deadline_ms * NS_PER_MS ||
+	       (waiting != 0 && waiting <= f->refused_seq);
+}
+
 /* The record is refused once more: whether it was once too often, and the sink is behind it now. The pauses go on
  * growing: a receiver that refuses everything must not be run through. */
 static bool
 pass_refused(struct feed *f, const struct sink_record *r, const char *why)
 {
-	f->n_refused = f->refused_seq == r->seq ? f->n_refused + 1 : 1;
+	if (f->refused_seq != r->seq) {
+		f->n_refused = 0;
+		f->refused_since_ns = clock_mono_ns();
+	}
+	f->n_refused++;
 	f->refused_seq = r->seq;
-	if (f->n_refused < SINK_REFUSALS_MAX || !ledger_sink_drop(f->s, r, why))
+	if (f->n_refused < SINK_REFUSALS_MAX || is_awaited(f) || !ledger_sink_drop(f->s, r, why))
 		return false;
 	move_mark(f, r->seq);
 	return true;

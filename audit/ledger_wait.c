@@ -10,11 +10,22 @@
 #include "base/must.h"
 #include "ledger_priv.h"
 
-static bool
-is_counted(const struct ledger *l, const struct ledger_sink *s)
+bool
+ledger_sink_is_counted(const struct ledger_sink *s)
 {
-	return !s->sink->is_advisory &&
-	       (l->o.required != LEDGER_REQUIRED_NAMED || s->sink->is_required);
+	const struct ledger_options *o = &s->l->o;
+
+	return !s->sink->is_advisory && o->required != LEDGER_REQUIRED_LEDGER &&
+	       (o->required != LEDGER_REQUIRED_NAMED || s->sink->is_required);
+}
+
+static void
+tell_sinks(struct ledger *l)
+{
+	const struct ledger_entry *first = l->waiting.first;
+
+	atomic_store_explicit(
+		&l->waiting_seq, first == NULL ? 0 : first->seq, memory_order_release);
 }
 
 uint64_t
@@ -27,7 +38,7 @@ ledger_required_taken(const struct ledger *l)
 		return UINT64_MAX;
 	for (size_t i = 0; i < l->n_sinks; i++) {
 		uint64_t taken = atomic_load_explicit(&l->sinks[i].taken, memory_order_acquire);
-		if (!is_counted(l, &l->sinks[i]))
+		if (!ledger_sink_is_counted(&l->sinks[i]))
 			continue;
 		least = taken < least ? taken : least;
 		most = taken > most ? taken : most;
@@ -54,6 +65,7 @@ ledger_wait_for_sinks(struct ledger *l, struct ledger_entry *e)
 	}
 	e->deadline_mono_ns = clock_mono_ns() + l->o.sink_deadline_ms * NS_PER_MS;
 	entry_list_add(&l->waiting, e);
+	tell_sinks(l);
 }
 
 static void
@@ -101,6 +113,7 @@ ledger_wait_check(struct ledger *l)
 		set_behind(l, true);
 		turn_back(l, entry_list_take(&l->waiting));
 	}
+	tell_sinks(l);
 	while (l->owed.first != NULL && l->close_by_mono_ns != 0 && l->close_by_mono_ns <= now)
 		ledger_complete(l, entry_list_take(&l->owed), ERR_AUDIT);
 }

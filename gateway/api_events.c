@@ -60,6 +60,15 @@ refuse(struct events *e, const struct approvals_answer *answer)
 }
 
 static void
+refuse_key(struct events *e)
+{
+	if (e->is_streaming)
+		return;
+	reply_error(e->http, 401, "auth_error", SPAN_LIT("the credentials are no longer valid"), 0);
+	end(e);
+}
+
+static void
 on_closed(struct http_request *http, void *arg)
 {
 	struct events *e;
@@ -205,10 +214,13 @@ look(struct events *e)
 	if (e->is_looking)
 		return;
 	e->is_stale = false;
-	/* By the snapshot of now: a key that is gone sees no more. The chore ends the stream. */
+	/* By the snapshot of now: a key that is gone sees no more. The chore ends the stream; before it began there is
+	 * none. */
 	if (req_authorize_reader(
-		    worker_get_pipeline(e->worker), snapshot, &credentials, &identity, &by) != OK)
+		    worker_get_pipeline(e->worker), snapshot, &credentials, &identity, &by) != OK) {
+		refuse_key(e);
 		return;
+	}
 	e->is_looking = true;
 	approvals_look(&call, span_cstr(e->approval_id), &identity);
 	caller_drop(&by);

@@ -17,6 +17,8 @@
 #include "outbound/notice.h"
 #include "outbound/webhook.h"
 
+#define SINK_FORMS "stdout, stderr, sqlite:PATH, file:PATH, webhook:URL"
+
 /* The next element of a comma list, trimmed; false at its end. */
 static bool
 next_word(struct span *list, struct span *word)
@@ -131,9 +133,10 @@ add_sink(struct audit_plan *plan, enum audit_sink_kind kind, struct span url, st
 }
 
 static enum err
-read_sink(struct audit_plan *plan, struct span word, struct errinfo *ei)
+read_sink(struct audit_plan *plan, struct span word, size_t nth, struct errinfo *ei)
 {
 	struct span path;
+	size_t n_kind = span_find(word, ':');
 
 	if (span_eq_cstr(word, "stdout"))
 		return add_sink(plan, AUDIT_SINK_STDOUT, SPAN_NONE, ei);
@@ -157,11 +160,12 @@ read_sink(struct audit_plan *plan, struct span word, struct errinfo *ei)
 		return rc == OK ? add_sink(plan, AUDIT_SINK_WEBHOOK, url, ei)
 				: ERR_WRAP(ei, rc, "webhook");
 	}
-	return ERR(ei, ERR_INVALID,
-		"unsupported audit sink \"%.*s\" (stdout, stderr, sqlite:PATH, file:PATH, "
-		"webhook:URL)",
-		SPAN_ARG(span_of(
-			word.p, span_find(word, ':')))); /* what follows may hold a secret */
+	/* What follows the colon may hold a secret; a word without one may be the rest of a URL with a comma. */
+	if (n_kind == word.n)
+		return ERR(ei, ERR_INVALID,
+			"unsupported audit sink: word %zu of audit.sink (" SINK_FORMS ")", nth);
+	return ERR(ei, ERR_INVALID, "unsupported audit sink \"%.*s\" (" SINK_FORMS ")",
+		SPAN_ARG(span_of(word.p, n_kind)));
 }
 
 static const char *
@@ -227,13 +231,14 @@ audit_plan_parse(const struct ledger_section *ledger, const struct audit_section
 {
 	struct span list = audit->sink;
 	struct span word;
+	size_t nth = 0;
 	enum err rc = OK;
 
 	*out = (struct audit_plan){.is_stateless = is_stateless,
 		.ledger_path = ledger->path,
 		.key_path = audit->checkpoint_key_path};
 	while (rc == OK && next_word(&list, &word))
-		rc = read_sink(out, word, ei);
+		rc = read_sink(out, word, ++nth, ei);
 	if (rc == OK)
 		rc = read_required(out, audit->required, ei);
 	return rc;

@@ -17,7 +17,7 @@ async function decide(r, decision, reason, ack) {
 
 /** One request for each; a failure stops no other. */
 function together(list, done) {
-	const rows = list.map((r) => ({r, box: input(`b-${r.approval_id}`, {type: "checkbox", checked: !r.has_hidden}), result: h("span")}));
+	const rows = list.map((r) => ({r, box: input(`b-${r.approval_id}`, {type: "checkbox", disabled: true}), result: h("span")}));
 	const reason = h("textarea", {id: "b-reason", rows: 2, maxlength: 500});
 	const told = h("p", {role: "status"});
 	const run = async (decision) => {
@@ -42,7 +42,12 @@ function together(list, done) {
 	};
 	const buttons = [button("Approve what is marked", () => run("approve"), ".main"), button("Deny what is marked", () => run("deny"), ".danger")];
 	dialog(`${num(list.length)} requests alike`, h("p", requester(list[0]), " asks for ", val(list[0].action_type), " on ", val(list[0].resource), ", each with parameters of its own:"),
-		h("ul.batch", rows.map(({r, box, result}) => h("li", box, h("label", {for: box.id}, val(r.action_id), r.has_hidden && dim(" has hidden parts"), panel(async () => tree((await get(`approvals/${r.approval_id}`)).params))), result))), field("Reason for all", reason), told, h("div.bar", buttons));
+		h("ul.batch", rows.map(({r, box, result}) => h("li", box, h("label", {for: box.id}, val(r.action_id), r.has_hidden && dim(" has hidden parts"), panel(async () => {
+			const {params, hidden} = await get(`approvals/${r.approval_id}`);
+			box.checked = !r.has_hidden && !hidden?.length;
+			box.disabled = !box.checked;
+			return tree(params);
+		})), result))), field("Reason for all", reason), told, h("div.bar", buttons));
 }
 
 function covers(hidden) {
@@ -95,6 +100,7 @@ function detail(id, done) {
 			h("h2.asks", {tabindex: -1}, val(r.agent, "An agent"), ", acting for ", val(r.principal), " in ", val(r.environment), ", asks to do ", h("b", val(r.action_type)), " on ", h("b", val(r.resource)), "."),
 			h("p.bar", open(r) && stamp("PENDING"), state(r), agreed(r)),
 			r.scope_type === "class" && h("p.failure", `This would approve any parameters for this action and resource, ${plural(r.max_uses, "time")}.`),
+			r.scope_type !== "class" && r.max_uses > 1 && h("p.failure", `This would allow it ${num(r.max_uses)} times.`),
 			h("h3", "Why the policy asks"), why(r),
 			h("h3", "Exact parameters"), n > 0 && note(`${plural(n, "part is", "parts are")} hidden as secret: `, hidden.map((p, i) => [i > 0 && ", ", val(p.path)])),
 			sheet("Parameters", tree(r.params ?? {}, covers(hidden))));
@@ -153,7 +159,7 @@ export function approvals(root, id) {
 		const focus = document.activeElement.dataset.stop;
 		const groups = Map.groupBy(rows, alike);
 		fill(list, rows.length ? [...groups.values()].map((group) => {
-			const wait = group.filter(open);
+			const wait = group.filter((r) => open(r) && r.scope_type !== "class");
 			return [wait.length > 1 && h("div.alike", h("span", `${num(wait.length)} alike`), button("Decide together…", () => together(wait, refresh), "", {"data-key": "b"})), group.map(row)];
 		}) : empty("Nothing waits for you.", "What needs a person appears here by itself."), next && button("Older ones", () => fetchList(true)));
 		if (focus) one(`[data-stop="${CSS.escape(focus)}"]`, list)?.focus();

@@ -18,7 +18,11 @@ PEOPLE = {"agent": "alice", "operator": "olga", "approver": "anna", "viewer": "v
 KEYS = {who: hashlib.sha256(who.encode()).hexdigest() for who in PEOPLE}
 SECRET = hashlib.sha256(b"secret").hexdigest()
 RULES = [{"id": "ask-payout", "action_type": "payments.payout", "resource": "payment://bank.example.com/**",
-          "decision": "REQUIRE_APPROVAL", "obligations": {"approvers": {"min": 2}}}]
+          "decision": "REQUIRE_APPROVAL", "obligations": {"approvers": {"min": 2}}},
+         {"id": "ask-often", "action_type": "payments.standing", "resource": "payment://bank.example.com/**",
+          "decision": "REQUIRE_APPROVAL", "obligations": {"approval_max_uses": 3}},
+         {"id": "ask-class", "action_type": "payments.any", "resource": "payment://bank.example.com/**",
+          "decision": "REQUIRE_APPROVAL", "obligations": {"approval_max_uses": 3, "approval_scope_class": "action_type_resource"}}]
 
 
 def options():
@@ -88,6 +92,14 @@ def test_quorum():
 
 def test_together():
     browse("together")
+
+
+def test_together_only_what_was_seen():
+    browse("together_only_what_was_seen")
+
+
+def test_more_than_once():
+    browse("more_than_once")
 
 
 def test_roles():

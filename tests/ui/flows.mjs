@@ -208,6 +208,52 @@ export const flows = {
 		await done();
 	},
 
+	async together_only_what_was_seen() {
+		const ids = [];
+		for (const amount of [1, 2, 3]) ids.push(await ask({params: {amount}}));
+		const {page, done} = await signedIn("#/approvals");
+		await holds(page, ".alike", "3 alike");
+		let release;
+		const held = new Promise((resolve) => (release = resolve));
+		await page.route(`**/approvals/${ids[0]}`, async (route) => {
+			await held;
+			await route.continue();
+		});
+		await page.route(`**/approvals/${ids[1]}`, (route) => route.abort());
+		await page.keyboard.press("b");
+		const dialog = page.getByRole("dialog");
+		const box = (id) => dialog.locator(`#b-${id}`);
+		await dialog.locator(`#b-${ids[2]}:checked`).waitFor();
+		await dialog.locator("li .failure").waitFor();
+		assert.ok(await box(ids[0]).isDisabled() && await box(ids[1]).isDisabled());
+		assert.equal(await dialog.getByRole("checkbox", {checked: true}).count(), 1);
+		release();
+		await dialog.locator(`#b-${ids[0]}:checked`).waitFor();
+		assert.ok(await box(ids[1]).isDisabled());
+		await done();
+	},
+
+	async more_than_once() {
+		const often = await ask({action_type: "payments.standing"});
+		const any = await ask({action_type: "payments.any"});
+		const {page, done} = await signedIn(`#/approvals/${often}`);
+		await holds(page, ".detail", "This would allow it 3 times.");
+		await go(page, `#/approvals/${any}`);
+		await holds(page, ".detail", "This would approve any parameters for this action and resource, 3 times.");
+		assert.equal(await page.getByText("This would allow it").count(), 0);
+		// Beside one that is alike, none of its kind is offered for a glance at many.
+		await page.route("**/approvals?*", async (route) => {
+			const reply = await route.fetch();
+			const list = await reply.json();
+			const one = list.approvals.find((r) => r.approval_id === any);
+			await route.fulfill({response: reply, json: {...list, approvals: [one, {...one, approval_id: often}]}});
+		});
+		await page.getByLabel("Show").selectOption("all");
+		await page.waitForFunction(() => document.querySelectorAll(".inbox .ask").length === 2 && [...document.querySelectorAll(".inbox .ask b")].every((b) => b.textContent.includes("payments.any")));
+		assert.equal(await page.locator(".alike").count(), 0);
+		await done();
+	},
+
 	async roles() {
 		const id = await ask();
 		const {page, done} = await signedIn(`#/approvals/${id}`, "viewer");

@@ -94,10 +94,10 @@ open_events(struct http_request *req, void *arg)
 }
 
 static void
-start(struct rig_client *c)
+start_as(struct rig_client *c, bool is_known)
 {
 	live_before = mem_live();
-	may_read = true;
+	may_read = is_known;
 	n_places = 1;
 	n_looks = 0;
 	rig_options(&rig);
@@ -108,6 +108,12 @@ start(struct rig_client *c)
 	rig_send_text(&rig, c, GET);
 	while (rig.pending == NULL)
 		rig_turn(&rig, c);
+}
+
+static void
+start(struct rig_client *c)
+{
+	start_as(c, true);
 }
 
 static void
@@ -271,6 +277,17 @@ TEST(a_key_that_is_gone_sees_no_more)
 	stop(&c);
 }
 
+/* There is no stream yet that a timer could end. */
+TEST(a_key_that_is_gone_before_the_stream_began_is_answered)
+{
+	struct rig_client c;
+
+	start_as(&c, false);
+	CHECK_INT(n_looks, 0);
+	check_refused(&c, 401);
+	stop(&c);
+}
+
 SUITE("events", TEST_ROW(each_change_is_looked_at_and_the_last_ends_it),
 	TEST_ROW(what_changes_while_it_looks_is_looked_at_again),
 	TEST_ROW(what_is_not_its_own_is_refused_before_anything_is_sent),
@@ -278,4 +295,5 @@ SUITE("events", TEST_ROW(each_change_is_looked_at_and_the_last_ends_it),
 	TEST_ROW(an_approval_that_is_removed_ends_it),
 	TEST_ROW(a_client_that_leaves_while_it_is_looked_is_forgotten_after_the_look),
 	TEST_ROW(a_client_that_leaves_the_stream_gives_its_place_back),
-	TEST_ROW(it_ends_with_the_server), TEST_ROW(a_key_that_is_gone_sees_no_more))
+	TEST_ROW(it_ends_with_the_server), TEST_ROW(a_key_that_is_gone_sees_no_more),
+	TEST_ROW(a_key_that_is_gone_before_the_stream_began_is_answered))

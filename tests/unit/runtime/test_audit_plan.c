@@ -34,7 +34,13 @@ static const struct row rows[] = {
 	{"stdout,file:/x", "", true, "file audit sink is not allowed in runtime.stateless_mode", 0,
 		LEDGER_REQUIRED_LEDGER},
 	{"sqlite:", "", false, "sqlite sink path is required", 0, LEDGER_REQUIRED_LEDGER},
-	{"syslog", "", false, "unsupported audit sink", 0, LEDGER_REQUIRED_LEDGER},
+	{"syslog", "", false, "unsupported audit sink: word 1 of audit.sink (", 0,
+		LEDGER_REQUIRED_LEDGER},
+	{"syslog:secret", "", false, "unsupported audit sink \"syslog\" (", 0,
+		LEDGER_REQUIRED_LEDGER},
+	/* A URL that was cut at its comma. */
+	{"webhook:http://a.example/x?key=a,secret", "", false,
+		"unsupported audit sink: word 2 of audit.sink (", 0, LEDGER_REQUIRED_LEDGER},
 	{"webhook:ftp://x/y", "", false, "webhook", 0, LEDGER_REQUIRED_LEDGER},
 	{"webhook:http://user:pw@x/y", "", false, "webhook", 0, LEDGER_REQUIRED_LEDGER},
 	{"stdout,stdout", "", false, "twice", 0, LEDGER_REQUIRED_LEDGER},
@@ -58,6 +64,7 @@ TEST(each_row)
 			if (rc == OK || strstr(ei.msg, r->error) == NULL)
 				FAIL("row %zu: \"%s\" is not refused for \"%s\"", i, ei.msg,
 					r->error);
+			CHECK(strstr(ei.msg, "secret") == NULL);
 			continue;
 		}
 		if (rc != OK || plan.n_sinks != r->n_sinks || plan.required != r->want)
