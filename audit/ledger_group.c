@@ -146,7 +146,7 @@ ledger_group_refuse(struct ledger *l)
 
 	for (struct ledger_entry *e = entry_list_take(&l->batch); e != NULL;
 		e = entry_list_take(&l->batch)) {
-		if (must_be_written(e))
+		if (must_be_written(e) || (e->needs_no_sink && !l->is_failing))
 			entry_list_add(&kept, e);
 		else
 			ledger_refuse(l, e);

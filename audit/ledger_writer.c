@@ -24,7 +24,7 @@ check_open(const struct ledger *l, const struct ledger_entry *e, struct errinfo 
 		return ERR(ei, ERR_STOPPED, "the ledger is closed");
 	if (e->must_write)
 		return OK;
-	if (l->is_failing || l->is_behind)
+	if (l->is_failing || (l->is_behind && !e->needs_no_sink))
 		return ERR(ei, ERR_AUDIT, LEDGER_REFUSAL);
 	if (l->queue.n >= l->o.queue_max)
 		return ERR(ei, ERR_OVERLOAD, "too many entries wait for the ledger");
