@@ -19,7 +19,7 @@ print_buf(struct buf *b)
 
 	if (buf_failed(b))
 		status = command_fail("out of memory");
-	else if (fwrite(b->p, 1, b->n, stdout) != b->n || fflush(stdout) != 0)
+	else if ((b->n > 0 && fwrite(b->p, 1, b->n, stdout) != b->n) || fflush(stdout) != 0)
 		status = command_fail("cannot write to stdout");
 	buf_fini(b);
 	return status;
