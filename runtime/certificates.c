@@ -5,6 +5,7 @@
  * Main thread, but for the look itself.
  */
 #include <stddef.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -27,6 +28,8 @@ struct certificates {
 	bool has_changed;
 	enum err result;
 	struct errinfo ei;
+	char told
+		[ERRINFO_MAX]; /* the last failure that was said; empty: none since they were good */
 };
 
 static struct certificates *
@@ -59,6 +62,17 @@ tell_end(struct certificates *c)
 	tls_context_unref(&now);
 }
 
+/* What fails is tried again at each look, and said when it is new or asked for. */
+static void
+tell_failure(struct certificates *c)
+{
+	if (!c->is_forced && strcmp(c->told, c->ei.msg) == 0)
+		return;
+	memcpy(c->told, c->ei.msg, sizeof(c->told));
+	metric_add(METRIC_TLS_RELOADS_FAILED, 1);
+	log_error(NULL, "TLS certificates are not read anew, those in use stay: %s", c->ei.msg);
+}
+
 static void start_look(struct certificates *c);
 
 static void
@@ -68,10 +82,9 @@ on_looked(struct workq_item *item)
 
 	c->is_looking = false;
 	if (c->result != OK) {
-		metric_add(METRIC_TLS_RELOADS_FAILED, 1);
-		log_error(NULL, "TLS certificates are not read anew, those in use stay: %s",
-			c->ei.msg);
+		tell_failure(c);
 	} else if (c->has_changed) {
+		c->told[0] = '\0';
 		metric_add(METRIC_TLS_RELOADS, 1);
 		tell_end(c);
 	}

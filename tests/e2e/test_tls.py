@@ -398,3 +398,22 @@ def test_the_beginning_of_a_record_holds_up_no_end():
         g.signal(signal.SIGTERM)
         assert g.process.wait(PATIENCE) == 0
         held.close()
+
+
+def test_what_fails_is_tried_again_and_said_once():
+    with authority() as ca, tempfile.TemporaryDirectory() as folder:
+        pair = ca.issue("server")
+        cert, key = pathlib.Path(folder) / "cert.pem", pathlib.Path(folder) / "key.pem"
+        shutil.copy(pair[0], cert)
+        shutil.copy(pair[1], key)
+        with Gateway(config(gateway=tls((cert, key)))) as g:
+            def read_bytes():
+                return int(pathlib.Path(f"/proc/{g.process.pid}/io").read_text().split()[1])
+
+            away = key.rename(key.with_name("away.pem"))
+            until(lambda: "not read anew" in g.read_log(), "the missing key is said")
+            before = read_bytes()
+            until(lambda: read_bytes() > before + 20 * cert.stat().st_size, "it is looked at again and again")
+            assert g.read_log().count("not read anew") == 1
+            away.rename(key)
+            until(lambda: "are read anew" in g.read_log(), "the key that came back is taken")

@@ -366,7 +366,7 @@ TEST(an_approval_that_is_not_honoured_is_the_answer)
 	stop(&c);
 }
 
-/* Of one that was asked for under the policy before, it waits for the one that it has asked for now. */
+/* The approval that was asked for under the old policy does not end the wait; the one that the new policy asks for does. */
 TEST(another_policy_asks_anew)
 {
 	struct req_result result = asking(OTHER);
