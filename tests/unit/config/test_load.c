@@ -336,7 +336,8 @@ TEST(file_is_read_with_its_errors_named)
 	struct buf text;
 	struct errinfo ei;
 
-	CHECK_INT(config_read("/nonexistent/nomos.json", &text, &ei), ERR_NOT_FOUND);
+	snprintf(path, sizeof(path), "%s/missing/nomos.json", test_tmpdir());
+	CHECK_INT(config_read(path, &text, &ei), ERR_NOT_FOUND);
 	CHECK(strncmp(ei.msg, "read config: ", 13) == 0);
 	CHECK_INT(config_read(test_tmpdir(), &text, &ei), ERR_INVALID);
 	snprintf(path, sizeof(path), "%s/nomos.json", test_tmpdir());

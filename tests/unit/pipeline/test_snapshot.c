@@ -30,9 +30,11 @@ check_refused(struct fixture *f, enum err want, const char *text)
 TEST(refuses_what_has_no_policy)
 {
 	struct fixture f;
+	char missing[300];
 
 	fixture_init(&f);
-	f.options.policy.policy_bundle_path = SPAN_LIT("/nonexistent/policy.json");
+	snprintf(missing, sizeof(missing), "%s/missing/policy.json", f.folder);
+	f.options.policy.policy_bundle_path = span_cstr(missing);
 	check_refused(&f, ERR_NOT_FOUND, "policy bundle path invalid");
 	f.options.policy.policy_bundle_path = SPAN_NONE;
 	check_refused(&f, ERR_INVALID, "policy.policy_bundle_path or");
@@ -46,12 +48,14 @@ TEST(refuses_bad_patterns_and_folders)
 {
 	struct fixture f;
 	struct span pattern = SPAN_LIT("(");
+	char missing[300];
 
 	fixture_init(&f);
+	snprintf(missing, sizeof(missing), "%s/missing", f.folder);
 	f.options.redaction.patterns = (struct config_strings){&pattern, 1};
 	check_refused(&f, ERR_INVALID, "invalid redaction pattern");
 	f.options.redaction.patterns.n = 0;
-	f.options.executor.workspace_root = SPAN_LIT("/nonexistent");
+	f.options.executor.workspace_root = span_cstr(missing);
 	check_refused(&f, ERR_NOT_FOUND, "executor.workspace_root");
 	fixture_fini(&f);
 }
