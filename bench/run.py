@@ -18,6 +18,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import overload  # noqa: E402
+import questions  # noqa: E402
 import rig  # noqa: E402
 
 STATELESS = {"runtime": {"stateless_mode": True}, "audit": {"sink": "stdout"}}
@@ -200,6 +201,10 @@ def growth(r, report, plan):
     report.table("Size of the ledger", ["figure", *(f"{n:,} records" for n in sizes)], rows)
 
 
+def asked(r, report, plan):
+    questions.run(r, report, plan, lambda folder, n: tool(r, "growth", folder, n, plan["question_milliseconds"]))
+
+
 def curve(r, report, title, first, steps):
     """bare, deciding without evidence, and FULL, along one size: rows of (text, load, connections, workers)."""
     rows = []
@@ -231,18 +236,18 @@ def bodies(r, report, plan):
 
 
 PARTS = {"growth": growth, "micro": micro, "process": process, "loads": loads, "audit": audit, "policies": policies,
-         "workers": workers, "connections": connections, "bodies": bodies, "tls": tls, "overload": overload.run}
+         "workers": workers, "connections": connections, "bodies": bodies, "tls": tls, "overload": overload.run, "questions": asked}
 FULL = {"loads": list(rig.LOADS), "beside": ["decide", "health"], "connections": [1, 8, 64, 256], "rules": [10, 100, 1000, 10000], "actions": 1000,
         "audit": [("decide", 1), ("decide", 64), ("decide", 256), ("read", 1), ("read", 64), ("read", 256)],
         "tls_loads": ["health", "decide"], "policy_connections": 64, "growth_connections": 64, "worker_loads": ["health", "explain", "decide"],
         "many_connections": [1, 4, 16, 64, 256, 1024], "bodies": [200, 600, 2048, 8192, 32000, 65000], "milliseconds": 400, "micro_rounds": 5, "counted": ["decide", "deny", "read", "explain"],
-        "ledger_records": [10_000, 10_000_000], "growth_milliseconds": 3000,
+        "ledger_records": [10_000, 10_000_000], "growth_milliseconds": 3000, "question_records": 1_000_000, "question_milliseconds": 200, "question_rounds": 20,
         "overload_connections": 2048, "capacity_connections": 256, "overload_milliseconds": 4500, "overload_rounds": 3,
         "overload_times": [1, 2, 4, 10]}
 SMOKE = {**FULL, "beside": ["health"], "connections": [8], "rules": [10, 1000], "actions": 50, "audit": [("decide", 8)], "milliseconds": 30,
          "growth_connections": 8, "worker_loads": ["decide"], "many_connections": [1, 64], "bodies": [200, 65000],
          "micro_rounds": 1, "policy_connections": 8, "counted": ["decide", "read"], "ledger_records": [500, 5000],
-         "growth_milliseconds": 30, "overload_connections": 64, "capacity_connections": 8, "overload_milliseconds": 300,
+         "growth_milliseconds": 30, "question_records": 5000, "question_rounds": 1, "overload_connections": 64, "capacity_connections": 8, "overload_milliseconds": 300,
          "overload_times": [1, 4]}
 
 

@@ -139,6 +139,29 @@ def test_traces_and_actions():
         assert ui(g, "actions/nothing").status == 404
 
 
+def test_an_action_that_was_not_searched_for_is_not_called_absent():
+    """Without an index one question reads some 10,000 records."""
+    with gateway(audit={"index": False}) as g:
+        assert g.act(action(action_id="act-old")).status == 200
+
+        def read(n):
+            c = g.connect()
+            for _ in range(n):
+                assert g.act(action("fs.read", "file://workspace/README.md"), connection=c).status == 200
+            c.close()
+
+        threads = [threading.Thread(target=read, args=(1280,)) for _ in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        newest = ui(g, "records?limit=1").json["records"][0]
+        assert newest["seq"] > 10100, newest
+        r = ui(g, "actions/act-old")
+        assert r.status == 503 and "index" in r.json["reason"], r
+        assert ui(g, "actions/" + newest["action_id"]).status == 200
+
+
 def test_export_is_lines_with_their_hashes():
     with gateway() as g:
         for i in range(5):
