@@ -167,6 +167,7 @@ engine_adopt(struct conn *c)
 		return false;
 	}
 	c->engine = arg;
+	bufferevent_getcb(bev, NULL, &c->engine_written, &c->engine_event, NULL);
 	MUST(evhttp_connection_get_bufferevent(c->engine) == bev);
 	evhttp_connection_set_closecb(c->engine, on_closed, c);
 	bufferevent_decref(bev);
@@ -199,21 +200,6 @@ engine_get_peer(const struct conn *c)
 	if (strncmp(address, "::ffff:", 7) == 0 && strchr(address, '.') != NULL)
 		return address + 7;
 	return address;
-}
-
-bool
-engine_add_header(struct http_request *req, struct span name, struct span value)
-{
-	struct buf *b = &req->conn->server->scratch;
-
-	buf_reset(b);
-	buf_add_span(b, name);
-	buf_add_char(b, '\0');
-	buf_add_span(b, value);
-	if (buf_failed(b))
-		return false;
-	return evhttp_add_header(evhttp_request_get_output_headers(req->engine), b->p,
-		       b->p + name.n + 1) == 0;
 }
 
 /* It only keeps the kernel's interest: the bufferevent reads. Bytes that come while it does not would be
@@ -254,16 +240,14 @@ engine_lose_interest(struct conn *c)
 	c->interest = NULL;
 }
 
-/* One record for the head and the body, not two: the second one would wait for the first to be acknowledged. */
-static void
-join_front(struct conn *c)
+/* Head and body in one piece: one record of TLS, not two, of which the second would wait for the first to be acknowledged. */
+static bool
+put_output(const struct conn *c, struct span head, struct span body)
 {
 	struct evbuffer *out = bufferevent_get_output(c->bev);
-	size_t n = evbuffer_get_length(out);
 
-	/* Without memory for it there are two. */
-	if (c->tls != NULL)
-		(void)evbuffer_pullup(out, (ev_ssize_t)(n < FLUSH_BYTES ? n : FLUSH_BYTES));
+	return evbuffer_expand(out, head.n + body.n) == 0 &&
+	       evbuffer_add(out, head.p, head.n) == 0 && evbuffer_add(out, body.p, body.n) == 0;
 }
 
 static void
@@ -295,29 +279,44 @@ engine_flush(struct conn *c)
 	}
 	if (evbuffer_get_length(out) == 0)
 		bufferevent_trigger(c->bev, EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS);
+	else if (bufferevent_enable(c->bev, EV_WRITE) != 0)
+		server_add_work(c, CONN_WORK_CLOSE);
 }
 
-bool
-engine_reply(struct http_request *req, unsigned status, struct span body)
+/* From here on the engine waits until the output is empty, and is done with the request then. It would write the head by itself
+ * (evhttp_send_reply), with one formatted print and three blocks of memory for each line. */
+static bool
+end_request(struct http_request *req, bool is_last)
 {
 	struct conn *c = req->conn;
 
-	if (evbuffer_add(evhttp_request_get_output_buffer(req->engine), body.p, body.n) != 0)
+	/* It is not sent: the engine looks here whether the connection ends. */
+	if (is_last && evhttp_add_header(evhttp_request_get_output_headers(req->engine),
+			       "Connection", "close") != 0)
 		return false;
 	evhttp_request_set_on_complete_cb(req->engine, on_written, c);
-	evhttp_send_reply(req->engine, (int)status, http_status_text(status), NULL);
-	/* It has turned reading on; a client that writes instead of reading would fill the
-	 * memory, and the end of its half would cut the reply. */
-	bufferevent_disable(c->bev, EV_READ);
+	evhttp_send_reply_end(req->engine);
+	/* As it does itself for a reply: what it reads now would end the process. */
+	bufferevent_setcb(c->bev, NULL, c->engine_written, c->engine_event, c->engine);
+	return true;
+}
+
+bool
+engine_reply(struct http_request *req, struct span head, struct span body, bool is_last)
+{
+	struct conn *c = req->conn;
+	/* With more from this client at hand the next turn is early enough: others have theirs in between. */
+	bool is_put_off = conn_has_held(c);
+
+	if (!put_output(c, head, body) || !end_request(req, is_last))
+		return false;
 	c->reply_n = evbuffer_get_length(bufferevent_get_output(c->bev));
 	c->moved_seen = 0;
-	join_front(c);
 	conn_set_state(
 		c, CONN_WRITING, loop_now_ns(c->server->loop) + c->server->options.write_stall_ns);
-	/* With more from this client at hand the next turn is early enough: others have theirs in between. */
-	if (!conn_has_held(c))
+	if (!is_put_off)
 		server_add_work(c, CONN_WORK_FLUSH);
-	return true;
+	return !is_put_off || bufferevent_enable(c->bev, EV_WRITE) == 0;
 }
 
 /* No descriptor is left: trying again at once would spin. The sweep switches the socket on. */

@@ -259,49 +259,38 @@ is_last(const struct conn *c)
 	return c->framing.wants_close || s->is_draining || (max > 0 && c->n_served >= max);
 }
 
+/* All of the head into the scratch buffer; false when memory is out or it is too long. */
 static bool
-add_connection(struct http_request *req)
+build_head(struct http_request *req, unsigned status, const struct http_header *headers, size_t n,
+	size_t body_n)
 {
+	struct http_server *s = req->conn->server;
+	struct span type = SPAN_LIT("Content-Type");
+	struct buf *b = &s->scratch;
+
+	reply_head_begin(b, s, status, req->id);
+	if (body_n > 0 && !has_header(headers, n, type))
+		reply_head_add(b, type, SPAN_LIT("application/json"));
+	reply_head_add_all(b, headers, n);
+	if (status != 204 && status != 304)
+		reply_head_add_length(b, body_n);
 	if (is_last(req->conn))
-		return engine_add_header(req, SPAN_LIT("Connection"), SPAN_LIT("close"));
-	if (req->conn->framing.is_http10)
-		return engine_add_header(req, SPAN_LIT("Connection"), SPAN_LIT("keep-alive"));
-	return true;
+		BUF_ADD_LIT(b, "Connection: close\r\n");
+	else if (req->conn->framing.is_http10)
+		BUF_ADD_LIT(b, "Connection: keep-alive\r\n");
+	BUF_ADD_LIT(b, "\r\n");
+	return !buf_failed(b);
 }
 
-static bool
-add_length(struct http_request *req, unsigned status, size_t n)
-{
-	struct buf *b = &req->conn->server->scratch;
-	char digits[24];
-
-	if (status == 204 || status == 304)
-		return true;
-	buf_reset(b);
-	buf_add_uint(b, n);
-	MUST(b->n < sizeof(digits));
-	memcpy(digits, b->p, b->n);
-	return engine_add_header(req, SPAN_LIT("Content-Length"), span_of(digits, b->n));
-}
-
-/* All header lines and the body into the engine; false when memory is out. */
 static bool
 send_reply(struct http_request *req, unsigned status, const struct http_header *headers, size_t n,
 	struct span body)
 {
-	struct http_server *s = req->conn->server;
-	struct span type = SPAN_LIT("Content-Type");
 	bool is_head = req->conn->framing.method == HTTP_METHOD_HEAD;
-	bool is_built = engine_add_header(req, SPAN_LIT("X-Request-Id"), span_cstr(req->id)) &&
-			engine_add_header(req, SPAN_LIT("Date"), span_cstr(server_get_date(s))) &&
-			engine_add_header(req, SPAN_LIT("Server"), SPAN_LIT("nomos"));
 
-	if (is_built && body.n > 0 && !has_header(headers, n, type))
-		is_built = engine_add_header(req, type, SPAN_LIT("application/json"));
-	for (size_t i = 0; i < n && is_built; i++)
-		is_built = engine_add_header(req, headers[i].name, headers[i].value);
-	return is_built && add_length(req, status, body.n) && add_connection(req) &&
-	       engine_reply(req, status, is_head ? SPAN_NONE : body);
+	return build_head(req, status, headers, n, body.n) &&
+	       engine_reply(req, buf_span(&req->conn->server->scratch), is_head ? SPAN_NONE : body,
+		       is_last(req->conn));
 }
 
 void
@@ -352,19 +341,11 @@ build_stream_head(const struct http_request *req, unsigned status,
 	struct buf *b = &s->scratch;
 	bool has_body = req->conn->framing.method != HTTP_METHOD_HEAD;
 
-	buf_reset(b);
-	buf_printf(b,
-		"HTTP/1.1 %u %s\r\nX-Request-Id: %s\r\nDate: %s\r\nServer: nomos\r\nConnection: "
-		"close\r\n",
-		status, http_status_text(status), req->id, server_get_date(s));
+	reply_head_begin(b, s, status, req->id);
+	BUF_ADD_LIT(b, "Connection: close\r\n");
 	if (has_body && !req->conn->framing.is_http10)
 		BUF_ADD_LIT(b, "Transfer-Encoding: chunked\r\n");
-	for (size_t i = 0; i < n; i++) {
-		buf_add_span(b, headers[i].name);
-		BUF_ADD_LIT(b, ": ");
-		buf_add_span(b, headers[i].value);
-		BUF_ADD_LIT(b, "\r\n");
-	}
+	reply_head_add_all(b, headers, n);
 	BUF_ADD_LIT(b, "\r\n");
 	return !buf_failed(b);
 }

@@ -50,11 +50,9 @@ on_event(struct bufferevent *bev, short what, void *arg)
 static void
 add_head(struct buf *b, const struct conn *c, unsigned status, const char *id, size_t body_n)
 {
-	buf_reset(b);
-	buf_printf(b,
-		"HTTP/1.1 %u %s\r\nX-Request-Id: %s\r\nDate: %s\r\nServer: nomos\r\n"
-		"Content-Length: %zu\r\nConnection: close\r\n",
-		status, http_status_text(status), id, server_get_date(c->server), body_n);
+	reply_head_begin(b, c->server, status, id);
+	reply_head_add_length(b, body_n);
+	BUF_ADD_LIT(b, "Connection: close\r\n");
 }
 
 static bool
@@ -163,11 +161,9 @@ conn_reply_early(struct conn *c, unsigned status, const struct http_header *head
 
 	MUST(c->state == CONN_BODY);
 	add_head(b, c, status, c->req.id, body.n);
-	for (size_t i = 0; i < n_headers; i++) {
+	reply_head_add_all(b, headers, n_headers);
+	for (size_t i = 0; i < n_headers; i++)
 		has_type = has_type || span_eq_nocase(headers[i].name, SPAN_LIT("Content-Type"));
-		buf_printf(
-			b, "%.*s: %.*s\r\n", SPAN_ARG(headers[i].name), SPAN_ARG(headers[i].value));
-	}
 	if (body.n > 0 && !has_type)
 		BUF_ADD_LIT(b, "Content-Type: application/json\r\n");
 	BUF_ADD_LIT(b, "\r\n");

@@ -108,9 +108,11 @@ struct conn {
 	bool is_looked_at;                    /* the early look at this request has been */
 	bool pauses;                          /* after the reply to this request */
 	enum conn_state state;
-	struct bufferevent *bev;          /* the engine's */
-	struct tls_conn *tls;             /* NULL: in clear */
-	struct evhttp_connection *engine; /* NULL until adopted */
+	struct bufferevent *bev;                              /* the engine's */
+	struct tls_conn *tls;                                 /* NULL: in clear */
+	struct evhttp_connection *engine;                     /* NULL until adopted */
+	void (*engine_written)(struct bufferevent *, void *); /* its callbacks */
+	void (*engine_event)(struct bufferevent *, short, void *);
 	struct evbuffer_cb_entry *tap;
 	struct event *interest; /* of the kernel in reading; NULL: none */
 	bool was_told;          /* by it, since the engine last read */
@@ -201,7 +203,7 @@ struct http_server {
 	bool is_dead;       /* freed while work_msg or serve_msg was deferred */
 	bool is_draining;
 
-	struct buf scratch; /* one header, or one refusal */
+	struct buf scratch; /* one head, or one refusal */
 	int64_t date_s;     /* the second that date shows */
 	char date[CLOCK_TEXT_MAX];
 };
@@ -261,6 +263,13 @@ void conn_list_sweep(struct http_server *s, int64_t now);
 /* The connection that is in its state for the longest, of those that wait for their client; NULL:
  * there is none. */
 struct conn *conn_list_find_oldest(const struct http_server *s);
+
+/* reply_head.c */
+/* Empties b and puts the lines into it that every answer has. */
+void reply_head_begin(struct buf *b, struct http_server *s, unsigned status, const char *id);
+void reply_head_add(struct buf *b, struct span name, struct span value);
+void reply_head_add_length(struct buf *b, size_t n);
+void reply_head_add_all(struct buf *b, const struct http_header *headers, size_t n);
 
 /* linger.c */
 /* Answers with the table's refusal and closes. */
@@ -353,15 +362,14 @@ MUSTCHECK bool engine_adopt(struct conn *c);
 /* Closes; conn_on_gone runs in it. */
 void engine_close(struct conn *c);
 const char *engine_get_peer(const struct conn *c);
-/* One header line of the reply; false when memory is out. */
-MUSTCHECK bool engine_add_header(struct http_request *req, struct span name, struct span value);
 /* The kernel goes on telling of readable bytes while the engine does not read, until some come: nothing
  * has to be said to it for each request. */
 void engine_keep_interest(struct conn *c);
 void engine_lose_interest(struct conn *c);
 /* Writes what the socket takes at once; the rest waits for it. The connection may be gone then. */
 void engine_flush(struct conn *c);
-/* Sends the reply at the end of the turn; false when memory is out. */
-MUSTCHECK bool engine_reply(struct http_request *req, unsigned status, struct span body);
+/* Sends the reply at the end of the turn, and closes behind it when is_last; false when memory is out. */
+MUSTCHECK bool engine_reply(
+	struct http_request *req, struct span head, struct span body, bool is_last);
 
 #endif
