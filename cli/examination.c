@@ -13,17 +13,35 @@ is_in_environment(const char *name)
 	return span_trim(span_cstr(getenv(name))).n > 0;
 }
 
+/* A secret that is set, and the variable that it may come from. */
+struct given_secret {
+	struct span value;
+	const char *variable;
+};
+
 /* What the environment gave is no matter of the file's mode. */
 static size_t
 count_file_secrets(const struct nomos_options *o)
 {
+	const struct approvals_section *a = &o->approvals;
+	const struct given_secret given[] = {
+		{o->audit.webhook.secret, "NOMOS_AUDIT_WEBHOOK_SECRET"},
+		{a->webhook_token, "NOMOS_APPROVALS_WEBHOOK_TOKEN"},
+		{a->slack_token, "NOMOS_APPROVALS_SLACK_TOKEN"},
+		{a->teams_token, "NOMOS_APPROVALS_TEAMS_TOKEN"},
+		{a->relay.generic.token, "NOMOS_APPROVALS_RELAY_GENERIC_TOKEN"},
+		{a->relay.slack.token, "NOMOS_APPROVALS_RELAY_SLACK_TOKEN"},
+		{a->relay.teams.token, "NOMOS_APPROVALS_RELAY_TEAMS_TOKEN"},
+	};
 	size_t n = o->identity.api_keys.n + o->identity.agent_secrets.n +
-		   o->identity.service_secrets.n + (o->audit.webhook.secret.n > 0);
-	size_t n_env = is_in_environment("NOMOS_IDENTITY_API_KEY") +
-		       (size_t)is_in_environment("NOMOS_IDENTITY_AGENT_SECRET") +
-		       is_in_environment("NOMOS_AUDIT_WEBHOOK_SECRET");
+		   o->identity.service_secrets.n + a->notify.n;
+	size_t n_env = (size_t)is_in_environment("NOMOS_IDENTITY_API_KEY") +
+		       is_in_environment("NOMOS_IDENTITY_AGENT_SECRET");
 
-	return n > n_env ? n - n_env : 0;
+	n = n > n_env ? n - n_env : 0;
+	for (size_t i = 0; i < ARRAY_LEN(given); i++)
+		n += given[i].value.n > 0 && !is_in_environment(given[i].variable);
+	return n;
 }
 
 enum err

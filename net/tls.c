@@ -83,7 +83,7 @@ staple(SSL *ssl, void *arg)
 	OBJ_CAST(c, arg, TLS_CONTEXT_MAGIC);
 	for (size_t i = 0; i < c->n_certificates; i++) {
 		const struct tls_certificate *own = &c->certificates[i];
-		if (own->leaf != shown || own->ocsp == NULL)
+		if (own->leaf != shown || !tls_certificate_has_answer(own))
 			continue;
 		unsigned char *copy = OPENSSL_memdup(own->ocsp, own->ocsp_n);
 		if (copy == NULL)
@@ -151,6 +151,9 @@ load_certificates(struct tls_context *c, const struct tls_options *o, struct err
 		c->n_certificates++;
 		if (i == 0 || c->certificates[i].end_s < c->end_s)
 			c->end_s = c->certificates[i].end_s;
+		int64_t ocsp_end_s = c->certificates[i].ocsp_end_s;
+		if (ocsp_end_s != 0 && (c->ocsp_end_s == 0 || ocsp_end_s < c->ocsp_end_s))
+			c->ocsp_end_s = ocsp_end_s;
 	}
 	return rc;
 }
@@ -218,6 +221,13 @@ tls_context_unref(struct tls_context **c)
 		tls_certificate_fini(&old->certificates[i]);
 	old->magic = 0;
 	mem_free(old);
+}
+
+int64_t
+tls_context_get_ocsp_end_s(const struct tls_context *c)
+{
+	OBJ_CHECK(c, TLS_CONTEXT_MAGIC);
+	return c->ocsp_end_s;
 }
 
 int64_t

@@ -107,16 +107,30 @@ keep_options(struct tls_keeper *k, const struct tls_options *o)
 	return is_kept && keep_path(k, &k->options.client_ca_file);
 }
 
+/* What becomes of the gauges when one context follows another; either may be missing. An answer without an end has none to tell. */
+static void
+tell_ends(const struct tls_context *from, const struct tls_context *to)
+{
+	const struct tls_context *both[] = {from, to};
+
+	for (int i = 0; i < 2; i++) {
+		int64_t sign = i == 0 ? -1 : 1;
+		if (both[i] == NULL)
+			continue;
+		metric_add(METRIC_TLS_END, sign * both[i]->end_s);
+		if (both[i]->ocsp_end_s != INT64_MAX)
+			metric_add(METRIC_TLS_OCSP_END, sign * both[i]->ocsp_end_s);
+	}
+}
+
 static void
 put_in_place(struct tls_keeper *k, struct tls_context *own)
 {
-	int64_t end_s = own->end_s;
-
 	pthread_mutex_lock(&k->lock);
 	struct tls_context *old = k->context;
 	k->context = own;
 	pthread_mutex_unlock(&k->lock);
-	metric_add(METRIC_TLS_END, end_s - (old != NULL ? old->end_s : 0));
+	tell_ends(old, own);
 	atomic_fetch_add_explicit(&k->version, 1, memory_order_release);
 	tls_context_unref(&old);
 }
@@ -173,6 +187,14 @@ check(const struct tls_options *o, struct errinfo *ei)
 	return OK;
 }
 
+enum err
+tls_context_try(const struct tls_options *o, struct tls_context **out, struct errinfo *ei)
+{
+	*out = NULL;
+	enum err rc = check(o, ei);
+	return rc == OK ? tls_context_load(o, NULL, out, ei) : rc;
+}
+
 static enum err
 start(struct tls_keeper *k, const struct tls_options *o, struct errinfo *ei)
 {
@@ -214,8 +236,7 @@ tls_keeper_free(struct tls_keeper **k)
 		return;
 	OBJ_CHECK(dead, KEEPER_MAGIC);
 	*k = NULL;
-	if (dead->context != NULL)
-		metric_add(METRIC_TLS_END, -dead->context->end_s);
+	tell_ends(dead->context, NULL);
 	tls_context_unref(&dead->context);
 	tls_tickets_free(&dead->tickets);
 	for (size_t i = 0; i < dead->n_paths; i++)

@@ -143,18 +143,21 @@ check_time(const char *path, struct tls_certificate *c, struct errinfo *ei)
 	return OK;
 }
 
-/* Whether the answer says something about now. */
+/* Whether the answer says something about now, and until when; one without an end says it for ever. */
 static bool
-is_fresh(OCSP_RESPONSE *response)
+is_fresh(OCSP_RESPONSE *response, int64_t *end_s)
 {
 	ASN1_GENERALIZEDTIME *since = NULL;
 	ASN1_GENERALIZEDTIME *until = NULL;
 	OCSP_BASICRESP *basic = OCSP_response_get1_basic(response);
 	OCSP_SINGLERESP *single = basic != NULL ? OCSP_resp_get0(basic, 0) : NULL;
-	bool is_good = single != NULL &&
-		       OCSP_single_get0_status(single, NULL, NULL, &since, &until) >= 0 &&
-		       OCSP_check_validity(since, until, OCSP_SKEW_S, -1) == 1;
+	bool is_read = single != NULL &&
+		       OCSP_single_get0_status(single, NULL, NULL, &since, &until) >= 0;
+	bool is_good = is_read && OCSP_check_validity(since, until, OCSP_SKEW_S, -1) == 1;
 
+	*end_s = is_read && until == NULL ? INT64_MAX : 1;
+	if (is_read && until != NULL)
+		*end_s = clock_wall_ns() / NS_PER_SEC + tls_seconds_until(until);
 	OCSP_BASICRESP_free(basic);
 	return is_good;
 }
@@ -172,7 +175,7 @@ read_ocsp(const char *path, struct tls_certificate *out, struct errinfo *ei)
 	OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &at, (long)b.n);
 	if (response == NULL || OCSP_response_status(response) != OCSP_RESPONSE_STATUS_SUCCESSFUL) {
 		rc = ERR(ei, ERR_PARSE, "%s holds no successful OCSP response in DER", path);
-	} else if (!is_fresh(response)) {
+	} else if (!is_fresh(response, &out->ocsp_end_s)) {
 		log_warn(NULL, "the OCSP response in %s is out of its time and is not stapled",
 			path);
 	} else {
@@ -227,6 +230,31 @@ tls_certificate_fini(struct tls_certificate *c)
 	EVP_PKEY_free(c->key);
 	OPENSSL_free(c->ocsp);
 	*c = (struct tls_certificate){0};
+}
+
+bool
+tls_certificate_has_answer(const struct tls_certificate *c)
+{
+	return c->ocsp != NULL && (c->ocsp_end_s == INT64_MAX ||
+					  c->ocsp_end_s + OCSP_SKEW_S > clock_wall_ns() / NS_PER_SEC);
+}
+
+enum err
+tls_find_ends(const char *path, int64_t *first_s, int64_t *last_s, struct errinfo *ei)
+{
+	STACK_OF(X509) *list = NULL;
+	enum err rc = tls_read_certificates(path, &list, ei);
+
+	*first_s = INT64_MAX;
+	*last_s = INT64_MIN;
+	for (int i = 0; rc == OK && i < sk_X509_num(list); i++) {
+		int64_t end_s = clock_wall_ns() / NS_PER_SEC +
+				tls_seconds_until(X509_get0_notAfter(sk_X509_value(list, i)));
+		*first_s = end_s < *first_s ? end_s : *first_s;
+		*last_s = end_s > *last_s ? end_s : *last_s;
+	}
+	sk_X509_pop_free(list, X509_free);
+	return rc;
 }
 
 bool

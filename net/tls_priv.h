@@ -20,12 +20,15 @@ struct tls_certificate {
 	EVP_PKEY *key;
 	unsigned char *ocsp; /* NULL: none */
 	size_t ocsp_n;
+	int64_t ocsp_end_s; /* 0: no answer is configured; INT64_MAX: it has no end */
 	int64_t end_s;
 };
 
 MUSTCHECK enum err tls_certificate_load(
 	const struct tls_pair *pair, struct tls_certificate *out, struct errinfo *ei);
 void tls_certificate_fini(struct tls_certificate *c);
+/* Whether the CA's answer can be sent along now. */
+bool tls_certificate_has_answer(const struct tls_certificate *c);
 /* The certificates of a PEM file; at least one. */
 MUSTCHECK enum err tls_read_certificates(
 	const char *path, STACK_OF(X509) * *out, struct errinfo *ei);
@@ -48,6 +51,7 @@ struct tls_context {
 	struct tls_certificate certificates[TLS_PAIRS_MAX];
 	size_t n_certificates;
 	int64_t end_s;
+	int64_t ocsp_end_s; /* the first of those that there are; 0: none */
 };
 
 MUSTCHECK enum err tls_context_load(const struct tls_options *o, struct tls_tickets *tickets,

@@ -13,6 +13,7 @@
 #include "base/redact.h"
 #include "pipeline/policy_files.h"
 #include "policy/policy.h"
+#include "runtime/options.h"
 
 #define DOCTOR_ARENA_BYTES (16 * 1024 * 1024)
 #define DETAIL_BYTES_MAX 4096
@@ -43,6 +44,12 @@ doctor_say(struct doctor *d, enum finding finding, const char *fmt, ...)
 	buf_vprintf(&d->detail, fmt, ap);
 	va_end(ap);
 	return finding;
+}
+
+enum finding
+doctor_pass_if(bool is_ok)
+{
+	return is_ok ? FINDING_PASS : FINDING_FAIL;
 }
 
 static bool
@@ -145,11 +152,25 @@ run_rows(struct doctor *d, struct doctor_check *checks, struct doctor_report *ou
 			.message = build_message(d, &rows[i], finding),
 			.hint = build_hint(d, &rows[i], finding),
 		};
-		if (finding == FINDING_FAIL)
-			out->is_ready = false;
+		if (finding != FINDING_FAIL)
+			continue;
+		out->is_ready = false;
+		d->n_strong_failed += rows[i].needs == STRONG ? 1 : 0;
 	}
 	qsort(checks, out->n_checks, sizeof(*checks), compare_ids);
 	out->checks = checks;
+}
+
+/* Who may write to the ledger has to be able to. */
+static void
+measure(struct doctor *d)
+{
+	const struct doctor_input *in = d->in;
+	const struct span own[] = {in->ledger->path, in->pipeline->executor.workspace_root,
+		in->audit->retention.archive};
+
+	if (in->pipeline->runtime.strong_guarantee)
+		measure_host(in->root != NULL ? in->root : "", own, ARRAY_LEN(own), &d->host);
 }
 
 static void
@@ -179,9 +200,12 @@ doctor_run(const struct doctor_input *in, struct doctor_report *out, struct erri
 		out->assurance = assurance_level(in->pipeline);
 		if (policy_files_load(&in->pipeline->policy, &d.policy, &d.policy_error) != OK)
 			d.policy = NULL;
+		measure(&d);
 	}
 	if (checks != NULL) {
 		run_rows(&d, checks, out);
+		if (d.n_strong_failed > 0 && strcmp(out->assurance, "STRONG") == 0)
+			out->assurance = "GUARDED";
 		add_policy(&d, out);
 	}
 	policy_unref(&d.policy);

@@ -16,8 +16,6 @@
 #include "policy/policy.h"
 
 #define PROBE_ARENA_BYTES (1024 * 1024)
-#define KEY_BYTES_STRONG 32
-#define SECRET_BYTES_MIN 16
 
 enum finding
 check_config_path(struct doctor *d)
@@ -193,66 +191,6 @@ check_required_secrets(struct doctor *d)
 		return doctor_say(
 			d, FINDING_FAIL, "the agent \"%.*s\" has no secret", SPAN_ARG(o->agent));
 	return FINDING_PASS;
-}
-
-/* Texts that stand in examples, alone or with a dash or a number around them. */
-static bool
-looks_default(struct span secret)
-{
-	static const char *const words[] = {"agent-secret", "dev-api-key", "api-key", "apikey",
-		"service-secret", "changeme", "change-me", "replace-me", "password", "secret",
-		"example", "default", "placeholder", "your-"};
-
-	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-		struct span word = span_cstr(words[i]);
-		for (size_t at = 0; at + word.n <= secret.n; at++) {
-			if (span_eq_nocase(span_of(secret.p + at, word.n), word))
-				return true;
-		}
-	}
-	return false;
-}
-
-static enum finding
-judge_secrets(struct doctor *d, const struct config_map *m, const char *what)
-{
-	for (size_t i = 0; i < m->n; i++) {
-		struct span secret = m->v[i].value;
-		if (looks_default(secret))
-			return doctor_say(d, FINDING_FAIL,
-				"the secret of the %s \"%.*s\" looks like an example", what,
-				SPAN_ARG(m->v[i].key));
-		if (secret.n < SECRET_BYTES_MIN)
-			return doctor_say(d, FINDING_FAIL,
-				"the secret of the %s \"%.*s\" is shorter than %d bytes", what,
-				SPAN_ARG(m->v[i].key), SECRET_BYTES_MIN);
-	}
-	return FINDING_PASS;
-}
-
-enum finding
-check_key_strength(struct doctor *d)
-{
-	const struct identity_section *o = &d->in->pipeline->identity;
-
-	for (size_t i = 0; i < o->api_keys.n; i++) {
-		struct span key = o->api_keys.v[i].key;
-		struct span who = o->api_keys.v[i].value;
-		if (looks_default(key))
-			return doctor_say(d, FINDING_FAIL,
-				"an API key of \"%.*s\" looks like an example", SPAN_ARG(who));
-		if (key.n < KEY_BYTES_STRONG)
-			return doctor_say(d, FINDING_FAIL,
-				"an API key of \"%.*s\" is shorter than %d bytes", SPAN_ARG(who),
-				KEY_BYTES_STRONG);
-	}
-	enum finding finding = judge_secrets(d, &o->agent_secrets, "agent");
-	if (finding == FINDING_PASS)
-		finding = judge_secrets(d, &o->service_secrets, "service");
-	if (finding == FINDING_PASS && o->api_keys.n > 0)
-		return doctor_say(
-			d, FINDING_ADVICE, "API keys stand in clear in the configuration");
-	return finding;
 }
 
 enum finding

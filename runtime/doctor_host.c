@@ -1,10 +1,10 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checks of the host: clock, descriptors, the listening address, files and the workspace. The
+ * Checks of the host: clock, descriptors, the listening address and the workspace. The
  * address is bound without sharing and let go; a gateway that answers there is asked for its
  * health and nothing else. One thread.
  */
-#define _XOPEN_SOURCE 700 /* realpath */
+#define _GNU_SOURCE /* adjtimex is Linux's own */
 
 #include <errno.h>
 #include <limits.h>
@@ -12,22 +12,16 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
-#include "base/fdio.h"
-#include "config/load.h"
 #include "doctor_checks.h"
 #include "net/http_client.h"
 #include "net/listener.h"
-#include "net/tls.h"
 #include "runtime/listener_options.h"
 #include "pipeline/options.h"
 #include "runtime/options.h"
-
-/* An agent that renews certificates has done so long before. */
-#define CERTIFICATE_SOON_S (7 * 86400)
 
 /* 2025-01-01 and 2100-01-01, seconds since 1970. */
 #define CLOCK_MIN INT64_C(1735689600)
@@ -45,6 +39,21 @@ check_clock(struct doctor *d)
 	if (now < CLOCK_MIN || now >= CLOCK_MAX)
 		return doctor_say(d, FINDING_FAIL, "it is not between the years 2025 and 2099");
 	return FINDING_PASS;
+}
+
+/* Others sign with their own clocks, and read records by ours. */
+enum finding
+check_clock_synchronised(struct doctor *d)
+{
+	struct timex t = {.modes = 0};
+	int state = adjtimex(&t);
+
+	if (state < 0)
+		return doctor_say(d, FINDING_PASS, "the kernel does not tell: %s", strerror(errno));
+	if (state == TIME_ERROR || (t.status & STA_UNSYNC) != 0)
+		return doctor_say(d, FINDING_ADVICE,
+			"nothing keeps the clock right, as far as the kernel knows");
+	return doctor_say(d, FINDING_PASS, "the kernel says that it is kept right");
 }
 
 enum finding
@@ -187,65 +196,22 @@ check_plain_listener(struct doctor *d)
 		d, FINDING_FAIL, "%s: keys and actions would cross the network in clear", name);
 }
 
-/* False with the finding in *out when others can do what they must not. */
-static bool
-is_private(struct doctor *d, const char *path, unsigned forbidden, enum finding *out)
-{
-	struct stat st;
-
-	if (stat(path, &st) != 0 || (st.st_mode & forbidden) == 0)
-		return true;
-	*out = doctor_say(d, FINDING_FAIL, "%s has mode %04o, which gives others too much", path,
-		(unsigned)(st.st_mode & 07777));
-	return false;
-}
-
-static bool
-are_keys_private(struct doctor *d, const char *folder, enum finding *out)
-{
-	static const char *const names[] = {"keys/agent", "keys/agent.secret", "keys/operator"};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		const char *path = fdio_join(d->arena, folder, span_cstr(names[i]));
-		if (path != NULL && !is_private(d, path, 077, out))
-			return false;
-	}
-	return true;
-}
-
-static bool
-are_bundles_private(struct doctor *d, enum finding *out)
-{
-	const struct policy_section *o = &d->in->pipeline->policy;
-
-	if (o->policy_bundle_path.n > 0 && !is_private(d, o->policy_bundle_path.p, 02, out))
-		return false;
-	for (size_t i = 0; i < o->policy_bundle_paths.n; i++) {
-		if (!is_private(d, o->policy_bundle_paths.v[i].p, 02, out))
-			return false;
-	}
-	return true;
-}
-
+/* What a proxy says of its client is believed; who is believed everywhere is nobody's proxy. */
 enum finding
-check_file_modes(struct doctor *d)
+check_trusted_proxies(struct doctor *d)
 {
-	const char *config = d->in->config_path;
-	const char *folder = config != NULL ? config_folder(config, d->arena) : NULL;
-	enum finding finding = FINDING_PASS;
-	struct stat st;
+	const struct config_strings *list = &d->in->gateway->trusted_proxies;
 
-	if (folder == NULL)
-		return FINDING_ABSENT;
-	/* Whoever can write policy or configuration is above both. */
-	if (!is_private(d, config, d->in->n_file_secrets > 0 ? 06 : 02, &finding))
-		return finding;
-	if (!are_keys_private(d, folder, &finding) || !are_bundles_private(d, &finding))
-		return finding;
-	if (d->in->n_file_secrets > 0 && stat(config, &st) == 0 && (st.st_mode & 060) != 0)
-		return doctor_say(d, FINDING_ADVICE,
-			"the configuration holds secrets, and its group can use it");
-	return FINDING_PASS;
+	if (list->n == 0)
+		return doctor_say(d, FINDING_PASS, "nobody is believed");
+	for (size_t i = 0; i < list->n; i++) {
+		if (span_ends(list->v[i], SPAN_LIT("/0")))
+			return doctor_say(d, FINDING_ADVICE,
+				"with %.*s in gateway.trusted_proxies every client may say where "
+				"it comes from",
+				SPAN_ARG(list->v[i]));
+	}
+	return doctor_say(d, FINDING_PASS, "%zu named", list->n);
 }
 
 static const char *
@@ -297,35 +263,4 @@ check_workspace_writable(struct doctor *d)
 		return doctor_say(d, FINDING_ADVICE,
 			"the workspace cannot be written: fs.write works in folders below it only");
 	return FINDING_PASS;
-}
-
-enum finding
-check_certificates(struct doctor *d)
-{
-	const struct gateway_tls_section *t = &d->in->gateway->tls;
-	struct tls_keeper *keeper = NULL;
-	struct errinfo ei;
-
-	if (gateway_section_build_tls(d->in->gateway, &keeper, &ei) != OK)
-		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
-	if (keeper == NULL)
-		return doctor_say(d, FINDING_PASS, "no listener speaks TLS");
-	struct tls_context *context = tls_keeper_take(keeper);
-	int64_t left_s = tls_context_get_end_s(context) - clock_wall_ns() / NS_PER_SEC;
-	tls_context_unref(&context);
-	tls_keeper_free(&keeper);
-	if (tls_key_is_exposed(t->key_file.p))
-		return doctor_say(d, FINDING_ADVICE, "%s can be read by every user: chmod 0640",
-			t->key_file.p);
-	for (size_t i = 0; i < t->certificates.n; i++) {
-		const char *path = t->certificates.v[i].key_file.p;
-		if (tls_key_is_exposed(path))
-			return doctor_say(d, FINDING_ADVICE,
-				"%s can be read by every user: chmod 0640", path);
-	}
-	if (left_s < CERTIFICATE_SOON_S)
-		return doctor_say(d, FINDING_ADVICE, "a certificate ends in %lld hours",
-			(long long)(left_s / 3600));
-	return doctor_say(d, FINDING_PASS, "the first certificate ends in %lld days",
-		(long long)(left_s / 86400));
 }

@@ -16,19 +16,27 @@ say_keys(struct doctor *d, struct jose_keys *own_keys, const char *where)
 	return finding;
 }
 
+enum err
+doctor_load_keys(struct span path, struct jose_keys **out, struct errinfo *ei)
+{
+	struct buf text;
+
+	*out = NULL;
+	buf_init(&text, JOSE_DOCUMENT_BYTES_MAX + 1);
+	enum err rc = fdio_read_file(path.p, JOSE_DOCUMENT_BYTES_MAX, &text, ei);
+	if (rc == OK)
+		rc = jose_keys_parse(buf_span(&text), out, ei);
+	buf_fini(&text);
+	return rc;
+}
+
 static enum finding
 check_key_file(struct doctor *d, struct span path)
 {
 	struct jose_keys *keys = NULL;
 	struct errinfo ei;
-	struct buf text;
 
-	buf_init(&text, JOSE_DOCUMENT_BYTES_MAX + 1);
-	enum err rc = fdio_read_file(path.p, JOSE_DOCUMENT_BYTES_MAX, &text, &ei);
-	if (rc == OK)
-		rc = jose_keys_parse(buf_span(&text), &keys, &ei);
-	buf_fini(&text);
-	if (rc != OK)
+	if (doctor_load_keys(path, &keys, &ei) != OK)
 		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
 	return say_keys(d, keys, "in a file");
 }

@@ -245,34 +245,69 @@ check_ledger_growth(struct doctor *d)
 	return doctor_say(d, FINDING_PASS, "below 4 GiB; all records stay for ever");
 }
 
-enum finding
-check_ledger_file_system(struct doctor *d)
+bool
+doctor_has_ledger(const struct doctor *d)
+{
+	char path[PATH_BYTES];
+
+	return !is_stateless(d) && is_there(path_with(d, "", path));
+}
+
+bool
+doctor_find_disk(const struct doctor *d, enum doctor_disk *out, const char **name)
 {
 	/* linux/magic.h and cifs: a write-ahead log does not work over a network; memory is
 	 * not durable. */
 	static const struct {
 		uint32_t magic;
-		bool is_network;
+		enum doctor_disk disk;
 		const char *name;
-	} known[] = {{0x6969, true, "NFS"}, {0xff534d42, true, "CIFS"}, {0xfe534d42, true, "SMB2"},
-		{0x01021997, true, "9P"}, {0x00c36400, true, "Ceph"}, {0x01021994, false, "tmpfs"},
-		{0x858458f6, false, "ramfs"}};
+	} known[] = {{0x6969, DOCTOR_DISK_NETWORK, "NFS"}, {0xff534d42, DOCTOR_DISK_NETWORK, "CIFS"},
+		{0xfe534d42, DOCTOR_DISK_NETWORK, "SMB2"}, {0x01021997, DOCTOR_DISK_NETWORK, "9P"},
+		{0x00c36400, DOCTOR_DISK_NETWORK, "Ceph"}, {0x01021994, DOCTOR_DISK_MEMORY, "tmpfs"},
+		{0x858458f6, DOCTOR_DISK_MEMORY, "ramfs"},
+		{0x794c7630, DOCTOR_DISK_LAYER, "the container's own layer (overlay)"}};
 	char folder[PATH_BYTES];
 	struct statfs st;
 
-	if (is_stateless(d))
-		return say_stateless(d);
+	*out = DOCTOR_DISK_LOCAL;
+	*name = "a local disk";
 	if (statfs(folder_of_ledger(d, folder), &st) != 0)
-		return doctor_say(d, FINDING_FAIL, "%s: %s", folder, strerror(errno));
+		return false;
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
 		if ((uint32_t)st.f_type != known[i].magic)
 			continue;
-		if (known[i].is_network)
-			return doctor_say(d, FINDING_FAIL, "%s is not a local disk", known[i].name);
-		return doctor_say(d, FINDING_ADVICE,
-			"the ledger lies in memory (%s) and ends with the host", known[i].name);
+		*out = known[i].disk;
+		*name = known[i].name;
 	}
-	return FINDING_PASS;
+	return true;
+}
+
+enum finding
+check_ledger_file_system(struct doctor *d)
+{
+	char folder[PATH_BYTES];
+	enum doctor_disk disk = DOCTOR_DISK_LOCAL;
+	const char *name = NULL;
+
+	if (is_stateless(d))
+		return say_stateless(d);
+	if (!doctor_find_disk(d, &disk, &name))
+		return doctor_say(d, FINDING_FAIL, "%s: %s", folder_of_ledger(d, folder),
+			strerror(errno));
+	switch (disk) {
+	case DOCTOR_DISK_LOCAL:
+		return FINDING_PASS;
+	case DOCTOR_DISK_NETWORK:
+		return doctor_say(d, FINDING_FAIL, "%s is not a local disk", name);
+	case DOCTOR_DISK_MEMORY:
+		return doctor_say(
+			d, FINDING_ADVICE, "the ledger lies in memory (%s) and ends with the host", name);
+	case DOCTOR_DISK_LAYER:
+		return doctor_say(
+			d, FINDING_ADVICE, "the ledger lies in %s and ends with the container", name);
+	}
+	return FINDING_FAIL;
 }
 
 static enum err

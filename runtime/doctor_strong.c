@@ -1,47 +1,28 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The checks behind runtime.strong_guarantee. What this process can see of the host is measured as
- * well as asserted; what it cannot see is said to be asserted. One thread.
+ * The checks behind runtime.strong_guarantee that the configuration decides, and those of what lies around this process. What the
+ * operator asserts besides is doctor_evidence.c's matter. One thread.
  */
 #include <string.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
-#include "base/fdio.h"
 #include "doctor_checks.h"
+#include "net/tls.h"
 #include "pipeline/options.h"
+#include "runtime/listener_options.h"
 #include "runtime/options.h"
 
-#define STATUS_BYTES_MAX 65536
-
-static enum finding
-pass_if(bool is_ok)
+static const char *
+root_of(const struct doctor *d)
 {
-	return is_ok ? FINDING_PASS : FINDING_FAIL;
+	return d->in->root != NULL ? d->in->root : "";
 }
 
-static enum finding
-judge_asserted(struct doctor *d, bool is_asserted)
+enum finding
+check_strong_sandbox(struct doctor *d)
 {
-	if (!is_asserted)
-		return doctor_say(d, FINDING_FAIL, "not asserted");
-	return doctor_say(d, FINDING_PASS, "asserted, not measured");
-}
+	const struct executor_section *o = &d->in->pipeline->executor;
 
-static enum finding
-judge_measured(struct doctor *d, bool is_asserted, bool is_measured)
-{
-	if (!is_measured)
-		return doctor_say(d, FINDING_FAIL,
-			is_asserted ? "asserted, but measured otherwise" : "measured otherwise");
-	return is_asserted ? doctor_say(d, FINDING_PASS, "measured")
-			   : doctor_say(d, FINDING_FAIL, "measured, but not asserted");
-}
-
-static const struct runtime_evidence_section *
-evidence(const struct doctor *d)
-{
-	return &d->in->pipeline->runtime.evidence;
+	return doctor_pass_if(o->sandbox_enabled && o->sandbox_profile == PROFILE_CONTAINER);
 }
 
 static bool
@@ -52,84 +33,68 @@ is_controlled(const struct doctor *d)
 	return mode == DEPLOYMENT_CI || mode == DEPLOYMENT_K8S;
 }
 
-static bool
-has_no_new_privileges(void)
-{
-	static const char mark[] = "\nNoNewPrivs:\t1\n";
-	struct buf text;
-	bool is_set = false;
-
-	buf_init(&text, STATUS_BYTES_MAX);
-	/* A file of /proc has no size, but is regular. */
-	if (fdio_read_file("/proc/self/status", STATUS_BYTES_MAX - 1, &text, NULL) == OK)
-		is_set = strstr(text.p, mark) != NULL;
-	buf_fini(&text);
-	return is_set;
-}
-
-enum finding
-check_evidence_no_new_privileges(struct doctor *d)
-{
-	return judge_measured(d, evidence(d)->no_new_privileges, has_no_new_privileges());
-}
-
-enum finding
-check_evidence_read_only(struct doctor *d)
-{
-	struct statvfs st;
-	bool is_read_only = statvfs("/", &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
-
-	return judge_measured(d, evidence(d)->read_only_fs, is_read_only);
-}
-
-enum finding
-check_evidence_rootless(struct doctor *d)
-{
-	return judge_measured(d, evidence(d)->rootless_or_non_privileged, geteuid() != 0);
-}
-
-enum finding
-check_evidence_container(struct doctor *d)
-{
-	return judge_asserted(d, evidence(d)->container_backend_ready);
-}
-
-enum finding
-check_evidence_network(struct doctor *d)
-{
-	return judge_asserted(d, evidence(d)->network_default_deny);
-}
-
-enum finding
-check_evidence_identity(struct doctor *d)
-{
-	return judge_asserted(d, evidence(d)->workload_identity_verified);
-}
-
-enum finding
-check_evidence_audit(struct doctor *d)
-{
-	return judge_asserted(d, evidence(d)->durable_audit_verified);
-}
-
-enum finding
-check_strong_sandbox(struct doctor *d)
-{
-	const struct executor_section *o = &d->in->pipeline->executor;
-
-	return pass_if(o->sandbox_enabled && o->sandbox_profile == PROFILE_CONTAINER);
-}
-
 enum finding
 check_strong_mode(struct doctor *d)
 {
-	return pass_if(is_controlled(d));
+	return doctor_pass_if(is_controlled(d));
+}
+
+/* Network policies bind the network of a pod. With hardware in it, it is the host's own, which they leave alone. */
+enum finding
+check_strong_network(struct doctor *d)
+{
+	if (!is_controlled(d))
+		return doctor_say(d, FINDING_FAIL, "the deployment mode is neither ci nor k8s");
+	if (d->in->pipeline->runtime.deployment_mode == DEPLOYMENT_K8S &&
+		d->host.device[0] != '\0')
+		return doctor_say(d, FINDING_FAIL,
+			"measured: %s has hardware behind it, so this is the host's own network, which "
+			"network policies leave alone",
+			d->host.device);
+	return FINDING_PASS;
+}
+
+static enum finding
+judge_api_listener(struct doctor *d, const struct runtime_listener *l)
+{
+	const char *name = l->name.n > 0 ? l->name.p : "gateway.listen";
+
+	if (l->addr.kind == LISTENER_UNIX)
+		return doctor_say(d, FINDING_FAIL,
+			"%s is a unix socket, where no certificate is asked for", name);
+	if (!l->tls)
+		return doctor_say(d, FINDING_FAIL, "%s is plain", name);
+	return d->in->gateway->tls.require_mtls
+		       ? FINDING_PASS
+		       : doctor_say(d, FINDING_FAIL, "%s asks for no client certificate", name);
 }
 
 enum finding
 check_strong_mtls(struct doctor *d)
 {
-	return doctor_say(d, FINDING_FAIL, "the listener is plain");
+	struct runtime_listeners listeners;
+	struct tls_context *context = NULL;
+	struct errinfo ei;
+	size_t n = 0;
+
+	if (runtime_listeners_build(d->in->gateway, &listeners, &ei) != OK)
+		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
+	for (size_t i = 0; i < listeners.n; i++) {
+		const struct runtime_listener *l = &listeners.v[i];
+		if (l->roles != 0 && (l->roles & LISTENER_API) == 0)
+			continue;
+		n++;
+		if (judge_api_listener(d, l) != FINDING_PASS)
+			return FINDING_FAIL;
+	}
+	if (n == 0)
+		return doctor_say(d, FINDING_FAIL, "no listener has the role api");
+	if (gateway_section_try_tls(d->in->gateway, &context, &ei) != OK)
+		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
+	tls_context_unref(&context);
+	return doctor_say(d, FINDING_PASS,
+		"listeners that take actions: %zu; each asks for a certificate, and the CA of clients loads",
+		n);
 }
 
 enum finding
@@ -137,15 +102,16 @@ check_strong_identity(struct doctor *d)
 {
 	const struct identity_section *o = &d->in->pipeline->identity;
 
-	return pass_if(o->oidc.enabled || o->spiffe.enabled);
+	return doctor_pass_if(o->oidc.enabled || o->spiffe.enabled);
 }
 
 enum finding
 check_strong_keys(struct doctor *d)
 {
 	const struct identity_section *o = &d->in->pipeline->identity;
+	size_t n = o->api_keys.n + o->hashed_keys.n;
 
-	return pass_if(o->api_keys.n + o->hashed_keys.n == 0);
+	return n == 0 ? FINDING_PASS : doctor_say(d, FINDING_FAIL, "API keys: %zu", n);
 }
 
 enum finding
@@ -160,7 +126,7 @@ check_strong_audit(struct doctor *d)
 	bool is_durable = !is_stateless;
 	for (size_t i = 0; i < plan.n_sinks; i++)
 		is_durable = is_durable || plan.sinks[i].kind == AUDIT_SINK_WEBHOOK;
-	return pass_if(is_durable);
+	return doctor_pass_if(is_durable);
 }
 
 enum finding
@@ -168,15 +134,58 @@ check_strong_environment(struct doctor *d)
 {
 	struct span e = d->in->pipeline->identity.environment;
 
-	return pass_if(span_eq_nocase(e, SPAN_LIT("ci")) ||
-		       span_eq_nocase(e, SPAN_LIT("staging")) ||
-		       span_eq_nocase(e, SPAN_LIT("prod")));
+	return doctor_pass_if(span_eq_nocase(e, SPAN_LIT("ci")) ||
+			      span_eq_nocase(e, SPAN_LIT("staging")) ||
+			      span_eq_nocase(e, SPAN_LIT("prod")));
 }
 
+enum finding
+check_strong_seccomp(struct doctor *d)
+{
+	switch (d->host.seccomp) {
+	case 0:
+		return doctor_say(d, FINDING_FAIL, "measured: no filter of system calls is on");
+	case 1:
+	case 2:
+		return doctor_say(d, FINDING_PASS, "measured: a filter is on");
+	default:
+		return doctor_say(d, FINDING_FAIL, "/proc/self/status does not tell");
+	}
+}
+
+enum finding
+check_strong_mounts(struct doctor *d)
+{
+	if (d->host.has_read_only_root == MEASURED_NOT)
+		return doctor_say(d, FINDING_FAIL, "/proc/self/mountinfo does not tell");
+	if (d->host.n_writable == 0)
+		return doctor_say(d, FINDING_PASS,
+			"measured: its own folders, temporary ones and / at most can be written");
+	return doctor_say(d, FINDING_FAIL, "measured: %zu can be written besides, the first is %s",
+		d->host.n_writable, d->host.writable);
+}
+
+enum finding
+check_strong_tokens(struct doctor *d)
+{
+	char what[MEASURE_PATH_MAX];
+
+	if (measure_find_token(root_of(d), what))
+		return doctor_say(d, FINDING_FAIL, "measured: this process can use %s", what);
+	return doctor_say(d, FINDING_PASS, "measured: none in the usual places");
+}
+
+/* The last of its kind: what was asserted counts as far as nothing measured speaks against it. */
 enum finding
 check_strong_assurance(struct doctor *d)
 {
 	const char *level = assurance_level(d->in->pipeline);
 
-	return doctor_say(d, pass_if(strcmp(level, "STRONG") == 0), "the level is %s", level);
+	if (strcmp(level, "STRONG") != 0)
+		return doctor_say(d, FINDING_FAIL, "the level is %s", level);
+	if (d->n_strong_failed > 0)
+		return doctor_say(d, FINDING_FAIL,
+			"the configuration says STRONG, and %zu checks say otherwise",
+			d->n_strong_failed);
+	return doctor_say(d, FINDING_PASS, "the level is %s", level);
 }

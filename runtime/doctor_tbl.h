@@ -13,11 +13,19 @@
 #define DOCTOR_CHECKS(X) \
 	X("approvals.approvers_configured", CONFIG, check_approvers, \
 		"approvers", "set approvals.approver_principals or identity.roles.approver") \
+	X("audit.sinks", CONFIG, check_sinks, \
+		"sinks", \
+		"let this user write the file's folder; https and audit.webhook.secret for a webhook; " \
+		"`nomos audit sinks` shows how far each is") \
 	X("audit.stateless", CONFIG, check_stateless, \
 		"trail of stateless mode", \
 		"set audit.checkpoint_key_path, and a webhook to another host in audit.sink") \
 	X("clock.sane", NOTHING, check_clock, \
 		"wall clock", "set the host's clock; records and approvals carry its time") \
+	X("clock.synchronised", NOTHING, check_clock_synchronised, \
+		"clock that is kept right", \
+		"run chrony, systemd-timesyncd or the like on the host; signatures, tokens and " \
+		"records depend on it") \
 	X("config.bundle_path_resolves", CONFIG, check_bundle_path, \
 		"policy bundle path resolution", \
 		"set policy.policy_bundle_path or policy.policy_bundle_paths") \
@@ -31,28 +39,34 @@
 		"give --config/-c FILE or NOMOS_CONFIG; `nomos init` makes one") \
 	X("evidence.audit.durable_verified", STRONG, check_evidence_audit, \
 		"evidence of a durable audit trail", \
-		"set runtime.evidence.durable_audit_verified when it is") \
+		"keep the ledger on a local disk, without it name webhook in audit.required; then set " \
+		"runtime.evidence.durable_audit_verified") \
 	X("evidence.identity.workload_identity_verified", STRONG, check_evidence_identity, \
 		"evidence of workload identity", \
-		"set runtime.evidence.workload_identity_verified when it is") \
+		"let tokens or SPIFFE IDs alone name principals; then set " \
+		"runtime.evidence.workload_identity_verified") \
 	X("evidence.runtime.container_backend_ready", STRONG, check_evidence_container, \
 		"evidence of a container backend", \
-		"set runtime.evidence.container_backend_ready when it is") \
+		"run it in a container with processes of its own (no hostPID); then set " \
+		"runtime.evidence.container_backend_ready") \
 	X("evidence.runtime.network_default_deny", STRONG, check_evidence_network, \
 		"evidence of a closed network", \
-		"set runtime.evidence.network_default_deny when it is") \
+		"deny what is not named (a NetworkPolicy, IPAddressDeny=any); then set " \
+		"runtime.evidence.network_default_deny") \
 	X("evidence.runtime.no_new_privileges", STRONG, check_evidence_no_new_privileges, \
 		"evidence of no_new_privs", \
-		"start with no_new_privs and set runtime.evidence.no_new_privileges") \
+		"allowPrivilegeEscalation: false, or NoNewPrivileges=yes in the unit; then set " \
+		"runtime.evidence.no_new_privileges") \
 	X("evidence.runtime.read_only_fs", STRONG, check_evidence_read_only, \
 		"evidence of a read-only file system", \
-		"mount / read-only and set runtime.evidence.read_only_fs") \
+		"readOnlyRootFilesystem: true, or ProtectSystem=strict in the unit; then set " \
+		"runtime.evidence.read_only_fs") \
 	X("evidence.runtime.rootless_or_non_privileged", STRONG, check_evidence_rootless, \
 		"evidence of an unprivileged user", \
-		"run as another user than root and set " \
+		"run as another user than root, capabilities dropped; then set " \
 		"runtime.evidence.rootless_or_non_privileged") \
 	X("files.modes", CONFIG, check_file_modes, \
-		"file modes", "chmod them") \
+		"file modes", "chmod go-w them; chmod 600 what holds a key or secret; chmod +t or o-w the folder") \
 	X("fs.workspace_canonicalizes", CONFIG, check_workspace_canonical, \
 		"workspace path resolution", \
 		"set executor.workspace_root to a folder that this user can reach") \
@@ -68,6 +82,8 @@
 		"where the network is controlled") \
 	X("gateway.certificates", CONFIG, check_certificates, \
 		"TLS certificates", "put a certificate and its key there that are good") \
+	X("gateway.trusted_proxies", CONFIG, check_trusted_proxies, \
+		"trusted proxies", "name the addresses of the proxies alone") \
 	X("gateway.snapshot_builds", CONFIG, check_snapshot, \
 		"gateway preparation", "`nomos serve` would stop with the same error") \
 	X("identity.auth_mode_valid", CONFIG, check_auth_mode, \
@@ -76,6 +92,9 @@
 	X("identity.environment_derivation", CONFIG, check_environment, \
 		"environment derivation", \
 		"set identity.environment to one of ci, dev, local, prod, staging, test") \
+	X("identity.key_expiry", CONFIG, check_key_expiry, \
+		"end of API keys", \
+		"make another with `nomos keys new`, reload, switch the client, remove this one") \
 	X("identity.key_strength", CONFIG, check_key_strength, \
 		"strength of keys and secrets", \
 		"replace them: `openssl rand -hex 32`, or keys nk_ID_SECRET in " \
@@ -127,8 +146,8 @@
 		"deny by default", \
 		"some rule allows any action on any file: make its action_type and " \
 		"resource narrower") \
-	X("strong.assurance_evidence_backed", STRONG, check_strong_assurance, \
-		"assurance level STRONG", "every strong and evidence check has to pass") \
+	X("secrets.strength", CONFIG, check_shared_secrets, \
+		"strength of shared secrets", "replace it on both sides: `openssl rand -hex 32`") \
 	X("strong.audit_durable", STRONG, check_strong_audit, \
 		"durable audit sink", "keep a ledger or a webhook sink") \
 	X("strong.controlled_runtime_mode", STRONG, check_strong_mode, \
@@ -136,16 +155,32 @@
 	X("strong.environment_bound", STRONG, check_strong_environment, \
 		"bound environment", "set identity.environment to ci, staging or prod") \
 	X("strong.gateway_mtls", STRONG, check_strong_mtls, \
-		"mutual TLS", "gateway.tls is not built yet") \
-	X("strong.network_boundary_controlled", STRONG, check_strong_mode, \
-		"controlled network boundary", "set runtime.deployment_mode to ci or k8s") \
+		"mutual TLS", \
+		"set gateway.tls.enabled, client_ca_file and require_mtls, and leave the role api " \
+		"to listeners that speak TLS") \
+	X("strong.network_boundary_controlled", STRONG, check_strong_network, \
+		"controlled network boundary", \
+		"set runtime.deployment_mode to ci or k8s, and give a pod a network of its own " \
+		"(no hostNetwork)") \
 	X("strong.no_shared_api_keys", STRONG, check_strong_keys, \
 		"no shared API keys", "remove identity.api_keys and identity.hashed_keys") \
 	X("strong.sandbox_container", STRONG, check_strong_sandbox, \
 		"container sandbox", \
 		"set executor.sandbox_enabled and executor.sandbox_profile: container") \
+	X("strong.seccomp", STRONG, check_strong_seccomp, \
+		"filter of system calls", \
+		"seccompProfile: {type: RuntimeDefault}, or SystemCallFilter=@system-service in the unit") \
+	X("strong.token_files", STRONG, check_strong_tokens, \
+		"no credentials of the platform", \
+		"automountServiceAccountToken: false; take away the file, socket or variable") \
 	X("strong.workload_identity", STRONG, check_strong_identity, \
 		"workload identity", "set up identity.oidc or identity.spiffe") \
+	X("strong.writable_mounts", STRONG, check_strong_mounts, \
+		"mounts that can be written", "mount it read-only, or take it away") \
+	X("strong.assurance_evidence_backed", STRONG, check_strong_assurance, \
+		"assurance level STRONG", "every strong and evidence check has to pass") \
+	X("tls.ca_files", CONFIG, check_ca_files, \
+		"CA certificates", "put the new CA beside the old one into the file, then remove the old one") \
 	X("workspace.writable", CONFIG, check_workspace_writable, \
 		"access to the workspace", \
 		"give this user read and search rights to executor.workspace_root")

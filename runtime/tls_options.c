@@ -32,15 +32,19 @@ choose_client_auth(const struct gateway_tls_section *t)
 	return t->client_ca_file.n > 0 ? TLS_CLIENT_OPTIONAL : TLS_CLIENT_NONE;
 }
 
-enum err
-gateway_section_build_tls(
-	const struct gateway_section *gateway, struct tls_keeper **out, struct errinfo *ei)
+/* *o points to pairs and to the section. */
+static void
+read_options(const struct gateway_tls_section *t, struct tls_pair pairs[TLS_PAIRS_MAX],
+	struct tls_options *o)
 {
-	const struct gateway_tls_section *t = &gateway->tls;
-	struct tls_pair pairs[TLS_PAIRS_MAX] = {{.cert_file = path_of(t->cert_file),
+	pairs[0] = (struct tls_pair){.cert_file = path_of(t->cert_file),
 		.key_file = path_of(t->key_file),
-		.ocsp_file = path_of(t->ocsp_file)}};
-	const struct tls_options o = {
+		.ocsp_file = path_of(t->ocsp_file)};
+	for (size_t i = 0; i < t->certificates.n; i++)
+		pairs[1 + i] = (struct tls_pair){.cert_file = t->certificates.v[i].cert_file.p,
+			.key_file = t->certificates.v[i].key_file.p,
+			.ocsp_file = path_of(t->certificates.v[i].ocsp_file)};
+	*o = (struct tls_options){
 		.pairs = pairs,
 		.n_pairs = 1 + t->certificates.n,
 		.client_ca_file = path_of(t->client_ca_file),
@@ -48,14 +52,34 @@ gateway_section_build_tls(
 		.needs_tls13 = t->min_version == GATEWAY_TLS_13,
 		.ticket_lifetime_s = t->ticket_lifetime_seconds,
 	};
+}
+
+enum err
+gateway_section_build_tls(
+	const struct gateway_section *gateway, struct tls_keeper **out, struct errinfo *ei)
+{
+	struct tls_pair pairs[TLS_PAIRS_MAX];
+	struct tls_options o;
 
 	*out = NULL;
 	if (!is_asked_for(gateway))
 		return OK;
-	for (size_t i = 0; i < t->certificates.n; i++)
-		pairs[1 + i] = (struct tls_pair){.cert_file = t->certificates.v[i].cert_file.p,
-			.key_file = t->certificates.v[i].key_file.p,
-			.ocsp_file = path_of(t->certificates.v[i].ocsp_file)};
+	read_options(&gateway->tls, pairs, &o);
 	enum err rc = tls_keeper_new(&o, out, ei);
+	return rc == OK ? OK : ERR_WRAP(ei, rc, "gateway.tls");
+}
+
+enum err
+gateway_section_try_tls(
+	const struct gateway_section *gateway, struct tls_context **out, struct errinfo *ei)
+{
+	struct tls_pair pairs[TLS_PAIRS_MAX];
+	struct tls_options o;
+
+	*out = NULL;
+	if (!is_asked_for(gateway))
+		return OK;
+	read_options(&gateway->tls, pairs, &o);
+	enum err rc = tls_context_try(&o, out, ei);
 	return rc == OK ? OK : ERR_WRAP(ei, rc, "gateway.tls");
 }

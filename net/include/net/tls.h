@@ -61,10 +61,19 @@ struct tls_context *tls_keeper_take(struct tls_keeper *k);
 /* Changes with each new context. */
 unsigned tls_keeper_get_version(const struct tls_keeper *k);
 
+/* What the files hold now, for nobody's connections; options and errors as tls_keeper_new. */
+MUSTCHECK enum err tls_context_try(
+	const struct tls_options *o, struct tls_context **out, struct errinfo *ei);
 struct tls_context *tls_context_ref(struct tls_context *c);
 void tls_context_unref(struct tls_context **c);
 /* When the first of its certificates ends, in seconds since 1970. */
 int64_t tls_context_get_end_s(const struct tls_context *c);
+/* When the first of the CA's answers about them (ocsp_file) ends; one is no longer sent from then on. 0: there are none, INT64_MAX: it never ends. */
+int64_t tls_context_get_ocsp_end_s(const struct tls_context *c);
+
+/* When the first and the last certificate of a PEM file end, in seconds since 1970. As tls_keeper_new. */
+MUSTCHECK enum err tls_find_ends(
+	const char *path, int64_t *first_s, int64_t *last_s, struct errinfo *ei);
 
 /* Whether others than the owner and its group may read the file: a key should not be so. False when it cannot be told. */
 bool tls_key_is_exposed(const char *path);

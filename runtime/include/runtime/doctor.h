@@ -33,6 +33,7 @@ struct doctor_input {
 	bool is_deep; /* read the whole chain too */
 	/* Asked by the gateway itself: nothing opens the ledger's files, whose locks it would lose with that, nor its address. */
 	bool is_running;
+	const char *root; /* before the paths of the host's own files; NULL: none, as everywhere but in tests */
 };
 
 struct doctor_check {
@@ -48,7 +49,8 @@ struct doctor_report {
 	const struct doctor_check *checks; /* sorted by id */
 	size_t n_checks;
 	bool is_ready;         /* every check passed */
-	const char *assurance; /* "BEST_EFFORT" ...; "NONE" when the configuration does not load */
+	/* "BEST_EFFORT" ...; "NONE" when the configuration does not load. Of one that comes to STRONG it is "GUARDED" while a strong check fails. */
+	const char *assurance;
 	const char *policy_hash;  /* "" when no policy loads */
 	struct span sources_json; /* as policy_get_sources_json */
 	struct span inputs_json;

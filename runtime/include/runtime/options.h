@@ -128,6 +128,9 @@ MUSTCHECK enum err audit_plan_build(const struct audit_plan *plan,
 /* Reads the certificates of gateway.tls; *out is NULL when no listener speaks TLS. As tls_keeper_new, naming the key too. */
 MUSTCHECK enum err gateway_section_build_tls(
 	const struct gateway_section *gateway, struct tls_keeper **out, struct errinfo *ei);
+/* The same for somebody who only looks: no gauge tells of it. */
+MUSTCHECK enum err gateway_section_try_tls(
+	const struct gateway_section *gateway, struct tls_context **out, struct errinfo *ei);
 
 /* The server's limits out of the section. */
 void gateway_section_build(const struct gateway_section *gateway, struct http_server_options *out);
