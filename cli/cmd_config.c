@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "command.h"
 #include "config/print.h"
+#include "config_diff.h"
 #include "options.h"
 
 static int
@@ -95,76 +96,6 @@ run_dump(const struct command *self, int argc, char **argv)
 	return status;
 }
 
-struct change_list {
-	struct buf *out;
-	size_t n;
-	bool needs_restart;
-};
-
-static void
-add_change(const struct config_change *change, void *arg)
-{
-	struct change_list *l = arg;
-
-	l->n++;
-	l->needs_restart = l->needs_restart || change->needs_restart;
-	buf_add_cstr(l->out, change->path);
-	BUF_ADD_LIT(l->out, ": ");
-	config_print_change(change, l->out);
-	buf_add_cstr(l->out, change->needs_restart ? "  (needs a restart)\n" : "\n");
-}
-
-static int
-print_changes(const struct loaded_config *before, const struct loaded_config *after)
-{
-	struct buf b;
-	struct change_list l = {.out = &b};
-
-	buf_init(&b, BUF_CAP_FILE);
-	config_compare(&nomos_options_config, &before->options, &after->options, add_change, &l);
-	int status = print_buf(&b);
-	if (status == EXIT_DONE && l.needs_restart)
-		status = command_fail(
-			"a reload would be refused: restart, or take back what needs it");
-	else if (status == EXIT_DONE)
-		log_ok("%s", l.n > 0 ? "a reload would take all of this" : "no key differs");
-	return status;
-}
-
-static int
-load_for_diff(const char *file, struct loaded_config **out)
-{
-	struct errinfo ei;
-	enum err rc = loaded_config_read(file, NULL, out, &ei);
-
-	if (rc == OK)
-		return EXIT_DONE;
-	loaded_config_print(*out);
-	return command_fail("%s: %s", file, ei.msg);
-}
-
-static int
-run_diff(const struct command *self, int argc, char **argv)
-{
-	struct loaded_config *before = NULL;
-	struct loaded_config *after = NULL;
-	int rest = 0;
-	enum flags_result f = flags_parse(self, NULL, 0, argc, argv, 2, &rest);
-
-	if (f != FLAGS_OK)
-		return flags_exit(f);
-	if (argc - rest != 2)
-		return command_fail("name two files: %s", self->usage);
-	int status = load_for_diff(argv[rest], &before);
-	if (status == EXIT_DONE)
-		status = load_for_diff(argv[rest + 1], &after);
-	if (status == EXIT_DONE)
-		status = print_changes(before, after);
-	loaded_config_free(&before);
-	loaded_config_free(&after);
-	return status;
-}
-
 static int
 run_printer(const struct command *self, int argc, char **argv, void (*print)(struct buf *out))
 {
@@ -225,12 +156,14 @@ static const struct command subcommands[] = {
 		.usage = "nomos config dump -c FILE [--format yaml|json]",
 		.run = run_dump},
 	{.name = "diff",
-		.summary = "Say what a reload from one file to another would change",
-		.usage = "nomos config diff OLD NEW",
-		.examples = "  nomos config diff /etc/nomos/nomos.yaml nomos.yaml.new\n\n"
-			    "Of secrets it says only that they changed. Exit 1: a key needs a "
-			    "restart.\n",
-		.run = run_diff},
+		.summary = "Say what a reload would change: of two files, or of a running gateway",
+		.usage = "nomos config diff OLD NEW | -c FILE [--url URL]",
+		.examples = "  nomos config diff /etc/nomos/nomos.yaml nomos.yaml.new\n"
+			    "  nomos config diff -c /etc/nomos/nomos.yaml\n\n"
+			    "Without files the running gateway is asked what a reload of its own "
+			    "files would\nchange, with an operator's key. Of secrets it says only "
+			    "that they changed.\nExit 1: a reload would be refused.\n",
+		.run = config_run_diff},
 	{.name = "doc",
 		.summary = "Print the reference of all keys as Markdown",
 		.usage = "nomos config doc",

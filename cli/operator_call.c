@@ -141,27 +141,35 @@ operator_print_reply(const struct buf *reply, bool is_json, operator_print_fn as
 }
 
 int
-operator_call(const struct operator_flags *f, const char *path, struct span body, bool is_json,
-	operator_print_fn as_text)
+operator_fetch(const struct operator_flags *f, const char *path, struct span body, struct buf *reply)
 {
 	struct arena *arena = arena_new(REPLY_ARENA_BYTES);
-	struct buf reply;
 	struct errinfo ei;
 	unsigned http_status = 0;
-	int status;
+	int status = EXIT_DONE;
 
-	buf_init(&reply, OPERATOR_REPLY_BYTES_MAX + 1);
-	enum err rc = arena != NULL ? call(f, path, body, &reply, &http_status, &ei)
+	enum err rc = arena != NULL ? call(f, path, body, reply, &http_status, &ei)
 				    : ERR(&ei, ERR_NOMEM, "out of memory");
-	const struct json *tree = rc == OK ? parse_reply(&reply, arena) : NULL;
+	const struct json *tree = rc == OK ? parse_reply(reply, arena) : NULL;
 	if (rc != OK)
 		status = command_fail("%s", ei.msg);
 	else if (http_status != 200 || tree == NULL)
 		status = say_refusal(http_status, tree);
-	else
-		status = print(&reply, tree, is_json, as_text);
-	buf_fini(&reply);
 	arena_free(&arena);
+	return status;
+}
+
+int
+operator_call(const struct operator_flags *f, const char *path, struct span body, bool is_json,
+	operator_print_fn as_text)
+{
+	struct buf reply;
+
+	buf_init(&reply, OPERATOR_REPLY_BYTES_MAX + 1);
+	int status = operator_fetch(f, path, body, &reply);
+	if (status == EXIT_DONE)
+		status = operator_print_reply(&reply, is_json, as_text);
+	buf_fini(&reply);
 	return status;
 }
 

@@ -39,6 +39,9 @@ typedef void (*operator_print_fn)(struct buf *out, const struct json *tree);
  */
 int operator_call(const struct operator_flags *f, const char *path, struct span body, bool is_json,
 	operator_print_fn as_text);
+/* Only asks: what comes with 200, which is JSON, is appended to reply, of at least OPERATOR_REPLY_BYTES_MAX + 1. */
+int operator_fetch(
+	const struct operator_flags *f, const char *path, struct span body, struct buf *reply);
 /* The same for an answer that is here already. */
 int operator_print_reply(const struct buf *reply, bool is_json, operator_print_fn as_text);
 

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "config/print.h"
 #include "options.h"
 #include "pipeline/snapshot.h"
 #include "policy/policy.h"
@@ -17,6 +18,22 @@ struct preview {
 	bool needs_restart;
 };
 
+/* What it is and will be, where that is no text that somebody typed. */
+static void
+add_values(const struct config_change *change, struct buf *out)
+{
+	enum config_type type = change->row->type;
+	struct buf text;
+
+	if (type != CONFIG_TYPE_BOOL && type != CONFIG_TYPE_INT && type != CONFIG_TYPE_ENUM)
+		return;
+	buf_init(&text, BUF_CAP_LOG_LINE);
+	config_print_change(change, &text);
+	BUF_ADD_LIT(out, ",\"change\":");
+	json_quote(out, buf_span(&text));
+	buf_fini(&text);
+}
+
 static void
 add_change(const struct config_change *change, void *arg)
 {
@@ -24,7 +41,9 @@ add_change(const struct config_change *change, void *arg)
 
 	buf_add_cstr(p->out, p->n++ > 0 ? ",{\"key\":" : "{\"key\":");
 	json_quote(p->out, span_cstr(change->path));
-	buf_printf(p->out, ",\"takes\":\"%s\"}", change->needs_restart ? "restart" : "reload");
+	buf_printf(p->out, ",\"takes\":\"%s\"", change->needs_restart ? "restart" : "reload");
+	add_values(change, p->out);
+	buf_add_char(p->out, '}');
 	p->needs_restart = p->needs_restart || change->needs_restart;
 }
 

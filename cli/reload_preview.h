@@ -11,8 +11,8 @@ struct loaded_config;
 
 /*
  * Reads the files anew as a reload does and compares them with what runs, whose policy has that hash. Appends one JSON object without a
- * line's end: the keys that differ and what each takes, both hashes, whether a reload would succeed. Names of keys, never
- * values or paths. Blocking. ERR_NOMEM; what is wrong with the files is in the answer.
+ * line's end: the keys that differ and what each takes, both hashes, whether a reload would succeed. Names of keys; values of
+ * numbers, switches and words alone, never a text, a path or a secret. Blocking. ERR_NOMEM; what is wrong with the files is in the answer.
  */
 MUSTCHECK enum err reload_preview_build(const char *config, const char *bundle,
 	const struct loaded_config *running, const char *running_hash, struct buf *out,

@@ -10,7 +10,7 @@ import threading
 import time
 
 from pipes import fill
-from support import BIN, PATIENCE, POLICY, Gateway, Workplace, action, config, until
+from support import API_KEY, BIN, OPERATOR_KEY, PATIENCE, POLICY, Gateway, Workplace, action, config, until
 
 
 def other_policy():
@@ -99,7 +99,8 @@ def test_what_a_reload_would_change_is_told_beforehand():
         # What it says is what a reload does.
         g.place.write_config(config(gateway={"workers": 7}, identity={"api_keys": {"test-operator-key": "olga"}}))
         told = g.operator("GET", "/admin/reload")
-        assert {"key": "gateway.workers", "takes": "restart"} in told.json["changes"] and told.json["outcome"] == "failure", told
+        assert [c["change"] for c in told.json["changes"] if c["key"] == "gateway.workers" and c["takes"] == "restart"][0].endswith(" -> 7"), told
+        assert told.json["outcome"] == "failure", told
         assert g.operator("POST", "/admin/reload").status == 400
         g.place.write_config("{")
         told = g.operator("GET", "/admin/reload")
@@ -120,6 +121,41 @@ def test_two_files_are_compared():
         assert place.run("config", "diff", "nomos.json", "gone.json", check=1).stderr
     finally:
         place.remove()
+
+
+def test_the_command_asks_a_running_gateway_what_a_reload_would_change():
+    with Gateway() as g:
+        env = {"NOMOS_API_KEY": OPERATOR_KEY, "NOMOS_URL": "http://%s:%d" % g.address}
+
+        def diff(*args, check, env=env):
+            done = g.place.run("config", "diff", *args, env=env, check=check)
+            return done.stdout.decode(), done.stderr.decode()
+
+        out, said = diff(check=0)
+        assert out == "" and "[OK] no key differs, nor does the policy" in said, (out, said)
+        g.place.write_config(config(gateway={"concurrency_limit": 9}, identity={"api_keys": {API_KEY: "anna", OPERATOR_KEY: "olga"}}))
+        g.place.write_policy(other_policy())
+        out, said = diff(check=0)
+        lines = out.splitlines()
+        assert "gateway.concurrency_limit: 32 -> 9" in lines and "identity.api_keys: changed" in lines, out
+        assert re.search(r"^policy: [0-9a-f]{64} -> [0-9a-f]{64}$", out, re.MULTILINE) and "would take all of this" in said, (out, said)
+        assert API_KEY not in out + said
+        # The same lines as of two files, where both tell values.
+        told = json.loads(diff("--format", "json", check=0)[0])
+        assert told["outcome"] == "success" and told == g.operator("GET", "/admin/reload").json, told
+        g.place.write_config(config(gateway={"workers": 7}))
+        out, said = diff(check=1)
+        assert re.search(r"^gateway\.workers: \d+ -> 7  \(needs a restart\)$", out, re.MULTILINE) and "would be refused: a key" in said, (out, said)
+        g.place.write_config("{")
+        out, said = diff(check=1)
+        assert "not valid" in said and str(g.place.dir) not in out + said, (out, said)
+        # Nothing was changed by asking, and who is no operator is not told.
+        assert g.act().status == 200
+        out, said = diff(check=1, env={**env, "NOMOS_API_KEY": API_KEY})
+        assert out == "" and "403" in said, (out, said)
+        assert "two files, or none" in diff("nomos.json", check=1)[1]
+        assert "--format" in diff("--format", "xml", check=1)[1]
+        assert "is the gateway running?" in diff(check=1, env={**env, "NOMOS_URL": "http://127.0.0.1:1"})[1]
 
 
 def test_reload_storm_under_load():
