@@ -152,8 +152,8 @@ ask_gateway(const struct operator_flags *f, bool is_json)
 	int status = operator_fetch(f, "/admin/reload", SPAN_NONE, &reply);
 	if (status == EXIT_DONE)
 		status = operator_print_reply(&reply, is_json, add_answer);
-	if (status == EXIT_DONE && (arena == NULL || json_parse(buf_span(&reply), arena, &tree,
-							     NULL, NULL) != OK))
+	if (status == EXIT_DONE &&
+		(arena == NULL || json_parse(buf_span(&reply), arena, &tree, NULL, NULL) != OK))
 		status = command_fail("out of memory");
 	if (status == EXIT_DONE)
 		status = judge_answer(tree);

@@ -141,7 +141,8 @@ operator_print_reply(const struct buf *reply, bool is_json, operator_print_fn as
 }
 
 int
-operator_fetch(const struct operator_flags *f, const char *path, struct span body, struct buf *reply)
+operator_fetch(
+	const struct operator_flags *f, const char *path, struct span body, struct buf *reply)
 {
 	struct arena *arena = arena_new(REPLY_ARENA_BYTES);
 	struct errinfo ei;

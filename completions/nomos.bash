@@ -37,6 +37,7 @@ _nomos()
 		*:keys:list) words="--config --help" ;;
 		*:doctor:*) words="--config --policy-bundle --format --deep --help" ;;
 		*:config:check) words="--config --policy-bundle --help" ;;
+		*:config:diff) words="--config --key-file --url --ca-file --format --help" ;;
 		*:config:dump) words="--config --policy-bundle --format --help" ;;
 		*:test:*) words="--suite --bundle --format --help" ;;
 		*:approvals:list) words="--config --key-file --url --ca-file --limit --all --format --help" ;;

@@ -50,6 +50,10 @@ complete -c nomos -n "__fish_seen_subcommand_from keys" -s k -l key-file -r -d "
 
 set -l config_commands check dump diff doc example schema
 complete -c nomos -n "__fish_seen_subcommand_from config; and not __fish_seen_subcommand_from $config_commands" -f -a "$config_commands"
+complete -c nomos -n "__fish_seen_subcommand_from diff" -s k -l key-file -r -d "File with the API key"
+complete -c nomos -n "__fish_seen_subcommand_from diff" -s u -l url -x -d "Gateway"
+complete -c nomos -n "__fish_seen_subcommand_from diff" -l ca-file -r -d "CA of the gateway's certificate"
+complete -c nomos -n "__fish_seen_subcommand_from diff" -l format -x -a "text json" -d "Format"
 complete -c nomos -n "__fish_seen_subcommand_from dump" -l format -x -a "yaml json" -d "Format"
 set -l policy_commands test explain hash
 complete -c nomos -n "__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from $policy_commands" -f -a "$policy_commands"

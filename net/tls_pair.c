@@ -151,8 +151,8 @@ is_fresh(OCSP_RESPONSE *response, int64_t *end_s)
 	ASN1_GENERALIZEDTIME *until = NULL;
 	OCSP_BASICRESP *basic = OCSP_response_get1_basic(response);
 	OCSP_SINGLERESP *single = basic != NULL ? OCSP_resp_get0(basic, 0) : NULL;
-	bool is_read = single != NULL &&
-		       OCSP_single_get0_status(single, NULL, NULL, &since, &until) >= 0;
+	bool is_read =
+		single != NULL && OCSP_single_get0_status(single, NULL, NULL, &since, &until) >= 0;
 	bool is_good = is_read && OCSP_check_validity(since, until, OCSP_SKEW_S, -1) == 1;
 
 	*end_s = is_read && until == NULL ? INT64_MAX : 1;
@@ -235,8 +235,9 @@ tls_certificate_fini(struct tls_certificate *c)
 bool
 tls_certificate_has_answer(const struct tls_certificate *c)
 {
-	return c->ocsp != NULL && (c->ocsp_end_s == INT64_MAX ||
-					  c->ocsp_end_s + OCSP_SKEW_S > clock_wall_ns() / NS_PER_SEC);
+	return c->ocsp != NULL &&
+	       (c->ocsp_end_s == INT64_MAX ||
+		       c->ocsp_end_s + OCSP_SKEW_S > clock_wall_ns() / NS_PER_SEC);
 }
 
 enum err

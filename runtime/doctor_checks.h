@@ -18,7 +18,7 @@ struct doctor {
 	struct arena *arena;
 	struct policy *policy; /* NULL: it does not load */
 	struct errinfo policy_error;
-	struct buf detail; /* what the check at work measured; the text of an advice */
+	struct buf detail;         /* what the check at work measured; the text of an advice */
 	struct measured_host host; /* only with runtime.strong_guarantee */
 	size_t n_strong_failed;    /* of the strong checks that ran already */
 };

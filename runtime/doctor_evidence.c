@@ -53,8 +53,8 @@ judge(struct doctor *d, bool is_asserted, const struct measurement *m)
 	}
 	return is_asserted
 		       ? doctor_say(d, FINDING_PASS, "asserted, cannot be measured: %s", m->text)
-		       : doctor_say(d, FINDING_FAIL, "not asserted, cannot be measured: %s",
-				 m->text);
+		       : doctor_say(
+				 d, FINDING_FAIL, "not asserted, cannot be measured: %s", m->text);
 }
 
 static const struct runtime_evidence_section *
@@ -67,10 +67,10 @@ enum finding
 check_evidence_no_new_privileges(struct doctor *d)
 {
 	enum measured is_set = d->host.no_new_privileges;
-	struct measurement m = is_set == MEASURED_NOT
-				       ? say(is_set, "/proc/self/status does not tell")
-				       : say(is_set, "no_new_privs is %s",
-						 is_set == MEASURED_YES ? "on" : "off");
+	struct measurement m =
+		is_set == MEASURED_NOT
+			? say(is_set, "/proc/self/status does not tell")
+			: say(is_set, "no_new_privs is %s", is_set == MEASURED_YES ? "on" : "off");
 
 	return judge(d, evidence(d)->no_new_privileges, &m);
 }
@@ -79,10 +79,11 @@ enum finding
 check_evidence_read_only(struct doctor *d)
 {
 	enum measured is_so = d->host.has_read_only_root;
-	struct measurement m = is_so == MEASURED_NOT
-				       ? say(is_so, "/proc/self/mountinfo does not tell")
-				       : say(is_so, "/ is mounted %s",
-						 is_so == MEASURED_YES ? "read-only" : "to be written");
+	struct measurement m =
+		is_so == MEASURED_NOT
+			? say(is_so, "/proc/self/mountinfo does not tell")
+			: say(is_so, "/ is mounted %s",
+				  is_so == MEASURED_YES ? "read-only" : "to be written");
 
 	return judge(d, evidence(d)->read_only_fs, &m);
 }
@@ -95,12 +96,14 @@ measure_rootless(const struct measured_host *h)
 	if (!h->has_status && h->uid != 0)
 		return say(MEASURED_NOT, "/proc/self/status does not tell of capabilities");
 	if (h->has_user_namespace && h->outside_uid != 0)
-		return say(MEASURED_YES, "user %" PRIu64 " of a user namespace, %" PRIu64 " outside of it",
-			h->uid, h->outside_uid);
+		return say(MEASURED_YES,
+			"user %" PRIu64 " of a user namespace, %" PRIu64 " outside of it", h->uid,
+			h->outside_uid);
 	if (h->uid == 0)
 		return say(MEASURED_NO, "it runs as root");
 	if (beyond != 0)
-		return say(MEASURED_NO, "user %" PRIu64 " with capabilities %" PRIx64, h->uid, beyond);
+		return say(
+			MEASURED_NO, "user %" PRIu64 " with capabilities %" PRIx64, h->uid, beyond);
 	return say(MEASURED_YES, "user %" PRIu64 " without capabilities (bounding set %" PRIx64 ")",
 		h->uid, h->bounding);
 }
@@ -118,9 +121,10 @@ check_evidence_container(struct doctor *d)
 {
 	enum measured is_so = d->host.has_own_processes;
 	struct measurement m =
-		is_so == MEASURED_NOT  ? say(is_so, "/proc/self/ns does not tell")
-		: is_so == MEASURED_NO ? say(is_so, "this process shares the processes of its host")
-				       : say(is_so, "this process has a process namespace of its own");
+		is_so == MEASURED_NOT ? say(is_so, "/proc/self/ns does not tell")
+		: is_so == MEASURED_NO
+			? say(is_so, "this process shares the processes of its host")
+			: say(is_so, "this process has a process namespace of its own");
 
 	return judge(d, evidence(d)->container_backend_ready, &m);
 }
@@ -130,13 +134,14 @@ check_evidence_network(struct doctor *d)
 {
 	const struct measured_host *h = &d->host;
 	struct measurement m =
-		h->is_closed == MEASURED_YES
-			? say(MEASURED_YES, "no route leaves this host")
-		: h->way_out[0] != '\0'
-			? say(MEASURED_NOT, "%s by %s; whether something closes it is not seen without sending",
-				  h->has_default_route ? "there is a default route" : "networks are reached",
-				  h->way_out)
-			: say(MEASURED_NOT, "the routes are not all seen");
+		h->is_closed == MEASURED_YES ? say(MEASURED_YES, "no route leaves this host")
+		: h->way_out[0] != '\0'      ? say(MEASURED_NOT,
+						       "%s by %s; whether something closes it is not "
+							    "seen without sending",
+                                                  h->has_default_route ? "there is a default route"
+									    : "networks are reached",
+						       h->way_out)
+					     : say(MEASURED_NOT, "the routes are not all seen");
 
 	return judge(d, evidence(d)->network_default_deny, &m);
 }
@@ -179,7 +184,8 @@ measure_identity(const struct doctor *d)
 	if (o->spiffe.enabled && gateway_section_try_tls(d->in->gateway, &context, &ei) != OK)
 		return say(MEASURED_NO, "%s", ei.msg);
 	if (o->spiffe.enabled && context == NULL)
-		return say(MEASURED_NO, "no listener asks for the certificates that SPIFFE IDs are in");
+		return say(MEASURED_NO,
+			"no listener asks for the certificates that SPIFFE IDs are in");
 	tls_context_unref(&context);
 	if (o->oidc.enabled)
 		return measure_tokens(d);
@@ -227,9 +233,10 @@ keep_worst(const struct sink_report *r, void *arg)
 
 	if (!r->is_required || !span_starts(span_cstr(r->name), SPAN_LIT("webhook")))
 		return true;
-	*m = r->error[0] != '\0' ? say(MEASURED_NO, "%s fails since %s: %s", r->name, r->since, r->error)
-				 : say(MEASURED_YES, "%s acknowledged record %" PRIu64 ", %" PRIu64 " behind",
-					   r->name, r->taken, r->n_behind);
+	*m = r->error[0] != '\0'
+		     ? say(MEASURED_NO, "%s fails since %s: %s", r->name, r->since, r->error)
+		     : say(MEASURED_YES, "%s acknowledged record %" PRIu64 ", %" PRIu64 " behind",
+			       r->name, r->taken, r->n_behind);
 	return m->is_so != MEASURED_NO;
 }
 
@@ -262,8 +269,8 @@ measure_audit(const struct doctor *d)
 	if (audit_plan_parse(d->in->ledger, d->in->audit, is_stateless, &plan, &ei) != OK)
 		return say(MEASURED_NO, "%s", ei.msg);
 	if (is_stateless && !waits_for_webhook(&plan))
-		return say(MEASURED_NO,
-			"an answer may go out before another host has its record: name webhook in audit.required");
+		return say(MEASURED_NO, "an answer may go out before another host has its record: "
+					"name webhook in audit.required");
 	if (is_stateless)
 		return say(MEASURED_NOT, "whether the receiver keeps what it took");
 	if (!doctor_find_disk(d, &disk, &name))

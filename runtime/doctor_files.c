@@ -57,8 +57,8 @@ is_folder_safe(struct doctor *d, const char *path, enum finding *out)
 static bool
 is_safe(struct doctor *d, struct span path, enum finding *out)
 {
-	return path.n == 0 || (is_private(d, path.p, OTHERS_WRITE, out) &&
-				      is_folder_safe(d, path.p, out));
+	return path.n == 0 ||
+	       (is_private(d, path.p, OTHERS_WRITE, out) && is_folder_safe(d, path.p, out));
 }
 
 static bool
@@ -104,7 +104,8 @@ check_file_modes(struct doctor *d)
 
 	if (folder == NULL)
 		return FINDING_ABSENT;
-	if (!is_private(d, config, d->in->n_file_secrets > 0 ? OTHERS_USE : OTHERS_WRITE, &finding) ||
+	if (!is_private(
+		    d, config, d->in->n_file_secrets > 0 ? OTHERS_USE : OTHERS_WRITE, &finding) ||
 		!is_folder_safe(d, config, &finding))
 		return finding;
 	if (!are_keys_private(d, folder, &finding) || !are_sources_safe(d, &finding))

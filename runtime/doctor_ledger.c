@@ -262,9 +262,11 @@ doctor_find_disk(const struct doctor *d, enum doctor_disk *out, const char **nam
 		uint32_t magic;
 		enum doctor_disk disk;
 		const char *name;
-	} known[] = {{0x6969, DOCTOR_DISK_NETWORK, "NFS"}, {0xff534d42, DOCTOR_DISK_NETWORK, "CIFS"},
+	} known[] = {{0x6969, DOCTOR_DISK_NETWORK, "NFS"},
+		{0xff534d42, DOCTOR_DISK_NETWORK, "CIFS"},
 		{0xfe534d42, DOCTOR_DISK_NETWORK, "SMB2"}, {0x01021997, DOCTOR_DISK_NETWORK, "9P"},
-		{0x00c36400, DOCTOR_DISK_NETWORK, "Ceph"}, {0x01021994, DOCTOR_DISK_MEMORY, "tmpfs"},
+		{0x00c36400, DOCTOR_DISK_NETWORK, "Ceph"},
+		{0x01021994, DOCTOR_DISK_MEMORY, "tmpfs"},
 		{0x858458f6, DOCTOR_DISK_MEMORY, "ramfs"},
 		{0x794c7630, DOCTOR_DISK_LAYER, "the container's own layer (overlay)"}};
 	char folder[PATH_BYTES];
@@ -293,19 +295,19 @@ check_ledger_file_system(struct doctor *d)
 	if (is_stateless(d))
 		return say_stateless(d);
 	if (!doctor_find_disk(d, &disk, &name))
-		return doctor_say(d, FINDING_FAIL, "%s: %s", folder_of_ledger(d, folder),
-			strerror(errno));
+		return doctor_say(
+			d, FINDING_FAIL, "%s: %s", folder_of_ledger(d, folder), strerror(errno));
 	switch (disk) {
 	case DOCTOR_DISK_LOCAL:
 		return FINDING_PASS;
 	case DOCTOR_DISK_NETWORK:
 		return doctor_say(d, FINDING_FAIL, "%s is not a local disk", name);
 	case DOCTOR_DISK_MEMORY:
-		return doctor_say(
-			d, FINDING_ADVICE, "the ledger lies in memory (%s) and ends with the host", name);
+		return doctor_say(d, FINDING_ADVICE,
+			"the ledger lies in memory (%s) and ends with the host", name);
 	case DOCTOR_DISK_LAYER:
-		return doctor_say(
-			d, FINDING_ADVICE, "the ledger lies in %s and ends with the container", name);
+		return doctor_say(d, FINDING_ADVICE,
+			"the ledger lies in %s and ends with the container", name);
 	}
 	return FINDING_FAIL;
 }

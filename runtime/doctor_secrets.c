@@ -62,8 +62,9 @@ judge_secret(struct doctor *d, struct span secret, const char *what, struct span
 		return doctor_say(d, FINDING_FAIL, "the secret of %s%.*s%s looks like an example",
 			what, SPAN_ARG(whose), whose.n > 0 ? "\"" : "");
 	if (secret.n < SECRET_BYTES_MIN)
-		return doctor_say(d, FINDING_FAIL, "the secret of %s%.*s%s is shorter than %d bytes",
-			what, SPAN_ARG(whose), whose.n > 0 ? "\"" : "", SECRET_BYTES_MIN);
+		return doctor_say(d, FINDING_FAIL,
+			"the secret of %s%.*s%s is shorter than %d bytes", what, SPAN_ARG(whose),
+			whose.n > 0 ? "\"" : "", SECRET_BYTES_MIN);
 	return FINDING_PASS;
 }
 
@@ -83,7 +84,8 @@ judge_public_keys(struct doctor *d, const struct config_map *m, const char *what
 	for (size_t i = 0; i < m->n; i++) {
 		if (is_known_key(m->v[i].value))
 			return doctor_say(d, FINDING_FAIL,
-				"the key of %s%.*s\" is an example, and everybody has its other half",
+				"the key of %s%.*s\" is an example, and everybody has its other "
+				"half",
 				what, SPAN_ARG(m->v[i].key));
 	}
 	return FINDING_PASS;

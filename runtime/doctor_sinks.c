@@ -109,10 +109,11 @@ find_trouble(const struct sink_report *r, void *arg)
 	struct doctor *d = arg;
 
 	if (r->error[0] != '\0')
-		(void)doctor_say(d, FINDING_ADVICE, "%s fails since %s: %s", r->name, r->since, r->error);
+		(void)doctor_say(
+			d, FINDING_ADVICE, "%s fails since %s: %s", r->name, r->since, r->error);
 	else if (r->n_dead > 0)
-		(void)doctor_say(d, FINDING_ADVICE, "%s refused %" PRIu64 " records for good", r->name,
-			r->n_dead);
+		(void)doctor_say(d, FINDING_ADVICE, "%s refused %" PRIu64 " records for good",
+			r->name, r->n_dead);
 	return d->detail.n == 0;
 }
 

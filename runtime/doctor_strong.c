@@ -45,10 +45,10 @@ check_strong_network(struct doctor *d)
 {
 	if (!is_controlled(d))
 		return doctor_say(d, FINDING_FAIL, "the deployment mode is neither ci nor k8s");
-	if (d->in->pipeline->runtime.deployment_mode == DEPLOYMENT_K8S &&
-		d->host.device[0] != '\0')
+	if (d->in->pipeline->runtime.deployment_mode == DEPLOYMENT_K8S && d->host.device[0] != '\0')
 		return doctor_say(d, FINDING_FAIL,
-			"measured: %s has hardware behind it, so this is the host's own network, which "
+			"measured: %s has hardware behind it, so this is the host's own network, "
+			"which "
 			"network policies leave alone",
 			d->host.device);
 	return FINDING_PASS;
@@ -93,7 +93,8 @@ check_strong_mtls(struct doctor *d)
 		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
 	tls_context_unref(&context);
 	return doctor_say(d, FINDING_PASS,
-		"listeners that take actions: %zu; each asks for a certificate, and the CA of clients loads",
+		"listeners that take actions: %zu; each asks for a certificate, and the CA of "
+		"clients loads",
 		n);
 }
 

@@ -68,8 +68,8 @@ check_certificates(struct doctor *d)
 	tls_context_unref(&context);
 	const char *exposed = find_exposed_key(&d->in->gateway->tls);
 	if (exposed != NULL)
-		return doctor_say(d, FINDING_ADVICE, "%s can be read by every user: chmod 0640",
-			exposed);
+		return doctor_say(
+			d, FINDING_ADVICE, "%s can be read by every user: chmod 0640", exposed);
 	return judge_ends(d, end_s, ocsp_end_s);
 }
 

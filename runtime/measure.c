@@ -138,9 +138,8 @@ read_status(const char *root, struct measured_host *out)
 	buf_fini(&text);
 	/* Without /proc the kernel can be asked all the same. */
 	if (out->no_new_privileges == MEASURED_NOT && root[0] == '\0')
-		out->no_new_privileges = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1
-						 ? MEASURED_YES
-						 : MEASURED_NO;
+		out->no_new_privileges =
+			prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? MEASURED_YES : MEASURED_NO;
 }
 
 /* Lines of "inside outside count". */
@@ -209,10 +208,10 @@ is_below(struct span path, struct span folder)
 static bool
 is_ordinary(struct span point, struct span type)
 {
-	static const char *const types[] = {"proc", "sysfs", "cgroup", "cgroup2", "devpts", "mqueue",
-		"devtmpfs", "debugfs", "tracefs", "securityfs", "pstore", "bpf", "configfs",
-		"fusectl", "hugetlbfs", "autofs", "binfmt_misc", "nsfs", "efivarfs", "rpc_pipefs",
-		"selinuxfs"};
+	static const char *const types[] = {"proc", "sysfs", "cgroup", "cgroup2", "devpts",
+		"mqueue", "devtmpfs", "debugfs", "tracefs", "securityfs", "pstore", "bpf",
+		"configfs", "fusectl", "hugetlbfs", "autofs", "binfmt_misc", "nsfs", "efivarfs",
+		"rpc_pipefs", "selinuxfs"};
 	static const char *const points[] = {"/dev", "/proc", "/sys", "/run", "/tmp", "/var/tmp",
 		"/var/run", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"};
 
@@ -231,7 +230,7 @@ static bool
 is_own(struct span point, const struct span *own, size_t n_own)
 {
 	for (size_t i = 0; i < n_own; i++) {
-		if (is_below(own[i], point) || is_below(point, own[i]))
+		if (own[i].n > 0 && (is_below(own[i], point) || is_below(point, own[i])))
 			return true;
 	}
 	return false;
@@ -293,8 +292,7 @@ read_mounts(const char *root, const struct span *own, size_t n_own, struct measu
 	}
 	buf_fini(&text);
 	if (root[0] == '\0' && statvfs("/", &st) == 0)
-		out->has_read_only_root =
-			(st.f_flag & ST_RDONLY) != 0 ? MEASURED_YES : MEASURED_NO;
+		out->has_read_only_root = (st.f_flag & ST_RDONLY) != 0 ? MEASURED_YES : MEASURED_NO;
 }
 
 void

@@ -24,11 +24,11 @@ enum measured { MEASURED_NOT = 0, MEASURED_NO, MEASURED_YES };
 
 struct measured_host {
 	/* /proc/self/status */
-	bool has_status;        /* what follows was read */
-	uint64_t uid;           /* 0 when one of the four is */
-	uint64_t capabilities;  /* effective, permitted and ambient together */
-	uint64_t bounding;      /* what a program it starts could get */
-	int seccomp;            /* 0 off, 1 strict, 2 filter; -1 not known */
+	bool has_status;       /* what follows was read */
+	uint64_t uid;          /* 0 when one of the four is */
+	uint64_t capabilities; /* effective, permitted and ambient together */
+	uint64_t bounding;     /* what a program it starts could get */
+	int seccomp;           /* 0 off, 1 strict, 2 filter; -1 not known */
 	enum measured no_new_privileges;
 	/* /proc/self/uid_map: who that user is outside of its user namespace. */
 	bool has_user_namespace;
@@ -36,13 +36,13 @@ struct measured_host {
 	enum measured has_own_processes; /* a process namespace that is not the host's */
 	/* /proc/self/mountinfo */
 	enum measured has_read_only_root;
-	size_t n_writable;                       /* mounts that it can write, beside its own and temporary ones */
-	char writable[MEASURE_PATH_MAX];         /* the first of them */
+	size_t n_writable; /* mounts that it can write, beside its own and temporary ones */
+	char writable[MEASURE_PATH_MAX]; /* the first of them */
 	/* /proc/net, /sys/class/net */
-	enum measured is_closed;                 /* YES: no route leaves this host */
-	char way_out[MEASURE_NAME_MAX];          /* interface of the default route, else of any other */
+	enum measured is_closed;        /* YES: no route leaves this host */
+	char way_out[MEASURE_NAME_MAX]; /* interface of the default route, else of any other */
 	bool has_default_route;
-	char device[MEASURE_NAME_MAX];           /* an interface with hardware behind it: the host's own */
+	char device[MEASURE_NAME_MAX]; /* an interface with hardware behind it: the host's own */
 };
 
 /*

@@ -58,9 +58,9 @@ class Authority:
                 "-startdate", stamp(begins), "-enddate", stamp(ends), "-out", out)
         return out, key
 
-    def answer_about(self, cert):
-        """An OCSP response for it; the path."""
+    def answer_about(self, cert, minutes=1440):
+        """An OCSP response for it, for so long; the path."""
         out = self.dir / "ocsp.der"
         openssl("ocsp", "-index", self.dir / "index.txt", "-CA", self.cert, "-rsigner", self.cert, "-rkey", self.dir / "ca.key",
-                "-issuer", self.cert, "-cert", cert, "-ndays", 1, "-respout", out)
+                "-issuer", self.cert, "-cert", cert, "-nmin", minutes, "-respout", out)
         return out

@@ -4,16 +4,18 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import ssl
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from certificates import Authority, openssl
-from support import (INSTRUMENTED, LONG, PATIENCE, Gateway, Workplace, config, http, signal, socket,
+from support import (INSTRUMENTED, LONG, OPERATOR_KEY, PATIENCE, Gateway, Workplace, config, http, signal, socket,
                      subprocess, until)
 
 
@@ -224,6 +226,36 @@ def test_the_ocsp_answer_is_sent_along():
         with Gateway(config(gateway=tls(pair, ocsp_file=str(ca.answer_about(pair[0]))))) as g:
             said = openssl("s_client", "-connect", f"127.0.0.1:{g.address[1]}", "-CAfile", ca.cert, "-status", stdin=b"")
             assert b"OCSP Response Status: successful" in said and b"Cert Status: good" in said, said
+
+
+def test_the_end_of_an_ocsp_answer_is_told():
+    with authority() as ca:
+        pair = ca.issue("server", ends=90 * 86400)
+        context = client(ca)
+
+        def get(g, path):
+            c = http.client.HTTPSConnection("localhost", g.address[1], timeout=PATIENCE, context=context)
+            c.request("GET", path, headers={"Authorization": f"Bearer {OPERATOR_KEY}"})
+            body = c.getresponse().read().decode()
+            c.close()
+            return body
+
+        def left(g):
+            return float(re.search(r"^nomos_tls_ocsp_end_seconds (\S+)$", get(g, "/metrics"), re.MULTILINE)[1]) - time.time()
+
+        def said(g):
+            done = g.place.run("doctor", "-c", "nomos.json", "--format", "json")
+            return {c["id"]: c["message"] for c in json.loads(done.stdout)["checks"]}["gateway.certificates"]
+
+        with Gateway(config(gateway=tls(pair))) as g:
+            assert left(g) < 0 and said(g) == "TLS certificates", said(g)
+        with Gateway(config(gateway=tls(pair, ocsp_file=str(ca.answer_about(pair[0], 7 * 1440))))) as g:
+            assert 6 * 86400 < left(g) <= 7 * 86400 and said(g) == "TLS certificates", (left(g), said(g))
+            # Who looks at the readiness page reads the files too: no gauge counts them twice, nor forgets them.
+            assert "gateway.certificates" in get(g, "/api/ui/readiness")
+            assert 6 * 86400 < left(g) <= 7 * 86400, left(g)
+            ca.answer_about(pair[0], 90)
+            assert "an OCSP response ends in 1 hours" in said(g), said(g)
 
 
 def test_a_listener_without_a_good_certificate_does_not_start():

@@ -33,7 +33,8 @@ struct doctor_input {
 	bool is_deep; /* read the whole chain too */
 	/* Asked by the gateway itself: nothing opens the ledger's files, whose locks it would lose with that, nor its address. */
 	bool is_running;
-	const char *root; /* before the paths of the host's own files; NULL: none, as everywhere but in tests */
+	const char *
+		root; /* before the paths of the host's own files; NULL: none, as everywhere but in tests */
 };
 
 struct doctor_check {
@@ -48,7 +49,7 @@ struct doctor_report {
 	struct arena *arena;               /* holds all of it */
 	const struct doctor_check *checks; /* sorted by id */
 	size_t n_checks;
-	bool is_ready;         /* every check passed */
+	bool is_ready; /* every check passed */
 	/* "BEST_EFFORT" ...; "NONE" when the configuration does not load. Of one that comes to STRONG it is "GUARDED" while a strong check fails. */
 	const char *assurance;
 	const char *policy_hash;  /* "" when no policy loads */

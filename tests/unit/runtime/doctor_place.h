@@ -23,7 +23,7 @@ struct doctor_root {
 	ROOT(CONFIG_MEMBER, doctor_root)
 };
 
-static inline void
+UNUSED static void
 settle(void *options, struct config_scope *scope)
 {
 	struct doctor_root *o = options;
@@ -64,14 +64,14 @@ struct place {
 	const char *root; /* of the host's own files; NULL: the host */
 };
 
-static inline const char *
+UNUSED static const char *
 path_in(const struct place *p, const char *name, char out[256])
 {
 	snprintf(out, 256, "%s/%s", p->dir, name);
 	return out;
 }
 
-static inline void
+UNUSED static void
 put(const struct place *p, const char *name, const char *text, unsigned mode)
 {
 	char path[256];
@@ -80,7 +80,7 @@ put(const struct place *p, const char *name, const char *text, unsigned mode)
 	CHECK_INT(chmod(path, mode), 0);
 }
 
-static inline void
+UNUSED static void
 set_up(struct place *p)
 {
 	char path[256];
@@ -94,7 +94,7 @@ set_up(struct place *p)
 }
 
 /* Reads what stands in the folder and examines it. */
-static inline void
+UNUSED static void
 examine(struct place *p)
 {
 	struct config_report issues;
@@ -108,6 +108,7 @@ examine(struct place *p)
 	enum err rc = config_load(&doctor_root_config, &in, p->arena, &p->options, &issues, &p->ei);
 	p->pipeline = (struct pipeline_options){.engine_version = SPAN_LIT("0.0.0")};
 	PIPELINE_OPTIONS_FROM(&p->pipeline, &p->options);
+	p->pipeline.has_durable_sink = !p->options.runtime.stateless_mode;
 	struct doctor_input doctor = {
 		.config_path = p->config,
 		.config_error = rc == OK ? NULL : p->ei.msg,
@@ -123,14 +124,14 @@ examine(struct place *p)
 	config_wipe_text(&text);
 }
 
-static inline void
+UNUSED static void
 tear_down(struct place *p)
 {
 	arena_free(&p->arena);
 	doctor_report_fini(&p->report);
 }
 
-static inline const struct doctor_check *
+UNUSED static const struct doctor_check *
 find(const struct place *p, const char *id)
 {
 	for (size_t i = 0; i < p->report.n_checks; i++) {
@@ -140,7 +141,7 @@ find(const struct place *p, const char *id)
 	return NULL;
 }
 
-static inline bool
+UNUSED static bool
 is_listed(const char *list, const char *id)
 {
 	struct span rest = span_cstr(list);
@@ -155,14 +156,14 @@ is_listed(const char *list, const char *id)
 }
 
 /* What it advises depends on the machine that the tests run on. */
-static inline bool
+UNUSED static bool
 is_of_machine(const char *id)
 {
 	return strcmp(id, "clock.synchronised") == 0 || strcmp(id, "ledger.file_system") == 0;
 }
 
 /* Exactly these fail and these advise, by blank separated ids. */
-static inline void
+UNUSED static void
 expect(const struct place *p, const char *what, const char *failing, const char *advising)
 {
 	size_t n_failing = 0;
@@ -192,7 +193,7 @@ struct row {
 	const char *advising;
 };
 
-static inline void
+UNUSED static void
 replace_in(const char *text, char *out, size_t size, const struct row *r)
 {
 	const char *at = strstr(text, r->old);
@@ -201,7 +202,7 @@ replace_in(const char *text, char *out, size_t size, const struct row *r)
 	snprintf(out, size, "%.*s%s%s", (int)(at - text), text, r->new, at + strlen(r->old));
 }
 
-static inline void
+UNUSED static void
 replace(char *out, size_t size, const struct row *r)
 {
 	replace_in(good_config, out, size, r);

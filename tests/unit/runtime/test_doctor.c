@@ -78,6 +78,50 @@ static const struct row rows[] = {
 		"ledger.opens ledger.disk_space ledger.file_system", ""},
 	{"ledger is a policy", "sink: \"\"", "sink: \"sqlite:policy.yaml\"",
 		"ledger.opens ledger.key_mode", ""},
+	{"key that is over", "hashed_keys: [{id: a1,",
+		"hashed_keys: [{id: a1, expires: '2020-01-01T00:00:00Z',", "",
+		"identity.key_expiry"},
+	{"key without an early end", "hashed_keys: [{id: a1,",
+		"hashed_keys: [{id: a1, expires: '2099-01-01T00:00:00Z',", "", ""},
+	{"key of a standard's tests", "agent_secrets: {",
+		"agent_public_keys: {other: \"-----BEGIN PUBLIC KEY-----\\n"
+		"MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\\n"
+		"-----END PUBLIC KEY-----\\n\"}\n  agent_secrets: {",
+		"identity.key_strength", ""},
+	{"webhook secret of an example", "sink: \"\"",
+		"sink: \"\"\n  webhook: {secret: replace-me-before-the-first-start}",
+		"secrets.strength", ""},
+	{"short token of a relay", "identity:",
+		"approvals: {enabled: true, slack_token: x8a5, approver_principals: "
+		"[slack]}\nidentity:",
+		"secrets.strength", ""},
+	{"short secret of a receiver", "identity:",
+		"approvals: {enabled: true, approver_principals: [olga], notify: [{name: chat, "
+		"url: 'https://192.0.2.1/', secret: x8a5}]}\nidentity:",
+		"secrets.strength", ""},
+	{"records into no folder", "sink: \"\"", "sink: \"file:no/such/out.jsonl\"", "audit.sinks",
+		""},
+	{"records into a folder", "sink: \"\"", "sink: \"file:workspace\"", "audit.sinks", ""},
+	{"records into a file", "sink: \"\"", "sink: \"file:workspace/out.jsonl\"", "", ""},
+	{"records in clear", "sink: \"\"", "sink: \"webhook:http://192.0.2.1/\"", "",
+		"audit.sinks"},
+	{"records to this host", "sink: \"\"",
+		"sink: \"webhook:http://127.0.0.1/\"\n  webhook: {secret: " SECRET "}", "", ""},
+	{"records unsigned", "sink: \"\"", "sink: \"webhook:https://192.0.2.1/\"", "",
+		"audit.sinks"},
+	{"everybody is a proxy", "listen: 127.0.0.1:0",
+		"listen: 127.0.0.1:0\n  trusted_proxies: [10.0.0.0/8, '::/0']", "",
+		"gateway.trusted_proxies"},
+	{"one proxy", "listen: 127.0.0.1:0", "listen: 127.0.0.1:0\n  trusted_proxies: [10.0.0.1]",
+		"", ""},
+	{"CA that is none", "sink: \"\"", "sink: \"\"\n  webhook: {ca_file: policy.yaml}",
+		"tls.ca_files", ""},
+	{"CA that is not there", "sink: \"\"", "sink: \"\"\n  webhook: {ca_file: gone.pem}",
+		"tls.ca_files", ""},
+	{"users of a unix socket alone",
+		"hashed_keys: [{id: a1, principal: alice, hash: \"sha256:" SECRET
+		"0000111122223333\"}]",
+		"unix: {users: {'1000': alice}}", "", ""},
 	{"bad pattern", "identity:", "redaction: {patterns: [\"(\"]}\nidentity:",
 		"gateway.snapshot_builds", ""},
 };
@@ -152,6 +196,18 @@ TEST(modes_that_give_others_too_much)
 	put(&p, "keys/agent", "nk_x_y\n", 0640);
 	examine(&p);
 	expect(&p, "group reads a key", "files.modes", "");
+	put(&p, "keys/agent", "nk_x_y\n", 0600);
+	put(&p, "nomos-ledger.db", "", 0602);
+	examine(&p);
+	/* It has no key, which is another matter. */
+	expect(&p, "all write the ledger", "files.modes ledger.key_mode", "");
+	put(&p, "nomos-ledger.db", "", 0600);
+	CHECK_INT(chmod(p.dir, 0777), 0);
+	examine(&p);
+	expect(&p, "all replace the files", "files.modes ledger.key_mode", "");
+	CHECK_INT(chmod(p.dir, 01777), 0);
+	examine(&p);
+	expect(&p, "all add files", "ledger.key_mode", "");
 	tear_down(&p);
 }
 

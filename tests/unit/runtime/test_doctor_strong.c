@@ -15,12 +15,13 @@
 
 #define OVERLAY 0x794c7630
 #define TMPFS 0x01021994
-#define HEADING "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+#define HEADING                                                                                    \
+	"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 #define ROUTE_OUT HEADING "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
 #define ROOT_MOUNT "22 1 0:21 / / ro,relatime shared:1 - overlay overlay rw,lowerdir=/a\n"
 #define STATUS(uid, caps, more)                                                                    \
-	"Name:\tnomos\nUid:\t" uid "\nCapInh:\t0000000000000000\nCapPrm:\t" caps "\nCapEff:\t" caps    \
-	"\nCapBnd:\t00000000000004ff\nCapAmb:\t0000000000000000\n" more
+	"Name:\tnomos\nUid:\t" uid "\nCapInh:\t0000000000000000\nCapPrm:\t" caps                   \
+	"\nCapEff:\t" caps "\nCapBnd:\t00000000000004ff\nCapAmb:\t0000000000000000\n" more
 #define QUIET "NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n"
 #define USER "1000\t1000\t1000\t1000"
 #define NO_CAPS "0000000000000000"
@@ -34,7 +35,8 @@ static const char strong_config[] =
 	"read_only_fs: true, no_new_privileges: true, network_default_deny: true, "
 	"workload_identity_verified: true, durable_audit_verified: true}\n"
 	"policy:\n  policy_bundle_path: policy.yaml\n"
-	"executor:\n  workspace_root: workspace\n  sandbox_enabled: true\n  sandbox_profile: container\n"
+	"executor:\n  workspace_root: workspace\n  sandbox_enabled: true\n  sandbox_profile: "
+	"container\n"
 	"audit:\n  sink: \"\"\n"
 	"identity:\n  principal: alice\n  agent: bot\n  environment: prod\n"
 	"  spiffe: {enabled: true, trust_domain: example.org}\n"
@@ -90,10 +92,8 @@ set_up_host(struct host *h)
 {
 	char path[256];
 	EVP_PKEY *key = NULL;
-	const struct rig_cert wanted = {.common_name = "own",
-		.is_ca = true,
-		.begins_s = -60,
-		.ends_s = 90 * 86400};
+	const struct rig_cert wanted = {
+		.common_name = "own", .is_ca = true, .begins_s = -60, .ends_s = 90 * 86400};
 
 	set_up(&h->place);
 	put(&h->place, "nomos.yaml", strong_config, 0600);
@@ -238,7 +238,8 @@ TEST(routes_are_told_and_nothing_is_sent)
 	put_host(&h, "proc/net/route", ROUTE_OUT);
 	examine(&h.place);
 	expect_strong(&h, "a default route", "");
-	CHECK(says(&h, "evidence.runtime.network_default_deny", "cannot be measured: there is a default route by eth0"));
+	CHECK(says(&h, "evidence.runtime.network_default_deny",
+		"cannot be measured: there is a default route by eth0"));
 	put_host(&h, "proc/net/route", HEADING);
 	put_host(&h, "proc/net/ipv6_route",
 		"fd000000000000000000000000000000 40 00000000000000000000000000000000 00 "
@@ -272,7 +273,8 @@ TEST(what_is_hidden_is_not_taken_for_good)
 		put_host(&h, files[i], NULL);
 	examine(&h.place);
 	expect_strong(&h, "no /proc",
-		"evidence.runtime.rootless_or_non_privileged strong.seccomp strong.writable_mounts");
+		"evidence.runtime.rootless_or_non_privileged strong.seccomp "
+		"strong.writable_mounts");
 	for (size_t i = 0; i < ARRAY_LEN(asserted); i++) {
 		if (!says(&h, asserted[i], "asserted, cannot be measured"))
 			FAIL("%s", asserted[i]);
@@ -301,34 +303,39 @@ TEST(what_is_measured_has_to_be_asserted_too)
 
 #define LISTENERS(list) "gateway:\n  listeners:\n" list "  tls: {"
 #define TWO_TLS                                                                                    \
-	"  - {name: one, listen: '127.0.0.1:0', roles: [api]}\n"                                     \
+	"  - {name: one, listen: '127.0.0.1:0', roles: [api]}\n"                                   \
 	"  - {name: two, listen: '127.0.0.1:0', roles: [ui, api]}\n"
 
 static const struct row rows[] = {
 	{"two that ask", "gateway:\n  listen: 127.0.0.1:0\n  tls: {", LISTENERS(TWO_TLS), "", ""},
 	{"one of them plain", "gateway:\n  listen: 127.0.0.1:0\n  tls: {",
-		LISTENERS(TWO_TLS "  - {name: three, listen: '127.0.0.1:0', tls: off, roles: [api]}\n"),
+		LISTENERS(TWO_TLS
+			"  - {name: three, listen: '127.0.0.1:0', tls: off, roles: [api]}\n"),
 		"strong.gateway_mtls", ""},
 	{"a plain one for health", "gateway:\n  listen: 127.0.0.1:0\n  tls: {",
-		LISTENERS(TWO_TLS "  - {name: three, listen: '127.0.0.1:0', tls: off, roles: [health]}\n"),
+		LISTENERS(TWO_TLS
+			"  - {name: three, listen: '127.0.0.1:0', tls: off, roles: [health]}\n"),
 		"", ""},
 	{"a plain one with all roles", "gateway:\n  listen: 127.0.0.1:0\n  tls: {",
 		LISTENERS(TWO_TLS "  - {name: three, listen: '127.0.0.1:0', tls: off}\n"),
 		"strong.gateway_mtls", ""},
 	{"a unix socket", "gateway:\n  listen: 127.0.0.1:0\n  tls: {",
-		LISTENERS(TWO_TLS "  - {name: three, listen: 'unix:/tmp/nomos-doctor-none', roles: [api]}\n"),
+		LISTENERS(TWO_TLS
+			"  - {name: three, listen: 'unix:/tmp/nomos-doctor-none', roles: [api]}\n"),
 		"strong.gateway_mtls", ""},
 	{"nobody takes actions", "gateway:\n  listen: 127.0.0.1:0\n  tls: {",
-		LISTENERS("  - {name: one, listen: '127.0.0.1:0', roles: [ui]}\n"), "strong.gateway_mtls",
-		""},
+		LISTENERS("  - {name: one, listen: '127.0.0.1:0', roles: [ui]}\n"),
+		"strong.gateway_mtls", ""},
 	{"certificates by choice", "require_mtls: true", "require_mtls: false",
 		"strong.gateway_mtls", ""},
 	{"no CA there", "client_ca_file: own.pem", "client_ca_file: policy.yaml",
-		"strong.gateway_mtls gateway.certificates evidence.identity.workload_identity_verified tls.ca_files",
+		"strong.gateway_mtls gateway.certificates "
+		"evidence.identity.workload_identity_verified tls.ca_files",
 		""},
 	{"an API key", "  spiffe:",
 		"  hashed_keys: [{id: a1, principal: alice, hash: "
-		"\"sha256:0f8a5c1e9b7d42636aa1b2c3d4e5f60718293a4b5c6d7e8f0000111122223333\"}]\n  spiffe:",
+		"\"sha256:0f8a5c1e9b7d42636aa1b2c3d4e5f60718293a4b5c6d7e8f0000111122223333\"}]\n  "
+		"spiffe:",
 		"strong.no_shared_api_keys evidence.identity.workload_identity_verified", ""},
 	{"an environment of developers", "environment: prod", "environment: dev",
 		"strong.environment_bound", ""},
@@ -339,7 +346,9 @@ static const struct row rows[] = {
 	{"keys of tokens that are none", "  spiffe: {enabled: true, trust_domain: example.org}",
 		"  oidc: {enabled: true, issuer: 'https://issuer.example', audience: nomos, "
 		"public_key_path: policy.yaml}",
-		"evidence.identity.workload_identity_verified identity.token_keys gateway.snapshot_builds", ""},
+		"evidence.identity.workload_identity_verified identity.token_keys "
+		"gateway.snapshot_builds",
+		""},
 	{"no receiver has to have it", "runtime:\n", "runtime:\n  stateless_mode: true\n",
 		"strong.audit_durable evidence.audit.durable_verified", "audit.stateless"},
 };
@@ -377,5 +386,6 @@ TEST(each_setting_is_looked_at)
 SUITE("doctor_strong", TEST_ROW(a_host_that_is_what_is_asserted),
 	TEST_ROW(each_fact_outweighs_what_was_typed),
 	TEST_ROW(root_of_a_user_namespace_is_nobody_outside),
-	TEST_ROW(routes_are_told_and_nothing_is_sent), TEST_ROW(what_is_hidden_is_not_taken_for_good),
+	TEST_ROW(routes_are_told_and_nothing_is_sent),
+	TEST_ROW(what_is_hidden_is_not_taken_for_good),
 	TEST_ROW(what_is_measured_has_to_be_asserted_too), TEST_ROW(each_setting_is_looked_at))
