@@ -47,7 +47,8 @@ static void
 put_tls(const struct place *p)
 {
 	static const struct row row = {"", "listen: 127.0.0.1:0\n",
-		"listen: 127.0.0.1:0\n  tls: {enabled: true, cert_file: own.pem, key_file: own.key, "
+		"listen: 127.0.0.1:0\n  tls: {enabled: true, cert_file: own.pem, key_file: "
+		"own.key, "
 		"client_ca_file: ca.pem}\n",
 		"", ""};
 	char text[4096];
