@@ -10,12 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audit/checkpoint.h"
-#include "audit/sink.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "base/parse.h"
-#include "base/sign.h"
+#include "base/must.h"
+#include "witness_lineage.h"
 #include "witness_portion.h"
 #include "witness_reader.h"
 
@@ -25,6 +23,7 @@ struct witness {
 	char *path;
 	struct witness_chain chains[WITNESS_CHAINS_MAX];
 	size_t n_chains;
+	size_t portion; /* records that are held at a time */
 	bool is_cut;
 	bool has_too_many;
 };
@@ -56,6 +55,7 @@ note_record(const struct witness_record *r, void *arg)
 		c->first = r->f.seq;
 	}
 	c->first = r->f.seq < c->first ? r->f.seq : c->first;
+	witness_note_lineage(c, r);
 	if (r->f.seq > c->last.seq) {
 		c->last.seq = r->f.seq;
 		memcpy(c->last.hash, r->hash.p, SHA256_HEX);
@@ -71,6 +71,7 @@ witness_open(const char *path, struct witness **out, struct errinfo *ei)
 	*out = NULL;
 	if (w == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
+	w->portion = WITNESS_PORTION_MAX;
 	w->path = mem_dup_cstr(path);
 	enum err rc = w->path != NULL ? witness_read(path, note_record, w, &w->is_cut, ei)
 				      : ERR(ei, ERR_NOMEM, "out of memory");
@@ -95,93 +96,18 @@ witness_free(struct witness **w)
 	*w = NULL;
 }
 
+void
+witness_set_portion(struct witness *w, size_t n)
+{
+	MUST(n >= 4 && n <= WITNESS_PORTION_MAX);
+	w->portion = n;
+}
+
 size_t
 witness_get_chains(const struct witness *w, const struct witness_chain **out)
 {
 	*out = w->chains;
 	return w->n_chains;
-}
-
-/* ---- one record ---- */
-
-static bool
-have_room(struct judgement *j)
-{
-	size_t size = j->size * 2 < WITNESS_PORTION_MAX ? j->size * 2 : WITNESS_PORTION_MAX;
-	struct witness_entry *grown = NULL;
-
-	if (j->n < j->size)
-		return true;
-	grown = mem_realloc(j->entries, size * sizeof(*grown));
-	if (grown == NULL) {
-		j->rc = ERR(&j->ei, ERR_NOMEM, "out of memory");
-		return false;
-	}
-	j->entries = grown;
-	j->size = size;
-	return true;
-}
-
-static bool
-check_checkpoint(struct judgement *j, const struct witness_record *r)
-{
-	struct checkpoint cp;
-
-	if (!span_eq_cstr(r->f.event_type, CHECKPOINT_EVENT))
-		return true;
-	if (!checkpoint_parse_record(r->body, &cp) || cp.at.seq + 1 != r->f.seq ||
-		!span_eq_cstr(r->f.prev_event_hash, cp.at.hash))
-		return witness_fail(j, r->f.seq, "edited: the checkpoint is about another place");
-	if (j->key != NULL && !checkpoint_is_signed_by(&cp, j->key))
-		return witness_fail(j, r->f.seq, "%s",
-			strcmp(cp.key_id, sign_key_id(j->key)) != 0
-				? "wrong key: the checkpoint is signed with another one"
-				: "edited: the checkpoint's signature does not verify");
-	if (r->f.seq > j->out->last_checkpoint) {
-		j->out->n_checkpoints++;
-		j->out->last_checkpoint = r->f.seq;
-	}
-	return true;
-}
-
-static bool
-note_dead_letter(struct judgement *j, const struct witness_record *r)
-{
-	uint64_t seq = 0;
-
-	if (!span_eq_cstr(r->f.event_type, SINK_DEAD_LETTER_EVENT) ||
-		!parse_uint(chain_find_member(r->body, SPAN_LIT("refused_seq")), INT64_MAX, &seq) ||
-		seq == 0)
-		return true;
-	return witness_ranges_add(&j->dead, seq, seq) ||
-	       witness_fail(j, seq, "missing: more than %d dead letters", WITNESS_RANGES_MAX);
-}
-
-static bool
-take_record(const struct witness_record *r, void *arg)
-{
-	struct judgement *j = arg;
-	struct witness_entry *e = NULL;
-	char own[SHA256_HEX + 1];
-
-	if (!span_eq_cstr(r->f.chain_id, j->chain->id) || r->f.seq > j->chain->last.seq)
-		return true;
-	if (!have_room(j))
-		return false;
-	e = &j->entries[j->n];
-	chain_hash(r->body, r->f.prev_event_hash, own);
-	*e = (struct witness_entry){.seq = r->f.seq};
-	if (!span_eq_cstr(r->hash, own) || !hash_unhex(r->hash, e->hash, sizeof(e->hash)) ||
-		(r->f.prev_event_hash.n > 0 &&
-			!hash_unhex(r->f.prev_event_hash, e->prev, sizeof(e->prev))) ||
-		(r->f.prev_event_hash.n == 0) != (r->f.seq == 1))
-		return witness_fail(
-			j, r->f.seq, "edited: what the witness has is not what was hashed");
-	if (!check_checkpoint(j, r) || !note_dead_letter(j, r))
-		return false;
-	j->n_taken++;
-	j->n++;
-	return j->n < WITNESS_PORTION_MAX || witness_end_portion(j);
 }
 
 /* ---- the verdict ---- */
@@ -235,30 +161,40 @@ check_whole(struct judgement *j)
 	out->last = j->seen.v[j->seen.n - 1].last;
 	for (size_t i = 1; i < j->seen.n; i++)
 		check_gap(j, j->seen.v[i - 1].last + 1, j->seen.v[i].first - 1);
-	/* Each record but the first of a range was held against the one before it. */
-	if (n_links + j->seen.n != out->n_records)
+	/* Each record but the first of a range was held against the one before it, or against the ledger's. */
+	if (j->compared == NULL && n_links + j->seen.n != out->n_records)
 		(void)witness_fail(
 			j, 0, "edited: the witness's records come in no order that links them");
 }
 
 static enum err
-judge(struct witness *w, struct judgement *j, struct errinfo *ei)
+read_once(struct witness *w, struct judgement *j, struct errinfo *ei)
 {
 	bool is_cut = false;
+	enum err rc = witness_read(w->path, witness_take_record, j, &is_cut, ei);
 
+	if (rc == OK && j->out->is_good && j->rc == OK)
+		(void)witness_end_portion(j);
+	return rc == OK && j->rc != OK ? ERR(ei, j->rc, "%s", j->ei.msg) : rc;
+}
+
+static enum err
+judge(struct witness *w, struct judgement *j, struct errinfo *ei)
+{
 	j->out->is_good = true;
 	j->out->is_cut = w->is_cut;
-	j->size = FIRST_ENTRIES;
+	j->portion = w->portion;
+	j->size = FIRST_ENTRIES < j->portion ? FIRST_ENTRIES : j->portion;
 	j->entries = mem_alloc(j->size * sizeof(*j->entries));
 	if (j->entries == NULL) {
 		j->out->is_good = false;
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	}
-	enum err rc = witness_read(w->path, take_record, j, &is_cut, ei);
-	if (rc == OK && j->out->is_good && j->rc == OK)
-		(void)witness_end_portion(j);
-	if (rc == OK && j->rc != OK)
-		rc = ERR(ei, j->rc, "%s", j->ei.msg);
+	enum err rc = read_once(w, j, ei);
+	if (rc == OK && j->out->is_good)
+		witness_begin_later(j);
+	while (rc == OK && j->out->is_good && witness_next_later(j))
+		rc = read_once(w, j, ei);
 	if (rc == OK && j->out->is_good)
 		check_whole(j);
 	mem_free(j->entries);
@@ -297,8 +233,9 @@ witness_compare(struct witness *w, const struct witness_compared *o, struct witn
 		out->is_good = false;
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	}
-	*j = (struct judgement){
-		.chain = find_chain(w, span_cstr(o->chain_id)), .compared = o, .out = out};
+	j->chain = find_chain(w, span_cstr(o->chain_id));
+	j->compared = o;
+	j->out = out;
 	if (j->chain == NULL)
 		(void)witness_fail(j, 0, "not here: the witness knows chain %s, not this one",
 			w->chains[w->n_chains - 1].id);
@@ -306,6 +243,8 @@ witness_compare(struct witness *w, const struct witness_compared *o, struct witn
 		check_reached(j, o);
 	if (out->is_good)
 		rc = judge(w, j, ei);
+	if (rc == OK && j->chain != NULL)
+		rc = witness_check_lineage(w->chains, w->n_chains, j->chain, o, out, ei);
 	out->has_newer_chain = j->chain != NULL && j->chain != &w->chains[w->n_chains - 1];
 	mem_free(j);
 	return rc;
@@ -320,8 +259,12 @@ witness_judge(struct witness *w, const struct witness_chain *chain, const struct
 	*out = (struct witness_verdict){.is_good = false};
 	if (j == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
-	*j = (struct judgement){.chain = chain, .key = key, .out = out};
+	j->chain = chain;
+	j->key = key;
+	j->out = out;
 	enum err rc = judge(w, j, ei);
+	if (rc == OK)
+		rc = witness_check_lineage(w->chains, w->n_chains, chain, NULL, out, ei);
 	mem_free(j);
 	return rc;
 }

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/must.h"
+
 /* The first range that ends at v - 1 or behind it. */
 static size_t
 find(const struct witness_ranges *r, uint64_t v)
@@ -38,6 +40,28 @@ witness_ranges_add(struct witness_ranges *r, uint64_t first, uint64_t last)
 	r->v[at] = (struct witness_range){first, last};
 	r->n += at + 1 - end;
 	return true;
+}
+
+void
+witness_ranges_cover(struct witness_ranges *r, uint64_t first, uint64_t last)
+{
+	if (witness_ranges_add(r, first, last))
+		return;
+	/* It is full: the nearest one grows up to here. */
+	size_t at = find(r, first);
+	if (at == r->n)
+		at--;
+	first = first < r->v[at].first ? first : r->v[at].first;
+	last = last > r->v[at].last ? last : r->v[at].last;
+	MUST(witness_ranges_add(r, first, last));
+}
+
+size_t
+witness_ranges_find(const struct witness_ranges *r, uint64_t v)
+{
+	size_t at = find(r, v);
+
+	return at < r->n && r->v[at].last < v ? at + 1 : at;
 }
 
 bool

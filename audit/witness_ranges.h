@@ -21,7 +21,11 @@ struct witness_ranges {
 
 /* False when there would be more ranges than fit. */
 MUSTCHECK bool witness_ranges_add(struct witness_ranges *r, uint64_t first, uint64_t last);
+/* The same, but a full set takes more numbers instead: it never lacks one that was added. */
+void witness_ranges_cover(struct witness_ranges *r, uint64_t first, uint64_t last);
 bool witness_ranges_has(const struct witness_ranges *r, uint64_t v);
+/* The first range that ends at v or behind it; n: none does. */
+size_t witness_ranges_find(const struct witness_ranges *r, uint64_t v);
 uint64_t witness_ranges_count(const struct witness_ranges *r);
 
 #endif

@@ -79,11 +79,17 @@ take_inside(struct splitter *s, char c)
 }
 
 static void
+begin_line(struct splitter *s)
+{
+	begin_anew(s);
+	s->skips_line = false;
+}
+
+static void
 take_byte(struct splitter *s, char c)
 {
 	if (c == '\n') {
-		begin_anew(s);
-		s->skips_line = false;
+		begin_line(s);
 	} else if (s->depth > 0) {
 		take_inside(s, c);
 	} else if (c == '{' && !s->skips_line) {
@@ -106,13 +112,18 @@ read_file(struct splitter *s, const char *path, bool *is_cut, struct errinfo *ei
 		rc = gzip_read(f, piece, sizeof(piece), &n, ei);
 		for (size_t i = 0; rc == OK && i < n && !s->is_ended; i++)
 			take_byte(s, piece[i]);
+		if (rc != ERR_CORRUPT)
+			continue;
+		/* A packed part that is not whole ends there, as a plain one does. */
+		*is_cut = true;
+		begin_line(s);
+		n = 1;
+		rc = OK;
 	}
 	gzip_close(&f);
-	/* A packed file that is not whole ends there, as a plain one does. */
-	*is_cut = *is_cut || s->depth > 0 || rc == ERR_CORRUPT;
-	begin_anew(s);
-	s->skips_line = false;
-	return rc == ERR_CORRUPT ? OK : rc;
+	*is_cut = *is_cut || s->depth > 0;
+	begin_line(s);
+	return rc;
 }
 
 /* ---- folders ---- */

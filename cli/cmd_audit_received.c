@@ -17,8 +17,28 @@ audit_add_witness_json(const struct witness_verdict *w, struct buf *out)
 {
 	buf_printf(out,
 		"{\"dead_letters\":%" PRIu64 ",\"first\":%" PRIu64 ",\"last\":%" PRIu64
-		",\"missing\":%" PRIu64 ",\"records\":%" PRIu64 ",\"repeated\":%" PRIu64 "}",
-		w->n_dead, w->first, w->last, w->n_missing, w->n_records, w->n_repeated);
+		",\"missing\":%" PRIu64 ",\"records\":%" PRIu64 ",\"repeated\":%" PRIu64
+		",\"unlinked_chains\":%" PRIu64 "}",
+		w->n_dead, w->first, w->last, w->n_missing, w->n_records, w->n_repeated,
+		w->n_unlinked);
+}
+
+void
+audit_say_lineage(const struct witness_verdict *w)
+{
+	if (w->has_newer_chain)
+		log_warn(NULL, "the witness goes on with a chain that began later than this one");
+	if (w->n_unlinked > 0)
+		log_warn(NULL,
+			"the witness has %" PRIu64
+			" earlier chains that this one does not go on from, chain %s is one: "
+			"they are another gateway's, or this one stands in their place",
+			w->n_unlinked, w->unlinked_id);
+	if (w->n_lost_behind_seal > 0)
+		log_warn(NULL,
+			"the chain before this one was sealed without %" PRIu64
+			" records that the witness has of it",
+			w->n_lost_behind_seal);
 }
 
 static void
@@ -78,6 +98,7 @@ judge_all(struct witness *w, const struct sign_key *key, bool is_json, bool *is_
 			add_json(&chains[i], &v, out);
 		else
 			add_text(&chains[i], &v, out);
+		audit_say_lineage(&v);
 		if (v.is_cut && i + 1 == n)
 			log_warn(NULL, "it ends inside a record, which does not count");
 	}

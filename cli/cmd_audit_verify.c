@@ -286,8 +286,7 @@ say_limits(const struct verify_run *v)
 {
 	if (v->against.is_cut)
 		log_warn(NULL, "the witness ends inside a record, which does not count");
-	if (v->against.has_newer_chain)
-		log_warn(NULL, "the witness goes on with a chain that began later than this one");
+	audit_say_lineage(&v->against);
 	if (!v->result.is_good)
 		return;
 	if (v->key == NULL)

@@ -1,6 +1,7 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """`nomos audit verify --witness`: a ledger against what a real receiver kept, bodies as they came; cuts, edits and gaps on either side."""
 import contextlib
+import gzip
 import json
 import pathlib
 import sqlite3
@@ -84,6 +85,58 @@ def test_a_new_ledger_in_place_of_the_old_one():
             assert g.act().status == 200
         place.run("audit", "verify", place.ledger, check=0)
         assert "not here: the witness knows chain" in against(place, kept, 1)
+
+
+@contextlib.contextmanager
+def two_ledgers(*, keeps_key, sealed):
+    """A gateway whose ledger was taken away between two runs; both delivered to one receiver."""
+    place = Workplace()
+    kept = place.dir / "kept"
+    try:
+        with Receiver(keeps=kept) as receiver:
+            receiver.secret = SECRET
+            for run in range(2):
+                if run == 1 and sealed:
+                    place.run("audit", "seal", place.ledger, "--reason", "a new year", check=0)
+                elif run == 1:
+                    for path in place.dir.glob("ledger.db*"):
+                        if not keeps_key or path.suffix not in (".key", ".pub"):
+                            path.unlink()
+                place.write_config(config(audit={"sink": f"webhook:{receiver.url}", "from": "start", "webhook": {"secret": SECRET}}))
+                with Gateway(workplace=place) as g:
+                    assert g.act().status == 200
+                    head = g.records()[-1]
+                    until(lambda: receiver.taken and receiver.taken[-1]["event_hash"] == head["event_hash"], "all arrives")
+        yield place, kept
+    finally:
+        place.remove()
+
+
+def test_a_ledger_in_the_place_of_another_does_not_pass_silently():
+    """The receiver has both: the new chain agrees with it, and the old one is nowhere."""
+    with two_ledgers(keeps_key=True, sealed=False) as (place, kept):
+        text = against(place, kept, 1)
+        assert "replaced: the witness has chain" in text and "by itself it is whole" in text, text
+        done = place.run("audit", "verify", "--received", kept, check=0)  # each is whole, and that is said too
+        assert b"stands in their place" in done.stderr, done.stderr
+    with two_ledgers(keeps_key=False, sealed=False) as (place, kept):
+        done = place.run("audit", "verify", place.ledger, "--witness", kept, "--format", "json", check=0)
+        assert b"another gateway's, or this one stands in their place" in done.stderr, done.stderr
+        assert json.loads(done.stdout)["witness"]["unlinked_chains"] == 1
+    with two_ledgers(keeps_key=True, sealed=True) as (place, kept):
+        done = place.run("audit", "verify", place.ledger, "--witness", kept, "--format", "json", check=0)
+        assert b"place" not in done.stderr and json.loads(done.stdout)["witness"]["unlinked_chains"] == 0, done.stderr
+
+
+def test_packing_turned_on_and_off_again():
+    with witnessed(batch_max=64) as (place, kept):
+        lines = kept.read_bytes().splitlines(keepends=True)
+        mixed = gzip.compress(b"".join(lines[:7])) + b"".join(lines[7:14]) + gzip.compress(b"".join(lines[14:]))
+        (place.dir / "mixed").write_bytes(mixed)
+        (place.dir / "other").write_bytes(b"".join(lines[:7]) + gzip.compress(b"".join(lines[7:])))
+        for name in ("mixed", "other"):
+            assert "from 1 to" in against(place, name, 0)
+            place.run("audit", "verify", "--received", name, check=0)
 
 
 def test_a_dead_letter_is_no_gap():

@@ -14,9 +14,9 @@
 #include "audit/chain.h"
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/sign.h"
 
 struct source;
-struct sign_key;
 struct witness;
 
 #define WITNESS_CHAINS_MAX 1024
@@ -26,12 +26,21 @@ struct witness_chain {
 	char id[CHAIN_ID_HEX + 1];
 	uint64_t first;
 	struct chain_head last; /* the highest number */
+	/* What its records say of themselves. */
+	bool has_start;                     /* the receiver has its first record */
+	bool goes_on;                       /* a seal came before it */
+	bool is_stateless;                  /* it ended with its process */
+	char key_id[SIGN_KEY_ID_HEX + 1];   /* "": not known */
+	char previous_id[CHAIN_ID_HEX + 1]; /* the chain it goes on from; "": none, or not known */
+	uint64_t previous_seq;              /* where that one was sealed */
 };
 
 /* Reads it once, so that a ledger that is opened afterwards has all of it. path: a file or a folder of files, plain or
  * gzip, lines or bodies one behind the other. ERR_INVALID (no record in it), ERR_NOT_FOUND, ERR_IO, ERR_NOMEM, ERR_TOO_LARGE. */
 MUSTCHECK enum err witness_open(const char *path, struct witness **out, struct errinfo *ei);
 void witness_free(struct witness **w);
+/* How many records are held in memory at a time (500,000 when not said; at least 4): more of them are read in portions. */
+void witness_set_portion(struct witness *w, size_t n);
 size_t witness_get_chains(const struct witness *w, const struct witness_chain **out);
 
 struct witness_verdict {
@@ -47,8 +56,14 @@ struct witness_verdict {
 	uint64_t last_checkpoint; /* of witness_judge; 0: none */
 	bool is_cut;              /* it ends inside a record */
 	bool has_newer_chain;     /* it goes on with a chain that began later */
-	uint64_t bad_seq;         /* 0: it is not about one */
-	char reason[256];         /* when !is_good: begins with cut off, edited, missing */
+	/* Earlier chains of the receiver that this one does not go on from: another gateway's, or those it stands in the place of. */
+	uint64_t n_unlinked;
+	char unlinked_id[CHAIN_ID_HEX + 1]; /* the last of them */
+	/* Records of the chain that was sealed before this one which lie behind what the seal knew. */
+	uint64_t n_lost_behind_seal;
+	uint64_t bad_seq; /* 0: it is not about one */
+	char reason
+		[256]; /* when !is_good: begins with cut off, edited, missing, not here, replaced */
 };
 
 struct witness_compared {

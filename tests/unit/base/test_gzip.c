@@ -94,6 +94,71 @@ TEST(a_cut_or_damaged_file_is_no_end)
 	buf_fini(&back);
 }
 
+/* Packing may be turned on or off while a receiver appends to one file; a crash may leave half a member. */
+TEST(plain_and_packed_parts_follow_each_other)
+{
+	struct buf text;
+	struct buf file;
+	struct buf back;
+	struct buf want;
+
+	buf_init(&text, BUF_CAP_FILE);
+	buf_init(&file, BUF_CAP_FILE);
+	buf_init(&back, BUF_CAP_FILE);
+	buf_init(&want, BUF_CAP_FILE);
+	fill(&text, 90000);
+	for (int i = 0; i < 5; i++) {
+		if (i % 2 == 0)
+			CHECK_INT(gzip_pack(buf_span(&text), &file, NULL), OK);
+		else
+			buf_add_span(&file, buf_span(&text));
+		buf_add_span(&want, buf_span(&text));
+		buf_add_cstr(&file, "\x1f\x8b\n"); /* the begin of a magic is text */
+		buf_add_cstr(&want, "\x1f\x8b\n");
+		CHECK_INT(read_all(write_text(buf_span(&file)), &back), OK);
+		CHECK(span_eq(buf_span(&want), buf_span(&back)));
+	}
+	buf_fini(&text);
+	buf_fini(&file);
+	buf_fini(&back);
+	buf_fini(&want);
+}
+
+TEST(what_follows_a_torn_part_is_read)
+{
+	struct buf text;
+	struct buf file;
+	struct buf back;
+	struct gzip_file *f = NULL;
+	char piece[512];
+	size_t n = 1;
+	size_t n_torn = 0;
+
+	buf_init(&text, BUF_CAP_FILE);
+	buf_init(&file, BUF_CAP_FILE);
+	buf_init(&back, BUF_CAP_FILE);
+	fill(&text, 90000);
+	CHECK_INT(gzip_pack(buf_span(&text), &file, NULL), OK);
+	buf_truncate(&file, file.n - 20);
+	CHECK_INT(gzip_pack(SPAN_LIT("behind it\n"), &file, NULL), OK);
+	buf_add_cstr(&file, "and plain\n");
+	CHECK_INT(gzip_open(write_text(buf_span(&file)), &f, NULL), OK);
+	while (n > 0 || n_torn == 0) {
+		enum err rc = gzip_read(f, piece, sizeof(piece), &n, NULL);
+		CHECK(rc == OK || (rc == ERR_CORRUPT && n == 0));
+		n_torn += rc == ERR_CORRUPT;
+		buf_add(&back, piece, n);
+		if (rc == ERR_CORRUPT)
+			n = 1;
+	}
+	gzip_close(&f);
+	CHECK_INT(n_torn, 1);
+	CHECK(span_ends(buf_span(&back), SPAN_LIT("behind it\nand plain\n")));
+	buf_fini(&text);
+	buf_fini(&file);
+	buf_fini(&back);
+}
+
 TEST(what_does_not_fit_or_is_no_file)
 {
 	struct gzip_file *f = NULL;
@@ -112,4 +177,5 @@ TEST(what_does_not_fit_or_is_no_file)
 }
 
 SUITE("gzip", TEST_ROW(what_is_packed_is_read_again), TEST_ROW(a_cut_or_damaged_file_is_no_end),
-	TEST_ROW(what_does_not_fit_or_is_no_file))
+	TEST_ROW(plain_and_packed_parts_follow_each_other),
+	TEST_ROW(what_follows_a_torn_part_is_read), TEST_ROW(what_does_not_fit_or_is_no_file))
