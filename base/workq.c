@@ -23,6 +23,7 @@ struct workq {
 	struct workq_item *oldest; /* linked by msg.next */
 	struct workq_item *newest;
 	size_t n_queued;
+	size_t n_reserved; /* places for items that come later */
 	bool is_stopping;
 	size_t n_threads;
 	pthread_t threads[];
@@ -149,30 +150,74 @@ workq_free(struct workq **q)
 	*q = NULL;
 }
 
+/* With the mutex held. */
+static enum err
+check_room(const struct workq *q)
+{
+	if (q->is_stopping)
+		return ERR_STOPPED;
+	return q->n_queued + q->n_reserved >= q->max_queued ? ERR_OVERLOAD : OK;
+}
+
+/* With the mutex held. */
+static void
+put_newest(struct workq *q, struct workq_item *item)
+{
+	item->msg.next = NULL;
+	if (q->newest != NULL)
+		q->newest->msg.next = &item->msg;
+	else
+		q->oldest = item;
+	q->newest = item;
+	q->n_queued++;
+	pthread_cond_signal(&q->has_work);
+}
+
 enum err
 workq_submit(struct workq *q, struct workq_item *item)
 {
-	enum err rc = OK;
-
 	OBJ_CHECK(q, WORKQ_MAGIC);
 	MUST(item->process != NULL && item->done != NULL);
 	pthread_mutex_lock(&q->mutex);
-	if (q->is_stopping) {
-		rc = ERR_STOPPED;
-	} else if (q->n_queued >= q->max_queued) {
-		rc = ERR_OVERLOAD;
-	} else {
-		item->msg.next = NULL;
-		if (q->newest != NULL)
-			q->newest->msg.next = &item->msg;
-		else
-			q->oldest = item;
-		q->newest = item;
-		q->n_queued++;
-		pthread_cond_signal(&q->has_work);
-	}
+	enum err rc = check_room(q);
+	if (rc == OK)
+		put_newest(q, item);
 	pthread_mutex_unlock(&q->mutex);
 	return rc;
+}
+
+enum err
+workq_reserve(struct workq *q)
+{
+	OBJ_CHECK(q, WORKQ_MAGIC);
+	pthread_mutex_lock(&q->mutex);
+	enum err rc = check_room(q);
+	if (rc == OK)
+		q->n_reserved++;
+	pthread_mutex_unlock(&q->mutex);
+	return rc;
+}
+
+void
+workq_submit_reserved(struct workq *q, struct workq_item *item)
+{
+	OBJ_CHECK(q, WORKQ_MAGIC);
+	MUST(item->process != NULL && item->done != NULL);
+	pthread_mutex_lock(&q->mutex);
+	MUST(q->n_reserved > 0 && !q->is_stopping);
+	q->n_reserved--;
+	put_newest(q, item);
+	pthread_mutex_unlock(&q->mutex);
+}
+
+void
+workq_release(struct workq *q)
+{
+	OBJ_CHECK(q, WORKQ_MAGIC);
+	pthread_mutex_lock(&q->mutex);
+	MUST(q->n_reserved > 0);
+	q->n_reserved--;
+	pthread_mutex_unlock(&q->mutex);
 }
 
 size_t

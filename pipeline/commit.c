@@ -196,12 +196,27 @@ hand_over(struct req *r)
 	return STEP_WAIT;
 }
 
+/* Whether an approval may be used for an effect of ours: what then does not run has used it up for nothing. */
+static bool
+needs_place(const struct req *r)
+{
+	return r->approval.is_asked && r->approval.presented.n > 0 &&
+	       executor_find(r->action->kind) != NULL;
+}
+
 enum req_step
 step_commit(struct req *r)
 {
 	struct errinfo ei;
 	enum err rc;
 
+	if (needs_place(r)) {
+		r->has_place = workq_reserve(r->pipeline->pool) == OK;
+		if (!r->has_place)
+			return req_fail(r, REQ_ERROR_OVERLOADED,
+				SPAN_LIT("no room to carry the action out; nothing was done, and "
+					 "the approval was not used"));
+	}
 	r->record_state = r->executor != NULL     ? LEDGER_OPEN
 			  : r->result.is_external ? LEDGER_AUTHORIZED
 						  : LEDGER_COMPLETE;

@@ -47,6 +47,12 @@ step_effect(struct req *r)
 		.status = EXEC_NOT_RUN,
 	};
 	r->item = (struct workq_item){.loop = r->loop, .process = carry_out, .done = carried_out};
+	if (r->has_place) {
+		r->has_place = false;
+		workq_submit_reserved(r->pipeline->pool, &r->item);
+		return STEP_WAIT;
+	}
+	MUST(!r->approval.is_used);
 	if (workq_submit(r->pipeline->pool, &r->item) != OK)
 		return STEP_SETTLE;
 	return STEP_WAIT;

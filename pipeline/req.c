@@ -374,6 +374,9 @@ step_respond(struct req *r)
 	MUST(!r->is_answered);
 	r->is_answered = true;
 	leave_breaker(r);
+	if (r->has_place)
+		workq_release(r->pipeline->pool);
+	r->has_place = false;
 	/* While the ledger still has the outcome the slot stays taken, which bounds how many wait. */
 	if (r->has_slot && !r->has_entry) {
 		slots_give(&r->pipeline->slots);

@@ -128,6 +128,7 @@ struct req {
 	const char *refused_why; /* static, for the log alone; NULL: nothing to add */
 	struct span identity_key;
 	bool has_slot;
+	bool has_place; /* reserved in the pool for the effect */
 	enum breaker_pass breaker_pass;
 	enum breaker_outcome breaker_outcome;
 

@@ -165,21 +165,38 @@ source_of(const struct approval_vote *v)
 	return v->asserted_by.n > 0 ? v->asserted_by : v->approver;
 }
 
+static bool
+counts(const struct approval *a, const struct approval_vote *v, const struct approval_electorate *e)
+{
+	struct approval_ballot b = {.vote = *v, .groups = v->groups, .n_groups = v->n_groups};
+
+	if (!v->is_approval || e == NULL)
+		return v->is_approval;
+	e->judge(e->arg, &b);
+	return approval_check_voter(a, &b) == VOTE_RECORDED;
+}
+
 int64_t
-approval_count_votes(const struct approval *a)
+approval_count_votes(const struct approval *a, const struct approval_electorate *e)
 {
 	int64_t n = 0;
 
 	for (size_t i = 0; i < a->n_votes; i++) {
-		bool is_counted = !a->votes[i].is_approval;
+		bool is_counted = !counts(a, &a->votes[i], e);
 
 		for (size_t k = 0; k < i && !is_counted; k++)
-			is_counted = a->votes[k].is_approval &&
-				     span_eq(source_of(&a->votes[k]), source_of(&a->votes[i]));
+			is_counted = span_eq(source_of(&a->votes[k]), source_of(&a->votes[i])) &&
+				     counts(a, &a->votes[k], e);
 		if (!is_counted)
 			n++;
 	}
 	return n;
+}
+
+bool
+approval_is_carried(const struct approval *a, const struct approval_electorate *e)
+{
+	return approval_count_votes(a, e) >= a->needed;
 }
 
 static struct approval_vote *
@@ -219,14 +236,15 @@ is_repeated(const struct approval_vote *mine, const struct approval_vote *v)
 
 /*
  * One vote per approver: a denial takes the place of the same person's approval, and their own approval that of one which was
- * asserted.
+ * asserted, or does not count any more.
  */
 static enum approval_vote_result
-take_vote(struct approval *a, const struct approval_vote *v, struct arena *arena)
+take_vote(struct approval *a, const struct approval_vote *v, const struct approval_electorate *e,
+	struct arena *arena)
 {
 	struct approval_vote *mine = find_vote(a, v->approver);
 
-	if (is_repeated(mine, v))
+	if (is_repeated(mine, v) && counts(a, mine, e) && !approval_is_carried(a, e))
 		return VOTE_REPEATED;
 	if (mine != NULL)
 		*mine = *v;
@@ -234,16 +252,37 @@ take_vote(struct approval *a, const struct approval_vote *v, struct arena *arena
 		return VOTE_FULL;
 	if (!v->is_approval)
 		a->state = APPROVAL_DENIED;
-	else if (approval_count_votes(a) >= a->needed)
+	else if (approval_is_carried(a, e))
 		a->state = APPROVAL_APPROVED;
 	return VOTE_RECORDED;
+}
+
+/* What the vote has to be judged by later, when there is no token any more. */
+static bool
+keep_groups(const struct approval *a, const struct approval_ballot *ballot, struct arena *arena,
+	struct approval_vote *v)
+{
+	const struct json *named = json_find_cstr(a->approvers, "groups");
+	const struct approval_electorate *e = ballot->electorate;
+	struct span *groups = NULL;
+
+	if (ballot->n_groups == 0 || e == NULL)
+		return true;
+	groups = ARENA_ARRAY(arena, struct span, ballot->n_groups);
+	for (size_t i = 0; groups != NULL && i < ballot->n_groups; i++)
+		if ((named != NULL && is_in(named, ballot->groups[i])) ||
+			e->gives_role(e->arg, ballot->groups[i]))
+			groups[v->n_groups++] = ballot->groups[i];
+	v->groups = groups;
+	return groups != NULL;
 }
 
 enum approval_vote_result
 approval_vote(struct approval *a, const struct approval_ballot *ballot,
 	const struct approval_moment *now, struct arena *arena)
 {
-	const struct approval_vote *v = &ballot->vote;
+	struct approval_vote own = ballot->vote;
+	const struct approval_vote *v = &own;
 	enum approval_vote_result may = approval_check_voter(a, ballot);
 
 	if (may != VOTE_RECORDED)
@@ -256,7 +295,9 @@ approval_vote(struct approval *a, const struct approval_ballot *ballot,
 		return VOTE_POLICY_CHANGED;
 	if (v->is_approval && ballot->is_hidden && !v->ack_redacted)
 		return VOTE_UNSEEN;
-	return take_vote(a, v, arena);
+	if (!keep_groups(a, ballot, arena, &own))
+		return VOTE_FULL;
+	return take_vote(a, v, ballot->electorate, arena);
 }
 
 /* ---- uses ---- */

@@ -57,6 +57,9 @@ struct approval_vote {
 	struct span asserted_by; /* the relay that says so; empty: the approver's own credential */
 	struct span reason;
 	int64_t wall_ns;
+	/* Of a token: those groups that a role of the approver, or the rule, rests on. */
+	const struct span *groups;
+	size_t n_groups;
 	enum approval_channel channel;
 	bool is_approval;
 	bool ack_redacted;
@@ -110,6 +113,17 @@ bool approval_asks_for_class(const struct obligations *o);
 /* The state at that moment: what has run out is EXPIRED, whatever is stored. */
 enum approval_state approval_state_at(const struct approval *a, const struct approval_moment *now);
 
+struct approval_ballot;
+
+/* What the configuration in force says about those who voted earlier. */
+struct approval_electorate {
+	/* Fills in the roles of who b's vote names, in b's groups. */
+	void (*judge)(const void *arg, struct approval_ballot *b);
+	/* Whether members of the group have a role for that. */
+	bool (*gives_role)(const void *arg, struct span group);
+	const void *arg;
+};
+
 /* Who votes, and what is true of that person in the current configuration. */
 struct approval_ballot {
 	struct approval_vote vote;
@@ -120,6 +134,7 @@ struct approval_ballot {
 	size_t n_groups;
 	bool is_hidden;          /* some of the parameters is hidden from approvers now */
 	const char *policy_hash; /* the one in force */
+	const struct approval_electorate *electorate; /* NULL: what was voted stands */
 };
 
 enum approval_vote_result {
@@ -140,8 +155,10 @@ enum approval_vote_result approval_vote(struct approval *a, const struct approva
 /* Whether this person could vote at all: VOTE_RECORDED, or why not. */
 enum approval_vote_result approval_check_voter(
 	const struct approval *a, const struct approval_ballot *ballot);
-/* Votes that count: each approver once, and all that one relay asserts together once. */
-int64_t approval_count_votes(const struct approval *a);
+/* Votes that count: of those who may vote now (NULL: of all), each approver once, and all that one relay asserts together once. */
+int64_t approval_count_votes(const struct approval *a, const struct approval_electorate *e);
+/* Whether those who may vote now still approve it, as many as it needs. */
+bool approval_is_carried(const struct approval *a, const struct approval_electorate *e);
 
 /* Why an approval does not allow an action; the texts are the values of approval_status. */
 enum approval_status {

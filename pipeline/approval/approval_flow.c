@@ -8,6 +8,7 @@
 #include "approval/approval_settings.h"
 #include "approval/approval_store.h"
 #include "approval/desk.h"
+#include "approval/electorate.h"
 #include "approval/params_view.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -104,6 +105,7 @@ struct case_file {
 	struct arena *arena;
 	struct approval_moment now;
 	struct approval wanted; /* as it would be asked for */
+	struct approval_electorate electorate;
 };
 
 static enum err
@@ -145,6 +147,7 @@ append_event(struct case_file *f, const char *type, const char *reason, const st
 		.reason = reason,
 		.approval = a,
 		.redactor = f->r->snapshot->redactor,
+		.electorate = &f->electorate,
 		.action_id = f->r->action->action_id,
 		.trace_id = f->r->action->trace_id,
 	};
@@ -202,6 +205,7 @@ open_new(struct case_file *f, struct errinfo *ei)
 	if (rc != OK)
 		return rc;
 	approval_desk_remind(&r->pipeline->desk, f->wanted.expires_wall_ns);
+	approval_desk_note_policy(&r->pipeline->desk, f->wanted.policy_hash);
 	return append_decision(
 		f, VERDICT_REQUIRE_APPROVAL, r->decision.reason, LEDGER_COMPLETE, ei);
 }
@@ -223,15 +227,15 @@ ask(struct case_file *f, struct errinfo *ei)
 		f, VERDICT_REQUIRE_APPROVAL, f->r->decision.reason, LEDGER_COMPLETE, ei);
 }
 
-/* Nobody can approve it any more: it must not stand in the way of the one that is asked for instead. */
+/* It allows nothing any more: it must not stand in the way of the one that is asked for instead. */
 static enum err
-end_outdated(struct case_file *f, struct approval *a, struct errinfo *ei)
+end_early(struct case_file *f, struct approval *a, const char *why, struct errinfo *ei)
 {
 	uint64_t seq;
 	enum err rc;
 
 	a->state = APPROVAL_EXPIRED;
-	rc = append_event(f, "approval.expired", "policy_changed", a, &seq, ei);
+	rc = append_event(f, "approval.expired", why, a, &seq, ei);
 	if (rc == OK)
 		rc = approval_store_change(f->tx, a, f->now.wall_ns, f->arena, ei);
 	if (rc == OK)
@@ -257,7 +261,13 @@ check_presented(struct case_file *f, struct approval *a, struct errinfo *ei)
 			policy_get_hash(r->snapshot->policy), &f->now);
 	if (rc == OK && r->approval.status == APPROVAL_STATUS_POLICY_CHANGED &&
 		a->state == APPROVAL_PENDING)
-		rc = end_outdated(f, a, ei);
+		return end_early(f, a, "policy_changed", ei);
+	/* Somebody whose word it rests on may not give it any more: others have to be asked. */
+	if (rc == OK && r->approval.status == APPROVAL_STATUS_NONE &&
+		!approval_is_carried(a, &f->electorate)) {
+		r->approval.status = APPROVAL_STATUS_EXPIRED;
+		return end_early(f, a, "approvers_changed", ei);
+	}
 	return rc;
 }
 
@@ -309,6 +319,7 @@ approval_apply(struct ledger_tx *tx, struct req *r, struct errinfo *ei)
 		.r = r,
 		.arena = d->arena,
 		.now = approval_desk_now(d),
+		.electorate = approval_electorate_of(r->snapshot),
 	};
 	enum err rc;
 

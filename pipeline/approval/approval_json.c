@@ -16,6 +16,18 @@
 /* ---- writing; members in the order of their bytes ---- */
 
 static void
+build_groups(const struct approval_vote *v, struct buf *b)
+{
+	member_add_json(b, "groups", SPAN_LIT("["));
+	for (size_t i = 0; i < v->n_groups; i++) {
+		if (i > 0)
+			buf_add_char(b, ',');
+		json_quote(b, v->groups[i]);
+	}
+	buf_add_char(b, ']');
+}
+
+static void
 build_vote(const struct approval_vote *v, struct buf *b)
 {
 	buf_add_char(b, '{');
@@ -23,6 +35,8 @@ build_vote(const struct approval_vote *v, struct buf *b)
 	member_add_text(b, "approver", v->approver);
 	member_add_text(b, "asserted_by", v->asserted_by);
 	member_add_text(b, "channel", span_cstr(approval_channel_name(v->channel)));
+	if (v->n_groups > 0)
+		build_groups(v, b);
 	member_add_bool(b, "is_approval", v->is_approval);
 	member_add_text(b, "reason", v->reason);
 	member_add_int(b, "time", v->wall_ns);
@@ -157,8 +171,26 @@ take_channel(struct reader *r)
 	return CHANNEL_API;
 }
 
+/* Most votes rest on none. */
+static void
+take_groups(struct reader *r, struct arena *arena, struct approval_vote *v)
+{
+	const struct json *list = json_find_cstr(r->o, "groups");
+	struct span *groups;
+
+	if (list == NULL)
+		return;
+	r->is_bad = r->is_bad || list->type != JSON_ARRAY || list->n == 0;
+	groups = r->is_bad ? NULL : ARENA_ARRAY(arena, struct span, list->n);
+	for (const struct json *g = list->first; groups != NULL && g != NULL; g = g->next) {
+		r->is_bad = r->is_bad || g->type != JSON_STRING;
+		groups[v->n_groups++] = g->text;
+	}
+	v->groups = groups;
+}
+
 static bool
-read_vote(const struct json *o, struct approval_vote *out)
+read_vote(const struct json *o, struct arena *arena, struct approval_vote *out)
 {
 	struct reader r = {.o = o};
 
@@ -171,6 +203,7 @@ read_vote(const struct json *o, struct approval_vote *out)
 		.is_approval = take_bool(&r, "is_approval"),
 		.ack_redacted = take_bool(&r, "ack_redacted"),
 	};
+	take_groups(&r, arena, out);
 	return !r.is_bad && out->approver.n > 0;
 }
 
@@ -187,7 +220,7 @@ take_votes(struct reader *r, struct arena *arena, struct approval *a)
 	}
 	a->votes = ARENA_ARRAY(arena, struct approval_vote, list->n);
 	for (const struct json *v = list->first; v != NULL && a->votes != NULL; v = v->next)
-		if (!read_vote(v, &a->votes[a->n_votes++]))
+		if (!read_vote(v, arena, &a->votes[a->n_votes++]))
 			r->is_bad = true;
 }
 
@@ -234,7 +267,7 @@ is_possible(const struct approval *a)
 	if (a->needed < 1 || a->max_uses < 1 || a->uses < 0 || a->uses > a->max_uses)
 		return false;
 	if (a->state == APPROVAL_APPROVED || a->state == APPROVAL_CONSUMED)
-		return approval_count_votes(a) >= a->needed;
+		return approval_is_carried(a, NULL);
 	return a->state != APPROVAL_PENDING || a->uses == 0;
 }
 

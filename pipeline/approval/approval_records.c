@@ -20,8 +20,9 @@ set_vote(struct record *rec, const struct approval_vote *v)
 }
 
 static void
-set_approval(struct record *rec, const struct approval *a, struct arena *arena)
+set_approval(struct record *rec, const struct approval_event *event, struct arena *arena)
 {
+	const struct approval *a = event->approval;
 	char expires[CLOCK_TEXT_MAX];
 	size_t n = clock_format(a->expires_wall_ns, expires);
 
@@ -29,7 +30,7 @@ set_approval(struct record *rec, const struct approval *a, struct arena *arena)
 	record_set_text(rec, RECORD_APPROVAL_EXPIRES_AT, arena_dup(arena, span_of(expires, n)));
 	record_set_text(rec, RECORD_APPROVAL_STATUS, span_cstr(approval_state_name(a->state)));
 	record_set_int(rec, RECORD_APPROVAL_NEEDED, a->needed);
-	record_set_int(rec, RECORD_APPROVAL_VOTES, approval_count_votes(a));
+	record_set_int(rec, RECORD_APPROVAL_VOTES, approval_count_votes(a, event->electorate));
 	record_set_int(rec, RECORD_APPROVAL_USES, a->uses);
 	record_set_text(rec, RECORD_PRINCIPAL, a->identity.principal);
 	record_set_text(rec, RECORD_AGENT, a->identity.agent);
@@ -59,7 +60,7 @@ approval_append(struct ledger_tx *tx, const struct approval_event *event, struct
 		rec, RECORD_ACTION_ID, event->action_id.n > 0 ? event->action_id : a->action_id);
 	record_set_text(
 		rec, RECORD_TRACE_ID, event->trace_id.n > 0 ? event->trace_id : a->trace_id);
-	set_approval(rec, a, arena);
+	set_approval(rec, event, arena);
 	if (event->vote != NULL)
 		set_vote(rec, event->vote);
 	else

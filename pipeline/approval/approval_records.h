@@ -17,6 +17,7 @@ struct approval_event {
 	const struct approval *approval;
 	const struct approval_vote *vote; /* NULL: none */
 	const struct redactor *redactor;
+	const struct approval_electorate *electorate; /* whose votes count; NULL: all */
 	struct span action_id; /* of the action that uses it; empty: of the one it was asked for */
 	struct span trace_id;
 };

@@ -75,7 +75,7 @@ add_row(const struct approval_view *v, const struct approval *a, bool is_all)
 		return;
 	buf_add_cstr(v->out, span_ends(buf_span(v->out), SPAN_LIT("[")) ? "{" : ",{");
 	add_common(v, a);
-	member_add_int(v->out, "votes", approval_count_votes(a));
+	member_add_int(v->out, "votes", approval_count_votes(a, v->electorate));
 	buf_add_char(v->out, '}');
 }
 
@@ -183,7 +183,7 @@ add_rules(const struct approval_view *v, const struct approval *a,
 	member_add_json(b, "matched_rule_ids", a->rule_ids);
 	member_add_json(b, "obligations", a->obligations);
 	add_votes(v, a);
-	member_add_int(b, "votes_counted", approval_count_votes(a));
+	member_add_int(b, "votes_counted", approval_count_votes(a, v->electorate));
 	member_add_text(b, "policy_bundle_hash", span_cstr(a->policy_hash));
 	if (facts->policy_hash != NULL)
 		member_add_bool(

@@ -22,6 +22,7 @@ struct approval_view {
 	struct arena *arena; /* also what the approval borrows from */
 	const struct redactor *redactor;
 	struct approval_moment now;
+	const struct approval_electorate *electorate; /* NULL: all votes count */
 };
 
 /* What is asked for: for people and for the agent itself. */

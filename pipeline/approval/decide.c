@@ -70,7 +70,7 @@ build_answer(struct approval_op *op, const struct approval *a)
 	member_add_text(b, "approval_fingerprint", span_cstr(a->fingerprint));
 	member_add_time(b, "approval_expires_at", a->expires_wall_ns);
 	member_add_text(b, "status", span_cstr(approval_state_name(a->state)));
-	member_add_int(b, "votes", approval_count_votes(a));
+	member_add_int(b, "votes", approval_count_votes(a, &op->electorate));
 	member_add_int(b, "needed", a->needed);
 	BUF_ADD_LIT(b, "}\n");
 }
@@ -110,6 +110,7 @@ record_vote(struct ledger_tx *tx, struct approval_op *op, const struct approval 
 		.approval = a,
 		.vote = v,
 		.redactor = op->call.snapshot->redactor,
+		.electorate = &op->electorate,
 	};
 	uint64_t seq;
 	enum err rc = approval_append(tx, &event, arena, &seq, ei);

@@ -2,6 +2,8 @@
 /* The desk's own state. */
 #include "approval/desk.h"
 
+#include <string.h>
+
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/rand.h"
@@ -16,6 +18,7 @@ approval_desk_init(struct approval_desk *d, struct errinfo *ei)
 
 	d->epoch = (int64_t)(epoch >> 1);
 	atomic_init(&d->due_wall_ns, 0);
+	atomic_init(&d->has_outdated, true);
 	d->arena = rc == OK ? arena_new(DESK_ARENA_BYTES) : NULL;
 	if (rc == OK && d->arena == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
@@ -47,4 +50,12 @@ approval_desk_remind(struct approval_desk *d, int64_t wall_ns)
 
 	while (wall_ns < due && !atomic_compare_exchange_weak(&d->due_wall_ns, &due, wall_ns))
 		;
+}
+
+/* A request that began before a reload asks under the older one. */
+void
+approval_desk_note_policy(struct approval_desk *d, const char *policy_hash)
+{
+	if (strcmp(policy_hash, d->swept_hash) != 0)
+		atomic_store(&d->has_outdated, true);
 }

@@ -14,10 +14,14 @@ struct ledger_tx;
 struct req;
 
 struct approval_desk {
-	struct arena *arena;         /* apply and undo only; emptied by each */
-	int64_t epoch;               /* of this run */
-	_Atomic int64_t due_wall_ns; /* nothing runs out before */
-	bool is_sweeping;            /* of the loop that sweeps */
+	struct arena *arena;              /* apply and undo only; emptied by each */
+	int64_t epoch;                    /* of this run */
+	_Atomic int64_t due_wall_ns;      /* nothing runs out before */
+	bool is_sweeping;                 /* of the loop that sweeps, as are the next two */
+	char policy_hash[SHA256_HEX + 1]; /* the one in force when it last swept */
+	uint64_t outdated_before_seq;     /* those of older policies are ended down to here */
+	_Atomic bool has_outdated;        /* or may have */
+	char swept_hash[SHA256_HEX + 1];  /* of the last look for them; ledger's thread */
 };
 
 /* ERR_NOMEM, ERR_CRYPTO. */
@@ -28,6 +32,9 @@ struct approval_moment approval_desk_now(const struct approval_desk *d);
 enum err approval_desk_judge(const struct approval_desk *d, enum err rc);
 /* Something has to be done at that time. Any thread. */
 void approval_desk_remind(struct approval_desk *d, int64_t wall_ns);
+
+/* One was asked for under this policy. The ledger's thread. */
+void approval_desk_note_policy(struct approval_desk *d, const char *policy_hash);
 
 /*
  * What a request does at the desk. prepare, on its loop: what the ledger's thread will need. ERR_INVALID with the text for

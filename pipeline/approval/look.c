@@ -23,6 +23,7 @@ view_of(struct approval_op *op)
 		.arena = op->desk->arena,
 		.redactor = op->call.snapshot->redactor,
 		.now = approval_desk_now(op->desk),
+		.electorate = &op->electorate,
 	};
 }
 
@@ -200,7 +201,7 @@ apply_look(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 	member_add_time(b, "approval_expires_at", a.expires_wall_ns);
 	member_add_text(b, "approval_fingerprint", span_cstr(a.fingerprint));
 	approval_view_add_summary(&view, &a);
-	member_add_int(b, "votes", approval_count_votes(&a));
+	member_add_int(b, "votes", approval_count_votes(&a, &op->electorate));
 	member_add_int(b, "needed", a.needed);
 	member_add_int(b, "max_uses", a.max_uses);
 	member_add_int(b, "uses", a.uses);

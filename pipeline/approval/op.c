@@ -2,8 +2,8 @@
 /* The way of a call to the ledger and back; what all answers are made of. */
 #include "approval/op.h"
 
+#include "approval/electorate.h"
 #include "base/arena.h"
-#include "base/clock.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "pipeline/board.h"
@@ -51,6 +51,8 @@ approval_op_new(const struct approvals_call *call, struct span approval_id)
 	}
 	op->call = *call;
 	op->call.snapshot = snapshot_ref(call->snapshot);
+	op->electorate = approval_electorate_of(op->call.snapshot);
+	op->ballot.electorate = &op->electorate;
 	op->desk = &call->pipeline->desk;
 	op->arena = arena;
 	op->answer.status = 200;

@@ -24,6 +24,7 @@ struct approval_op {
 	struct span approval_id;
 	/* decide */
 	struct approval_ballot ballot;
+	struct approval_electorate electorate; /* of the call's snapshot */
 	enum approval_vote_result vote;
 	bool has_news;
 	enum approval_state state;

@@ -31,6 +31,11 @@ void workq_free(struct workq **q);
 /* ERR_OVERLOAD when the queue is full, ERR_STOPPED once workq_free has begun; the item stays the
  * caller's then. process and done must be set. */
 MUSTCHECK enum err workq_submit(struct workq *q, struct workq_item *item);
+/* A place for one item, so that submitting it later cannot be refused. ERR_OVERLOAD, ERR_STOPPED. Each place is used by
+ * workq_submit_reserved or given back by workq_release. */
+MUSTCHECK enum err workq_reserve(struct workq *q);
+void workq_submit_reserved(struct workq *q, struct workq_item *item);
+void workq_release(struct workq *q);
 size_t workq_depth(struct workq *q);
 
 #endif

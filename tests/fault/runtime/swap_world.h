@@ -65,6 +65,27 @@ workq_submit(struct workq *q, struct workq_item *item)
 	return OK;
 }
 
+/* No action comes here. */
+enum err
+workq_reserve(struct workq *q)
+{
+	(void)q;
+	return ERR_OVERLOAD;
+}
+
+void
+workq_submit_reserved(struct workq *q, struct workq_item *item)
+{
+	(void)q;
+	(void)item;
+}
+
+void
+workq_release(struct workq *q)
+{
+	(void)q;
+}
+
 static void
 on_pool_done(struct loop_msg *msg)
 {

@@ -104,6 +104,32 @@ TEST(full_queue_refuses)
 	sem_destroy(&may_end);
 }
 
+/* A place that was had before cannot be taken away by what comes in between. */
+TEST(a_reserved_place_is_kept)
+{
+	struct job jobs[3];
+	struct workq *q;
+	sem_t may_end;
+
+	CHECK_INT(sem_init(&may_end, 0, 0), 0);
+	CHECK_INT(workq_new(1, 2, &q, NULL), OK);
+	for (int i = 0; i < 3; i++)
+		init_job(&jobs[i], NULL, &may_end);
+	CHECK_INT(workq_reserve(q), OK);
+	CHECK_INT(workq_reserve(q), OK);
+	CHECK_INT(workq_reserve(q), ERR_OVERLOAD);
+	CHECK_INT(workq_submit(q, &jobs[0].item), ERR_OVERLOAD);
+	workq_release(q);
+	CHECK_INT(workq_submit(q, &jobs[0].item), OK);
+	workq_submit_reserved(q, &jobs[1].item);
+	for (int i = 0; i < 2; i++)
+		CHECK_INT(sem_post(&may_end), 0);
+	workq_free(&q);
+	CHECK_INT(jobs[0].n_processed, 1);
+	CHECK_INT(jobs[1].n_processed, 1);
+	sem_destroy(&may_end);
+}
+
 TEST(free_waits_for_everything)
 {
 	enum { N = 200 };
@@ -139,4 +165,5 @@ TEST(completions_after_free_reach_the_loop)
 }
 
 SUITE("workq", TEST_ROW(done_runs_on_the_loop_that_was_named), TEST_ROW(full_queue_refuses),
-	TEST_ROW(free_waits_for_everything), TEST_ROW(completions_after_free_reach_the_loop))
+	TEST_ROW(a_reserved_place_is_kept), TEST_ROW(free_waits_for_everything),
+	TEST_ROW(completions_after_free_reach_the_loop))

@@ -330,6 +330,28 @@ ledger_tx_each_expired(struct ledger_tx *tx, uint32_t kind, int64_t now_wall_ns,
 	return OK;
 }
 
+/* In no order: there are never more than one page of them. */
+enum err
+ledger_tx_each_claim(struct ledger_tx *tx, uint32_t kind, int32_t state, uint64_t before_seq,
+	size_t max, ledger_claim_visit_fn visit, void *arg, struct errinfo *ei)
+{
+	size_t n = 0;
+
+	(void)ei;
+	for (size_t i = 0; i < ARRAY_LEN(tx->l->claims) && n < max; i++) {
+		const struct fake_claim *c = &tx->l->claims[i];
+
+		if (!c->is_there || c->claim.kind != kind ||
+			(state != LEDGER_ANY_STATE && c->claim.state != state) ||
+			(before_seq != 0 && c->claim.seq >= before_seq))
+			continue;
+		n++;
+		if (!visit(&c->claim, arg))
+			break;
+	}
+	return OK;
+}
+
 enum err
 ledger_tx_purge_claims(struct ledger_tx *tx, uint32_t kind, int64_t now_wall_ns, size_t max,
 	size_t *n, struct errinfo *ei)

@@ -193,7 +193,7 @@ TEST(a_quorum_counts_each_person_and_each_relay_once)
 	CHECK_INT(approval_vote(&a, &b, &noon, arena), VOTE_RECORDED);
 	b.vote.approver = SPAN_LIT("erik");
 	CHECK_INT(approval_vote(&a, &b, &noon, arena), VOTE_RECORDED);
-	CHECK_INT(approval_count_votes(&a), 2);
+	CHECK_INT(approval_count_votes(&a, NULL), 2);
 	b.vote.approver = SPAN_LIT("alice");
 	CHECK_INT(approval_vote(&a, &b, &noon, arena), VOTE_REPEATED);
 	CHECK_INT(a.state, APPROVAL_PENDING);
@@ -213,7 +213,7 @@ TEST(what_a_person_says_replaces_what_a_relay_said_of_them)
 	CHECK_INT(approval_vote(&a, &b, &noon, arena), VOTE_RECORDED);
 	b.vote.approver = SPAN_LIT("carol");
 	CHECK_INT(approval_vote(&a, &b, &noon, arena), VOTE_RECORDED);
-	CHECK_INT(approval_count_votes(&a), 1);
+	CHECK_INT(approval_count_votes(&a, NULL), 1);
 	CHECK_INT(vote(&a, "carol", true), VOTE_RECORDED);
 	CHECK_INT(a.n_votes, 2);
 	CHECK_INT(a.votes[1].asserted_by.n, 0);
@@ -240,7 +240,7 @@ TEST(who_approved_may_deny_while_it_is_open)
 	CHECK_INT(vote(&a, "alice", false), VOTE_RECORDED);
 	CHECK_INT(a.state, APPROVAL_DENIED);
 	CHECK_INT(a.n_votes, 1);
-	CHECK_INT(approval_count_votes(&a), 0);
+	CHECK_INT(approval_count_votes(&a, NULL), 0);
 }
 
 TEST(a_repeat_is_fine_and_the_opposite_is_not)
@@ -418,7 +418,7 @@ TEST(votes_are_bounded)
 	}
 	b.vote.approver = SPAN_LIT("one-more");
 	CHECK_INT(approval_vote(&a, &b, &noon, arena), VOTE_FULL);
-	CHECK_INT(approval_count_votes(&a), 1);
+	CHECK_INT(approval_count_votes(&a, NULL), 1);
 }
 
 /* ---- the stored form ---- */

@@ -2,6 +2,9 @@
 /* Requests that wait for a person, from the body to the records: asked, decided, used once, given back. */
 #include "fixture.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include "pipeline/approvals.h"
 
 #define RULES                                                                                      \
@@ -21,6 +24,7 @@ static struct span approvers[2];
 static struct approvals_answer decided;
 static char decided_text[4096];
 static bool is_decided;
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* held while the pool is to be stuck */
 
 static void
 write_rules(const char *more)
@@ -279,6 +283,106 @@ TEST(a_quorum_of_two)
 	fixture_fini(&f);
 }
 
+/* A person who is an approver no more has no say: neither in the counting nor in the use. */
+TEST(a_vote_lasts_as_long_as_the_role_of_who_cast_it)
+{
+	const struct answer *a;
+	char id[64];
+
+	begin();
+	ask("payments.close", "{}", id);
+	CHECK_INT(decide("carol", id, "approve"), 200);
+	approvers[0] = SPAN_LIT("erik");
+	fixture_reload(&f);
+	CHECK_INT(decide("dora", id, "approve"), 200);
+	CHECK(strstr(decided_text, "\"status\":\"pending\",\"votes\":1,\"needed\":2") != NULL);
+	CHECK(last_record_has("\"approval_votes\":1"));
+	CHECK_ASKED(act("payments.close", "{}", id), "pending");
+	CHECK_INT(decide("erik", id, "approve"), 200);
+	CHECK(strstr(decided_text, "\"status\":\"approved\",\"votes\":2,\"needed\":2") != NULL);
+	/* Approved, and then one of the two is none any more: those who are left are asked. */
+	approvers[0] = SPAN_LIT("carol");
+	approvers[1] = SPAN_LIT("frida");
+	fixture_reload(&f);
+	size_t n = f.ledger.n_records;
+	a = act("payments.close", "{}", id);
+	CHECK_ASKED(a, "expired");
+	CHECK(strcmp(a->approval_id, id) != 0);
+	CHECK(strstr(f.ledger.records[n].text, "\"approval.expired\"") != NULL);
+	CHECK(strstr(f.ledger.records[n].text, "approvers_changed") != NULL);
+	/* Back in office: what ended stays over, and what is asked for now they may decide. */
+	snprintf(id, sizeof(id), "%s", a->approval_id);
+	CHECK_INT(decide("frida", id, "approve"), 200);
+	approvers[1] = SPAN_LIT("dora");
+	fixture_reload(&f);
+	CHECK_INT(decide("carol", id, "approve"), 200);
+	CHECK(strstr(decided_text, "\"status\":\"pending\",\"votes\":1") != NULL);
+	approvers[1] = SPAN_LIT("frida");
+	fixture_reload(&f);
+	/* Both are approvers again, and either of them may say so. */
+	CHECK_INT(decide("carol", id, "approve"), 200);
+	CHECK(strstr(decided_text, "\"status\":\"approved\",\"votes\":2") != NULL);
+	CHECK_INT(act("payments.close", "{}", id)->verdict, VERDICT_ALLOW);
+	fixture_fini(&f);
+}
+
+static void
+sweep(void)
+{
+	approvals_sweep(f.pipeline, f.snapshot, f.loop);
+	for (int i = 0; i < 3; i++)
+		loop_turn(f.loop, false);
+}
+
+/* Nobody can grant them, so they must not keep others from asking. */
+TEST(those_of_an_older_policy_end_with_it)
+{
+	char id[64];
+	char given[64];
+
+	begin();
+	f.options.approvals.max_pending_per_identity = 2;
+	fixture_reload(&f);
+	sweep();
+	ask("payments.refund", "{\"n\":0}", given);
+	CHECK_INT(decide("carol", given, "approve"), 200);
+	ask("payments.refund", "{\"n\":1}", id);
+	ask("payments.refund", "{\"n\":2}", id);
+	size_t n = f.ledger.n_records;
+	sweep();
+	CHECK_INT(f.ledger.n_records, n); /* nothing is due */
+	write_rules(",{\"id\":\"more\",\"action_type\":\"payments.list\",\"resource\":\"pay://shop/"
+		    "**\",\"decision\":\"ALLOW\"}");
+	struct snapshot *older = snapshot_ref(f.snapshot);
+	fixture_reload(&f);
+	CHECK_INT(act("payments.refund", "{\"n\":3}", NULL)->reason, REASON_APPROVALS_LIMIT);
+	n = f.ledger.n_records;
+	sweep();
+	CHECK_INT(f.ledger.n_records, n + 2);
+	for (size_t i = n; i < n + 2; i++)
+		CHECK(strstr(f.ledger.records[i].text, "\"approval.expired\"") != NULL &&
+			strstr(f.ledger.records[i].text, "policy_changed") != NULL);
+	CHECK_INT(decide("carol", id, "approve"), 400);
+	/* One that is asked for under the older policy all the same ends with the next sweep. */
+	struct snapshot *newer = f.snapshot;
+	f.snapshot = older;
+	CHECK_ASKED(act("payments.refund", "{\"n\":7}", NULL), "pending");
+	f.snapshot = newer;
+	n = f.ledger.n_records;
+	sweep();
+	CHECK_INT(f.ledger.n_records, n + 1);
+	sweep();
+	CHECK_INT(f.ledger.n_records, n + 1);
+	CHECK_ASKED(act("payments.refund", "{\"n\":3}", NULL), "pending");
+	CHECK_ASKED(act("payments.refund", "{\"n\":4}", NULL), "pending");
+	/* What was granted counts again with its policy. */
+	f.snapshot = older;
+	CHECK_INT(act("payments.refund", "{\"n\":0}", given)->verdict, VERDICT_ALLOW);
+	f.snapshot = newer;
+	snapshot_unref(&older);
+	fixture_fini(&f);
+}
+
 /* An approval does not make possible what cannot be done, and is not used up by it. */
 TEST(an_obstacle_stays_one)
 {
@@ -308,6 +412,60 @@ TEST(a_use_that_was_not_released_is_given_back)
 	a = act("fs.write", "{\"content\":\"x\"}", id);
 	CHECK_INT(a->verdict, VERDICT_ALLOW);
 	CHECK(a->has_bytes_written);
+	CHECK_ASKED(act("fs.write", "{\"content\":\"x\"}", id), "consumed");
+	fixture_fini(&f);
+}
+
+static void
+block(struct workq_item *item)
+{
+	(void)item;
+	pthread_mutex_lock(&gate);
+	pthread_mutex_unlock(&gate);
+}
+
+static void
+unblocked(struct workq_item *item)
+{
+	(void)item;
+}
+
+/* The effect's place is had before the approval is used. */
+TEST(a_full_pool_uses_no_approval)
+{
+	static struct workq_item blockers[64];
+	const struct answer *a;
+	size_t n = 0;
+	char id[64];
+
+	begin();
+	ask("fs.write", "{\"content\":\"x\"}", id);
+	CHECK_INT(decide("carol", id, "approve"), 200);
+	pthread_mutex_lock(&gate);
+	for (; n < ARRAY_LEN(blockers); n++) {
+		blockers[n] = (struct workq_item){.process = block, .done = unblocked};
+		if (workq_submit(f.pool, &blockers[n]) != OK)
+			break;
+	}
+	CHECK(n < ARRAY_LEN(blockers));
+	/* The thread may have taken the first one meanwhile. */
+	while (workq_submit(f.pool, &blockers[n]) == OK)
+		blockers[++n] = (struct workq_item){.process = block, .done = unblocked};
+	size_t n_records = f.ledger.n_records;
+	a = act("fs.write", "{\"content\":\"x\"}", id);
+	CHECK_INT(a->error, REQ_ERROR_OVERLOADED);
+	CHECK_INT(a->retry_after_s, 1);
+	CHECK_INT(f.ledger.n_records, n_records);
+	/* What asks for nothing to be done waits for no pool. */
+	CHECK_ASKED(act("fs.write", "{\"content\":\"y\"}", NULL), "pending");
+	pthread_mutex_unlock(&gate);
+	while (workq_depth(f.pool) > 0)
+		sched_yield();
+	/* It is as good as before, once; a request that comes to nothing gives its place back. */
+	for (int i = 0; i < 20; i++)
+		CHECK_INT(act("fs.write", "{\"content\":\"y\"}", id)->verdict,
+			VERDICT_REQUIRE_APPROVAL);
+	CHECK_INT(act("fs.write", "{\"content\":\"x\"}", id)->verdict, VERDICT_ALLOW);
 	CHECK_ASKED(act("fs.write", "{\"content\":\"x\"}", id), "consumed");
 	fixture_fini(&f);
 }
@@ -399,7 +557,9 @@ SUITE("approval flow", TEST_ROW(asked_for_decided_and_used_once),
 	TEST_ROW(pending_ones_are_capped_per_identity),
 	TEST_ROW(one_of_an_older_policy_makes_room_for_the_one_asked_for_instead),
 	TEST_ROW(a_class_is_used_as_often_as_it_says), TEST_ROW(a_quorum_of_two),
-	TEST_ROW(an_obstacle_stays_one), TEST_ROW(a_use_that_was_not_released_is_given_back),
+	TEST_ROW(a_vote_lasts_as_long_as_the_role_of_who_cast_it),
+	TEST_ROW(those_of_an_older_policy_end_with_it), TEST_ROW(an_obstacle_stays_one),
+	TEST_ROW(a_use_that_was_not_released_is_given_back), TEST_ROW(a_full_pool_uses_no_approval),
 	TEST_ROW(hidden_parameters_have_to_be_acknowledged), TEST_ROW(what_is_no_decision),
 	TEST_ROW(a_malformed_extension_is_an_error_only_where_it_counts),
 	TEST_ROW(memory_that_runs_out_uses_nothing_twice))
