@@ -17,7 +17,9 @@
 
 #include "audit/chain.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fault.h"
+#include "base/line_turn.h"
 #include "base/mem.h"
 #include "base/must.h"
 
@@ -33,6 +35,7 @@ struct sink_stream {
 	struct buf line;   /* being written */
 	size_t n_written;  /* bytes of it that are out */
 	uint64_t line_seq; /* whose line it is; 0: none */
+	bool has_turn;     /* on stdout, from a line's first byte to its last */
 };
 
 static struct sink_stream *
@@ -66,9 +69,31 @@ wait_writable(struct sink_stream *s, struct errinfo *ei)
 	return ERR(ei, ERR_TIMEOUT, "%s: the reader does not take records", s->sink.name);
 }
 
+/* Others write lines to stdout, too, and each of them fits one write: a turn is never long in coming. */
+static enum err
+take_turn(struct sink_stream *s, struct errinfo *ei)
+{
+	if (s->fd != STDOUT_FILENO || s->has_turn)
+		return OK;
+	s->has_turn = line_turn_take(WAIT_MS * NS_PER_MS);
+	return s->has_turn ? OK
+			   : ERR(ei, ERR_TIMEOUT, "%s: another line is under way", s->sink.name);
+}
+
+static void
+give_turn(struct sink_stream *s)
+{
+	if (s->has_turn)
+		line_turn_give();
+	s->has_turn = false;
+}
+
 static enum err
 write_line(struct sink_stream *s, struct errinfo *ei)
 {
+	enum err turn = take_turn(s, ei);
+	if (turn != OK)
+		return turn;
 	while (s->n_written < s->line.n) {
 		enum err rc = wait_writable(s, ei);
 		if (rc != OK)
@@ -81,6 +106,7 @@ write_line(struct sink_stream *s, struct errinfo *ei)
 			s->n_written += (size_t)done;
 	}
 	s->line_seq = 0;
+	give_turn(s);
 	return OK;
 }
 
@@ -132,6 +158,7 @@ free_stream(struct sink *sink)
 {
 	struct sink_stream *s = stream_of(sink);
 
+	give_turn(s);
 	close(s->stop_pipe[0]);
 	close(s->stop_pipe[1]);
 	buf_fini(&s->line);

@@ -188,6 +188,8 @@ serve_with(struct serve *s, struct arena *a)
 		.preview_arg = s,
 		.examine = examine,
 		.examine_arg = s,
+		.telemetry_interval_ns = o->telemetry.interval_seconds * NS_PER_SEC,
+		.write_metrics = gateway_write_metrics,
 		.on_ready = say_ready,
 		.on_ready_arg = s,
 	};
@@ -221,6 +223,8 @@ serve_with(struct serve *s, struct arena *a)
 		rc = gateway_section_build_tls(&o->gateway, &options.tls, &ei);
 	if (rc == OK)
 		rc = gateway_section_build_address_cap(&o->gateway, &options.http.address_cap, &ei);
+	if (rc == OK)
+		rc = telemetry_section_build(&o->telemetry, &options.telemetry, &ei);
 	if (rc == OK)
 		rc = runtime_new(&options, snapshot, &runtime, &ei);
 	else

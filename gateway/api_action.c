@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "hold.h"
+#include "request_trace.h"
 
 /* The client may prefer to wait when a person has to decide. */
 static void
@@ -42,6 +43,7 @@ copy_input(const struct http_request *http, enum req_operation operation, struct
 		.media_type = http_request_find_header(http, SPAN_LIT("Content-Type")),
 		.idempotency_key = http_request_find_header(http, SPAN_LIT("Idempotency-Key")),
 		.approval_id = arena_dup(a, approval_id),
+		.trace = request_trace_get(http),
 	};
 	/* A held request that goes on is the one that came, and no replay of it. */
 	input->credentials.keeps_nonce = approval_id.n > 0;
@@ -77,6 +79,7 @@ serve(const struct exchange *x, enum req_operation operation)
 {
 	http_request_defer(x->http);
 	http_request_set_user(x->http, x->worker);
+	request_trace_begin(x->http, x->worker);
 	if (!start(x->http, x->worker, operation, SPAN_NONE, on_done, x->http))
 		reply_error(x->http, req_error_status(REQ_ERROR_OVERLOADED),
 			req_error_code(REQ_ERROR_OVERLOADED), SPAN_LIT("out of memory"), 1);

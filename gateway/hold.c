@@ -21,6 +21,7 @@
 #include "pipeline/board.h"
 #include "pipeline/snapshot.h"
 #include "prefer.h"
+#include "request_trace.h"
 #include "routes.h"
 #include "wait_place.h"
 
@@ -78,6 +79,7 @@ answer_undecided(struct hold *h)
 {
 	struct http_header extra = preference_applied(h);
 
+	request_trace_held(h->http);
 	reply_decision(h->http, &extra, 1, buf_span(&h->body));
 	end(h);
 }
@@ -188,6 +190,7 @@ run_again(struct hold *h)
 		return;
 	}
 	h->is_running = true;
+	request_trace_held(h->http);
 	if (action_start(h->http, h->worker, span_cstr(h->approval_id), on_done, h))
 		return;
 	h->is_running = false;

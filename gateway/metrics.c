@@ -1,130 +1,123 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /metrics: the process in the text format of Prometheus (version 0.0.4), from memory alone. Values of labels are names of this program,
- * or of sinks that the configuration names: never of what a client sends, so their number is bounded. Worker's thread.
+ * The families of metrics, in whatever form the writer has: GET /metrics and what telemetry sends. From memory alone. Values of labels are
+ * names of this program, or of sinks that the configuration names: never of what a client sends, so their number is
+ * bounded. Any thread.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
 #include "audit/ledger.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "base/metric_writer.h"
 #include "base/version.h"
 #include "gateway/gateway.h"
 #include "pipeline/observe.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot.h"
 #include "policy/policy.h"
-#include "routes.h"
+#include "runtime/runtime.h"
 
-#define METRICS_BYTES_MAX ((size_t)4 * 1024 * 1024)
 #define SINKS_MAX 64
 #define BREAKERS_MAX 200
 
 static void
-add_head(struct buf *b, const char *name, const char *kind, const char *help)
+add_family(struct metric_writer *w, const char *name, enum metric_kind kind, const char *help)
 {
-	buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
-}
-
-/* The inside of a label's quotes. */
-static void
-add_escaped(struct buf *b, struct span value)
-{
-	for (size_t i = 0; i < value.n; i++) {
-		if (value.p[i] == '\n') {
-			BUF_ADD_LIT(b, "\\n");
-			continue;
-		}
-		if (value.p[i] == '"' || value.p[i] == '\\')
-			buf_add_char(b, '\\');
-		buf_add_char(b, value.p[i]);
-	}
-}
-
-/* name_suffix{label="value" without the closing brace. */
-static void
-begin_line(
-	struct buf *b, const char *name, const char *suffix, const char *label, const char *value)
-{
-	buf_printf(b, "%s%s", name, suffix);
-	if (label == NULL)
-		return;
-	buf_printf(b, "{%s=\"", label);
-	add_escaped(b, span_cstr(value));
-	buf_add_char(b, '"');
+	w->ops->family(w, name, kind, help);
 }
 
 static void
-end_line(struct buf *b, const char *label, uint64_t value)
+add_number(struct metric_writer *w, int64_t value)
 {
-	buf_printf(b, "%s %" PRIu64 "\n", label != NULL ? "}" : "", value);
+	w->ops->integer(w, NULL, 0, value);
 }
 
-/* unit: how many of the view's values are one of the metric's. */
+/* With one label. */
 static void
-add_histogram(struct buf *b, const char *name, const char *label, const char *value,
-	const struct histogram_view *v, const int64_t bounds[HISTOGRAM_BOUNDS], double unit)
+add_labelled(struct metric_writer *w, const char *label, const char *value, int64_t n)
 {
-	uint64_t n = 0;
+	const struct metric_label l = {label, span_cstr(value)};
 
-	for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) {
-		n += v->counts[i];
-		begin_line(b, name, "_bucket", label, value);
-		buf_add_cstr(b, label != NULL ? ",le=\"" : "{le=\"");
-		if (i < HISTOGRAM_BOUNDS)
-			buf_printf(b, "%g", (double)bounds[i] / unit);
-		else
-			BUF_ADD_LIT(b, "+Inf");
-		buf_printf(b, "\"} %" PRIu64 "\n", n);
-	}
-	begin_line(b, name, "_sum", label, value);
-	buf_printf(b, "%s %.9g\n", label != NULL ? "}" : "", (double)v->sum / unit);
-	begin_line(b, name, "_count", label, value);
-	end_line(b, label, n);
+	w->ops->integer(w, &l, 1, n);
 }
 
 static void
-add_process(const struct runtime *r, struct buf *b)
+add_gauge(struct metric_writer *w, const char *name, const char *help, int64_t value)
+{
+	add_family(w, name, METRIC_KIND_GAUGE, help);
+	add_number(w, value);
+}
+
+static void
+add_process(const struct runtime *r, struct metric_writer *w)
 {
 	const struct version *v = version_get();
+	const struct metric_label build[] = {{"version", span_cstr(v->version)},
+		{"commit", span_cstr(v->commit)}, {"compiler", span_cstr(v->compiler)}};
 	struct rusage usage;
 
-	add_head(b, "nomos_build_info", "gauge", "what this build is; always 1");
-	buf_printf(b, "nomos_build_info{version=\"%s\",commit=\"%s\",compiler=\"%s\"} 1\n",
-		v->version, v->commit, v->compiler);
-	add_head(b, "process_start_time_seconds", "gauge", "when the process began, unix time");
-	buf_printf(b, "process_start_time_seconds %" PRId64 "\n",
+	add_family(w, "nomos_build_info", METRIC_KIND_GAUGE, "what this build is; always 1");
+	w->ops->integer(w, build, ARRAY_LEN(build), 1);
+	add_gauge(w, "process_start_time_seconds", "when the process began, unix time",
 		runtime_get_started_ns(r) / NS_PER_SEC);
 	if (getrusage(RUSAGE_SELF, &usage) != 0)
 		return;
-	add_head(b, "process_cpu_seconds_total", "counter", "processor time, user and system");
-	buf_printf(b, "process_cpu_seconds_total %.2f\n",
+	add_family(w, "process_cpu_seconds_total", METRIC_KIND_COUNTER,
+		"processor time, user and system");
+	w->ops->real(w, NULL, 0,
 		(double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
 			(double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
-	add_head(b, "process_max_resident_memory_bytes", "gauge", "most memory that was resident");
-	buf_printf(b, "process_max_resident_memory_bytes %ld\n", usage.ru_maxrss * 1024);
+	add_gauge(w, "process_max_resident_memory_bytes", "most memory that was resident",
+		usage.ru_maxrss * 1024);
 }
 
 static void
-add_table(struct buf *b)
+add_table(struct metric_writer *w)
 {
 	for (int m = 0; m < METRIC__MAX; m++) {
-		const char *name = metric_name((enum metric)m);
-
-		add_head(b, name, metric_is_gauge((enum metric)m) ? "gauge" : "counter",
+		add_family(w, metric_name((enum metric)m),
+			metric_is_gauge((enum metric)m) ? METRIC_KIND_GAUGE : METRIC_KIND_COUNTER,
 			metric_help((enum metric)m));
-		buf_printf(b, "%s %" PRId64 "\n", name, metric_get((enum metric)m));
+		add_number(w, metric_get((enum metric)m));
 	}
 }
 
 static void
-add_answers(const struct runtime *r, struct buf *b)
+add_route_answers(struct metric_writer *w, const struct gateway_route_info *route,
+	const struct answer_view *view)
 {
 	static const char *const classes[STATUS_CLASSES] = {"", "", "2xx", "3xx", "4xx", "5xx"};
+
+	for (size_t c = 2; c < STATUS_CLASSES; c++) {
+		const struct metric_label labels[] = {
+			{"method", span_cstr(route != NULL ? http_method_text(route->method) : "")},
+			{"route", span_cstr(route != NULL ? route->path : "none")},
+			{"code", span_cstr(classes[c])},
+		};
+		if (view->n[c] > 0)
+			w->ops->integer(w, labels, ARRAY_LEN(labels), (int64_t)view->n[c]);
+	}
+}
+
+static void
+add_route_times(struct metric_writer *w, const struct gateway_route_info *route,
+	const struct answer_view *view)
+{
+	char text[96];
+
+	if (view->n[2] + view->n[3] + view->n[4] + view->n[5] == 0)
+		return;
+	snprintf(text, sizeof(text), "%s %s", http_method_text(route->method), route->path);
+	const struct metric_label label = {"route", span_cstr(text)};
+	w->ops->histogram(w, &label, 1, &view->times, histogram_times, NS_PER_SEC);
+}
+
+static void
+add_answers(const struct runtime *r, struct metric_writer *w)
+{
 	size_t n_routes;
 	const struct gateway_route_info *routes = gateway_get_routes(&n_routes);
 	struct answer_view *views = mem_zalloc(n_routes + 1, sizeof(*views));
@@ -133,67 +126,54 @@ add_answers(const struct runtime *r, struct buf *b)
 		return;
 	for (size_t i = 0; i <= n_routes; i++)
 		runtime_view_answers(r, (unsigned)i, &views[i]);
-	add_head(b, "nomos_http_answers_total", "counter", "answers by route and class of status");
-	for (size_t i = 0; i <= n_routes; i++) {
-		for (size_t c = 2; c < STATUS_CLASSES; c++) {
-			if (views[i].n[c] == 0)
-				continue;
-			buf_printf(b,
-				"nomos_http_answers_total{method=\"%s\",route=\"%s\",code=\"%s\"} "
-				"%" PRIu64 "\n",
-				i == 0 ? "" : http_method_text(routes[i - 1].method),
-				i == 0 ? "none" : routes[i - 1].path, classes[c], views[i].n[c]);
-		}
-	}
-	add_head(b, "nomos_http_answer_seconds", "histogram",
+	add_family(w, "nomos_http_answers_total", METRIC_KIND_COUNTER,
+		"answers by route and class of status");
+	for (size_t i = 0; i <= n_routes; i++)
+		add_route_answers(w, i > 0 ? &routes[i - 1] : NULL, &views[i]);
+	add_family(w, "nomos_http_answer_seconds", METRIC_KIND_HISTOGRAM,
 		"from a request's first byte to its answer, by route");
-	for (size_t i = 1; i <= n_routes; i++) {
-		if (views[i].n[2] + views[i].n[3] + views[i].n[4] + views[i].n[5] == 0)
-			continue;
-		char route[96];
-		snprintf(route, sizeof(route), "%s %s", http_method_text(routes[i - 1].method),
-			routes[i - 1].path);
-		add_histogram(b, "nomos_http_answer_seconds", "route", route, &views[i].times,
-			histogram_times, NS_PER_SEC);
-	}
+	for (size_t i = 1; i <= n_routes; i++)
+		add_route_times(w, &routes[i - 1], &views[i]);
 	mem_free(views);
 }
 
 static void
-add_decisions(const struct pipeline *p, struct buf *b)
+add_decisions(const struct pipeline *p, struct metric_writer *w)
 {
 	struct observed_decisions *d = mem_zalloc(1, sizeof(*d));
 
 	if (d == NULL)
 		return;
 	observe_decisions(p, d);
-	add_head(b, "nomos_decisions_total", "counter", "decisions by type");
+	add_family(w, "nomos_decisions_total", METRIC_KIND_COUNTER, "decisions by type");
 	for (int v = 0; v < VERDICT__MAX; v++)
-		buf_printf(b, "nomos_decisions_total{decision=\"%s\"} %" PRIu64 "\n",
-			verdict_name((enum verdict)v), d->by_verdict[v]);
-	add_head(b, "nomos_decision_reasons_total", "counter", "decisions by reason");
+		add_labelled(
+			w, "decision", verdict_name((enum verdict)v), (int64_t)d->by_verdict[v]);
+	add_family(w, "nomos_decision_reasons_total", METRIC_KIND_COUNTER, "decisions by reason");
 	for (int r = 0; r < REASON__MAX; r++)
 		if (d->by_reason[r] > 0)
-			buf_printf(b, "nomos_decision_reasons_total{reason=\"%s\"} %" PRIu64 "\n",
-				reason_name((enum reason)r), d->by_reason[r]);
+			add_labelled(
+				w, "reason", reason_name((enum reason)r), (int64_t)d->by_reason[r]);
 	mem_free(d);
 }
 
 static void
-add_steps(const struct pipeline *p, struct buf *b)
+add_steps(const struct pipeline *p, struct metric_writer *w)
 {
 	struct observed_step steps[OBSERVE_STEPS_MAX];
 	size_t n = observe_steps(p, steps);
 
-	add_head(b, "nomos_step_seconds", "histogram",
+	add_family(w, "nomos_step_seconds", METRIC_KIND_HISTOGRAM,
 		"time in each step of an action, with what it waited for");
-	for (size_t i = 0; i < n; i++)
-		add_histogram(b, "nomos_step_seconds", "step", steps[i].name, &steps[i].times,
-			histogram_times, NS_PER_SEC);
+	for (size_t i = 0; i < n; i++) {
+		const struct metric_label label = {"step", span_cstr(steps[i].name)};
+
+		w->ops->histogram(w, &label, 1, &steps[i].times, histogram_times, NS_PER_SEC);
+	}
 }
 
 static void
-add_limits(const struct worker *w, const struct pipeline *p, struct buf *b)
+add_limits(const struct snapshot *s, const struct pipeline *p, struct metric_writer *w)
 {
 	struct observed_breaker *breakers = mem_zalloc(BREAKERS_MAX, sizeof(*breakers));
 	size_t n = breakers != NULL ? observe_breakers(p, breakers, BREAKERS_MAX) : 0;
@@ -202,86 +182,86 @@ add_limits(const struct worker *w, const struct pipeline *p, struct buf *b)
 	for (size_t i = 0; i < n; i++)
 		n_open += breakers[i].open_for_ns > 0;
 	mem_free(breakers);
-	add_head(b, "nomos_breakers_open", "gauge", "identities whose circuit is open");
-	buf_printf(b, "nomos_breakers_open %zu\n", n_open);
-	add_head(b, "nomos_concurrency_limit", "gauge", "actions that may be in flight");
-	buf_printf(b, "nomos_concurrency_limit %zu\n",
-		snapshot_get_concurrency_limit(worker_get_snapshot(w)));
+	add_gauge(w, "nomos_breakers_open", "identities whose circuit is open", (int64_t)n_open);
+	add_gauge(w, "nomos_concurrency_limit", "actions that may be in flight",
+		(int64_t)snapshot_get_concurrency_limit(s));
 }
 
 static void
-add_policy(const struct worker *w, struct buf *b)
+add_policy(const struct snapshot *s, struct metric_writer *w)
 {
-	const struct snapshot *s = worker_get_snapshot(w);
+	const struct metric_label labels[] = {
+		{"hash", span_cstr(policy_get_hash(snapshot_get_policy(s)))},
+		{"assurance", span_cstr(snapshot_get_assurance(s))},
+	};
 
-	add_head(b, "nomos_policy_info", "gauge", "the policy in force; always 1");
-	buf_printf(b, "nomos_policy_info{hash=\"%s\",assurance=\"%s\"} 1\n",
-		policy_get_hash(snapshot_get_policy(s)), snapshot_get_assurance(s));
-	add_head(b, "nomos_policy_loaded_seconds", "gauge", "when it was loaded, unix time");
-	buf_printf(b, "nomos_policy_loaded_seconds %" PRId64 "\n",
+	add_family(w, "nomos_policy_info", METRIC_KIND_GAUGE, "the policy in force; always 1");
+	w->ops->integer(w, labels, ARRAY_LEN(labels), 1);
+	add_gauge(w, "nomos_policy_loaded_seconds", "when it was loaded, unix time",
 		snapshot_get_loaded_ns(s) / NS_PER_SEC);
 }
 
 static void
-add_ready(const struct worker *w, struct buf *b)
+add_ready(const struct runtime *r, const struct snapshot *s, struct metric_writer *w)
 {
 	struct readiness_check checks[READINESS_CHECKS];
 
-	(void)runtime_check_ready(w, checks);
-	add_head(b, "nomos_ready", "gauge", "checks of /readyz: 1 when passed");
+	(void)runtime_view_readiness(r, s, checks);
+	add_family(w, "nomos_ready", METRIC_KIND_GAUGE, "checks of /readyz: 1 when passed");
 	for (size_t i = 0; i < READINESS_CHECKS; i++)
-		buf_printf(b, "nomos_ready{check=\"%s\"} %d\n", checks[i].name, checks[i].is_ok);
+		add_labelled(w, "check", checks[i].name, checks[i].is_ok);
 }
 
 static void
-add_ledger(struct ledger *l, const struct pipeline *p, struct buf *b)
+add_commits(struct ledger *l, struct metric_writer *w)
 {
-	struct ledger_sink_view sinks[SINKS_MAX];
-	size_t n = ledger_view_sinks(l, sinks, SINKS_MAX);
-	uint64_t head = ledger_get_head_seq(l);
 	struct histogram_view times;
 	struct histogram_view sizes;
 
 	ledger_view_commits(l, &times, &sizes);
-	add_head(b, "nomos_ledger_commit_seconds", "histogram",
+	add_family(w, "nomos_ledger_commit_seconds", METRIC_KIND_HISTOGRAM,
 		"time of group commits, durable at their end");
-	add_histogram(
-		b, "nomos_ledger_commit_seconds", NULL, NULL, &times, histogram_times, NS_PER_SEC);
-	add_head(b, "nomos_ledger_group_entries", "histogram", "entries of a group commit");
-	add_histogram(b, "nomos_ledger_group_entries", NULL, NULL, &sizes, histogram_sizes, 1);
-	add_head(b, "nomos_ledger_head", "gauge", "number of the last committed record");
-	buf_printf(b, "nomos_ledger_head %" PRIu64 "\n", head);
-	add_head(b, "nomos_ledger_queue_wait_seconds", "gauge",
+	w->ops->histogram(w, NULL, 0, &times, histogram_times, NS_PER_SEC);
+	add_family(w, "nomos_ledger_group_entries", METRIC_KIND_HISTOGRAM,
+		"entries of a group commit");
+	w->ops->histogram(w, NULL, 0, &sizes, histogram_sizes, 1);
+}
+
+static void
+add_ledger(struct ledger *l, const struct pipeline *p, struct metric_writer *w)
+{
+	struct ledger_sink_view sinks[SINKS_MAX];
+	size_t n = ledger_view_sinks(l, sinks, SINKS_MAX);
+	uint64_t head = ledger_get_head_seq(l);
+
+	add_commits(l, w);
+	add_gauge(w, "nomos_ledger_head", "number of the last committed record", (int64_t)head);
+	add_family(w, "nomos_ledger_queue_wait_seconds", METRIC_KIND_GAUGE,
 		"how long the ledger's queue makes an entry wait; 0 while each group takes all");
-	buf_printf(b, "nomos_ledger_queue_wait_seconds %.6f\n",
-		(double)pipeline_get_queue_wait(p) / NS_PER_SEC);
-	add_head(b, "nomos_sink_lag_records", "gauge", "records that a sink has not taken yet");
+	w->ops->real(w, NULL, 0, (double)pipeline_get_queue_wait(p) / NS_PER_SEC);
+	add_family(w, "nomos_sink_lag_records", METRIC_KIND_GAUGE,
+		"records that a sink has not taken yet");
 	for (size_t i = 0; i < n; i++) {
-		begin_line(b, "nomos_sink_lag_records", "", "sink", sinks[i].name);
-		buf_printf(b, ",required=\"%s\"", sinks[i].is_required ? "true" : "false");
-		end_line(b, "sink", head > sinks[i].taken_seq ? head - sinks[i].taken_seq : 0);
+		const struct metric_label labels[] = {{"sink", span_cstr(sinks[i].name)},
+			{"required", span_cstr(sinks[i].is_required ? "true" : "false")}};
+		uint64_t lag = head > sinks[i].taken_seq ? head - sinks[i].taken_seq : 0;
+
+		w->ops->integer(w, labels, ARRAY_LEN(labels), (int64_t)lag);
 	}
 }
 
 void
-api_metrics(const struct exchange *x)
+gateway_write_metrics(const struct runtime *r, const struct snapshot *s, struct metric_writer *w)
 {
-	const struct http_header type = {
-		SPAN_LIT("Content-Type"), SPAN_LIT("text/plain; version=0.0.4; charset=utf-8")};
-	const struct runtime *r = worker_get_runtime(x->worker);
-	const struct pipeline *p = worker_get_pipeline(x->worker);
-	struct buf b;
+	const struct pipeline *p = runtime_get_pipeline(r);
 
-	buf_init(&b, METRICS_BYTES_MAX);
-	add_process(r, &b);
-	add_ready(x->worker, &b);
-	add_policy(x->worker, &b);
-	add_answers(r, &b);
-	add_decisions(p, &b);
-	add_steps(p, &b);
-	add_limits(x->worker, p, &b);
-	add_ledger(runtime_get_ledger(r), p, &b);
-	add_table(&b);
-	reply_private(x->http, 200, &type, 1, &b);
-	buf_fini(&b);
+	add_process(r, w);
+	add_ready(r, s, w);
+	add_policy(s, w);
+	add_answers(r, w);
+	add_decisions(p, w);
+	add_steps(p, w);
+	add_limits(s, p, w);
+	add_ledger(runtime_get_ledger(r), p, w);
+	add_table(w);
 }

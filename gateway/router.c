@@ -17,6 +17,7 @@
 #include "pipeline/snapshot.h"
 #include "route_match.h"
 #include "place.h"
+#include "request_trace.h"
 #include "routes.h"
 
 struct route {
@@ -361,7 +362,12 @@ gateway_on_answer(const struct http_request *http, unsigned status, size_t body_
 	int64_t took_ns = clock_mono_ns() - http_request_get_start_ns(http);
 	enum access_log format = snapshot_get_access_log(worker_get_snapshot(arg));
 
-	worker_count_answer(arg, http_request_get_label(http), status, took_ns);
+	unsigned label = http_request_get_label(http);
+
+	worker_count_answer(arg, label, status, took_ns);
+	if (label > 0 && routes[label - 1].access == ACCESS_AGENT)
+		request_trace_end(http, arg, http_method_text(routes[label - 1].method),
+			routes[label - 1].path.p, status);
 	if (format == ACCESS_LOG_OFF)
 		return;
 	access_log_put(format,

@@ -329,6 +329,9 @@ perform(struct http_client *c, const char *url, struct curl_slist *list, struct 
 		return explain(c, rc, ei);
 	curl_easy_getinfo(e, CURLINFO_RESPONSE_CODE, &code);
 	call->status = (unsigned)code;
+	curl_off_t retry_after_s = 0;
+	curl_easy_getinfo(e, CURLINFO_RETRY_AFTER, &retry_after_s);
+	call->retry_after_s = retry_after_s;
 	return OK;
 }
 
@@ -340,6 +343,7 @@ http_client_call(struct http_client *c, struct http_call *call, struct errinfo *
 
 	OBJ_CHECK(c, CLIENT_MAGIC);
 	call->status = 0;
+	call->retry_after_s = 0;
 	if (atomic_load_explicit(&c->is_stopped, memory_order_relaxed))
 		return ERR(ei, ERR_STOPPED, "stopped");
 	enum err rc = http_client_check_url(call->url, ei);

@@ -170,6 +170,19 @@ http_request_get_user(const struct http_request *req)
 }
 
 void
+http_request_set_note(struct http_request *req, void *note)
+{
+	MUST(req->is_open);
+	req->note = note;
+}
+
+void *
+http_request_get_note(const struct http_request *req)
+{
+	return req->note;
+}
+
+void
 http_request_set_label(struct http_request *req, unsigned label)
 {
 	MUST(req->is_open);

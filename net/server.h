@@ -63,6 +63,7 @@ struct http_request {
 	int64_t whole_ns;
 	void *user;
 	unsigned label;
+	void *note;
 	http_closed_fn closed_fn;
 	void *closed_arg;
 	bool is_open;  /* handed to the handler and not answered */

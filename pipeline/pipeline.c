@@ -74,6 +74,12 @@ pipeline_free(struct pipeline **p)
 	mem_free(old);
 }
 
+void
+pipeline_set_telemetry(struct pipeline *p, struct telemetry *telemetry)
+{
+	p->telemetry = telemetry;
+}
+
 int64_t
 pipeline_get_queue_wait(const struct pipeline *p)
 {

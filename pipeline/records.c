@@ -70,6 +70,17 @@ classify_outcome(const struct exec_job *job)
 	return (struct result_class){"INTERNAL_ERROR", true};
 }
 
+const char *
+record_class(const struct req *r)
+{
+	/* It was begun: the outcome counts, whether the answer could tell of it or not. */
+	if (r->job.settings != NULL)
+		return classify_outcome(&r->job).name;
+	if (r->result.error == REQ_DECIDED || r->result.error == REQ_ERROR_NORMALIZATION)
+		return classify_decision(r).name;
+	return NULL;
+}
+
 /* The reason of a completed action: the decision's, or why there is no result. */
 static const char *
 outcome_reason(const struct req *r)

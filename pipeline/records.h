@@ -26,6 +26,8 @@ MUSTCHECK enum err record_build_decision(
 	struct req *r, struct arena *a, struct record_text *out, struct errinfo *ei);
 /* Appends the matching rules' ids as a canonical array, as many as have room. How many these are. */
 size_t record_join_rule_ids(const struct decision *d, struct buf *out);
+/* How the action of a request that is to be answered has ended, as its records class it: static; NULL: nothing was judged. */
+const char *record_class(const struct req *r);
 /* The record action.completed of r->job; EXEC_NOT_RUN is failed/not_executed. ERR_TOO_LARGE. */
 MUSTCHECK enum err record_build_outcome(
 	struct req *r, struct arena *a, struct record_text *out, struct errinfo *ei);

@@ -225,6 +225,8 @@ move_to(struct req *r, enum req_step next)
 	MUST(next < STEP__MAX && (steps[r->step].next & (1u << next)) != 0);
 	/* A step that waits takes until it goes on. */
 	histogram_add(&r->pool->step_times[r->step], histogram_times, now - r->step_ns);
+	if (r->input->trace != NULL)
+		req_trace_step(r, next, now);
 	r->step_ns = now;
 	r->step = next;
 }
@@ -387,6 +389,10 @@ step_respond(struct req *r)
 	r->result.action = r->action;
 	r->result.policy_hash = policy_get_hash(r->snapshot->policy);
 	count_answer(r);
+	if (r->pipeline->telemetry != NULL)
+		req_count_action(r);
+	if (r->input->trace != NULL)
+		req_trace_answer(r);
 	r->done(r, &r->result, r->arg);
 	return STEP_WAIT;
 }

@@ -33,6 +33,7 @@ struct failure_limit;
 struct bucket_table;
 struct upkeep;
 struct session_table;
+struct telemetry;
 
 #define REQ_MAGIC 0x2e90e57au
 #define PIPELINE_MAGIC 0x919e11e0u
@@ -70,6 +71,7 @@ struct pipeline {
 	struct approval_desk desk;
 	struct board *board;
 	struct slots slots;
+	struct telemetry *telemetry;   /* NULL: none */
 	struct upkeep *upkeep;         /* NULL: not started */
 	struct action_ids *action_ids; /* ledger's thread; NULL: none are kept */
 	bool has_action_ids;           /* likewise: it was tried to make it */
@@ -177,6 +179,13 @@ enum req_step step_commit(struct req *r);
 enum req_step step_effect(struct req *r);
 enum req_step step_settle(struct req *r);
 enum req_step step_report(struct req *r);
+
+/* req_trace.c, only for a request that is traced: the step that ends now; what there is to tell, before the answer. */
+void req_trace_step(struct req *r, enum req_step next, int64_t now_ns);
+void req_trace_answer(struct req *r);
+/* Only with telemetry: what became of an action; what the rate rules said (rc). */
+void req_count_action(const struct req *r);
+void req_count_limit(const struct req *r, enum err rc);
 
 /* The stronger of what the policy asks for and the configured profile. */
 enum sandbox_mode req_sandbox_mode(const struct req *r);

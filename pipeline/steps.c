@@ -203,6 +203,8 @@ step_limit(struct req *r)
 		return STEP_DECIDE;
 	rc = rate_limits_take(r->snapshot->rate_limits, r->pipeline->rule_buckets, r->action,
 		r->arena, &r->rate_refusal);
+	if (r->pipeline->telemetry != NULL && r->snapshot->rate_limits != NULL)
+		req_count_limit(r, rc);
 	if (rc == OK)
 		return STEP_DECIDE;
 	if (rc != ERR_RATE)

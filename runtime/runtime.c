@@ -19,6 +19,7 @@
 #include "descriptors.h"
 #include "net/address_cap.h"
 #include "net/tls.h"
+#include "outbound/telemetry.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot.h"
 #include "policy/policy.h"
@@ -101,11 +102,15 @@ build(struct runtime *r, struct errinfo *ei)
 	if (rc == OK)
 		rc = certificates_init(r, ei);
 	if (rc == OK)
+		rc = observer_init(r, ei);
+	if (rc == OK)
 		rc = reload_init(r, ei);
 	if (rc == OK)
 		rc = open_ledger(r, ei);
 	if (rc == OK)
 		rc = pipeline_new(r->ledger, r->pool, r->n_workers, &r->pipeline, ei);
+	if (rc == OK)
+		pipeline_set_telemetry(r->pipeline, r->options.telemetry);
 	if (rc == OK)
 		rc = make_workers(r, ei);
 	return rc;
@@ -120,7 +125,9 @@ runtime_new(const struct runtime_options *o, struct snapshot *own_snapshot, stru
 	if (r == NULL) {
 		struct address_cap *cap = o->http.address_cap;
 		struct tls_keeper *tls = o->tls;
+		struct telemetry *telemetry = o->telemetry;
 		tls_keeper_free(&tls);
+		telemetry_free(&telemetry);
 		snapshot_unref(&own_snapshot);
 		address_cap_free(&cap);
 		for (size_t i = 0; i < o->ledger.n_sinks; i++)
@@ -222,6 +229,7 @@ runtime_run(struct runtime *r)
 	}
 	chores_start(r);
 	certificates_start(r);
+	observer_start(r);
 	say_ready(r);
 	loop_run(r->loop);
 	/* Nobody reads signals from here on; the next one must not wait for what closing waits for. */
@@ -237,7 +245,10 @@ runtime_run(struct runtime *r)
 	}
 	/* Before the ledger goes: a worker that still runs would hand a late request to it. */
 	join_workers(r);
+	/* While there is still a ledger to tell of. What is told goes out behind its end. */
+	observer_tell(r);
 	ledger_close(&r->ledger);
+	telemetry_free(&r->options.telemetry);
 	return !r->grace_ran_out;
 }
 
@@ -266,11 +277,13 @@ runtime_free(struct runtime **rp)
 	service_fini(r);
 	chores_fini(r);
 	certificates_stop(r);
+	observer_fini(r);
 	/* What is still posted to the main loop runs now, and may be for the reload. */
 	loop_free(&r->loop);
 	reload_fini(r);
 	certificates_fini(r);
 	tls_keeper_free(&r->options.tls);
+	telemetry_free(&r->options.telemetry);
 	pipeline_free(&r->pipeline);
 	snapshot_unref(&r->snapshot);
 	r->magic = 0;
@@ -287,12 +300,18 @@ runtime_is_draining(const struct runtime *r)
 bool
 runtime_check_ready(const struct worker *w, struct readiness_check out[READINESS_CHECKS])
 {
-	const struct runtime *r = worker_get_runtime(w);
+	return runtime_view_readiness(worker_get_runtime(w), worker_get_snapshot(w), out);
+}
+
+bool
+runtime_view_readiness(const struct runtime *r, const struct snapshot *s,
+	struct readiness_check out[READINESS_CHECKS])
+{
 	bool is_ready = true;
 
 	out[0] = (struct readiness_check){.name = "policy", .is_ok = true};
 	snprintf(out[0].message, sizeof(out[0].message), "policy %s",
-		policy_get_hash(snapshot_get_policy(worker_get_snapshot(w))));
+		policy_get_hash(snapshot_get_policy(s)));
 	out[1] = (struct readiness_check){.name = "ledger"};
 	out[1].is_ok = ledger_is_ready(r->ledger, out[1].message, sizeof(out[1].message));
 	if (out[1].is_ok)
@@ -337,6 +356,18 @@ struct ledger *
 runtime_get_ledger(const struct runtime *r)
 {
 	return r->ledger;
+}
+
+struct pipeline *
+runtime_get_pipeline(const struct runtime *r)
+{
+	return r->pipeline;
+}
+
+struct telemetry *
+runtime_get_telemetry(const struct runtime *r)
+{
+	return r->options.telemetry;
 }
 
 int64_t

@@ -70,6 +70,7 @@ struct runtime {
 	bool is_forced; /* second signal: end without a word */
 	struct loop_timer *stage_timer;
 	struct loop_timer *chores_timer;
+	struct loop_timer *observer_timer; /* observer.c; NULL: nobody is told */
 	struct certificates *certificates; /* certificates.c; NULL: no TLS */
 	struct service service;
 	/* reload.c, main thread */
@@ -108,6 +109,13 @@ MUSTCHECK bool reload_finish(struct runtime *r);
 MUSTCHECK enum err chores_init(struct runtime *r, struct errinfo *ei);
 void chores_start(struct runtime *r);
 void chores_fini(struct runtime *r);
+/* observer.c, main thread: telemetry is told all metrics every so often. */
+MUSTCHECK enum err observer_init(struct runtime *r, struct errinfo *ei);
+void observer_start(struct runtime *r);
+/* Now, once. While there is a ledger. */
+void observer_tell(struct runtime *r);
+/* Before the loop goes. */
+void observer_fini(struct runtime *r);
 /* certificates.c, main thread: the files of TLS certificates are looked at on the pool, one look at a time. */
 MUSTCHECK enum err certificates_init(struct runtime *r, struct errinfo *ei);
 void certificates_start(struct runtime *r);

@@ -76,6 +76,12 @@ X(METRIC_NOTICES_LOST, "nomos_approval_notices_lost_total", COUNTER,
 	"notices of approvals that were given up")
 X(METRIC_UNKNOWN_OUTCOMES, "nomos_unknown_outcomes_total", COUNTER,
 	"intents marked unknown after a crash")
+X(METRIC_TELEMETRY_SENT, "nomos_telemetry_sent_total", COUNTER,
+	"traced requests that the collector or the stream took")
+X(METRIC_TELEMETRY_DROPPED, "nomos_telemetry_dropped_total", COUNTER,
+	"traced requests that were dropped: no room, refused, too late")
+X(METRIC_TELEMETRY_FAILURES, "nomos_telemetry_failures_total", COUNTER,
+	"deliveries to the collector that failed")
 X(METRIC_LOG_DROPPED, "nomos_log_lines_dropped_total", COUNTER, "log lines that were dropped")
 X(METRIC_RELOADS, "nomos_reloads_total", COUNTER, "reloads that took effect")
 X(METRIC_RELOADS_FAILED, "nomos_reloads_failed_total", COUNTER, "reloads that were refused")

@@ -13,6 +13,10 @@
 #include "net/http.h"
 #include "net/http_server.h"
 
+struct metric_writer;
+struct runtime;
+struct snapshot;
+
 /* Answers one request; runtime_options.handler. arg is the struct worker whose loop this is. */
 void gateway_handle(struct http_request *http, void *arg);
 
@@ -27,6 +31,10 @@ bool gateway_may_serve(void *arg);
 
 /* Counts an answer by its route, and writes the access log; runtime_options.http.on_answer. */
 void gateway_on_answer(const struct http_request *http, unsigned status, size_t body_n, void *arg);
+
+/* All families of metrics, for GET /metrics and for telemetry; runtime_options.write_metrics. Any thread. */
+void gateway_write_metrics(
+	const struct runtime *r, const struct snapshot *s, struct metric_writer *w);
 
 /* The route table as data: for the comparison with the published document and for `nomos` help texts. */
 struct gateway_route_info {

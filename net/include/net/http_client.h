@@ -58,7 +58,8 @@ struct http_call {
 	struct span body;
 	/* Gets the answer's body, up to max_reply_bytes and its own cap; NULL: dropped. */
 	struct buf *reply;
-	unsigned status; /* set by the call */
+	unsigned status;       /* set by the call, as what follows */
+	int64_t retry_after_s; /* of the answer's Retry-After; 0: none */
 };
 /* As http_client_post, which is the same for a POST whose answer nobody reads. On failure reply
  * may hold a part. */

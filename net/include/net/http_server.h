@@ -36,7 +36,7 @@ struct loop;
 struct net_peer;
 struct tls_keeper;
 
-/* Called on the loop's thread with a request; arg is that of http_server_new. */
+/* With a request; arg is that of http_server_new. */
 typedef void (*http_handler_fn)(struct http_request *req, void *arg);
 
 /*
@@ -193,11 +193,11 @@ enum http_rank http_request_get_rank(const struct http_request *req);
  * that does not heed Retry-After costs nothing meanwhile. What it sends waits in its socket. */
 void http_request_pause_after(struct http_request *req);
 
-/* A pointer of the handler's, NULL at first. */
+/* What is the handler's, zero at first: a pointer; a pointer and a number for on_answer. */
 void http_request_set_user(struct http_request *req, void *user);
 void *http_request_get_user(const struct http_request *req);
-
-/* A number of the handler's for on_answer, 0 at first. */
+void http_request_set_note(struct http_request *req, void *note);
+void *http_request_get_note(const struct http_request *req);
 void http_request_set_label(struct http_request *req, unsigned label);
 unsigned http_request_get_label(const struct http_request *req);
 

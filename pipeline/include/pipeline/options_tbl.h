@@ -183,9 +183,6 @@
 		.reason = "credentials are not built yet; secrets.checkout is denied", \
 		.prose = "Secrets that are leased to actions.") \
 	ROW(T, OBJECT(approvals_section), approvals, .prose = "Actions that wait for a person.") \
-	ROW(T, LATER, telemetry, .gate = "enabled", .env = "NOMOS_TELEMETRY_ENABLED", \
-		.unbuilt = CONFIG_UNBUILT_WARN, .reason = "telemetry is not built yet; nothing is sent", \
-		.prose = "Traces and counters for a collector.") \
 	ROW(T, LATER, mcp, .gate = "enabled", .env = "NOMOS_MCP_ENABLED", \
 		.unbuilt = CONFIG_UNBUILT_INFO, .reason = "belongs to nomos mcp", \
 		.prose = "The MCP server.") \

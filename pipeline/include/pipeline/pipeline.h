@@ -19,11 +19,14 @@ struct loop;
 struct pipeline;
 struct snapshot;
 struct session_table;
+struct telemetry;
 struct workq;
 
 /* Borrows the ledger and the pool, which outlive it. Requests come from at most n_loops loops. ERR_NOMEM. */
 MUSTCHECK enum err pipeline_new(struct ledger *ledger, struct workq *pool, size_t n_loops,
 	struct pipeline **out, struct errinfo *ei);
+/* Borrowed, outlives the last request; NULL: nothing is counted for it. Before the first request. */
+void pipeline_set_telemetry(struct pipeline *p, struct telemetry *telemetry);
 /* After the last request has ended. */
 void pipeline_free(struct pipeline **p);
 /* Now and then, on one loop: expired keys go, and what nobody reported in its time is closed, a little at each call. Cheap

@@ -23,6 +23,7 @@ struct net_peer;
 struct pipeline;
 struct req;
 struct snapshot;
+struct trace;
 
 enum req_step {
 #define X(id, name, next) id,
@@ -75,6 +76,8 @@ struct req_input {
 	struct span idempotency_key;
 	/* Of an approval, from the plane itself and not from the body, in whose place it is used; or empty. */
 	struct span approval_id;
+	/* Gets the steps and what they came to; the plane's again when done is called. NULL: nobody wants to know. */
+	struct trace *trace;
 };
 
 struct req_result {

@@ -70,7 +70,12 @@ struct log_section {
 	LOG_ROWS(CONFIG_MEMBER, log_section)
 };
 
+struct telemetry_section {
+	TELEMETRY_ROWS(CONFIG_MEMBER, telemetry_section)
+};
+
 extern const struct config_object log_section_config;
+extern const struct config_object telemetry_section_config;
 extern const struct config_object tls_pair_section_config;
 extern const struct config_object gateway_tls_section_config;
 extern const struct config_object gateway_section_config;
@@ -106,6 +111,10 @@ struct audit_plan {
 
 /* Sets the levels of the log. */
 void log_section_apply(const struct log_section *log);
+
+/* *out is NULL when it is not enabled. As telemetry_new. */
+MUSTCHECK enum err telemetry_section_build(
+	const struct telemetry_section *telemetry, struct telemetry **out, struct errinfo *ei);
 
 /* The checks over `gateway`, `ledger` and `audit` that need more than one section, to be called from a check of the root object.
  * It sets ledger->path when it is not set. */

@@ -1,12 +1,13 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rows of the sections `gateway`, `ledger` and `audit` (config/table.h says how rows work; nomos-http.md 3.2). The limits of
+ * The rows of the sections `gateway`, `ledger`, `audit`, `log` and `telemetry` (config/table.h says how rows work; nomos-http.md 3.2). The limits of
  * `gateway` are pipeline's and stand in the same section.
  */
 #ifndef RUNTIME_OPTIONS_TBL_H
 #define RUNTIME_OPTIONS_TBL_H
 
 #include "net/address.h"
+#include "outbound/telemetry.h"
 #include "pipeline/options_tbl.h"
 
 #define GATEWAY_TLS_PAIRS_MAX (TLS_PAIRS_MAX - 1)
@@ -169,12 +170,33 @@
 	ROW(T, MAP, levels, .max = 32, .flags = CONFIG_RELOAD,                                         \
 		.prose = "Levels of single modules: audit, base, cli, config, gateway, net, outbound, pipeline, policy, runtime.")
 
+#define TELEMETRY_ROWS(ROW, T)                                                                     \
+	ROW(T, BOOL, enabled, .env = CONFIG_ENV,                                                       \
+		.prose = "Tell a collector, or whoever reads the lines, of requests and their steps.")     \
+	ROW(T, STRING, sink, .def = "stdout", .max = 4000, .env = CONFIG_ENV,                          \
+		.prose = "stdout, stderr, or otlp:BASE_URL: OTLP/HTTP in JSON, to BASE_URL/v1/traces and /v1/metrics.") \
+	ROW(T, MAP, headers, .max = TELEMETRY_HEADERS_MAX, .flags = CONFIG_SECRET_VALUES,              \
+		.prose = "Headers for the collector, such as Authorization.")                              \
+	ROW(T, PATH, ca_file, .prose = "CA certificates (PEM) of the collector; the system's when not set.") \
+	ROW(T, INT, timeout_ms, .def = "2000", .min = 100, .max = 60000, .unit = "ms",                 \
+		.prose = "For one call of the collector; it is tried again where OTLP says so.")           \
+	ROW(T, BOOL, gzip, .env = CONFIG_ENV, .prose = "Packs what goes to the collector.")            \
+	ROW(T, INT, interval_seconds, .def = "15", .min = 1, .max = 3600, .unit = "seconds",           \
+		.env = CONFIG_ENV, .prose = "How often the collector gets all metrics.")                   \
+	ROW(T, INT, sample_one_in, .def = "1", .min = 1, .max = 1000000000, .unit = "requests",        \
+		.env = CONFIG_ENV,                                                                         \
+		.prose = "Of so many requests one is traced, where the caller has not decided it (traceparent); the counters have all.") \
+	ROW(T, INT, queue_max, .def = "1024", .min = 1, .max = 100000, .unit = "requests",             \
+		.env = CONFIG_ENV,                                                                         \
+		.prose = "Traced requests under way or not sent yet, about 2.5 KB each; more are dropped and counted.")
+
 /* The sections, for the program's root table. */
 #define RUNTIME_SECTIONS(ROW, T)                                                                   \
 	ROW(T, OBJECT(gateway_section), gateway, .prose = "The listener and its limits.")              \
 	ROW(T, OBJECT(ledger_section), ledger, .prose = "Where the evidence is kept.")                 \
 	ROW(T, OBJECT(audit_section), audit, .prose = "Who receives the evidence.")                    \
-	ROW(T, OBJECT(log_section), log, .prose = "What the process says on stderr.")
+	ROW(T, OBJECT(log_section), log, .prose = "What the process says on stderr.")                  \
+	ROW(T, OBJECT(telemetry_section), telemetry, .prose = "Traces and metrics for a collector.")
 /* clang-format on */
 
 #endif

@@ -25,9 +25,11 @@ struct admission;
 struct buf;
 struct doctor_report;
 struct ledger;
+struct metric_writer;
 struct pipeline;
 struct runtime;
 struct snapshot;
+struct telemetry;
 struct tls_keeper;
 struct worker;
 struct workq;
@@ -45,6 +47,11 @@ struct runtime_options {
 	int64_t shutdown_grace_ns; /* for what was accepted */
 	struct ledger_options
 		ledger; /* the strings in it outlive the runtime; its sinks are taken over by runtime_new */
+	/* Taken over by runtime_new; NULL: nothing is told. Every so often write_metrics says all. */
+	struct telemetry *telemetry;
+	int64_t telemetry_interval_ns;
+	void (*write_metrics)(
+		const struct runtime *r, const struct snapshot *s, struct metric_writer *w);
 	/* Answers each request of every worker; arg is the struct worker, also of http.look. */
 	http_handler_fn handler;
 	/* Reads configuration and policy anew and checks that only what may change did. Blocking; on a pool thread. */
@@ -86,6 +93,9 @@ const char *runtime_get_ledger_path(const struct runtime *r);
 /* Few threads and a short queue for operators' questions, so that none of them holds up an action's work. */
 struct workq *runtime_get_readers(const struct runtime *r);
 struct ledger *runtime_get_ledger(const struct runtime *r);
+struct pipeline *runtime_get_pipeline(const struct runtime *r);
+/* NULL: nothing is told. */
+struct telemetry *runtime_get_telemetry(const struct runtime *r);
 /* Wall time of the start. */
 int64_t runtime_get_started_ns(const struct runtime *r);
 /* Calls visit with doctor's report, at most some seconds old; visit copies what it needs. Reader threads. ERR_UNSUPPORTED, ERR_NOMEM. */
@@ -113,7 +123,10 @@ struct readiness_check {
 	char message[160]; /* never a path of the host or a secret */
 };
 #define READINESS_CHECKS 3
-/* Fills the checks; true when all are fine. Worker's thread. */
+/* Fills the checks; true when all are fine. Any thread that has the snapshot. */
+bool runtime_view_readiness(const struct runtime *r, const struct snapshot *s,
+	struct readiness_check out[READINESS_CHECKS]);
+/* The same of the worker's. Worker's thread. */
 bool runtime_check_ready(const struct worker *w, struct readiness_check out[READINESS_CHECKS]);
 
 /* The worker whose loop this is; its own thread only. The snapshot is borrowed for this turn of the loop. */

@@ -325,7 +325,6 @@ TEST(parts_that_are_not_built)
 	};
 	static const char *const accepted[] = {
 		"\"credentials\":{\"enabled\":true,\"secrets\":[]}",
-		"\"telemetry\":{\"enabled\":true}",
 		"\"mcp\":{\"enabled\":true}",
 		"\"tenancy\":{\"enabled\":false}",
 	};

@@ -1,0 +1,489 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The places for traces, the counters and the exporter's thread. A place goes from the free ones to the request, from there to
+ * the ones that wait, and from the thread back: nobody waits and nothing is copied on the way. The thread is woken once for a
+ * batch; what is less is taken within the tick. The lock is between the exporter and the main thread, never on a request's way.
+ */
+#include "outbound/telemetry.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/must.h"
+#include "base/rand.h"
+#include "line_out.h"
+#include "otlp_metric.h"
+#include "otlp_sender.h"
+#include "otlp_trace.h"
+#include "outbound/trace.h"
+#include "result_class.h"
+#include "series.h"
+#include "slot_ring.h"
+#include "telemetry_lines.h"
+
+#define TELEMETRY_MAGIC 0x74656c65u
+/* Requests of one body; it is sent when so many wait, or at the next tick. */
+#define BATCH_MAX 256
+#define TICK_NS NS_PER_SEC
+#define TRACES_BYTES_MAX ((size_t)8 * 1024 * 1024)
+#define METRICS_BYTES_MAX ((size_t)8 * 1024 * 1024)
+#define INSTANCE_BYTES 16
+
+struct telemetry {
+	unsigned magic;
+	enum telemetry_sink sink;
+	uint64_t sample_one_in;
+	_Atomic uint64_t n_seen; /* requests whose caller has not decided */
+	struct trace *places;
+	struct slot_ring free;
+	struct slot_ring waiting;
+	_Atomic uint64_t n_ended;
+	struct series_table *series;
+	int64_t started_wall_ns;
+	char instance_id[2 * INSTANCE_BYTES + 1];
+	pthread_mutex_t lock; /* guards what follows, down to metrics */
+	pthread_cond_t wake;
+	pthread_cond_t ended;
+	bool has_ended;
+	struct buf metrics; /* the newest, not taken yet; empty: none */
+	atomic_bool is_stopping;
+	_Atomic int64_t deadline_ns; /* of stopping */
+	pthread_t thread;
+	bool has_thread;
+	/* The thread's own. */
+	struct otlp_sender *sender; /* NULL: lines */
+	struct buf text;
+};
+
+static const struct {
+	const char *name;
+	const char *help;
+} counters[] = {
+	{"nomos.decisions", "actions by decision and result"},
+	{"nomos.approvals", "actions that wait for a person"},
+	{"nomos.failures", "actions that ended in a fault"},
+	{"nomos.retries", "actions that may be tried again"},
+	{"nomos.rate_limits", "actions by what the rate limits said"},
+};
+enum { DECISIONS = 0, APPROVALS, FAILURES, RETRIES, RATE_LIMITS };
+
+/* ---- collecting: any thread ---- */
+
+static bool
+is_sampled(struct telemetry *t, const struct trace_parent *parent)
+{
+	if (parent != NULL)
+		return (parent->flags & TRACE_FLAG_SAMPLED) != 0;
+	return t->sample_one_in == 1 ||
+	       atomic_fetch_add_explicit(&t->n_seen, 1, memory_order_relaxed) % t->sample_one_in ==
+		       0;
+}
+
+struct trace *
+telemetry_begin(struct telemetry *t, const struct trace_parent *parent)
+{
+	bool sampled = is_sampled(t, parent);
+	uint32_t place;
+
+	OBJ_CHECK(t, TELEMETRY_MAGIC);
+	/* Lines count what is not sampled, too. */
+	if (!sampled && t->sink == TELEMETRY_OTLP)
+		return NULL;
+	if (!slot_ring_take(&t->free, &place)) {
+		metric_add(METRIC_TELEMETRY_DROPPED, 1);
+		return NULL;
+	}
+	struct trace *trace = &t->places[place];
+	trace_reset(trace);
+	trace->is_sampled = sampled;
+	trace->has_parent = parent != NULL;
+	if (parent != NULL)
+		trace->parent = *parent;
+	return trace;
+}
+
+void
+telemetry_end(struct telemetry *t, struct trace **own_trace)
+{
+	struct trace *trace = *own_trace;
+
+	*own_trace = NULL;
+	if (trace == NULL)
+		return;
+	MUST(slot_ring_put(&t->waiting, (uint32_t)(trace - t->places)));
+	/* Without the lock a wake-up may be missed; the tick makes up for it. */
+	if (atomic_fetch_add_explicit(&t->n_ended, 1, memory_order_relaxed) % BATCH_MAX ==
+		BATCH_MAX - 1)
+		pthread_cond_signal(&t->wake);
+}
+
+void
+telemetry_count_action(struct telemetry *t, const char *decision, const char *result)
+{
+	struct span r = span_cstr(result);
+	const struct metric_label labels[] = {{"result", r}, {"decision", span_cstr(decision)}};
+
+	OBJ_CHECK(t, TELEMETRY_MAGIC);
+	series_add(t->series, NULL, counters[DECISIONS].name, labels, decision != NULL ? 2 : 1);
+	if (result_is_approval(r))
+		series_add(t->series, NULL, counters[APPROVALS].name, labels, 1);
+	if (result_is_failure(r))
+		series_add(t->series, NULL, counters[FAILURES].name, labels, 1);
+	if (result_is_retried(r))
+		series_add(t->series, NULL, counters[RETRIES].name, labels, 1);
+}
+
+void
+telemetry_count_limit(
+	struct telemetry *t, const struct redactor *redactor, const struct telemetry_limit *limit)
+{
+	const struct metric_label labels[] = {
+		{"result", span_cstr(limit->result)},
+		{"action_type", limit->action_type},
+		{"principal", limit->principal},
+		{"rule_id", limit->rule_id},
+		{"scope", span_cstr(limit->scope)},
+	};
+
+	OBJ_CHECK(t, TELEMETRY_MAGIC);
+	series_add(t->series, redactor, counters[RATE_LIMITS].name, labels,
+		limit->scope != NULL ? 5 : 3);
+}
+
+void
+telemetry_collect(struct telemetry *t, void (*write)(struct metric_writer *w, void *arg), void *arg)
+{
+	struct otlp_metric_writer w;
+	struct buf b;
+
+	OBJ_CHECK(t, TELEMETRY_MAGIC);
+	if (t->sink != TELEMETRY_OTLP)
+		return;
+	buf_init(&b, METRICS_BYTES_MAX);
+	otlp_metric_begin(&w, &b, t->instance_id, t->started_wall_ns, clock_wall_ns());
+	write(&w.writer, arg);
+	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
+		series_write(t->series, counters[i].name, counters[i].help, &w.writer);
+	otlp_metric_end(&w);
+	if (buf_failed(&b)) {
+		buf_fini(&b);
+		return;
+	}
+	pthread_mutex_lock(&t->lock);
+	struct buf old = t->metrics;
+	t->metrics = b;
+	pthread_cond_signal(&t->wake);
+	pthread_mutex_unlock(&t->lock);
+	buf_fini(&old);
+}
+
+/* ---- the exporter's thread ---- */
+
+static bool
+is_stopping(const void *arg)
+{
+	const struct telemetry *t = arg;
+
+	return atomic_load(&t->is_stopping);
+}
+
+static bool
+is_time_up(const void *arg)
+{
+	const struct telemetry *t = arg;
+
+	return is_stopping(t) && clock_mono_ns() >= atomic_load(&t->deadline_ns);
+}
+
+static bool
+take(struct telemetry *t, uint32_t *place)
+{
+	return slot_ring_take(&t->waiting, place);
+}
+
+static void
+give_back(struct telemetry *t, uint32_t place)
+{
+	MUST(slot_ring_put(&t->free, place));
+}
+
+struct line_target {
+	struct telemetry *telemetry;
+	bool is_lost;
+};
+
+static void
+put_line(struct span line, void *arg)
+{
+	struct line_target *to = arg;
+
+	if (to->telemetry->sink == TELEMETRY_STDERR)
+		log_put_line(line);
+	else if (!line_out_stdout(line, is_time_up, to->telemetry))
+		to->is_lost = true;
+}
+
+static void
+export_lines(struct telemetry *t)
+{
+	uint32_t place;
+
+	while (take(t, &place)) {
+		struct line_target to = {.telemetry = t};
+
+		telemetry_lines_build(&t->places[place], &t->text, put_line, &to);
+		give_back(t, place);
+		metric_add(to.is_lost ? METRIC_TELEMETRY_DROPPED : METRIC_TELEMETRY_SENT, 1);
+	}
+}
+
+static void
+pack_traces(struct telemetry *t)
+{
+	struct errinfo ei = {OK, ""};
+	enum err rc = OK;
+	uint32_t place;
+	size_t n = 0;
+
+	buf_reset(&t->text);
+	otlp_trace_begin(&t->text, t->instance_id);
+	while (n < BATCH_MAX && take(t, &place)) {
+		if (rc == OK)
+			rc = otlp_trace_add(&t->text, &t->places[place], &ei);
+		give_back(t, place);
+		n++;
+	}
+	otlp_trace_end(&t->text);
+	if (n > 0 && rc == OK && !buf_failed(&t->text))
+		otlp_sender_put(t->sender, OTLP_TRACES, buf_span(&t->text), n);
+	else
+		metric_add(METRIC_TELEMETRY_DROPPED, (int64_t)n);
+}
+
+static void
+pack_metrics(struct telemetry *t)
+{
+	struct buf newest;
+
+	pthread_mutex_lock(&t->lock);
+	newest = t->metrics;
+	buf_init(&t->metrics, METRICS_BYTES_MAX);
+	pthread_mutex_unlock(&t->lock);
+	if (newest.n > 0)
+		otlp_sender_put(t->sender, OTLP_METRICS, buf_span(&newest), 0);
+	buf_fini(&newest);
+}
+
+static void
+export_otlp(struct telemetry *t)
+{
+	bool goes_on = true;
+
+	pack_metrics(t);
+	while (goes_on) {
+		if (otlp_sender_is_free(t->sender, OTLP_TRACES))
+			pack_traces(t);
+		goes_on = otlp_sender_send(t->sender, clock_mono_ns()) &&
+			  slot_ring_count(&t->waiting) >= (is_stopping(t) ? 1 : BATCH_MAX);
+	}
+	/* A burst's memory is not kept. */
+	buf_fini(&t->text);
+	buf_init(&t->text, TRACES_BYTES_MAX);
+}
+
+static bool
+has_nothing(struct telemetry *t)
+{
+	return slot_ring_count(&t->waiting) == 0 &&
+	       (t->sender == NULL || otlp_sender_due_ns(t->sender) == INT64_MAX);
+}
+
+/* was_stopping: what the caller knows; news of it is work. */
+static void
+wait_for_work(struct telemetry *t, bool was_stopping)
+{
+	int64_t until_ns = clock_mono_ns() + TICK_NS;
+
+	if (t->sender != NULL && otlp_sender_due_ns(t->sender) < until_ns)
+		until_ns = otlp_sender_due_ns(t->sender);
+	const struct timespec at = {.tv_sec = (time_t)(until_ns / NS_PER_SEC),
+		.tv_nsec = (long)(until_ns % NS_PER_SEC)};
+	pthread_mutex_lock(&t->lock);
+	if (t->metrics.n == 0 && is_stopping(t) == was_stopping)
+		(void)pthread_cond_timedwait(&t->wake, &t->lock, &at);
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void export(struct telemetry *t)
+{
+	if (t->sender != NULL)
+		export_otlp(t);
+	else
+		export_lines(t);
+}
+
+static void *
+run(void *arg)
+{
+	struct telemetry *t;
+
+	OBJ_CAST(t, arg, TELEMETRY_MAGIC);
+	while (!is_stopping(t)) {
+		export(t);
+		wait_for_work(t, false);
+	}
+	if (t->sender != NULL)
+		otlp_sender_hurry(t->sender);
+	export(t);
+	while (!has_nothing(t) && !is_time_up(t)) {
+		wait_for_work(t, true);
+		export(t);
+	}
+	pthread_mutex_lock(&t->lock);
+	t->has_ended = true;
+	pthread_cond_signal(&t->ended);
+	pthread_mutex_unlock(&t->lock);
+	return NULL;
+}
+
+/* ---- begin and end ---- */
+
+static enum err
+make_places(struct telemetry *t, size_t n, struct errinfo *ei)
+{
+	t->places = mem_zalloc(n, sizeof(*t->places));
+	t->series = series_new();
+	if (t->places == NULL || t->series == NULL || !slot_ring_init(&t->free, n) ||
+		!slot_ring_init(&t->waiting, n))
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	for (size_t i = 0; i < n; i++)
+		MUST(slot_ring_put(&t->free, (uint32_t)i));
+	return OK;
+}
+
+static enum err
+start_thread(struct telemetry *t, struct errinfo *ei)
+{
+	sigset_t all;
+	sigset_t before;
+
+	/* Signals are the main loop's, and a closed pipe is an error of write here. */
+	sigfillset(&all);
+	MUST(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+	t->has_thread = pthread_create(&t->thread, NULL, run, t) == 0;
+	MUST(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+	return t->has_thread ? OK : ERR(ei, ERR_NOMEM, "no thread for telemetry");
+}
+
+static void
+init_waits(struct telemetry *t)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_mutex_init(&t->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&t->wake, &monotonic);
+	pthread_cond_init(&t->ended, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+enum err
+telemetry_new(const struct telemetry_options *o, struct telemetry **out, struct errinfo *ei)
+{
+	struct telemetry *t = mem_zalloc(1, sizeof(*t));
+	uint8_t id[INSTANCE_BYTES];
+
+	*out = NULL;
+	if (t == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	MUST(o->queue_max > 0 && o->queue_max <= UINT32_MAX && o->sample_one_in > 0);
+	t->magic = TELEMETRY_MAGIC;
+	t->sink = o->sink;
+	t->sample_one_in = o->sample_one_in;
+	t->started_wall_ns = clock_wall_ns();
+	buf_init(&t->metrics, METRICS_BYTES_MAX);
+	buf_init(&t->text, TRACES_BYTES_MAX);
+	init_waits(t);
+	enum err rc = rand_bytes(id, sizeof(id), ei);
+	hash_hex(id, sizeof(id), t->instance_id);
+	if (rc == OK)
+		rc = make_places(t, o->queue_max, ei);
+	if (rc == OK && o->sink == TELEMETRY_OTLP)
+		rc = otlp_sender_new(o, &t->sender, ei);
+	if (rc == OK)
+		rc = start_thread(t, ei);
+	if (rc != OK)
+		telemetry_free(&t);
+	*out = t;
+	return rc;
+}
+
+/* In time, or as soon as the call that is under way can be ended. */
+static void
+stop_thread(struct telemetry *t)
+{
+	int64_t deadline_ns = clock_mono_ns() + TELEMETRY_FLUSH_NS;
+	const struct timespec at = {.tv_sec = (time_t)(deadline_ns / NS_PER_SEC),
+		.tv_nsec = (long)(deadline_ns % NS_PER_SEC)};
+	int rc = 0;
+
+	pthread_mutex_lock(&t->lock);
+	atomic_store(&t->deadline_ns, deadline_ns);
+	atomic_store(&t->is_stopping, true);
+	pthread_cond_signal(&t->wake);
+	while (!t->has_ended && rc == 0)
+		rc = pthread_cond_timedwait(&t->ended, &t->lock, &at);
+	pthread_mutex_unlock(&t->lock);
+	if (t->sender != NULL)
+		otlp_sender_stop(t->sender);
+	MUST(pthread_join(t->thread, NULL) == 0);
+}
+
+static void
+count_rest(struct telemetry *t)
+{
+	int64_t n = 0;
+	uint32_t place;
+
+	while (t->waiting.cells != NULL && take(t, &place))
+		n++;
+	metric_add(METRIC_TELEMETRY_DROPPED, n);
+}
+
+void
+telemetry_free(struct telemetry **tp)
+{
+	struct telemetry *t = *tp;
+
+	if (t == NULL)
+		return;
+	OBJ_CHECK(t, TELEMETRY_MAGIC);
+	*tp = NULL;
+	if (t->has_thread)
+		stop_thread(t);
+	count_rest(t);
+	otlp_sender_free(&t->sender);
+	slot_ring_fini(&t->free);
+	slot_ring_fini(&t->waiting);
+	series_free(&t->series);
+	mem_free(t->places);
+	buf_fini(&t->metrics);
+	buf_fini(&t->text);
+	pthread_cond_destroy(&t->wake);
+	pthread_cond_destroy(&t->ended);
+	pthread_mutex_destroy(&t->lock);
+	t->magic = 0;
+	mem_free(t);
+}
