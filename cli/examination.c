@@ -48,7 +48,11 @@ enum err
 examination_run(const struct examination *x, struct doctor_report *out, struct errinfo *ei)
 {
 	struct doctor_input in = {
-		.config_path = x->config, .is_deep = x->is_deep, .is_running = x->is_running};
+		.config_path = x->config,
+		.only = span_cstr(x->only),
+		.skip = span_cstr(x->skip),
+		.is_deep = x->is_deep,
+		.is_running = x->is_running};
 	struct loaded_config *config = NULL;
 	struct pipeline_options pipeline;
 	struct errinfo why = {.code = OK};

@@ -13,6 +13,8 @@ struct doctor_report;
 struct examination {
 	const char *config; /* as given; NULL: nobody gave one */
 	const char *bundle; /* instead of the configured ones; NULL: none */
+	const char *only;   /* comma lists of ids (doctor_input); NULL: none */
+	const char *skip;
 	bool is_deep;
 	bool is_running; /* by the gateway itself (doctor_input) */
 };

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/must.h"
@@ -124,6 +125,16 @@ tell_ends(const struct tls_context *from, const struct tls_context *to)
 }
 
 static void
+tell_stale_answers(const struct tls_keeper *k, const struct tls_context *c)
+{
+	for (size_t i = 0; i < c->n_certificates; i++) {
+		if (c->certificates[i].ocsp == NULL && c->certificates[i].ocsp_end_s != 0)
+			log_warn(NULL, "the OCSP response in %s is out of its time and is not stapled",
+				k->pairs[i].ocsp_file);
+	}
+}
+
+static void
 put_in_place(struct tls_keeper *k, struct tls_context *own)
 {
 	pthread_mutex_lock(&k->lock);
@@ -172,6 +183,7 @@ tls_keeper_look(struct tls_keeper *k, bool is_forced, bool *has_changed, struct 
 	enum err rc = read_state(k, &context, ei);
 	if (rc != OK)
 		return rc;
+	tell_stale_answers(k, context);
 	put_in_place(k, context);
 	*has_changed = true;
 	return OK;

@@ -14,7 +14,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fdio.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "tls_priv.h"
 
@@ -175,10 +174,7 @@ read_ocsp(const char *path, struct tls_certificate *out, struct errinfo *ei)
 	OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &at, (long)b.n);
 	if (response == NULL || OCSP_response_status(response) != OCSP_RESPONSE_STATUS_SUCCESSFUL) {
 		rc = ERR(ei, ERR_PARSE, "%s holds no successful OCSP response in DER", path);
-	} else if (!is_fresh(response, &out->ocsp_end_s)) {
-		log_warn(NULL, "the OCSP response in %s is out of its time and is not stapled",
-			path);
-	} else {
+	} else if (is_fresh(response, &out->ocsp_end_s)) {
 		out->ocsp = OPENSSL_memdup(b.p, b.n);
 		out->ocsp_n = b.n;
 		if (out->ocsp == NULL)

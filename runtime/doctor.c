@@ -25,11 +25,12 @@ struct doctor_row {
 	enum doctor_needs needs;
 	enum finding (*check)(struct doctor *d);
 	const char *title;
+	const char *passes;
 	const char *remedy;
 };
 
 static const struct doctor_row rows[] = {
-#define X(id, needs, function, title, remedy) {id, needs, function, title, remedy},
+#define X(id, needs, function, title, passes, remedy) {id, needs, function, title, passes, remedy},
 	DOCTOR_CHECKS(X)
 #undef X
 };
@@ -134,6 +135,88 @@ compare_ids(const void *a, const void *b)
 	return strcmp(x->id, y->id);
 }
 
+/* The next word of a comma list; false at its end. */
+static bool
+next_id(struct span *list, struct span *word)
+{
+	while (list->n > 0) {
+		size_t at = span_find(*list, ',');
+		*word = span_trim(span_of(list->p, at));
+		*list = span_from(*list, at < list->n ? at + 1 : at);
+		if (word->n > 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+matches(struct span pattern, const char *id)
+{
+	if (span_ends(pattern, SPAN_LIT("*")))
+		return span_starts(span_cstr(id), span_of(pattern.p, pattern.n - 1));
+	return span_eq_cstr(pattern, id);
+}
+
+static bool
+names(struct span list, const char *id)
+{
+	struct span word;
+
+	while (next_id(&list, &word)) {
+		if (matches(word, id))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_wanted(const struct doctor *d, const char *id)
+{
+	return (d->in->only.n == 0 || names(d->in->only, id)) && !names(d->in->skip, id);
+}
+
+bool
+doctor_knows(struct span list, struct span *unknown)
+{
+	while (next_id(&list, unknown)) {
+		bool is_known = false;
+		for (size_t i = 0; i < ARRAY_LEN(rows) && !is_known; i++)
+			is_known = matches(*unknown, rows[i].id);
+		if (!is_known)
+			return false;
+	}
+	return true;
+}
+
+static const char *
+describe_needs(enum doctor_needs needs)
+{
+	switch (needs) {
+	case NOTHING:
+		return "always";
+	case CONFIG:
+		return "the configuration loads";
+	case STRONG:
+		return "`runtime.strong_guarantee`";
+	case DEEP:
+		return "`--deep`";
+	case OFFLINE:
+		return "not on the operator page";
+	}
+	return "";
+}
+
+void
+doctor_list(struct buf *out)
+{
+	BUF_ADD_LIT(out, "| check | looked at when | passes when | else |\n|---|---|---|---|\n");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *remedy = rows[i].remedy != NULL ? rows[i].remedy : "";
+		buf_printf(out, "| `%s` | %s | %s | %s |\n", rows[i].id, describe_needs(rows[i].needs),
+			rows[i].passes, remedy);
+	}
+}
+
 static void
 run_rows(struct doctor *d, struct doctor_check *checks, struct doctor_report *out)
 {
@@ -141,6 +224,10 @@ run_rows(struct doctor *d, struct doctor_check *checks, struct doctor_report *ou
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		if (!applies(d, &rows[i]))
 			continue;
+		if (!is_wanted(d, rows[i].id)) {
+			d->n_strong_open += rows[i].needs == STRONG ? 1 : 0;
+			continue;
+		}
 		buf_reset(&d->detail);
 		enum finding finding = rows[i].check(d);
 		if (finding == FINDING_ABSENT)
@@ -155,7 +242,7 @@ run_rows(struct doctor *d, struct doctor_check *checks, struct doctor_report *ou
 		if (finding != FINDING_FAIL)
 			continue;
 		out->is_ready = false;
-		d->n_strong_failed += rows[i].needs == STRONG ? 1 : 0;
+		d->n_strong_open += rows[i].needs == STRONG ? 1 : 0;
 	}
 	qsort(checks, out->n_checks, sizeof(*checks), compare_ids);
 	out->checks = checks;
@@ -204,7 +291,7 @@ doctor_run(const struct doctor_input *in, struct doctor_report *out, struct erri
 	}
 	if (checks != NULL) {
 		run_rows(&d, checks, out);
-		if (d.n_strong_failed > 0 && strcmp(out->assurance, "STRONG") == 0)
+		if (d.n_strong_open > 0 && strcmp(out->assurance, "STRONG") == 0)
 			out->assurance = "GUARDED";
 		add_policy(&d, out);
 	}

@@ -20,14 +20,14 @@ struct doctor {
 	struct errinfo policy_error;
 	struct buf detail;         /* what the check at work measured; the text of an advice */
 	struct measured_host host; /* only with runtime.strong_guarantee */
-	size_t n_strong_failed;    /* of the strong checks that ran already */
+	size_t n_strong_open;      /* strong checks that failed already, or are left out */
 };
 
 /* Puts the text into detail and returns the finding. */
 enum finding doctor_say(struct doctor *d, enum finding finding, const char *fmt, ...)
 	PRINTF_LIKE(3, 4);
 
-#define X(id, needs, function, title, remedy) enum finding function(struct doctor *d);
+#define X(id, needs, function, title, passes, remedy) enum finding function(struct doctor *d);
 DOCTOR_CHECKS(X)
 #undef X
 

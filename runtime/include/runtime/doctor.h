@@ -17,6 +17,7 @@
 
 struct arena;
 struct audit_section;
+struct buf;
 struct gateway_section;
 struct ledger_section;
 struct pipeline_options;
@@ -33,8 +34,11 @@ struct doctor_input {
 	bool is_deep; /* read the whole chain too */
 	/* Asked by the gateway itself: nothing opens the ledger's files, whose locks it would lose with that, nor its address. */
 	bool is_running;
-	const char *
-		root; /* before the paths of the host's own files; NULL: none, as everywhere but in tests */
+	/* Comma lists of ids, "strong.*" for all that begin so: only these run (empty: all), these do not. */
+	struct span only;
+	struct span skip;
+	/* Before the paths of the host's own files; NULL: none, as everywhere but in tests. */
+	const char *root;
 };
 
 struct doctor_check {
@@ -62,5 +66,10 @@ struct doctor_report {
 MUSTCHECK enum err doctor_run(
 	const struct doctor_input *in, struct doctor_report *out, struct errinfo *ei);
 void doctor_report_fini(struct doctor_report *report);
+
+/* Whether each word of a comma list as above is the id of some check, or the beginning of some; else *unknown is the first that is not. */
+bool doctor_knows(struct span list, struct span *unknown);
+/* Every check there is, as a table in Markdown: when it is looked at, when it passes, what to do. */
+void doctor_list(struct buf *out);
 
 #endif
