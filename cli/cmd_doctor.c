@@ -92,7 +92,8 @@ examine(const struct doctor_flags *f, bool is_json)
 	if (rc != OK)
 		(void)command_fail("%s", why.msg);
 	else if (report.n_checks == 0)
-		(void)command_fail("none of the checks that are left applies here: nothing was looked at");
+		(void)command_fail(
+			"none of the checks that are left applies here: nothing was looked at");
 	else
 		status = print_report(&report, is_json, f->is_strict);
 	doctor_report_fini(&report);
@@ -122,9 +123,9 @@ run_checked(const struct doctor_flags *f)
 		log_error(NULL, "--format is text or json");
 		return EXIT_USAGE;
 	}
-	if (f->interval != NULL && (!f->is_watched ||
-					   !parse_uint(span_cstr(f->interval), INTERVAL_MAX_S, &interval) ||
-					   interval == 0)) {
+	if (f->interval != NULL &&
+		(!f->is_watched || !parse_uint(span_cstr(f->interval), INTERVAL_MAX_S, &interval) ||
+			interval == 0)) {
 		log_error(NULL, "--interval is 1 to %d seconds, with --watch", INTERVAL_MAX_S);
 		return EXIT_USAGE;
 	}
@@ -174,12 +175,13 @@ const struct command cmd_doctor = {
 	.summary = "Check this host and the configuration before a start",
 	.usage = "nomos doctor [-c FILE] [-p BUNDLE] [--format text|json] [--deep] [--strict] "
 		 "[--only IDS] [--skip IDS] [--watch]",
-	.examples = "  nomos doctor -c demo/nomos.yaml\n"
-		    "  nomos doctor -c demo/nomos.yaml --watch\n"
-		    "In CI, advice fails too and the report is kept:\n"
-		    "  nomos doctor -c nomos.yaml --strict --skip clock.synchronised --format json > "
-		    "doctor.json\n\n"
-		    "Exit 0: READY. 1: NOT_READY, or advice with --strict. 2: wrong usage, or nothing "
-		    "could be looked at.\n",
+	.examples =
+		"  nomos doctor -c demo/nomos.yaml\n"
+		"  nomos doctor -c demo/nomos.yaml --watch\n"
+		"In CI, advice fails too and the report is kept:\n"
+		"  nomos doctor -c nomos.yaml --strict --skip clock.synchronised --format json > "
+		"doctor.json\n\n"
+		"Exit 0: READY. 1: NOT_READY, or advice with --strict. 2: wrong usage, or nothing "
+		"could be looked at.\n",
 	.run = run,
 };

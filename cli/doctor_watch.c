@@ -85,7 +85,8 @@ add_json(struct watch *w, const struct doctor_check *before, const struct doctor
 static void
 add_text(struct watch *w, const struct doctor_check *before, const struct doctor_check *after)
 {
-	bool says_hint = after != NULL && after->hint != NULL && (!after->is_ok || after->is_advice);
+	bool says_hint =
+		after != NULL && after->hint != NULL && (!after->is_ok || after->is_advice);
 
 	buf_printf(&w->lines, "%s ", w->stamp);
 	if (after == NULL) {
@@ -175,7 +176,8 @@ add_result(struct watch *w, const struct doctor_report *now)
 		return;
 	if (w->o->is_json) {
 		buf_printf(&w->lines,
-			"{\"timestamp\":\"%s\",\"overall_status\":\"%s\",\"assurance_level\":\"%s\"}\n",
+			"{\"timestamp\":\"%s\",\"overall_status\":\"%s\",\"assurance_level\":\"%"
+			"s\"}\n",
 			w->stamp, now->is_ready ? "READY" : "NOT_READY", now->assurance);
 		return;
 	}

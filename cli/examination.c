@@ -47,8 +47,7 @@ count_file_secrets(const struct nomos_options *o)
 enum err
 examination_run(const struct examination *x, struct doctor_report *out, struct errinfo *ei)
 {
-	struct doctor_input in = {
-		.config_path = x->config,
+	struct doctor_input in = {.config_path = x->config,
 		.only = span_cstr(x->only),
 		.skip = span_cstr(x->skip),
 		.is_deep = x->is_deep,

@@ -35,7 +35,7 @@ _nomos()
 		*:sign:*) words="$credentials --method --path --idempotency-key" ;;
 		*:keys:new) words="--principal --owner --name --roles --agents --networks --expires --key-file --help" ;;
 		*:keys:list) words="--config --help" ;;
-		*:doctor:*) words="--config --policy-bundle --format --deep --help" ;;
+		*:doctor:*) words="--config --policy-bundle --format --deep --strict --only --skip --watch --interval --list --help" ;;
 		*:config:check) words="--config --policy-bundle --help" ;;
 		*:config:diff) words="--config --key-file --url --ca-file --format --help" ;;
 		*:config:dump) words="--config --policy-bundle --format --help" ;;

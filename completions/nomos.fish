@@ -34,6 +34,12 @@ complete -c nomos -n "__fish_seen_subcommand_from send" -s w -l wait -x -d "Seco
 complete -c nomos -n "__fish_seen_subcommand_from send" -l exit-code -d "Exit 1 for any decision but ALLOW"
 complete -c nomos -n "__fish_seen_subcommand_from doctor" -l format -x -a "text json" -d "Format"
 complete -c nomos -n "__fish_seen_subcommand_from doctor" -l deep -d "Verify the whole ledger"
+complete -c nomos -n "__fish_seen_subcommand_from doctor" -l strict -d "Exit 1 for advice too"
+complete -c nomos -n "__fish_seen_subcommand_from doctor" -l only -x -d "These checks alone"
+complete -c nomos -n "__fish_seen_subcommand_from doctor" -l skip -x -d "All but these"
+complete -c nomos -n "__fish_seen_subcommand_from doctor" -l watch -d "Go on, and say what changes"
+complete -c nomos -n "__fish_seen_subcommand_from doctor" -l interval -x -d "Seconds between two looks"
+complete -c nomos -n "__fish_seen_subcommand_from doctor" -l list -d "Print every check"
 
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a keys -d "Make API keys, list them"
 set -l keys_commands new list

@@ -346,7 +346,8 @@ read_action(struct ui_job *job)
 	if (ui_search_run(job, reader, &s)) {
 		if (e->n == 0 && s.next != 0) {
 			ui_job_fail(job, 503, "not_searched",
-				"not among the newest records, and the search index is off or has not read the others yet");
+				"not among the newest records, and the search index is off or has "
+				"not read the others yet");
 		} else if (e->n == 0) {
 			ui_job_fail(job, 404, "not_found", "action not found");
 		} else {

@@ -129,7 +129,8 @@ tell_stale_answers(const struct tls_keeper *k, const struct tls_context *c)
 {
 	for (size_t i = 0; i < c->n_certificates; i++) {
 		if (c->certificates[i].ocsp == NULL && c->certificates[i].ocsp_end_s != 0)
-			log_warn(NULL, "the OCSP response in %s is out of its time and is not stapled",
+			log_warn(NULL,
+				"the OCSP response in %s is out of its time and is not stapled",
 				k->pairs[i].ocsp_file);
 	}
 }

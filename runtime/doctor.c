@@ -209,11 +209,13 @@ describe_needs(enum doctor_needs needs)
 void
 doctor_list(struct buf *out)
 {
+	BUF_ADD_LIT(out, "# The checks of doctor\n\nIn the order of their ids; the last of "
+			 "`strong.` sums up those before it.\n\n");
 	BUF_ADD_LIT(out, "| check | looked at when | passes when | else |\n|---|---|---|---|\n");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const char *remedy = rows[i].remedy != NULL ? rows[i].remedy : "";
-		buf_printf(out, "| `%s` | %s | %s | %s |\n", rows[i].id, describe_needs(rows[i].needs),
-			rows[i].passes, remedy);
+		buf_printf(out, "| `%s` | %s | %s | %s |\n", rows[i].id,
+			describe_needs(rows[i].needs), rows[i].passes, remedy);
 	}
 }
 

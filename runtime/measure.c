@@ -285,7 +285,8 @@ read_mounts(const char *root, const struct span *own, size_t n_own, struct measu
 	struct buf text;
 	struct span line;
 
-	if (measure_read(root, "/proc/self/mountinfo", &text)) {
+	out->has_mounts = measure_read(root, "/proc/self/mountinfo", &text);
+	if (out->has_mounts) {
 		struct span rest = buf_span(&text);
 		while (measure_next_line(&rest, &line))
 			read_mount(root, line, own, n_own, out);

@@ -35,10 +35,12 @@ struct measured_host {
 	uint64_t outside_uid;
 	enum measured has_own_processes; /* a process namespace that is not the host's */
 	/* /proc/self/mountinfo */
+	bool has_mounts; /* it was read */
 	enum measured has_read_only_root;
 	size_t n_writable; /* mounts that it can write, beside its own and temporary ones */
 	char writable[MEASURE_PATH_MAX]; /* the first of them */
 	/* /proc/net, /sys/class/net */
+	bool has_interfaces;            /* they were read */
 	enum measured is_closed;        /* YES: no route leaves this host */
 	char way_out[MEASURE_NAME_MAX]; /* interface of the default route, else of any other */
 	bool has_default_route;

@@ -144,17 +144,17 @@ has_address(const char *root)
 void
 measure_network(const char *root, struct measured_host *out)
 {
-	bool has_interfaces = each_line(root, "/proc/net/dev", read_interface, out);
-	bool has_routes = each_line(root, "/proc/net/route", read_route, out);
 	char path[PATH_BYTES];
 	struct stat st;
 
+	out->has_interfaces = each_line(root, "/proc/net/dev", read_interface, out);
+	bool has_routes = each_line(root, "/proc/net/route", read_route, out);
 	/* A kernel without IPv6 has no such file; one that hides it has the other one neither. */
 	bool has_routes6 = each_line(root, "/proc/net/ipv6_route", read_route6, out) ||
 			   (measure_join(root, "/proc/net/ipv6_route", path, sizeof(path)) &&
 				   stat(path, &st) != 0);
 	if (out->way_out[0] != '\0')
 		out->is_closed = MEASURED_NO;
-	else if (has_interfaces && has_routes && has_routes6 && !has_address(root))
+	else if (out->has_interfaces && has_routes && has_routes6 && !has_address(root))
 		out->is_closed = MEASURED_YES;
 }

@@ -77,10 +77,12 @@ TEST(replies_to_the_byte)
 		bool is_closed;
 	} rows[] = {
 		{"GET /200 HTTP/1.1\r\n" HOST,
-			HEAD_OF("200 OK") "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+			HEAD_OF("200 OK") "Content-Type: application/json\r\nContent-Length: "
+					  "2\r\n\r\n{}",
 			false},
 		{"HEAD /200 HTTP/1.1\r\n" HOST,
-			HEAD_OF("200 OK") "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n",
+			HEAD_OF("200 OK") "Content-Type: application/json\r\nContent-Length: "
+					  "2\r\n\r\n",
 			false},
 		{"GET /200 HTTP/1.1\r\nConnection: close\r\n" HOST,
 			HEAD_OF("200 OK") "Content-Type: application/json\r\nContent-Length: 2\r\n"
@@ -95,9 +97,11 @@ TEST(replies_to_the_byte)
 					  "Connection: keep-alive\r\n\r\n{}",
 			false},
 		{"GET /204 HTTP/1.1\r\n" HOST, HEAD_OF("204 No Content") "\r\n", false},
-		{"GET /304 HTTP/1.1\r\n" HOST, HEAD_OF("304 Not Modified") "X-One: 1\r\n\r\n", false},
+		{"GET /304 HTTP/1.1\r\n" HOST, HEAD_OF("304 Not Modified") "X-One: 1\r\n\r\n",
+			false},
 		{"GET /type HTTP/1.1\r\n" HOST,
-			HEAD_OF("200 OK") "X-One: 1\r\ncontent-type: text/plain\r\nContent-Length: 3\r\n\r\nabc",
+			HEAD_OF("200 OK") "X-One: 1\r\ncontent-type: text/plain\r\nContent-Length: "
+					  "3\r\n\r\nabc",
 			false},
 		{"GET /split HTTP/1.1\r\n" HOST,
 			HEAD_OF("500 Internal Server Error") "Content-Type: application/json\r\n"
