@@ -179,8 +179,8 @@
 		"free some, or move ledger.path; a full disk stops every action") \
 	X("ledger.file_system", CONFIG, check_ledger_file_system, \
 		"file system of the ledger", \
-		"the ledger does not lie on a network file system (fails), in memory or in a " \
-		"container's layer (advice)", \
+		"the ledger lies neither across a network (fails) nor in memory or a container's " \
+		"layer (advice)", \
 		"move ledger.path to a local disk") \
 	X("ledger.growth", CONFIG, check_ledger_growth, \
 		"growth of the ledger", \
