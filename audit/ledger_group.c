@@ -170,14 +170,36 @@ fail_group(struct ledger *l, struct entry_list *group, bool is_doubtful)
 {
 	for (struct ledger_entry *e = entry_list_take(group); e != NULL;
 		e = entry_list_take(group)) {
-		bool has_taken = is_doubtful && e->undo != NULL && e->result == OK && e->seq != 0;
-		if (!must_be_written(e) && !has_taken) {
+		bool may_be_there = is_doubtful && e->result == OK && e->seq != 0;
+		if (!must_be_written(e) && !may_be_there) {
 			ledger_refuse(l, e);
 			continue;
 		}
 		if (is_doubtful)
 			e->flags |= ENTRY_DOUBT;
-		ledger_hold(l, e);
+		if (must_be_written(e) || e->undo != NULL)
+			ledger_hold(l, e);
+		else
+			entry_list_add(&l->held, e);
+	}
+}
+
+/* What has nothing to give back is not kept waiting until the store can be asked. */
+static void
+tell_doubts(struct ledger *l)
+{
+	struct entry_list held = l->held;
+
+	l->held = (struct entry_list){0};
+	for (struct ledger_entry *e = entry_list_take(&held); e != NULL;
+		e = entry_list_take(&held)) {
+		if ((e->flags & ENTRY_DOUBT) == 0 || must_be_written(e) || e->undo != NULL) {
+			entry_list_add(&l->held, e);
+			continue;
+		}
+		e->flags &= ~(unsigned)ENTRY_DOUBT;
+		e->is_doubtful = true;
+		ledger_refuse(l, e);
 	}
 }
 
@@ -299,4 +321,6 @@ ledger_group_run(struct ledger *l)
 	/* A failed COMMIT is settled at once if it can be. */
 	if (is_doubtful && !l->has_given_up)
 		(void)ledger_group_recover(l);
+	if (is_doubtful)
+		tell_doubts(l);
 }

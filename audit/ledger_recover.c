@@ -72,6 +72,10 @@ settle_doubtful_entry(struct ledger *l, struct ledger_entry *e, bool is_there)
 			ledger_complete(l, e, e->result);
 		else
 			entry_list_add(&l->held, e);
+	} else if (is_there && e->undo == NULL) {
+		/* It has nothing to give back, so it stands. */
+		(void)ERR(&e->ei, ERR_AUDIT, LEDGER_REFUSAL);
+		ledger_complete(l, e, ERR_AUDIT);
 	} else if (is_there) {
 		/* Nobody was told that it was written, and it may not survive a power cut: it was
 		 * not executed. */

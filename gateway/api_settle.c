@@ -49,7 +49,7 @@ read_body(struct span body, struct arena *a, struct settle_request *out)
 }
 
 static void
-reply_failure(struct http_request *http, enum err result, bool stands)
+reply_failure(struct http_request *http, enum err result, bool stands, bool is_doubtful)
 {
 	switch ((int)result) {
 	case ERR_NOT_FOUND:
@@ -69,22 +69,30 @@ reply_failure(struct http_request *http, enum err result, bool stands)
 		reply_error(http, 503, "overloaded", SPAN_LIT("no room for the request"), 1);
 		return;
 	default:
+		break;
+	}
+	if (is_doubtful)
+		reply_error(http, 503, "outcome_unknown",
+			SPAN_LIT("the ledger failed while this was written, so it may stand or "
+				 "not; settle it again once the ledger works: what stands is "
+				 "answered 409"),
+			1);
+	else
 		reply_error(http, 503, "audit_error",
-			stands ? SPAN_LIT("it is recorded and stands, but a required sink has not "
-					  "taken it; do not settle it again")
+			stands ? SPAN_LIT("it is recorded and stands, but the ledger or a required "
+					  "sink has not confirmed it; do not settle it again")
 			       : SPAN_LIT("the ledger cannot take this now; nothing was recorded"),
 			stands ? 0 : 1);
-	}
 }
 
 static void
-on_done(void *arg, enum err result, uint64_t intent_seq)
+on_done(void *arg, enum err result, uint64_t intent_seq, bool is_doubtful)
 {
 	struct http_request *http = arg;
 	struct buf b;
 
 	if (result != OK) {
-		reply_failure(http, result, intent_seq != 0);
+		reply_failure(http, result, intent_seq != 0, is_doubtful);
 		return;
 	}
 	buf_init(&b, 128);
@@ -121,7 +129,7 @@ api_settle(const struct exchange *x)
 			rc = settle_start(worker_get_pipeline(x->worker),
 				worker_get_snapshot(x->worker), &request, &ei);
 		if (rc != OK)
-			reply_failure(x->http, rc, false);
+			reply_failure(x->http, rc, false, false);
 	}
 	arena_free(&a);
 }

@@ -187,8 +187,14 @@ after_report(struct req *r)
 	/* With a number it is in the ledger; to report it again is answered by what was recorded. */
 	if (r->entry.result != OK && r->entry.seq != 0)
 		return req_fail(r, REQ_ERROR_AUDIT,
-			SPAN_LIT("it is recorded and stands, but a required sink has not taken "
-				 "it; the same report again is answered 200 once it has"));
+			SPAN_LIT("it is recorded and stands, but the ledger or a required sink has "
+				 "not confirmed it; the same report again is answered 200 once "
+				 "both work"));
+	if (r->entry.is_doubtful)
+		return req_fail(r, REQ_ERROR_RECORD_UNKNOWN,
+			SPAN_LIT("the ledger failed while this was written, so it may stand or "
+				 "not; report it again once the ledger works: the same report "
+				 "counts once"));
 	if (r->entry.result != OK)
 		return req_fail(r,
 			r->entry.result == ERR_OVERLOAD ? REQ_ERROR_OVERLOADED : REQ_ERROR_AUDIT,

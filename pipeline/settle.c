@@ -54,12 +54,13 @@ end(struct settlement *s, enum err result)
 {
 	struct settle_request request = s->request;
 	uint64_t seq = s->intent_seq;
+	bool is_doubtful = s->entry.is_doubtful;
 
 	snapshot_unref(&s->snapshot);
 	arena_free(&s->arena);
 	arena_free(&s->look);
 	mem_free(s);
-	request.done(request.arg, result, seq);
+	request.done(request.arg, result, seq, is_doubtful);
 }
 
 /* ---- looking ---- */

@@ -133,13 +133,18 @@ static void
 on_done(struct ledger_entry *e)
 {
 	struct approval_op *op = approval_op_of(e);
-	/* With a number it is in the ledger and stands, though a required sink has not taken it in time. */
+	/* With a number it is in the ledger. */
 	bool stands = e->result == OK || e->seq != 0;
 
 	if (e->result != OK && stands)
 		approval_op_set_error(op, 503, "audit_error",
-			SPAN_LIT("it is recorded and stands, but a required sink has not taken it; "
-				 "look at the approval before you decide again"));
+			SPAN_LIT("it is recorded and stands, but the ledger or a required sink has "
+				 "not confirmed it; look at the approval before you decide again"));
+	else if (e->is_doubtful)
+		approval_op_set_error(op, 503, "outcome_unknown",
+			SPAN_LIT("the ledger failed while this was written, so it may stand or "
+				 "not; look at the approval once the ledger works again, and "
+				 "decide if it still waits"));
 	else if (e->result != OK)
 		set_unrecorded(op, e->result);
 	if (stands && op->has_news)

@@ -1,6 +1,7 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """The failures around COMMIT (decisions 15), in the real program: what the caller hears, what the ledger says, what was done."""
 import contextlib
+import json
 import pathlib
 import signal
 import sys
@@ -9,14 +10,14 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from evidence import check_effects, make_action, open_intents, read_ledger, verify
-from support import PATIENCE, Gateway, Workplace, config, until
+from support import OPERATOR_KEY, PATIENCE, Gateway, Workplace, action, config, until
 
 
 class Faulty:
     """A gateway in a place of its own whose calls fail while the fault is on."""
 
-    def __init__(self, fault, options=None, expect_exit=0):
-        self.place = Workplace(options or config())
+    def __init__(self, fault, options=None, expect_exit=0, policy=None):
+        self.place = Workplace(options or config(), policy)
         self.gate = self.place.dir / "fault-is-on"
         self.log = self.place.dir / "points"
         self.gateway = Gateway(workplace=self.place, expect_exit=expect_exit, env={
@@ -104,6 +105,53 @@ def test_a_commit_that_fails_and_wrote_everything():
         f.check_works_again()
         until(lambda: f.of_action("kept")[1], "given back")
         f.check_given_back("kept")
+
+
+VOTERS = {"identity": {"roles": {"approver": ["olga"]}}, "approvals": {"enabled": True}}
+ASKS = {"version": "v1", "rules": [
+    {"id": "asks", "action_type": "payments.refund", "resource": "payment://shop.example.com/**", "decision": "REQUIRE_APPROVAL"},
+    {"id": "goes", "action_type": "payments.list", "resource": "payment://shop.example.com/**", "decision": "ALLOW"},
+    {"id": "writes", "action_type": "fs.write", "resource": "file://workspace/out/**", "decision": "ALLOW"}]}
+
+
+@contextlib.contextmanager
+def voting(fault):
+    """A vote whose COMMIT meets the fault: (what stands of it afterwards, what the voter heard)."""
+    heard = {}
+    with Faulty(fault, config(**VOTERS), policy=ASKS) as f:
+        asked = f.gateway.act(action("payments.refund", "payment://shop.example.com/orders/1", {"n": 1})).json["approval_id"]
+
+        def decide():
+            body = json.dumps({"approval_id": asked, "decision": "approve"}).encode()
+            return f.gateway.request("POST", "/approvals/decide", body,
+                                     {"Authorization": f"Bearer {OPERATOR_KEY}", "Content-Type": "application/json"})
+
+        f.set_fault(True)
+        heard["vote"] = decide()
+        f.set_fault(False)
+        until(f.is_ready, "ready")
+        stands = [r for _, r in read_ledger(f.place.ledger) if r["event_type"] == "approval.decided"]
+        yield stands, heard["vote"]
+        # Whatever was said, to decide again ends in one approval that is given.
+        again = decide()
+        assert again.status == 200 and again.json["status"] == "approved", again
+        assert len([r for _, r in read_ledger(f.place.ledger) if r["event_type"] == "approval.decided"]) == 1
+
+
+def test_a_vote_whose_commit_fails_and_wrote_nothing_is_not_recorded():
+    with voting("ledger.commit.before:1-:error=EIO") as (stands, reply):
+        assert stands == [] and reply.status == 503 and reply.json["reason"] == "audit_error: the ledger cannot take this now", reply
+
+
+def test_a_vote_whose_commit_fails_and_wrote_everything_is_said_to_stand():
+    with voting("ledger.commit.after:1-:error=EIO") as (stands, reply):
+        assert len(stands) == 1 and reply.status == 503 and "it is recorded and stands" in reply.json["reason"], reply
+
+
+def test_a_vote_of_which_nobody_can_say_whether_it_was_written_is_called_unknown():
+    with voting("ledger.commit.after:1-:error=EIO,vfs.open.before:1-:error=EIO") as (stands, reply):
+        assert len(stands) == 1 and reply.status == 503, reply
+        assert reply.json["reason"].startswith("outcome_unknown: ") and "look at the approval" in reply.json["reason"], reply
 
 
 @contextlib.contextmanager

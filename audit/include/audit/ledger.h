@@ -51,7 +51,11 @@ struct ledger_entry {
 	void (*done)(struct ledger_entry *e);
 	enum err result;
 	struct errinfo ei;
-	uint64_t seq; /* of the last record appended by apply; 0 when none */
+	/* Of the last record appended by apply; 0 when none. With ERR_AUDIT and no undo: the record is in the ledger and stands,
+	 * though a required sink has not taken it in time, or the COMMIT that wrote it said that it failed. */
+	uint64_t seq;
+	/* With ERR_AUDIT: its COMMIT failed, and the store cannot be asked whether it is there. */
+	bool is_doubtful;
 	char event_hash[SHA256_HEX + 1];
 	struct ledger_entry *next_waiting; /* the ledger's */
 	int64_t queued_mono_ns;            /* the ledger's */

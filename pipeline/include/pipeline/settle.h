@@ -28,8 +28,8 @@ struct settle_request {
 	struct loop *loop;     /* where done runs */
 	/* result: OK, ERR_NOT_FOUND (no unknown outcome there), ERR_CONFLICT (settled before), ERR_AUDIT, ERR_OVERLOAD,
 	 * ERR_UNSUPPORTED (no ledger). intent_seq: of the action, when OK, and with ERR_AUDIT when it is recorded and stands,
-	 * though a required sink has not taken it in time. */
-	void (*done)(void *arg, enum err result, uint64_t intent_seq);
+	 * though the ledger or a required sink has not confirmed it. is_doubtful: with ERR_AUDIT, nobody knows yet whether it is. */
+	void (*done)(void *arg, enum err result, uint64_t intent_seq, bool is_doubtful);
 	void *arg;
 };
 

@@ -22,6 +22,7 @@ enum fault {
 	FAULT_CLAIM,
 	FAULT_PROBE,
 	FAULT_FOLD,
+	FAULT_COMMIT_UNKNOWN, /* as KEPT, and nobody can look: reopening fails as well */
 	FAULT_CLOSED, /* as a rollback that failed: nothing works until the store is reopened */
 };
 
@@ -77,6 +78,10 @@ fault_commit(struct store *s, struct errinfo *ei)
 		return ERR_IO;
 	}
 	if (strikes(s, FAULT_COMMIT_KEPT, ei)) {
+		MUST(REAL(s)->ops->commit(REAL(s), NULL) == OK);
+		return ERR_IO;
+	}
+	if (strikes(s, FAULT_COMMIT_UNKNOWN, ei)) {
 		MUST(REAL(s)->ops->commit(REAL(s), NULL) == OK);
 		return ERR_IO;
 	}
@@ -273,6 +278,8 @@ fault_reopen(struct store *s, struct errinfo *ei)
 {
 	int closed = FAULT_CLOSED;
 
+	if (strikes(s, FAULT_COMMIT_UNKNOWN, ei))
+		return ERR_IO;
 	(void)atomic_compare_exchange_strong(&fault_of(s)->fault, &closed, FAULT_NONE);
 	return REAL(s)->ops->reopen(REAL(s), ei);
 }

@@ -242,6 +242,40 @@ TEST(commit_failed_and_kept)
 	CHECK_INT(d.n_open, 0);
 }
 
+/* What has no undo (a vote, a report) is not called unwritten while it may be there. */
+TEST(a_doubtful_commit_is_told_as_one)
+{
+	static const struct {
+		enum fault fault;
+		int n_times;
+		bool is_there;
+		bool is_doubtful;
+	} rows[] = {
+		{FAULT_BEGIN, 1, false, false}, {FAULT_COMMIT_LOST, 1, false, false},
+		{FAULT_COMMIT_KEPT, 1, true, false},
+		{FAULT_COMMIT_UNKNOWN, 2, true, true}, /* the commit, and the look for it */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct ledger_options o = options_in(test_tmpdir());
+		struct fault_store f;
+		struct ledger *l = start_faulty(&o, &f);
+		struct job j;
+
+		job_init(&j, "a");
+		fault_set(&f, rows[i].fault, 0, rows[i].n_times);
+		CHECK_INT(job_run(l, &j), ERR_AUDIT);
+		CHECK_INT(j.e.is_doubtful, rows[i].is_doubtful);
+		CHECK_INT(j.e.seq, rows[i].is_there && !rows[i].is_doubtful ? 2 : 0);
+		CHECK_INT(append_when_ready(l), OK);
+		job_fini(&j);
+		ledger_close(&l);
+		struct dump d = dump_file(o.path);
+		CHECK_INT(d.fault, CHAIN_FAULT_NONE);
+		CHECK_INT(d.n, rows[i].is_there ? 4 : 3);
+	}
+}
+
 TEST(an_undo_that_cannot_be_written_is_tried_again)
 {
 	struct ledger_options o = options_in(test_tmpdir());
@@ -563,7 +597,8 @@ SUITE("ledger_fault", TEST_ROW(answers_do_not_wait_for_the_log_to_be_folded),
 	TEST_ROW(a_store_error_fails_the_whole_group),
 	TEST_ROW(while_it_fails_submits_are_refused_and_the_reason_is_shown),
 	TEST_ROW(recovery_needs_a_real_write), TEST_ROW(commit_failed_and_lost),
-	TEST_ROW(commit_failed_and_kept), TEST_ROW(an_undo_that_cannot_be_written_is_tried_again),
+	TEST_ROW(commit_failed_and_kept), TEST_ROW(a_doubtful_commit_is_told_as_one),
+	TEST_ROW(an_undo_that_cannot_be_written_is_tried_again),
 	TEST_ROW(an_undo_without_memory_is_tried_again), TEST_ROW(an_outcome_is_written_after_all),
 	TEST_ROW(an_outcome_is_taken_while_the_ledger_fails),
 	TEST_ROW(closing_does_not_wait_for_a_broken_disk),
