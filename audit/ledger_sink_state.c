@@ -169,8 +169,28 @@ write_drop(struct ledger *l, const struct record_text *text)
 	return d.entry.result == OK;
 }
 
+/* What the receiver does not get, in so few words that it can hardly be refused as well: without a store nobody else has it. */
+static void
+set_refused(struct record *r, struct span body)
+{
+	static const struct {
+		enum record_member member;
+		const char *name;
+	} copied[] = {
+		{RECORD_REFUSED_EVENT, "event_type"},
+		{RECORD_REFUSED_INTENT_SEQ, "intent_seq"},
+		{RECORD_REFUSED_OUTCOME, "outcome"},
+	};
+
+	for (size_t i = 0; i < sizeof(copied) / sizeof(copied[0]); i++) {
+		struct span v = chain_find_member(body, span_cstr(copied[i].name));
+		if (v.n > 0)
+			record_set_json(r, copied[i].member, v);
+	}
+}
+
 static bool
-record_drop(struct ledger_sink *s, uint64_t seq, const char *why)
+record_drop(struct ledger_sink *s, const struct sink_record *refused, const char *why)
 {
 	struct arena *a = arena_new(DROP_ARENA_BYTES);
 	struct record_text text;
@@ -181,7 +201,8 @@ record_drop(struct ledger_sink *s, uint64_t seq, const char *why)
 	struct record *r = record_new(a, SINK_DEAD_LETTER_EVENT);
 	if (r != NULL) {
 		record_set_text(r, RECORD_SINK, span_cstr(s->sink->name));
-		record_set_int(r, RECORD_REFUSED_SEQ, (int64_t)seq);
+		set_refused(r, refused->body);
+		record_set_int(r, RECORD_REFUSED_SEQ, (int64_t)refused->seq);
 		record_set_text(r, RECORD_REASON, span_cstr(why));
 		if (record_render(r, redactor_default(), a, &text, NULL) == OK)
 			is_written = write_drop(s->l, &text);
@@ -197,7 +218,7 @@ ledger_sink_drop(struct ledger_sink *s, const struct sink_record *r, const char 
 	/* One about such a record would be refused as well, and so on. */
 	bool is_about_itself = chain_read_fields(r->body, &f) &&
 			       span_eq_cstr(f.event_type, SINK_DEAD_LETTER_EVENT);
-	bool is_recorded = !is_about_itself && record_drop(s, r->seq, why);
+	bool is_recorded = !is_about_itself && record_drop(s, r, why);
 
 	/* Without a store the record that has to be passed may be what fills the memory for others. */
 	if (!is_recorded && !is_about_itself && s->l->o.store != LEDGER_STORE_NONE)

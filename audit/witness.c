@@ -145,6 +145,20 @@ check_gap(struct judgement *j, uint64_t first, uint64_t last)
 			last);
 }
 
+/* One that another receiver refused may be here. */
+static void
+keep_absent_dead(struct judgement *j)
+{
+	struct witness_verdict *out = j->out;
+	size_t n = 0;
+
+	for (size_t i = 0; i < out->n_dead_shown; i++)
+		if (!witness_ranges_has(&j->seen, out->dead[i].seq) &&
+			out->dead[i].seq > out->first)
+			out->dead[n++] = out->dead[i];
+	out->n_dead_shown = n;
+}
+
 static void
 check_whole(struct judgement *j)
 {
@@ -161,6 +175,7 @@ check_whole(struct judgement *j)
 	out->last = j->seen.v[j->seen.n - 1].last;
 	for (size_t i = 1; i < j->seen.n; i++)
 		check_gap(j, j->seen.v[i - 1].last + 1, j->seen.v[i].first - 1);
+	keep_absent_dead(j);
 	/* Each record but the first of a range was held against the one before it, or against the ledger's. */
 	if (j->compared == NULL && n_links + j->seen.n != out->n_records)
 		(void)witness_fail(

@@ -229,6 +229,36 @@ check_checkpoint(struct judgement *j, const struct witness_record *r)
 	return true;
 }
 
+static void
+copy_word(struct span raw, char *out, size_t size)
+{
+	size_t n = raw.n >= 2 && raw.n - 2 < size ? raw.n - 2 : 0;
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = (raw.p[i + 1] >= 'a' && raw.p[i + 1] <= 'z') || raw.p[i + 1] == '.' ||
+					 raw.p[i + 1] == '_'
+				 ? raw.p[i + 1]
+				 : '?';
+	out[n] = '\0';
+}
+
+static void
+show_dead(struct judgement *j, uint64_t seq, struct span body)
+{
+	struct witness_dead *d = NULL;
+
+	if (j->out->n_dead_shown == WITNESS_DEAD_SHOWN)
+		return;
+	d = &j->out->dead[j->out->n_dead_shown++];
+	d->seq = seq;
+	if (!parse_uint(chain_find_member(body, SPAN_LIT("refused_intent_seq")), INT64_MAX,
+		    &d->intent_seq))
+		d->intent_seq = 0;
+	copy_word(chain_find_member(body, SPAN_LIT("refused_event")), d->event, sizeof(d->event));
+	copy_word(chain_find_member(body, SPAN_LIT("refused_outcome")), d->outcome,
+		sizeof(d->outcome));
+}
+
 static bool
 note_dead_letter(struct judgement *j, const struct witness_record *r)
 {
@@ -238,6 +268,8 @@ note_dead_letter(struct judgement *j, const struct witness_record *r)
 		!parse_uint(chain_find_member(r->body, SPAN_LIT("refused_seq")), INT64_MAX, &seq) ||
 		seq == 0)
 		return true;
+	if (!witness_ranges_has(&j->dead, seq))
+		show_dead(j, seq, r->body);
 	return witness_ranges_add(&j->dead, seq, seq) ||
 	       witness_fail(j, seq, "missing: more than %d dead letters", WITNESS_RANGES_MAX);
 }

@@ -73,6 +73,8 @@ int audit_verify_received(const struct command *self, const char *arg, const cha
 	const char *key_path, const char *format);
 /* The counts of a verdict as a JSON object. */
 void audit_add_witness_json(const struct witness_verdict *w, struct buf *out);
+/* The records that the receiver refused, a line each. */
+void audit_add_dead_text(const struct witness_verdict *w, struct buf *out);
 /* Warns of what the receiver's other chains say about this one. */
 void audit_say_lineage(const struct witness_verdict *w);
 

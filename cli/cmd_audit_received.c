@@ -15,12 +15,38 @@
 void
 audit_add_witness_json(const struct witness_verdict *w, struct buf *out)
 {
+	BUF_ADD_LIT(out, "{\"dead\":[");
+	for (size_t i = 0; i < w->n_dead_shown; i++)
+		buf_printf(out,
+			"%s{\"event_type\":\"%s\",\"intent_seq\":%" PRIu64
+			",\"outcome\":\"%s\",\"seq\":%" PRIu64 "}",
+			i > 0 ? "," : "", w->dead[i].event, w->dead[i].intent_seq,
+			w->dead[i].outcome, w->dead[i].seq);
 	buf_printf(out,
-		"{\"dead_letters\":%" PRIu64 ",\"first\":%" PRIu64 ",\"last\":%" PRIu64
+		"],\"dead_letters\":%" PRIu64 ",\"first\":%" PRIu64 ",\"last\":%" PRIu64
 		",\"missing\":%" PRIu64 ",\"records\":%" PRIu64 ",\"repeated\":%" PRIu64
 		",\"unlinked_chains\":%" PRIu64 "}",
 		w->n_dead, w->first, w->last, w->n_missing, w->n_records, w->n_repeated,
 		w->n_unlinked);
+}
+
+void
+audit_add_dead_text(const struct witness_verdict *w, struct buf *out)
+{
+	for (size_t i = 0; i < w->n_dead_shown; i++) {
+		const struct witness_dead *d = &w->dead[i];
+
+		buf_printf(out, "dead letter: record %" PRIu64, d->seq);
+		if (d->event[0] != '\0')
+			buf_printf(out, ", %s", d->event);
+		if (d->intent_seq > 0)
+			buf_printf(out, " of record %" PRIu64, d->intent_seq);
+		if (d->outcome[0] != '\0')
+			buf_printf(out, ": %s", d->outcome);
+		buf_add_char(out, '\n');
+	}
+	if (w->n_dead > w->n_dead_shown)
+		buf_printf(out, "and %" PRIu64 " more dead letters\n", w->n_dead - w->n_dead_shown);
 }
 
 void
@@ -74,6 +100,7 @@ add_text(const struct witness_chain *c, const struct witness_verdict *v, struct 
 	if (v->n_dead > 0)
 		buf_printf(out, ", %" PRIu64 " dead letters", v->n_dead);
 	buf_add_char(out, '\n');
+	audit_add_dead_text(v, out);
 }
 
 static enum err

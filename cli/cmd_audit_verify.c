@@ -182,6 +182,17 @@ ask_witness(struct verify_run *v, struct errinfo *ei)
 }
 
 static void
+print_dead(const struct witness_verdict *w)
+{
+	struct buf b;
+
+	buf_init(&b, BUF_CAP_LOG_LINE);
+	audit_add_dead_text(w, &b);
+	(void)fwrite(b.p, 1, buf_failed(&b) ? 0 : b.n, stdout);
+	buf_fini(&b);
+}
+
+static void
 print_witness(const struct verify_run *v)
 {
 	const struct witness_verdict *w = &v->against;
@@ -196,6 +207,7 @@ print_witness(const struct verify_run *v)
 	if (w->n_dead > 0)
 		printf(", %llu dead letters", (unsigned long long)w->n_dead);
 	printf("\n");
+	print_dead(w);
 }
 
 static void

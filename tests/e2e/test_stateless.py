@@ -109,6 +109,29 @@ def test_a_required_receiver_that_is_dead_refuses_and_recovers():
             assert outcomes[intent["action_id"]]["outcome"] == "failed", "an intent that nobody ended"
 
 
+def test_an_outcome_that_the_receiver_refuses_is_named_by_its_dead_letter():
+    """Nobody else has that record: the dead letter says what it was of and how it ended, and so does the verdict on what was kept."""
+    def refuse(records):
+        return 422 if any(r["event_type"] == "action.completed" for r in records) else 200
+    with place_of(config()) as place:
+        kept = place.dir / "kept"
+        with Receiver(keeps=kept, answer=refuse) as receiver:
+            place.write_config(options(receiver))
+            receiver.may_pass = range(1, 1000)
+            with Gateway(workplace=place) as g:
+                g.act(write("done"))
+                assert (place.dir / "workspace/out/done").exists()
+                until(lambda: any(r["event_type"] == "sink.dead_letter" for r in list(receiver.taken)), "the receiver is told")
+            told = next(r for r in receiver.taken if r["event_type"] == "sink.dead_letter")
+            intent = next(r for r in receiver.taken if r["event_type"] == "action.decision")
+            assert told["refused_event"] == "action.completed" and told["refused_outcome"] == "succeeded", told
+            assert told["refused_intent_seq"] == intent["seq"] and told["refused_seq"] > intent["seq"], told
+        text = place.run("audit", "verify", "--received", kept, "--checkpoint-key", "chain.key.pub", check=0).stdout.decode()
+        assert f"dead letter: record {told['refused_seq']}, action.completed of record {intent['seq']}: succeeded\n" in text, text
+        [dead] = json.loads(received(place, kept).stdout)["chains"][0]["witness"]["dead"]
+        assert dead == {"event_type": "action.completed", "intent_seq": intent["seq"], "outcome": "succeeded", "seq": told["refused_seq"]}
+
+
 def test_any_all_and_names():
     with Receiver() as one, Receiver(answer=500) as two:
         for required, want in (("", 200), ("any", 200), ("all", 503), ("webhook", 503)):

@@ -43,6 +43,15 @@ void witness_free(struct witness **w);
 void witness_set_portion(struct witness *w, size_t n);
 size_t witness_get_chains(const struct witness *w, const struct witness_chain **out);
 
+/* A record that the receiver refused and has not, as its dead letter tells of it. */
+#define WITNESS_DEAD_SHOWN 16
+struct witness_dead {
+	uint64_t seq;
+	uint64_t intent_seq; /* of an outcome; 0: it is none, or the dead letter does not say */
+	char event[40];      /* "": the dead letter does not say */
+	char outcome[16];
+};
+
 struct witness_verdict {
 	bool is_good;
 	uint64_t n_records;  /* each once */
@@ -51,7 +60,9 @@ struct witness_verdict {
 	uint64_t last;
 	/* Numbers between first and last that the receiver lacks, and that no dead letter it knows of explains. */
 	uint64_t n_missing;
-	uint64_t n_dead;          /* the same that one does */
+	uint64_t n_dead;                              /* the same that one does */
+	struct witness_dead dead[WITNESS_DEAD_SHOWN]; /* the first of them */
+	size_t n_dead_shown;
 	uint64_t n_checkpoints;   /* of witness_judge */
 	uint64_t last_checkpoint; /* of witness_judge; 0: none */
 	bool is_cut;              /* it ends inside a record */
