@@ -164,10 +164,11 @@ next_chunk_size(const struct arena *a, size_t n)
 	return n > size ? n : size;
 }
 
+/* align is a power of two: a division here would cost more than the rest of an allocation. */
 static size_t
 padding(size_t at, size_t align)
 {
-	return (align - at % align) % align;
+	return ((size_t)0 - at) & (align - 1);
 }
 
 /* n bytes at a multiple of align, cap and failure mark already dealt with; NULL when memory is

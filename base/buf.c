@@ -170,7 +170,7 @@ buf_printf(struct buf *b, const char *fmt, ...)
 }
 
 char *
-buf_reserve(struct buf *b, size_t n)
+buf_reserve_grow(struct buf *b, size_t n)
 {
 	return grow(b, n) ? b->p + b->n : NULL;
 }

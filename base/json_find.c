@@ -25,6 +25,13 @@ json_find_cstr(const struct json *o, const char *name)
 	return json_find(o, span_cstr(name));
 }
 
+/* Most differ in the first letter; '^' with 0x20 is the case of a letter. */
+static bool
+may_be(struct span name, const char *known)
+{
+	return name.n == 0 || ((name.p[0] ^ known[0]) & ~0x20) == 0;
+}
+
 /*
  * Whether name is in known[]; if not, *twin is the first entry that differs from it in case only,
  * or NULL.
@@ -34,6 +41,8 @@ is_known(struct span name, const char *const known[], size_t n_known, const char
 {
 	*twin = NULL;
 	for (size_t i = 0; i < n_known; i++) {
+		if (!may_be(name, known[i]))
+			continue;
 		struct span k = span_cstr(known[i]);
 		if (span_eq(name, k))
 			return true;

@@ -6,6 +6,8 @@
  */
 #include "framing.h"
 
+#include <string.h>
+
 #include "base/hex.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -105,12 +107,37 @@ refuse(struct framing *f, enum gate_refusal why)
 	return FRAMING_REFUSED;
 }
 
+/* Whether none of the eight is a control byte. A carry between bytes can only make a false no. */
+static bool
+has_no_control(uint64_t w)
+{
+	const uint64_t ones = 0x0101010101010101ULL;
+	const uint64_t tops = 0x8080808080808080ULL;
+
+	return ((((w - ones * 0x20) & ~w) | ((w ^ ones * 0x7f) - ones)) & tops & ~w) == 0;
+}
+
+/* How many bytes from `at` on, in words, have no control byte among them. */
+static size_t
+skip_text(struct span s, size_t at)
+{
+	uint64_t word;
+
+	while (s.n - at >= sizeof(word)) {
+		memcpy(&word, s.p + at, sizeof(word));
+		if (!has_no_control(word))
+			break;
+		at += sizeof(word);
+	}
+	return at;
+}
+
 /* Index of the first byte that may not stand in a head at all, or s.n; *has_cr travels over
  * pieces. */
 static size_t
 find_bad_byte(struct span s, bool *has_cr, enum gate_refusal *why)
 {
-	for (size_t i = 0; i < s.n; i++) {
+	for (size_t i = *has_cr ? 0 : skip_text(s, 0); i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 		if (*has_cr != (c == '\n')) {
 			*why = GATE_LINE_END;

@@ -58,7 +58,7 @@ http_request_find_header(const struct http_request *req, struct span name)
 	const struct framing *f = get_framing(req);
 
 	for (size_t i = 0; i < f->n_headers; i++) {
-		if (span_eq_nocase(f->headers[i].name, name))
+		if (f->headers[i].name.n == name.n && span_eq_nocase(f->headers[i].name, name))
 			return f->headers[i].value;
 	}
 	return SPAN_NONE;

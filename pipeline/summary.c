@@ -33,6 +33,7 @@ bool
 is_secret_name(struct span name)
 {
 	char folded[NAME_BYTES_MAX + 1];
+	uint32_t letters = 0; /* that occur, a bit for each */
 	size_t n = 0;
 
 	for (size_t i = 0; i < name.n && n < NAME_BYTES_MAX; i++) {
@@ -42,11 +43,14 @@ is_secret_name(struct span name)
 			continue;
 		if (c >= 'A' && c <= 'Z')
 			c = (char)(c - 'A' + 'a');
+		if (c >= 'a' && c <= 'z')
+			letters |= 1u << (c - 'a');
 		folded[n++] = c;
 	}
 	folded[n] = '\0';
 	for (size_t i = 0; i < ARRAY_LEN(secret_parts); i++)
-		if (strstr(folded, secret_parts[i]) != NULL)
+		if ((letters >> (secret_parts[i][0] - 'a') & 1) != 0 &&
+			strstr(folded, secret_parts[i]) != NULL)
 			return true;
 	for (size_t i = 0; i < ARRAY_LEN(secret_names); i++)
 		if (strcmp(folded, secret_names[i]) == 0)

@@ -82,9 +82,17 @@ void buf_add_int(struct buf *b, int64_t v);
 void buf_add_hex(struct buf *b, const void *p, size_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
+/* For buf_reserve: grows first. */
+MUSTCHECK char *buf_reserve_grow(struct buf *b, size_t n);
+
 /* Room for n more bytes to be written by the caller at the returned pointer, then buf_commit.
  * NULL on failure. */
-MUSTCHECK char *buf_reserve(struct buf *b, size_t n);
+MUSTCHECK static inline char *
+buf_reserve(struct buf *b, size_t n)
+{
+	return b->failed || n >= b->size - b->n ? buf_reserve_grow(b, n) : b->p + b->n;
+}
+
 void buf_commit(struct buf *b, size_t n);
 
 #define BUF_ADD_LIT(b, s) buf_add((b), (s), sizeof(s) - 1)
