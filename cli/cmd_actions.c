@@ -50,7 +50,7 @@ print_unknown_json(struct buf *out, const struct json *tree)
 static int
 run_unknown(const struct command *self, int argc, char **argv)
 {
-	struct operator_flags o = {.url = NULL};
+	struct operator_flags o = {.format = NULL};
 	const struct flag flags[] = {OPERATOR_FLAGS(o)};
 	bool is_json = false;
 	int rest = 0;

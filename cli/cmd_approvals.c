@@ -64,7 +64,7 @@ print_list(struct buf *out, const struct json *tree)
 static bool
 is_remote(const struct operator_flags *o)
 {
-	return o->url != NULL || o->where.key_file != NULL ||
+	return o->to.url != NULL || o->where.key_file != NULL ||
 	       span_trim(span_cstr(getenv("NOMOS_API_KEY"))).n > 0 || o->where.config == NULL;
 }
 

@@ -18,6 +18,7 @@
 #include "options.h"
 #include "policy/action.h"
 #include "stream.h"
+#include "target.h"
 
 #define REPLY_BYTES_MAX (8 * 1024 * 1024)
 #define REPLY_ARENA_BYTES (128 * 1024 * 1024)
@@ -27,7 +28,7 @@
 
 struct send {
 	struct credentials_flags where;
-	const char *url;
+	struct target_flags to;
 	const char *action;
 	const char *approval; /* its ID, or NULL */
 	const char *wait;     /* seconds, or NULL */
@@ -60,8 +61,7 @@ post(struct credentials *c, const struct send *s, struct http_call *call, struct
 	http_client_options_init(&options);
 	options.total_timeout_ns = TIMEOUT_NS;
 	options.max_reply_bytes = REPLY_BYTES_MAX;
-	options.ca_file = s->where.ca_file;
-	options.allow_link_local = true; /* the operator typed the address */
+	target_fill_options(&s->to, &options);
 	enum err rc = http_client_new(&options, &client, ei);
 	if (rc != OK)
 		return rc;
@@ -216,7 +216,7 @@ say_answer(const struct send *s, unsigned http_status, const struct buf *reply)
 static int
 fail_post(const struct send *s, const char *url, const struct errinfo *ei)
 {
-	if (s->url == NULL && s->where.config != NULL)
+	if (s->to.url == NULL && s->where.config != NULL)
 		return command_fail("%s: %s; is the gateway running? `nomos serve -c %s`", url,
 			ei->msg, s->where.config);
 	return command_fail("%s: %s; is the gateway running?", url, ei->msg);
@@ -245,7 +245,7 @@ read_action(const struct send *s, struct buf *body, struct errinfo *ei)
 static int
 send_action(const struct send *s)
 {
-	char url[CREDENTIALS_URL_MAX];
+	struct target to;
 	struct credentials c;
 	struct buf body;
 	struct buf reply;
@@ -256,17 +256,17 @@ send_action(const struct send *s)
 	buf_init(&reply, REPLY_BYTES_MAX + 1);
 	enum err rc = credentials_load(&s->where, &c, &ei);
 	if (rc == OK)
-		rc = credentials_build_url(
-			&c, s->url, s->is_explain ? "/explain" : "/action", url, &ei);
+		rc = target_find(&s->to, credentials_view_gateway(&c),
+			s->is_explain ? "/explain" : "/action", &to, &ei);
 	if (rc == OK)
 		rc = read_action(s, &body, &ei);
 	if (rc != OK) {
 		status = command_fail("%s", ei.msg);
 	} else {
-		struct http_call call = {
-			.url = span_cstr(url), .body = buf_span(&body), .reply = &reply};
+		struct http_call call = {.body = buf_span(&body), .reply = &reply};
+		target_fill_call(&to, &call);
 		rc = post(&c, s, &call, &ei);
-		status = rc == OK ? say_answer(s, call.status, &reply) : fail_post(s, url, &ei);
+		status = rc == OK ? say_answer(s, call.status, &reply) : fail_post(s, to.text, &ei);
 	}
 	credentials_wipe(&c);
 	buf_fini(&body);
@@ -288,13 +288,10 @@ is_wait(const char *text)
 static int
 run(const struct command *self, int argc, char **argv)
 {
-	struct send s = {.url = NULL};
+	struct send s = {.action = NULL};
 	const struct flag flags[] = {
 		CREDENTIALS_FLAGS(s.where),
-		{"url", "u", FLAG_TEXT, &s.url, "URL", "NOMOS_URL",
-			"gateway; default: gateway.listen of the configuration"},
-		{"ca-file", NULL, FLAG_TEXT, &s.where.ca_file, "FILE", "NOMOS_CA_FILE",
-			"CA of the gateway's certificate (PEM); default: the system's"},
+		TARGET_FLAGS(s.to),
 		{"explain", "e", FLAG_SWITCH, &s.is_explain, NULL, NULL,
 			"ask why instead: nothing is done or recorded as done"},
 		{"approval", NULL, FLAG_TEXT, &s.approval, "ID", NULL,

@@ -210,23 +210,10 @@ credentials_load_operator(
 	return load(flags, true, out, ei);
 }
 
-enum err
-credentials_build_url(const struct credentials *c, const char *url, const char *path,
-	char out[CREDENTIALS_URL_MAX], struct errinfo *ei)
+const struct gateway_section *
+credentials_view_gateway(const struct credentials *c)
 {
-	struct span base = span_cstr(url);
-
-	if (url == NULL && c->config == NULL)
-		return ERR(ei, ERR_INVALID, "--url or --config/-c is required (or NOMOS_CONFIG)");
-	if (url == NULL)
-		return gateway_section_build_url(
-			&c->config->options.gateway, path, out, CREDENTIALS_URL_MAX, ei);
-	while (base.n > 0 && base.p[base.n - 1] == '/')
-		base.n--;
-	int n = snprintf(out, CREDENTIALS_URL_MAX, "%.*s%s", SPAN_ARG(base), path);
-	if (n < 0 || n >= CREDENTIALS_URL_MAX)
-		return ERR(ei, ERR_TOO_LARGE, "the URL is too long");
-	return OK;
+	return c->config != NULL ? &c->config->options.gateway : NULL;
 }
 
 void

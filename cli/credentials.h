@@ -15,6 +15,7 @@
 #include "base/sign.h"
 #include "net/http.h"
 
+struct gateway_section;
 struct loaded_config;
 
 #define CREDENTIALS_NONCE_BYTES 16
@@ -42,11 +43,9 @@ struct loaded_config;
 #define CREDENTIALS_OPERATOR_FLAGS(where)                                                          \
 	{"config", "c", FLAG_TEXT, &(where).config, "FILE", "NOMOS_CONFIG",                        \
 		"configuration, JSON or YAML"},                                                    \
-		{"key-file", "k", FLAG_TEXT, &(where).key_file, "FILE", NULL,                      \
-			"file with the API key; or NOMOS_API_KEY, or keys/operator beside FILE"},  \
 	{                                                                                          \
-		"ca-file", NULL, FLAG_TEXT, &(where).ca_file, "FILE", "NOMOS_CA_FILE",             \
-			"CA of the gateway's certificate (PEM); default: the system's"             \
+		"key-file", "k", FLAG_TEXT, &(where).key_file, "FILE", NULL,                       \
+			"file with the API key; or NOMOS_API_KEY, or keys/operator beside FILE"    \
 	}
 
 /* What the command line says; each may be NULL. */
@@ -57,7 +56,6 @@ struct credentials_flags {
 	const char *agent_key_file;
 	const char *agent;
 	const char *version;
-	const char *ca_file;
 };
 
 struct credentials {
@@ -91,10 +89,8 @@ MUSTCHECK enum err credentials_load(
 MUSTCHECK enum err credentials_load_operator(
 	const struct credentials_flags *flags, struct credentials *out, struct errinfo *ei);
 void credentials_wipe(struct credentials *c);
-/* Of url, or of the configuration's listener when it is NULL; path begins with a slash. */
-#define CREDENTIALS_URL_MAX 1024
-MUSTCHECK enum err credentials_build_url(const struct credentials *c, const char *url,
-	const char *path, char out[CREDENTIALS_URL_MAX], struct errinfo *ei);
+/* NULL without a configuration. */
+const struct gateway_section *credentials_view_gateway(const struct credentials *c);
 /* The headers of that request, each time with a nonce of its own; borrowed from c and request until the next call. ERR_CRYPTO,
  * ERR_TOO_LARGE. */
 MUSTCHECK enum err credentials_sign(struct credentials *c,

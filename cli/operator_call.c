@@ -27,16 +27,15 @@ call(const struct operator_flags *f, const char *path, struct span body, struct 
 	struct http_client_options options;
 	struct http_client *client = NULL;
 	struct credentials c;
-	char url[CREDENTIALS_URL_MAX];
+	struct target to;
 	enum err rc = credentials_load_operator(&f->where, &c, ei);
 
 	if (rc == OK)
-		rc = credentials_build_url(&c, f->url, path, url, ei);
+		rc = target_find(&f->to, credentials_view_gateway(&c), path, &to, ei);
 	http_client_options_init(&options);
 	options.total_timeout_ns = TIMEOUT_NS;
 	options.max_reply_bytes = OPERATOR_REPLY_BYTES_MAX;
-	options.ca_file = f->where.ca_file;
-	options.allow_link_local = true; /* the operator typed the address */
+	target_fill_options(&f->to, &options);
 	if (rc == OK)
 		rc = http_client_new(&options, &client, ei);
 	if (rc == OK) {
@@ -46,17 +45,17 @@ call(const struct operator_flags *f, const char *path, struct span body, struct 
 		};
 		struct http_call http = {
 			.is_get = body.n == 0,
-			.url = span_cstr(url),
 			.headers = headers,
 			.n_headers = body.n == 0 ? 1 : 2,
 			.body = body,
 			.reply = reply,
 		};
 
+		target_fill_call(&to, &http);
 		rc = http_client_call(client, &http, ei);
 		*status = http.status;
 		if (rc != OK)
-			rc = ERR_WRAP(ei, rc, "%s (is the gateway running?)", url);
+			rc = ERR_WRAP(ei, rc, "%s (is the gateway running?)", to.text);
 	}
 	http_client_free(&client);
 	credentials_wipe(&c);

@@ -9,6 +9,7 @@
 
 #include "base/span.h"
 #include "credentials.h"
+#include "target.h"
 
 struct buf;
 struct json;
@@ -18,14 +19,12 @@ struct json;
 
 struct operator_flags {
 	struct credentials_flags where;
-	const char *url;
+	struct target_flags to;
 	const char *format;
 };
 
 #define OPERATOR_FLAGS(f)                                                                          \
-	CREDENTIALS_OPERATOR_FLAGS((f).where),                                                     \
-		{"url", "u", FLAG_TEXT, &(f).url, "URL", "NOMOS_URL",                              \
-			"gateway; default: gateway.listen of the configuration"},                  \
+	CREDENTIALS_OPERATOR_FLAGS((f).where), TARGET_FLAGS((f).to),                               \
 	{                                                                                          \
 		"format", NULL, FLAG_TEXT, &(f).format, "FORMAT", NULL, "text or json"             \
 	}

@@ -8,7 +8,7 @@ _nomos()
 	COMPREPLY=()
 
 	case $prev in
-	-c | --config | -p | --policy-bundle | -k | --key-file | --agent-secret-file | --agent-key-file | -b | --bundle | --action | -s | --suite | --checkpoint-key | --witness | --received | --archive | --key | --ca-file)
+	-c | --config | -p | --policy-bundle | -k | --key-file | --agent-secret-file | --agent-key-file | -b | --bundle | --action | -s | --suite | --checkpoint-key | --witness | --received | --archive | --key | --ca-file | --cert | --cert-key)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -31,7 +31,7 @@ _nomos()
 		2:audit:*) words="verify export query tail sinks backup seal" ;;
 		*:init:*) words="--if-missing --help" ;;
 		*:serve:*) words="--config --policy-bundle --log-level --log-format --help" ;;
-		*:send:*) words="$credentials --url --ca-file --explain --approval --wait --exit-code" ;;
+		*:send:*) words="$credentials --url --ca-file --cert --cert-key --explain --approval --wait --exit-code" ;;
 		*:sign:*) words="$credentials --method --path --idempotency-key" ;;
 		*:keys:new) words="--principal --owner --name --roles --agents --networks --expires --key-file --help" ;;
 		*:keys:list) words="--config --help" ;;
@@ -40,11 +40,11 @@ _nomos()
 		*:config:diff) words="--config --key-file --url --ca-file --format --help" ;;
 		*:config:dump) words="--config --policy-bundle --format --help" ;;
 		*:test:*) words="--suite --bundle --format --help" ;;
-		*:approvals:list) words="--config --key-file --url --ca-file --limit --all --format --help" ;;
-		*:approvals:show) words="--config --key-file --url --ca-file --format --help" ;;
-		*:approvals:approve | *:approvals:deny) words="--config --key-file --url --ca-file --reason --ack-redacted --format --help" ;;
-		*:actions:unknown) words="--config --key-file --url --ca-file --format --help" ;;
-		*:actions:settle) words="--config --key-file --url --ca-file --outcome --reason --format --help" ;;
+		*:approvals:list) words="--config --key-file --url --ca-file --cert --cert-key --limit --all --format --help" ;;
+		*:approvals:show) words="--config --key-file --url --ca-file --cert --cert-key --format --help" ;;
+		*:approvals:approve | *:approvals:deny) words="--config --key-file --url --ca-file --cert --cert-key --reason --ack-redacted --format --help" ;;
+		*:actions:unknown) words="--config --key-file --url --ca-file --cert --cert-key --format --help" ;;
+		*:actions:settle) words="--config --key-file --url --ca-file --cert --cert-key --outcome --reason --format --help" ;;
 		*:audit:verify) words="--checkpoint-key --expect --witness --received --archive --format --help" ;;
 		*:audit:export) words="--key --help" ;;
 		*:audit:query)

@@ -28,6 +28,8 @@ complete -c nomos -n "__fish_seen_subcommand_from sign" -l path -x -d "Path with
 complete -c nomos -n "__fish_seen_subcommand_from sign" -l idempotency-key -x -d "Sign an Idempotency-Key"
 complete -c nomos -n "__fish_seen_subcommand_from send" -s u -l url -x -d "Gateway"
 complete -c nomos -n "__fish_seen_subcommand_from send approvals actions" -l ca-file -r -d "CA of the gateway's certificate"
+complete -c nomos -n "__fish_seen_subcommand_from send approvals actions" -l cert -r -d "client certificate"
+complete -c nomos -n "__fish_seen_subcommand_from send approvals actions" -l cert-key -r -d "its private key"
 complete -c nomos -n "__fish_seen_subcommand_from send" -s e -l explain -d "Ask why"
 complete -c nomos -n "__fish_seen_subcommand_from send" -l approval -x -d "Approval of an earlier answer"
 complete -c nomos -n "__fish_seen_subcommand_from send" -s w -l wait -x -d "Seconds to wait for a person"

@@ -6,18 +6,15 @@
 #include "routes.h"
 
 #include "base/metric.h"
-#include "net/address.h"
 #include "pipeline/pipeline.h"
 
 static uint32_t
 note_failure(const struct http_request *http, struct worker *worker)
 {
-	struct span client = exchange_get_credentials(http).client_address;
-
-	if (trusted_proxies_has(runtime_get_trusted_proxies(worker_get_runtime(worker)), client))
+	if (http_request_is_of_proxy(http))
 		return 0;
-	return pipeline_note_failed_auth(
-		worker_get_pipeline(worker), worker_get_snapshot(worker), client);
+	return pipeline_note_failed_auth(worker_get_pipeline(worker), worker_get_snapshot(worker),
+		exchange_get_credentials(http).client_address);
 }
 
 bool

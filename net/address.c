@@ -11,6 +11,9 @@
 #include "base/parse.h"
 
 #define MAPPED_BYTES 12 /* ::ffff: */
+#define IPV6_HOST_BYTES 8
+#define SPIFFE_PREFIX SPAN_LIT("spiffe://")
+#define DNS_PREFIX SPAN_LIT("dns:")
 
 static const uint8_t mapped[MAPPED_BYTES] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -107,19 +110,69 @@ address_is_in(const struct address *a, const struct address_network *v, size_t n
 	return false;
 }
 
+void
+address_cut_host(struct address *a)
+{
+	if (!address_is_ipv4(a))
+		memset(a->bytes + IPV6_HOST_BYTES, 0, sizeof(a->bytes) - IPV6_HOST_BYTES);
+}
+
+/* Visible ASCII behind the prefix, so that it can stand in a certificate. */
+static bool
+is_name(struct span text, struct span prefix)
+{
+	bool is_good = text.n > prefix.n && span_starts(text, prefix);
+
+	for (size_t i = 0; i < text.n && is_good; i++)
+		is_good = text.p[i] > ' ' && text.p[i] <= '~';
+	return is_good;
+}
+
 enum err
 trusted_proxies_add(struct trusted_proxies *t, struct span text, struct errinfo *ei)
 {
+	bool is_certificate = is_name(text, SPIFFE_PREFIX) || is_name(text, DNS_PREFIX);
+
 	if (span_eq(text, SPAN_LIT("unix:"))) {
 		t->has_unix = true;
 		return OK;
 	}
-	if (t->n == TRUSTED_PROXIES_MAX)
-		return ERR(ei, ERR_TOO_LARGE, "more than %d networks", TRUSTED_PROXIES_MAX);
-	enum err rc = address_network_parse(text, &t->v[t->n], ei);
-	if (rc == OK)
-		t->n++;
-	return rc;
+	if (t->n + t->n_names == TRUSTED_PROXIES_MAX)
+		return ERR(
+			ei, ERR_TOO_LARGE, "more than %d networks and names", TRUSTED_PROXIES_MAX);
+	if (is_certificate) {
+		t->names[t->n_names++] = text;
+		return OK;
+	}
+	if (address_network_parse(text, &t->v[t->n], ei) != OK)
+		return ERR(ei, ERR_PARSE,
+			"\"%.*s\" is no trusted proxy: use an address, a network (10.0.0.0/8), "
+			"unix:, "
+			"or a name in its certificate, spiffe://DOMAIN/PATH or dns:NAME",
+			SPAN_ARG(text));
+	t->n++;
+	return OK;
+}
+
+bool
+trusted_proxies_has_spiffe_id(const struct trusted_proxies *t, struct span id)
+{
+	for (size_t i = 0; i < t->n_names; i++) {
+		if (id.n > 0 && span_starts(t->names[i], SPIFFE_PREFIX) && span_eq(t->names[i], id))
+			return true;
+	}
+	return false;
+}
+
+bool
+trusted_proxies_has_dns_name(const struct trusted_proxies *t, struct span name)
+{
+	for (size_t i = 0; i < t->n_names; i++) {
+		if (name.n > 0 && span_starts(t->names[i], DNS_PREFIX) &&
+			span_eq_nocase(span_from(t->names[i], DNS_PREFIX.n), name))
+			return true;
+	}
+	return false;
 }
 
 bool

@@ -73,9 +73,10 @@ static void
 make_key(const struct address_cap *cap, const struct address *a, struct address_key *key)
 {
 	*key = (struct address_key){.is_free = address_is_in(a, cap->trusted, cap->n_trusted)};
-	memcpy(key->bytes, a->bytes, sizeof(key->bytes));
-	if (!address_is_ipv4(a))
-		memset(key->bytes + 8, 0, 8);
+	struct address client = *a;
+
+	address_cut_host(&client);
+	memcpy(key->bytes, client.bytes, sizeof(key->bytes));
 }
 
 static struct span

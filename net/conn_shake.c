@@ -33,8 +33,10 @@ on_open(void *arg)
 	OBJ_CAST(c, arg, CONN_MAGIC);
 	MUST(c->state == CONN_SHAKE);
 	conn_set_state(c, CONN_IDLE, deadline_in(c, c->server->options.idle_ns));
-	if (tls_conn_fill_peer(c->tls, &c->peer))
+	if (tls_conn_fill_peer(c->tls, &c->peer)) {
+		conn_judge_certificate(c);
 		return;
+	}
 	/* Who it is cannot be said. */
 	bufferevent_disable(c->bev, EV_READ);
 	server_add_work(c, CONN_WORK_CLOSE);

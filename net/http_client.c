@@ -30,10 +30,13 @@ struct http_client {
 	CURL *easy;
 	struct http_client_options options;
 	char *ca_file;
+	char *cert_file;
+	char *key_file;
 	atomic_bool is_stopped;
 	bool is_refused;   /* an address was, in this call */
 	size_t n_reply;    /* body bytes, in this call */
 	struct buf *reply; /* this call's; NULL: nobody reads it */
+	bool is_unix;      /* this call is to a socket that was named */
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -91,8 +94,9 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 	struct http_client *c;
 
 	OBJ_CAST(c, arg, CLIENT_MAGIC);
-	bool is_allowed = purpose == CURLSOCKTYPE_IPCXN &&
-			  (c->options.allow_link_local ||
+	bool is_unix = address->family == AF_UNIX;
+	bool is_allowed = purpose == CURLSOCKTYPE_IPCXN && is_unix == c->is_unix &&
+			  (is_unix || c->options.allow_link_local ||
 				  !addr_guard_is_link_local(&address->addr, address->addrlen));
 	if (!is_allowed) {
 		c->is_refused = true;
@@ -139,6 +143,10 @@ set_up(struct http_client *c)
 	       set_long(e, CURLOPT_CONNECTTIMEOUT_MS, to_ms(c->options.connect_timeout_ns)) &&
 	       set_long(e, CURLOPT_TIMEOUT_MS, to_ms(c->options.total_timeout_ns)) &&
 	       (c->ca_file == NULL || set_text(e, CURLOPT_CAINFO, c->ca_file)) &&
+	       (c->cert_file == NULL || set_text(e, CURLOPT_SSLCERT, c->cert_file)) &&
+	       (c->key_file == NULL || set_text(e, CURLOPT_SSLKEY, c->key_file)) &&
+	       /* A key with a passphrase must not ask for it on a terminal. */
+	       set_text(e, CURLOPT_KEYPASSWD, "") &&
 	       curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_WRITEDATA, c) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
@@ -146,6 +154,14 @@ set_up(struct http_client *c)
 	       set_long(e, CURLOPT_NOPROGRESS, 0L) &&
 	       curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
 	       curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, c) == CURLE_OK;
+}
+
+/* False when memory is out. */
+static bool
+keep_path(char **own, const char *path)
+{
+	*own = path != NULL ? mem_dup_cstr(path) : NULL;
+	return path == NULL || *own != NULL;
 }
 
 enum err
@@ -163,11 +179,14 @@ http_client_new(
 	c->magic = CLIENT_MAGIC;
 	c->options = *options;
 	c->options.ca_file = NULL;
+	c->options.cert_file = NULL;
+	c->options.key_file = NULL;
 	atomic_init(&c->is_stopped, false);
-	if (options->ca_file != NULL)
-		c->ca_file = mem_dup_cstr(options->ca_file);
+	bool has_paths = keep_path(&c->ca_file, options->ca_file) &&
+			 keep_path(&c->cert_file, options->cert_file) &&
+			 keep_path(&c->key_file, options->key_file);
 	c->easy = curl_easy_init();
-	if (c->easy == NULL || (options->ca_file != NULL && c->ca_file == NULL) || !set_up(c)) {
+	if (c->easy == NULL || !has_paths || !set_up(c)) {
 		http_client_free(&c);
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	}
@@ -184,6 +203,8 @@ http_client_free(struct http_client **c)
 	if ((*c)->easy != NULL)
 		curl_easy_cleanup((*c)->easy);
 	mem_free((*c)->ca_file);
+	mem_free((*c)->cert_file);
+	mem_free((*c)->key_file);
 	(*c)->magic = 0;
 	mem_free(*c);
 	*c = NULL;
@@ -316,7 +337,9 @@ perform(struct http_client *c, const char *url, struct curl_slist *list, struct 
 	c->is_refused = false;
 	c->n_reply = 0;
 	c->reply = call->reply;
+	c->is_unix = call->unix_path != NULL;
 	bool is_set = set_text(e, CURLOPT_URL, url) && set_method(e, call) &&
+		      set_text(e, CURLOPT_UNIX_SOCKET_PATH, call->unix_path) &&
 		      curl_easy_setopt(e, CURLOPT_HTTPHEADER, list) == CURLE_OK;
 	if (!is_set)
 		return ERR(ei, ERR_NOMEM, "out of memory");

@@ -172,7 +172,7 @@ engine_adopt(struct conn *c)
 	evhttp_connection_set_closecb(c->engine, on_closed, c);
 	bufferevent_decref(bev);
 	conn_peer_fill(c);
-	if (conn_proxy_may_speak(c) && room_admit(c)) {
+	if (conn_proxy_may_speak(c) && room_admit(c) && conn_proxy_begin(c)) {
 		engine_keep_interest(c);
 		return true;
 	}

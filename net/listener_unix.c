@@ -9,13 +9,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/must.h"
+
+/* What is done under the lock takes a moment. */
+#define LOCK_TRIES 100
+#define LOCK_PAUSE_MS 20
 
 static struct sockaddr_un
 make_sockaddr(const struct listener_addr *a)
@@ -67,6 +73,14 @@ look(const struct listener_addr *a, bool *is_stale, struct errinfo *ei)
 	return listener_error(a, error == 0 || error == EAGAIN ? EADDRINUSE : error, ei);
 }
 
+static void
+find_folder(const struct listener_addr *a, char out[LISTENER_PATH_MAX])
+{
+	memcpy(out, a->path, LISTENER_PATH_MAX);
+	char *slash = strrchr(out, '/');
+	slash[slash == out ? 1 : 0] = '\0';
+}
+
 enum err
 listener_probe_unix(const struct listener_addr *a, struct errinfo *ei)
 {
@@ -76,47 +90,66 @@ listener_probe_unix(const struct listener_addr *a, struct errinfo *ei)
 
 	if (rc != OK)
 		return rc;
-	memcpy(folder, a->path, sizeof(folder));
-	char *slash = strrchr(folder, '/');
-	slash[slash == folder ? 1 : 0] = '\0';
+	find_folder(a, folder);
 	return access(folder, W_OK | X_OK) == 0 ? OK : listener_error(a, errno, ei);
 }
 
-/* Binds with no more than mode; the file's identity goes to *file as soon as it is there. An inode's number is used again once
+/* Binds with no more than the bits; the file's identity goes to *file as soon as it is there. An inode's number is used again once
  * the file is gone, so it only tells while we listen. */
 static bool
-bind_file(
-	int fd, const struct listener_addr *a, mode_t mode, gid_t group, struct listener_file *file)
+bind_file(int fd, const struct listener_addr *a, const struct listener_access *access,
+	struct listener_file *file)
 {
 	struct sockaddr_un sa = make_sockaddr(a);
 	struct stat st;
+	bool is_ours = access->owner == LISTENER_ANY_USER && access->group == LISTENER_ANY_GROUP;
 
 	/* The kernel makes the file with the bits of the socket, less the umask. */
-	if (fchmod(fd, group == LISTENER_ANY_GROUP ? mode : mode & S_IRWXU) != 0 ||
+	if (fchmod(fd, is_ours ? access->mode : access->mode & S_IRWXU) != 0 ||
 		bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) != 0 || lstat(a->path, &st) != 0)
 		return false;
 	*file = (struct listener_file){st.st_dev, st.st_ino, true};
-	if (group != LISTENER_ANY_GROUP && lchown(a->path, (uid_t)-1, group) != 0)
+	if (!is_ours && lchown(a->path, access->owner, access->group) != 0)
 		return false;
-	return fchmodat(AT_FDCWD, a->path, mode, AT_SYMLINK_NOFOLLOW) == 0;
+	return fchmodat(AT_FDCWD, a->path, access->mode, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-enum err
-listener_open_unix(const struct listener_addr *a, mode_t mode, gid_t group,
+/* Looking, removing and binding are one: of two that find the same file left behind, the later one would remove the other's. The
+ * folder itself is locked, so nothing is left behind. *out is to be closed. */
+static enum err
+lock_folder(const struct listener_addr *a, int *out, struct errinfo *ei)
+{
+	char folder[LISTENER_PATH_MAX];
+	bool is_locked = false;
+
+	find_folder(a, folder);
+	*out = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*out < 0)
+		return listener_error(a, errno, ei);
+	for (int i = 0; i < LOCK_TRIES && !is_locked; i++) {
+		is_locked = flock(*out, LOCK_EX | LOCK_NB) == 0;
+		if (!is_locked)
+			(void)poll(NULL, 0, LOCK_PAUSE_MS);
+	}
+	if (is_locked)
+		return OK;
+	close(*out);
+	return ERR(ei, ERR_BUSY, "%s: another process holds the lock of its folder", a->path);
+}
+
+static enum err
+open_locked(const struct listener_addr *a, const struct listener_access *access,
 	struct listener_file *file, int *out, struct errinfo *ei)
 {
 	bool is_stale;
-
-	*out = -1;
-	*file = (struct listener_file){.is_made = false};
-	MUST(a->kind == LISTENER_UNIX);
 	enum err rc = look(a, &is_stale, ei);
+
 	if (rc != OK)
 		return rc;
 	if (is_stale && unlink(a->path) != 0 && errno != ENOENT)
 		return listener_error(a, errno, ei);
 	int fd = make_socket();
-	if (fd < 0 || !bind_file(fd, a, mode, group, file) || listen(fd, LISTENER_BACKLOG) != 0) {
+	if (fd < 0 || !bind_file(fd, a, access, file) || listen(fd, LISTENER_BACKLOG) != 0) {
 		int error = errno;
 		if (fd >= 0)
 			close(fd);
@@ -125,6 +158,23 @@ listener_open_unix(const struct listener_addr *a, mode_t mode, gid_t group,
 	}
 	*out = fd;
 	return OK;
+}
+
+enum err
+listener_open_unix(const struct listener_addr *a, const struct listener_access *access,
+	struct listener_file *file, int *out, struct errinfo *ei)
+{
+	int lock = -1;
+
+	*out = -1;
+	*file = (struct listener_file){.is_made = false};
+	MUST(a->kind == LISTENER_UNIX);
+	enum err rc = lock_folder(a, &lock, ei);
+	if (rc != OK)
+		return rc;
+	rc = open_locked(a, access, file, out, ei);
+	close(lock);
+	return rc;
 }
 
 void

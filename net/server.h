@@ -104,7 +104,8 @@ struct conn {
 	struct address_key address;
 	struct net_peer peer; /* from adoption on */
 	char peer_address[PEER_ADDRESS_MAX];
-	bool is_trusted; /* it is a proxy whose word about its clients counts */
+	bool is_trusted;           /* it is a proxy whose word about its clients counts */
+	int64_t trust_end_wall_ns; /* until then, as its certificate says; 0: no certificate does */
 	char proxy_address[PEER_ADDRESS_MAX]; /* of the proxy whose header named the client */
 	bool is_looked_at;                    /* the early look at this request has been */
 	bool pauses;                          /* after the reply to this request */
@@ -291,12 +292,16 @@ void conn_throw_all(struct evbuffer *b);
 /* conn_proxy.c */
 /* False when the listener wants a PROXY header and the peer is not trusted to say one. */
 MUSTCHECK bool conn_proxy_may_speak(const struct conn *c);
+/* Of a connection with TLS: the handshake waits for the header. False when memory is out. */
+MUSTCHECK bool conn_proxy_begin(struct conn *c);
 /* Looks at what is held for a header; the connection is idle once it is whole. */
 void conn_proxy_take(struct conn *c);
 
 /* http_client_address.c */
 /* Finds out whether the peer, or the client that it has named by a PROXY header, is a trusted proxy. */
 void conn_judge_peer(struct conn *c);
+/* The same by the certificate that it has shown; that of a proxy is nobody's who asks. */
+void conn_judge_certificate(struct conn *c);
 
 /* conn_peer.c */
 /* Learns who is at the other end. */

@@ -45,10 +45,6 @@ server_listen(
 		close(own_fd);
 		return ERR(ei, ERR_TOO_LARGE, "more than %d addresses", HTTP_SERVER_LISTENERS_MAX);
 	}
-	if (o != NULL && o->tls != NULL && o->proxy_protocol) {
-		close(own_fd);
-		return ERR(ei, ERR_INVALID, "no PROXY header is read before TLS");
-	}
 	enum err rc = make_listener(s, own_fd, o, &s->listeners[s->n_listeners], ei);
 	if (rc != OK)
 		return rc;

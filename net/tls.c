@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "tls_priv.h"
@@ -175,7 +176,7 @@ build(struct tls_context *c, const struct tls_options *o, struct tls_tickets *ti
 		return tls_error(ei, "TLS");
 	rc = use_certificates(c, o, ei);
 	if (rc == OK && o->client_auth != TLS_CLIENT_NONE)
-		rc = tls_client_install(c->ssl, o->client_ca_file, o->client_auth, ei);
+		rc = tls_client_install(c->ssl, o, &c->crl_end_s, ei);
 	return rc;
 }
 
@@ -190,6 +191,7 @@ tls_context_load(const struct tls_options *o, struct tls_tickets *tickets, struc
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	c->magic = TLS_CONTEXT_MAGIC;
 	c->refs = 1;
+	c->crl_end_s = INT64_MAX;
 	enum err rc = build(c, o, tickets, ei);
 	if (rc != OK)
 		tls_context_unref(&c);
@@ -235,4 +237,18 @@ tls_context_get_end_s(const struct tls_context *c)
 {
 	OBJ_CHECK(c, TLS_CONTEXT_MAGIC);
 	return c->end_s;
+}
+
+const char *
+tls_context_find_over(const struct tls_context *c)
+{
+	OBJ_CHECK(c, TLS_CONTEXT_MAGIC);
+	if (clock_wall_ns() / NS_PER_SEC >= c->crl_end_s)
+		return "the list of revoked client certificates has expired: every client "
+		       "certificate is refused until there is a new one";
+	for (size_t i = 0; i < c->n_certificates; i++) {
+		if (c->certificates[i].ocsp != NULL && !tls_certificate_has_answer(&c->certificates[i]))
+			return "an OCSP response has grown old and is not stapled any more";
+	}
+	return NULL;
 }

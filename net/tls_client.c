@@ -28,6 +28,7 @@ verify(X509_STORE_CTX *x, void *arg)
 	X509 *leaf = X509_STORE_CTX_get0_cert(x);
 
 	(void)arg;
+	X509_STORE_CTX_set_verify_cb(x, tls_crl_judge);
 	if (X509_verify_cert(x) != 1)
 		refusal = X509_verify_cert_error_string(X509_STORE_CTX_get_error(x));
 	else if ((X509_get_extension_flags(leaf) & EXFLAG_CA) != 0)
@@ -40,42 +41,58 @@ verify(X509_STORE_CTX *x, void *arg)
 
 /* Each is trusted as it is, also an intermediate one without its root. */
 static bool
-trust(SSL_CTX *ssl, STACK_OF(X509) * list)
+trust(SSL_CTX *ssl, X509_STORE *store, STACK_OF(X509) * list)
 {
-	X509_STORE *store = X509_STORE_new();
-	bool is_done = store != NULL;
+	bool is_done = true;
 
 	for (int i = 0; i < sk_X509_num(list) && is_done; i++)
 		is_done = X509_STORE_add_cert(store, sk_X509_value(list, i)) == 1 &&
 			  SSL_CTX_add_client_CA(ssl, sk_X509_value(list, i)) == 1;
-	is_done = is_done && X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) == 1 &&
-		  X509_STORE_set_purpose(store, X509_PURPOSE_SSL_CLIENT) == 1;
-	/* A chain that we would send with our own certificate is none of its business. */
-	if (is_done)
-		SSL_CTX_set_cert_store(ssl, store);
-	else
-		X509_STORE_free(store);
-	return is_done;
+	return is_done && X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) == 1 &&
+	       X509_STORE_set_purpose(store, X509_PURPOSE_SSL_CLIENT) == 1;
 }
 
-enum err
-tls_client_install(SSL_CTX *ssl, const char *ca_file, enum tls_client_auth auth, struct errinfo *ei)
+static enum err
+fill_store(SSL_CTX *ssl, X509_STORE *store, const struct tls_options *o, int64_t *crl_end_s,
+	struct errinfo *ei)
 {
 	STACK_OF(X509) *list = NULL;
 
-	enum err rc = tls_read_certificates(ca_file, &list, ei);
+	enum err rc = tls_read_certificates(o->client_ca_file, &list, ei);
 	if (rc != OK)
 		return rc;
-	if (!trust(ssl, list))
-		rc = tls_error(ei, ca_file);
+	if (!trust(ssl, store, list))
+		rc = tls_error(ei, o->client_ca_file);
+	if (rc == OK && o->client_crl_file != NULL)
+		rc = tls_crl_install(store, o->client_crl_file, list, crl_end_s, ei);
 	sk_X509_pop_free(list, X509_free);
+	return rc;
+}
+
+enum err
+tls_client_install(
+	SSL_CTX *ssl, const struct tls_options *o, int64_t *crl_end_s, struct errinfo *ei)
+{
+	X509_STORE *store = X509_STORE_new();
+
+	*crl_end_s = INT64_MAX;
+	if (store == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
+	enum err rc = fill_store(ssl, store, o, crl_end_s, ei);
+	if (rc != OK) {
+		X509_STORE_free(store);
+		return rc;
+	}
+	/* A chain that we would send with our own certificate is none of its business. */
+	SSL_CTX_set_cert_store(ssl, store);
 	SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
 	SSL_CTX_set_mode(ssl, SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_verify_depth(ssl, CHAIN_MAX);
 	SSL_CTX_set_cert_verify_callback(ssl, verify, NULL);
 	SSL_CTX_set_verify(ssl,
 		SSL_VERIFY_PEER |
-			(auth == TLS_CLIENT_REQUIRED ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+			(o->client_auth == TLS_CLIENT_REQUIRED ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+							       : 0),
 		NULL);
 	return rc;
 }

@@ -78,6 +78,17 @@ tls_conn_set_open_fn(struct tls_conn *t, tls_open_fn fn, void *arg)
 	t->open_arg = arg;
 }
 
+bool
+tls_conn_expect_preamble(struct tls_conn *t, int fd, tls_preamble_fn fn, void *arg)
+{
+	BIO *bio = tls_preamble_new(fd, fn, arg);
+
+	if (bio == NULL)
+		return false;
+	SSL_set0_rbio(t->ssl, bio);
+	return true;
+}
+
 void
 tls_conn_free(struct tls_conn **t)
 {

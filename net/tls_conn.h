@@ -19,6 +19,17 @@ struct event_base;
 struct tls_context;
 struct tls_conn;
 
+/* What may come in clear before the handshake, at most. */
+#define TLS_PREAMBLE_BYTES_MAX 4096
+
+enum tls_preamble {
+	TLS_PREAMBLE_REFUSED = 0, /* there will be no handshake */
+	TLS_PREAMBLE_MORE,        /* all of the bytes belong to it, and more have to come */
+	TLS_PREAMBLE_DONE,        /* the first *n do */
+};
+/* Called within the bufferevent's work with all that has come, each time that more has. */
+typedef enum tls_preamble (*tls_preamble_fn)(void *arg, struct span bytes, size_t *n);
+
 /* Called within the bufferevent's work once the handshake has ended well. */
 typedef void (*tls_open_fn)(void *arg);
 
@@ -26,6 +37,8 @@ typedef void (*tls_open_fn)(void *arg);
 MUSTCHECK struct bufferevent *tls_conn_new(
 	struct event_base *base, struct tls_context *own_context, struct tls_conn **out);
 void tls_conn_set_open_fn(struct tls_conn *t, tls_open_fn fn, void *arg);
+/* Something in clear comes before the handshake. Once the bufferevent has fd, before it reads. False when memory is out. */
+MUSTCHECK bool tls_conn_expect_preamble(struct tls_conn *t, int fd, tls_preamble_fn fn, void *arg);
 /* The bufferevent is about to be freed by its owner; from here on only tls_conn_free, or what fill_peer has given. */
 void tls_conn_let_go(struct tls_conn *t);
 /* After tls_conn_let_go. */

@@ -16,8 +16,8 @@
 #include "tls_priv.h"
 
 #define KEEPER_MAGIC 0x746c736bu
-/* The files of all pairs, and that of the client CAs. */
-#define FILES_MAX (3 * TLS_PAIRS_MAX + 1)
+/* The files of all pairs, that of the client CAs and that of their lists. */
+#define FILES_MAX (3 * TLS_PAIRS_MAX + 2)
 /* Files that change while they are read are read again at once so often, then with the next look. */
 #define READS_MAX 3
 
@@ -105,7 +105,8 @@ keep_options(struct tls_keeper *k, const struct tls_options *o)
 			  keep_path(k, &k->pairs[i].key_file) &&
 			  keep_path(k, &k->pairs[i].ocsp_file);
 	}
-	return is_kept && keep_path(k, &k->options.client_ca_file);
+	return is_kept && keep_path(k, &k->options.client_ca_file) &&
+	       keep_path(k, &k->options.client_crl_file);
 }
 
 /* What becomes of the gauges when one context follows another; either may be missing. An answer without an end has none to tell. */
@@ -197,6 +198,9 @@ check(const struct tls_options *o, struct errinfo *ei)
 		return ERR(ei, ERR_INVALID, "certificates are not 1 to %d", TLS_PAIRS_MAX);
 	if (o->client_auth != TLS_CLIENT_NONE && o->client_ca_file == NULL)
 		return ERR(ei, ERR_INVALID, "client certificates need a file of CAs");
+	if (o->client_auth == TLS_CLIENT_NONE && o->client_crl_file != NULL)
+		return ERR(ei, ERR_INVALID,
+			"a list of revoked certificates is for client certificates");
 	return OK;
 }
 

@@ -33,8 +33,8 @@ tls_error(struct errinfo *ei, const char *what)
 		reason != NULL ? reason : "failed");
 }
 
-static enum err
-read_file(const char *path, struct buf *b, struct errinfo *ei)
+enum err
+tls_read_file(const char *path, struct buf *b, struct errinfo *ei)
 {
 	buf_init(b, FILE_BYTES_MAX);
 	enum err rc = fdio_read_file(path, FILE_BYTES_MAX, b, ei);
@@ -66,7 +66,7 @@ tls_read_certificates(const char *path, STACK_OF(X509) * *out, struct errinfo *e
 	struct buf b;
 
 	*out = NULL;
-	enum err rc = read_file(path, &b, ei);
+	enum err rc = tls_read_file(path, &b, ei);
 	if (rc != OK)
 		return rc;
 	BIO *bio = BIO_new_mem_buf(buf_span(&b).p, (int)b.n);
@@ -99,7 +99,7 @@ read_key(const char *path, EVP_PKEY **out, struct errinfo *ei)
 {
 	struct buf b;
 
-	enum err rc = read_file(path, &b, ei);
+	enum err rc = tls_read_file(path, &b, ei);
 	if (rc != OK)
 		return rc;
 	BIO *bio = BIO_new_mem_buf(buf_span(&b).p, (int)b.n);
@@ -167,7 +167,7 @@ read_ocsp(const char *path, struct tls_certificate *out, struct errinfo *ei)
 {
 	struct buf b;
 
-	enum err rc = read_file(path, &b, ei);
+	enum err rc = tls_read_file(path, &b, ei);
 	if (rc != OK)
 		return rc;
 	const unsigned char *at = (const unsigned char *)buf_span(&b).p;

@@ -7,9 +7,11 @@
 
 #include <openssl/ssl.h>
 
+#include "base/buf.h"
 #include "base/span.h"
 #include "net/peer.h"
 #include "net/tls.h"
+#include "tls_conn.h"
 
 #define TLS_CONTEXT_MAGIC 0x746c7363u
 
@@ -32,6 +34,8 @@ bool tls_certificate_has_answer(const struct tls_certificate *c);
 /* The certificates of a PEM file; at least one. */
 MUSTCHECK enum err tls_read_certificates(
 	const char *path, STACK_OF(X509) * *out, struct errinfo *ei);
+/* Into b, which is only to be freed on success. */
+MUSTCHECK enum err tls_read_file(const char *path, struct buf *b, struct errinfo *ei);
 /* ERR_NOMEM or ERR_CRYPTO with OpenSSL's own words for what it has just refused to do. */
 enum err tls_error(struct errinfo *ei, const char *what);
 
@@ -52,6 +56,7 @@ struct tls_context {
 	size_t n_certificates;
 	int64_t end_s;
 	int64_t ocsp_end_s; /* the first of those that there are; 0: none */
+	int64_t crl_end_s; /* INT64_MAX: none */
 };
 
 MUSTCHECK enum err tls_context_load(const struct tls_options *o, struct tls_tickets *tickets,
@@ -61,11 +66,20 @@ MUSTCHECK enum err tls_context_load(const struct tls_options *o, struct tls_tick
 int64_t tls_seconds_until(const ASN1_TIME *t);
 
 /* tls_client.c: certificates of clients. */
-/* Those of the bundle are trusted to sign them. */
+/* Those of the bundle are trusted to sign them. *crl_end_s: when the first of the lists ends; INT64_MAX without one. */
 MUSTCHECK enum err tls_client_install(
-	SSL_CTX *ssl, const char *ca_file, enum tls_client_auth auth, struct errinfo *ei);
+	SSL_CTX *ssl, const struct tls_options *o, int64_t *crl_end_s, struct errinfo *ei);
 /* Why the last certificate of a client was refused, in this thread; NULL: none was. Taken back by the call. */
 const char *tls_client_take_refusal(void);
+
+/* tls_crl.c: the lists of the file hold for what store verifies. */
+MUSTCHECK enum err tls_crl_install(X509_STORE *store, const char *path, STACK_OF(X509) * cas,
+	int64_t *end_s, struct errinfo *ei);
+/* X509_STORE_CTX_verify_cb. */
+int tls_crl_judge(int is_good, X509_STORE_CTX *x);
+
+/* tls_preamble.c: fn is given the first bytes of the socket, the BIO those behind them. NULL when memory is out. */
+BIO *tls_preamble_new(int fd, tls_preamble_fn fn, void *arg);
 
 /* tls_peer.c */
 /* The names of a certificate; *own_text is what they point to. False when they cannot be read, or memory is out. */

@@ -17,7 +17,6 @@ struct delivery {
 	struct http_client *client;
 	struct secret *url;
 	struct secret *secret; /* NULL: unsigned */
-	char *ca_file;
 };
 
 static enum err
@@ -27,13 +26,13 @@ fill(struct delivery *d, const struct delivery_options *o, struct errinfo *ei)
 
 	d->url = secret_new(o->url);
 	d->secret = o->secret.n > 0 ? secret_new(o->secret) : NULL;
-	d->ca_file = o->ca_file != NULL ? mem_dup_cstr(o->ca_file) : NULL;
-	if (d->url == NULL || (o->secret.n > 0 && d->secret == NULL) ||
-		(o->ca_file != NULL && d->ca_file == NULL))
+	if (d->url == NULL || (o->secret.n > 0 && d->secret == NULL))
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	http_client_options_init(&client);
 	client.total_timeout_ns = o->timeout_ns;
-	client.ca_file = d->ca_file;
+	client.ca_file = o->ca_file;
+	client.cert_file = o->cert_file;
+	client.key_file = o->key_file;
 	return http_client_new(&client, &d->client, ei);
 }
 
@@ -64,7 +63,6 @@ delivery_free(struct delivery **d)
 	http_client_free(&(*d)->client);
 	secret_free(&(*d)->url);
 	secret_free(&(*d)->secret);
-	mem_free((*d)->ca_file);
 	(*d)->magic = 0;
 	mem_free(*d);
 	*d = NULL;

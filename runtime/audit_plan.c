@@ -255,7 +255,8 @@ make_webhook(struct span url, const struct audit_webhook_section *o, struct sink
 	struct errinfo *ei)
 {
 	const struct webhook_options options = {
-		.to = {url, o->secret, o->timeout_ms * NS_PER_MS, path_or_null(o->ca_file)},
+		.to = {url, o->secret, o->timeout_ms * NS_PER_MS, path_or_null(o->ca_file),
+			path_or_null(o->cert_file), path_or_null(o->key_file)},
 		.batch_max = (size_t)o->batch_max,
 		.gzip = o->gzip,
 		.retry_max_ns = o->retry_max_ms * NS_PER_MS,
@@ -313,7 +314,8 @@ make_receiver(const struct approval_notify_section *o, struct sink **out, struct
 	struct notice_options options = {
 		.name = o->name,
 		.kind = o->kind,
-		.to = {o->url, o->secret, o->timeout_ms * NS_PER_MS, path_or_null(o->ca_file)},
+		.to = {o->url, o->secret, o->timeout_ms * NS_PER_MS, path_or_null(o->ca_file),
+			path_or_null(o->cert_file), path_or_null(o->key_file)},
 		.page = o->page,
 	};
 	enum err rc = notice_sink_new(&options, out, ei);

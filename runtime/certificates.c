@@ -28,6 +28,7 @@ struct certificates {
 	bool has_changed;
 	enum err result;
 	struct errinfo ei;
+	const char *told_over; /* what of those in use has ended, as it was said; NULL: nothing */
 	char told
 		[ERRINFO_MAX]; /* the last failure that was said; empty: none since they were good */
 };
@@ -73,6 +74,19 @@ tell_failure(struct certificates *c)
 	log_error(NULL, "TLS certificates are not read anew, those in use stay: %s", c->ei.msg);
 }
 
+/* Files that stay as they are come to their end, too. */
+static void
+tell_over(struct certificates *c)
+{
+	struct tls_context *now = tls_keeper_take(c->runtime->options.tls);
+	const char *over = tls_context_find_over(now);
+
+	tls_context_unref(&now);
+	if (over != NULL && over != c->told_over)
+		log_error(NULL, "TLS: %s", over);
+	c->told_over = over;
+}
+
 static void start_look(struct certificates *c);
 
 static void
@@ -88,6 +102,7 @@ on_looked(struct workq_item *item)
 		metric_add(METRIC_TLS_RELOADS, 1);
 		tell_end(c);
 	}
+	tell_over(c);
 	if (c->next_is_forced && c->timer != NULL)
 		start_look(c);
 }

@@ -1,6 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /* The address of the gateway as a client on this host sees it. Pure; any thread. */
 #include <stdio.h>
+#include <string.h>
 
 #include "net/listener.h"
 #include "runtime/listener_options.h"
@@ -53,4 +54,29 @@ gateway_section_build_url(const struct gateway_section *gateway, const char *pat
 	if (n < 0 || (size_t)n >= size)
 		return ERR(ei, ERR_TOO_LARGE, "the URL is too long");
 	return OK;
+}
+
+bool
+gateway_section_find_unix(const struct gateway_section *gateway, const char *path,
+	char out[LISTENER_PATH_MAX], bool *is_tls)
+{
+	struct runtime_listeners listeners;
+	enum listener_role role = find_role(path);
+	struct errinfo ei;
+
+	out[0] = '\0';
+	*is_tls = false;
+	if (runtime_listeners_build(gateway, &listeners, &ei) != OK ||
+		runtime_listeners_find(&listeners, role) != NULL)
+		return false;
+	for (size_t i = 0; i < listeners.n; i++) {
+		const struct runtime_listener *l = &listeners.v[i];
+		if (l->addr.kind != LISTENER_UNIX || l->proxy_protocol ||
+			(l->roles != 0 && (l->roles & (unsigned)role) == 0))
+			continue;
+		memcpy(out, l->addr.path, sizeof(l->addr.path));
+		*is_tls = l->tls;
+		return true;
+	}
+	return false;
 }

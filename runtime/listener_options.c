@@ -81,12 +81,21 @@ read_tls(const struct listener_section *s, const struct gateway_tls_section *tls
 	if (out->tls && !tls->enabled)
 		return ERR(
 			ei, ERR_INVALID, "%.*s: tls needs gateway.tls.enabled", SPAN_ARG(s->name));
-	if (out->tls && s->proxy_protocol)
-		return ERR(ei, ERR_INVALID,
-			"%.*s: no PROXY header is read before TLS; let the proxy end TLS and set "
-			"tls to off",
-			SPAN_ARG(s->name));
 	return OK;
+}
+
+/* A certificate comes behind the PROXY header, too late to say who may send one. */
+static bool
+has_addresses(const struct config_strings *proxies)
+{
+	struct trusted_proxies trusted = {.n = 0};
+	struct errinfo ei;
+
+	for (size_t i = 0; i < proxies->n; i++) {
+		if (trusted_proxies_add(&trusted, proxies->v[i], &ei) != OK)
+			return true; /* which is said of the list itself */
+	}
+	return trusted.n > 0 || trusted.has_unix;
 }
 
 static enum err
@@ -96,6 +105,7 @@ read_one(const struct listener_section *s, const struct gateway_section *gateway
 	*out = (struct runtime_listener){.name = s->name,
 		.roles = read_roles(&s->roles),
 		.proxy_protocol = s->proxy_protocol,
+		.owner = s->owner,
 		.group = s->group};
 	if (!is_name(s->name))
 		return ERR(ei, ERR_INVALID, "the name has letters, digits, '-', '_' and '.'");
@@ -105,12 +115,13 @@ read_one(const struct listener_section *s, const struct gateway_section *gateway
 	if (!read_mode(s->mode, &out->mode))
 		return ERR(ei, ERR_INVALID, "%.*s: the mode is not one of 0 to 0777",
 			SPAN_ARG(s->name));
-	if (out->addr.kind != LISTENER_UNIX && (s->mode.n > 0 || s->group.n > 0))
-		return ERR(ei, ERR_INVALID, "%.*s: only a unix socket has mode and group",
+	if (out->addr.kind != LISTENER_UNIX && (s->mode.n > 0 || s->owner.n > 0 || s->group.n > 0))
+		return ERR(ei, ERR_INVALID, "%.*s: only a unix socket has mode, owner and group",
 			SPAN_ARG(s->name));
-	if (s->proxy_protocol && gateway->trusted_proxies.n == 0)
+	if (s->proxy_protocol && !has_addresses(&gateway->trusted_proxies))
 		return ERR(ei, ERR_INVALID,
-			"%.*s: proxy_protocol needs gateway.trusted_proxies, or nobody may connect",
+			"%.*s: proxy_protocol needs addresses in gateway.trusted_proxies, or "
+			"nobody may connect",
 			SPAN_ARG(s->name));
 	return read_tls(s, &gateway->tls, out, ei);
 }

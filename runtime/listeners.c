@@ -3,12 +3,13 @@
  * TCP: a socket for each worker on one address (SO_REUSEPORT). A unix socket, and one that a service manager has opened, is one queue
  * that all workers take from, each by a duplicate of its descriptor; who is idle wins.
  */
-#define _GNU_SOURCE /* getgrnam_r */
+#define _GNU_SOURCE /* getgrnam_r, getpwnam_r */
 
 #include "listeners.h"
 
 #include <fcntl.h>
 #include <grp.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -16,7 +17,7 @@
 #include "net/inherited.h"
 #include "runtime.h"
 
-#define GROUP_BYTES_MAX 4096
+#define NAMES_BYTES_MAX 4096
 
 static const char *
 name_of(const struct runtime_listener *o)
@@ -28,7 +29,7 @@ name_of(const struct runtime_listener *o)
 static enum err
 find_group(struct span text, gid_t *out, struct errinfo *ei)
 {
-	char bytes[GROUP_BYTES_MAX];
+	char bytes[NAMES_BYTES_MAX];
 	struct group group;
 	struct group *found = NULL;
 	uint64_t number;
@@ -47,14 +48,37 @@ find_group(struct span text, gid_t *out, struct errinfo *ei)
 }
 
 static enum err
+find_user(struct span text, uid_t *out, struct errinfo *ei)
+{
+	char bytes[NAMES_BYTES_MAX];
+	struct passwd user;
+	struct passwd *found = NULL;
+	uint64_t number;
+
+	*out = LISTENER_ANY_USER;
+	if (text.n == 0)
+		return OK;
+	if (parse_uint(text, UINT32_MAX - 1, &number)) {
+		*out = (uid_t)number;
+		return OK;
+	}
+	if (getpwnam_r(text.p, &user, bytes, sizeof(bytes), &found) != 0 || found == NULL)
+		return ERR(ei, ERR_NOT_FOUND, "there is no user %s", text.p);
+	*out = found->pw_uid;
+	return OK;
+}
+
+static enum err
 open_unix(const struct runtime_listener *o, struct listening *l, struct errinfo *ei)
 {
-	gid_t group;
+	struct listener_access access = {.mode = o->mode};
 	int fd = -1;
-	enum err rc = find_group(o->group, &group, ei);
+	enum err rc = find_user(o->owner, &access.owner, ei);
 
 	if (rc == OK)
-		rc = listener_open_unix(&l->addr, o->mode, group, &l->file, &fd, ei);
+		rc = find_group(o->group, &access.group, ei);
+	if (rc == OK)
+		rc = listener_open_unix(&l->addr, &access, &l->file, &fd, ei);
 	if (rc == OK)
 		l->shared_fd = fd;
 	return rc;

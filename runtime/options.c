@@ -34,6 +34,10 @@ check_proxies(void *options, struct config_scope *scope)
 		if (trusted_proxies_add(&trusted, g->trusted_proxies.v[i], &ei) != OK)
 			config_fail(scope, "trusted_proxies", "%s", ei.msg);
 	}
+	if (trusted.n_names > 0 && g->tls.client_ca_file.n == 0)
+		config_fail(scope, "trusted_proxies",
+			"names of certificates need client certificates: set "
+			"gateway.tls.client_ca_file");
 }
 
 static void
@@ -76,6 +80,10 @@ check_tls(void *options, struct config_scope *scope)
 	if (t->enabled && t->require_mtls && t->client_ca_file.n == 0)
 		config_fail(scope, "client_ca_file",
 			"gateway.tls.client_ca_file is required when tls.require_mtls is true");
+	if (t->client_crl_file.n > 0 && t->client_ca_file.n == 0)
+		config_fail(scope, "client_crl_file",
+			"gateway.tls.client_crl_file is about client certificates: set "
+			"gateway.tls.client_ca_file");
 	if (!t->enabled && (t->require_mtls || t->client_ca_file.n > 0))
 		config_note(scope, CONFIG_WARN, "enabled",
 			"client certificates are configured, but TLS is not enabled");

@@ -334,12 +334,6 @@ runtime_is_loopback(const struct runtime *r)
 	return true;
 }
 
-const struct trusted_proxies *
-runtime_get_trusted_proxies(const struct runtime *r)
-{
-	return &r->options.trusted;
-}
-
 const char *
 runtime_get_ledger_path(const struct runtime *r)
 {

@@ -48,6 +48,7 @@ read_options(const struct gateway_tls_section *t, struct tls_pair pairs[TLS_PAIR
 		.pairs = pairs,
 		.n_pairs = 1 + t->certificates.n,
 		.client_ca_file = path_of(t->client_ca_file),
+		.client_crl_file = path_of(t->client_crl_file),
 		.client_auth = choose_client_auth(t),
 		.needs_tls13 = t->min_version == GATEWAY_TLS_13,
 		.ticket_lifetime_s = t->ticket_lifetime_seconds,

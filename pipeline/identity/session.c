@@ -15,14 +15,12 @@
 #include "base/secret.h"
 #include "identity/identity_table.h"
 #include "identity/token_holder.h"
-#include "limit/token_bucket.h"
+#include "limit/failure_limit.h"
 #include "snapshot_parts.h"
 
 #define SESSION_MAGIC 0x5e551076u
 #define TOKEN_RAW_BYTES (SESSION_TOKEN_BYTES / 2)
 /* Addresses share a bucket by chance; the hash is seeded, so nobody can choose to. */
-#define FAILURE_BUCKETS 256
-#define FAILURE_BURST 10
 #define FAILURES_PER_MINUTE 10
 #define CSRF_DOMAIN "nomos.csrf.v1"
 #define HOLDER_DOMAIN "nomos.session.holder.v1"
@@ -40,9 +38,9 @@ struct row {
 
 struct session_table {
 	unsigned magic;
-	pthread_mutex_t lock; /* guards everything below */
+	pthread_mutex_t lock; /* guards the rows */
 	struct row rows[SESSIONS_MAX];
-	struct token_bucket failures[FAILURE_BUCKETS];
+	struct failure_limit *failures;
 };
 
 struct session_table *
@@ -54,8 +52,9 @@ session_table_new(void)
 		return NULL;
 	t->magic = SESSION_MAGIC;
 	pthread_mutex_init(&t->lock, NULL);
-	for (size_t i = 0; i < FAILURE_BUCKETS; i++)
-		token_bucket_init(&t->failures[i], FAILURE_BURST, FAILURES_PER_MINUTE, 0);
+	t->failures = failure_limit_new();
+	if (t->failures == NULL)
+		session_table_free(&t);
 	return t;
 }
 
@@ -70,6 +69,7 @@ session_table_free(struct session_table **t)
 	*t = NULL;
 	for (size_t i = 0; i < SESSIONS_MAX; i++)
 		token_holder_unref(&old->rows[i].holder);
+	failure_limit_free(&old->failures);
 	pthread_mutex_destroy(&old->lock);
 	mem_wipe(old, sizeof(*old));
 	mem_free(old);
@@ -331,19 +331,9 @@ session_close(struct session_table *t, struct span token)
 }
 
 bool
-session_note_failure(struct session_table *t, struct span peer, uint32_t *wait_s)
+session_note_failure(struct session_table *t, struct span client_address, uint32_t *wait_s)
 {
-	struct token_bucket *b = &t->failures[map_hash(peer) % FAILURE_BUCKETS];
-
 	OBJ_CHECK(t, SESSION_MAGIC);
-	*wait_s = 0;
-	pthread_mutex_lock(&t->lock);
-	token_bucket_refill(b, clock_mono_ns());
-	bool has_token = token_bucket_has_token(b);
-	if (has_token)
-		token_bucket_take(b);
-	else
-		*wait_s = (uint32_t)(token_bucket_wait_ns(b) / NS_PER_SEC) + 1;
-	pthread_mutex_unlock(&t->lock);
-	return has_token;
+	*wait_s = failure_limit_note(t->failures, FAILURES_PER_MINUTE, client_address);
+	return *wait_s == 0;
 }

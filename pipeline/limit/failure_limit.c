@@ -3,7 +3,6 @@
 #include "limit/failure_limit.h"
 
 #include <pthread.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/map.h"
@@ -14,7 +13,7 @@
 
 #define FAILURE_MAGIC 0xfa117e55u
 
-enum { BUCKETS = 4096, IPV6_HOST_BYTES = 8 };
+enum { BUCKETS = 4096 };
 
 struct failure_limit {
 	unsigned magic;
@@ -53,9 +52,7 @@ find_bucket(struct failure_limit *l, const struct address *client)
 {
 	struct address key = *client;
 
-	/* One host may own the whole /64. */
-	if (!address_is_ipv4(&key))
-		memset(key.bytes + sizeof(key.bytes) - IPV6_HOST_BYTES, 0, IPV6_HOST_BYTES);
+	address_cut_host(&key);
 	return &l->buckets[map_hash(span_of((const char *)key.bytes, sizeof(key.bytes))) % BUCKETS];
 }
 

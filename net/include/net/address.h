@@ -39,17 +39,26 @@ MUSTCHECK enum err address_network_parse(
 	struct span text, struct address_network *out, struct errinfo *ei);
 bool address_is_in(const struct address *a, const struct address_network *v, size_t n);
 
+/* The client's /64 of an IPv6 address, which one host may own whole; an IPv4 address as it is. */
+void address_cut_host(struct address *a);
+
 /* The peers that gateway.trusted_proxies names. */
 #define TRUSTED_PROXIES_MAX 64
 struct trusted_proxies {
 	struct address_network v[TRUSTED_PROXIES_MAX];
 	size_t n;
 	bool has_unix; /* "unix:": whoever may connect to a unix socket of ours */
+	struct span names[TRUSTED_PROXIES_MAX]; /* in client certificates, as they were added */
+	size_t n_names;
 };
-/* Adds what text says, one that address_network_parse reads or "unix:". ERR_PARSE; ERR_TOO_LARGE. */
+/* Adds what text says: one that address_network_parse reads, "unix:", or a name in a client certificate, "spiffe://DOMAIN/PATH" or
+ * "dns:NAME", which is borrowed. ERR_PARSE; ERR_TOO_LARGE. */
 MUSTCHECK enum err trusted_proxies_add(
 	struct trusted_proxies *t, struct span text, struct errinfo *ei);
 /* Whether text is an address among them. */
 bool trusted_proxies_has(const struct trusted_proxies *t, struct span text);
+/* Whether this SPIFFE id, exactly so, or this DNS name, without case, is among them. */
+bool trusted_proxies_has_spiffe_id(const struct trusted_proxies *t, struct span id);
+bool trusted_proxies_has_dns_name(const struct trusted_proxies *t, struct span name);
 
 #endif

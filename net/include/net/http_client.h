@@ -26,6 +26,8 @@ struct http_client_options {
 	int64_t total_timeout_ns;   /* the whole exchange; 10 s */
 	size_t max_reply_bytes;     /* of the reply's body; more fails the call; 64 KiB */
 	const char *ca_file;        /* PEM; NULL: the system's; copied */
+	const char *cert_file; /* PEM, shown when the server asks for one; NULL: none; copied */
+	const char *key_file;  /* its key, without a passphrase; NULL: in cert_file; copied */
 	/* False: link-local and cloud metadata addresses are refused, after resolving. */
 	bool allow_link_local;
 };
@@ -53,6 +55,8 @@ MUSTCHECK enum err http_client_post(struct http_client *c, struct span url,
 struct http_call {
 	bool is_get; /* GET without a body; POST otherwise */
 	struct span url;
+	const char *
+		unix_path; /* the socket that is connected to in place of the URL's host; NULL: none */
 	const struct http_header *headers;
 	size_t n_headers;
 	struct span body;

@@ -113,23 +113,21 @@ MUSTCHECK enum err http_server_new(struct loop *loop, const struct http_server_o
 /* What is particular to one listening socket; all zero is plain TCP for all roles. A TLS handshake has header_deadline_ns from accept. */
 struct http_listen_options {
 	unsigned roles; /* as net_peer.listener_roles; 0: all */
-	/* Every connection begins with a PROXY header (version 1 or 2) of a trusted proxy, or is closed. */
+	/* Every connection begins with a PROXY header (version 1 or 2) of a trusted proxy, in clear before TLS, or is closed. */
 	bool proxy_protocol;
 	/* TLS is spoken on it (net/tls.h); borrowed, outlives the server. NULL: in clear. */
 	struct tls_keeper *tls;
 };
 
-/* Accepts on own_fd, a listening socket (net/listener.h); the server closes it, also when this fails. Copies *o; NULL is all zero. May
- * be called again for another socket, HTTP_SERVER_LISTENERS_MAX times in all. ERR_NOMEM, ERR_IO,
- * ERR_TOO_LARGE, ERR_INVALID (TLS with a PROXY header before it). */
+/* Accepts on own_fd, a listening socket (net/listener.h); the server closes it, also when this fails. Copies *o; NULL is all zero. May be called
+ * again for another socket, HTTP_SERVER_LISTENERS_MAX times in all. ERR_NOMEM, ERR_IO, ERR_TOO_LARGE. */
 #define HTTP_SERVER_LISTENERS_MAX 16
 MUSTCHECK enum err http_server_listen(
 	struct http_server *s, int own_fd, const struct http_listen_options *o, struct errinfo *ei);
 
 /* From now on every reply carries "Connection: close"; accepting goes on. */
 void http_server_start_draining(struct http_server *s);
-/* Takes what is queued on the listening sockets (at most for a second), then closes them; in
- * later turns if need be. From now on options.drain_ns bounds what a client can hold up. */
+/* Takes what is queued on the listening sockets (for a second at most), then closes them; from now on options.drain_ns bounds what a client holds up. */
 void http_server_stop_accepting(struct http_server *s);
 /* Whether a listening socket is still open. */
 bool http_server_is_accepting(const struct http_server *s);
@@ -172,6 +170,8 @@ const struct net_peer *http_request_view_peer(const struct http_request *req);
 /* Address of the client as trusted proxies say it (net/forwarded.h), net_peer.address where the peer is not one of them; empty when it cannot
  * be known. While the request is unanswered. */
 struct span http_request_find_client(const struct http_request *req);
+/* Whether that is the address of a trusted proxy, which did not say whom it speaks for: many clients may have it. */
+bool http_request_is_of_proxy(const struct http_request *req);
 /* Whether the client has come by TLS, here or, as it says, to a trusted proxy. */
 bool http_request_is_secure(const struct http_request *req);
 /* The id made here, which the reply carries as X-Request-Id; NUL-terminated. */

@@ -57,11 +57,20 @@ struct listener_file {
 	ino_t inode;
 	bool is_made;
 };
+/* Who may connect: exactly these bits, owner and group, before anybody can. */
+#define LISTENER_ANY_USER ((uid_t)-1)
 #define LISTENER_ANY_GROUP ((gid_t)-1)
+struct listener_access {
+	mode_t mode;
+	uid_t owner; /* LISTENER_ANY_USER: ours */
+	gid_t group; /* LISTENER_ANY_GROUP: as the kernel gives it */
+};
 /* The same for a unix socket: replaces one on which nobody listens, never anything else, and follows no symbolic link at
- * its path. The file has exactly these bits, and the group, or LISTENER_ANY_GROUP. Errors as listener_probe. */
-MUSTCHECK enum err listener_open_unix(const struct listener_addr *a, mode_t mode, gid_t group,
-	struct listener_file *file, int *out, struct errinfo *ei);
+ * its path. Of several processes that come at once one gets it, the others ERR_BUSY. Blocks for two seconds at most, while another one
+ * holds the folder's lock. Errors as listener_probe. */
+MUSTCHECK enum err listener_open_unix(const struct listener_addr *a,
+	const struct listener_access *access, struct listener_file *file, int *out,
+	struct errinfo *ei);
 /* Removes the file, if it is still that one; before its socket is closed. */
 void listener_remove_unix(const struct listener_addr *a, struct listener_file *file);
 

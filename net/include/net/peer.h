@@ -33,7 +33,7 @@ struct net_peer {
 	/* Numeric address of the trusted proxy whose PROXY header named the client; empty: none. */
 	struct span proxy;
 	bool is_tls;
-	/* The client showed one, and it was verified against the listener's CA for client use. */
+	/* The client showed one, and it was verified against the listener's CA for client use; not that of a trusted proxy. */
 	bool has_certificate;
 	int64_t certificate_end_wall_ns; /* from then on it names nobody, on a connection that goes on */
 	/* The one URI SAN of that certificate if it begins with spiffe://; else empty. */

@@ -38,6 +38,7 @@ struct tls_options {
 	size_t n_pairs; /* 1 to TLS_PAIRS_MAX */
 	const char *
 		client_ca_file; /* PEM, those trusted to sign client certificates; NULL with TLS_CLIENT_NONE */
+	const char *client_crl_file; /* PEM, lists of revoked ones; NULL: none is asked */
 	enum tls_client_auth client_auth;
 	bool needs_tls13;
 	int64_t ticket_lifetime_s; /* a session may be resumed so long after its key was made, at most twice that; 0: never */
@@ -47,7 +48,7 @@ struct tls_context;
 struct tls_keeper;
 
 /* Copies *o and reads the files. ERR_NOT_FOUND, ERR_IO, ERR_PARSE (a file is not what it should be), ERR_INVALID (a pair
- * that does not match, a certificate out of its time, bad options), ERR_CRYPTO, ERR_NOMEM; the text names the file. */
+ * that does not match, a certificate or a list out of its time, bad options), ERR_CRYPTO, ERR_NOMEM; the text names the file. */
 MUSTCHECK enum err tls_keeper_new(
 	const struct tls_options *o, struct tls_keeper **out, struct errinfo *ei);
 /* No server may use it any more. */
@@ -74,6 +75,9 @@ int64_t tls_context_get_ocsp_end_s(const struct tls_context *c);
 /* When the first and the last certificate of a PEM file end, in seconds since 1970. As tls_keeper_new. */
 MUSTCHECK enum err tls_find_ends(
 	const char *path, int64_t *first_s, int64_t *last_s, struct errinfo *ei);
+
+/* What of it has ended while it is in use, for the log; NULL: nothing. The same text for the same thing. */
+const char *tls_context_find_over(const struct tls_context *c);
 
 /* Whether others than the owner and its group may read the file: a key should not be so. False when it cannot be told. */
 bool tls_key_is_exposed(const char *path);

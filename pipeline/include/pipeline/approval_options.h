@@ -38,7 +38,9 @@
 		.prose = "The operator page as approvers reach it, e.g. https://nomos.example/ui/; named in the message.") \
 	ROW(T, INT, timeout_ms, .def = "10000", .min = 100, .max = 300000, .unit = "ms", \
 		.prose = "For one delivery; it is tried again until the approval has run out.") \
-	ROW(T, PATH, ca_file, .prose = "CA certificates (PEM) of the receiver; the system's when not set.")
+	ROW(T, PATH, ca_file, .prose = "CA certificates (PEM) of the receiver; the system's when not set.") \
+	ROW(T, PATH, cert_file, .prose = "Client certificate (PEM) for a receiver that asks for one; none when not set.") \
+	ROW(T, PATH, key_file, .prose = "Its private key (PEM), without a passphrase; in cert_file when not set.")
 
 #define APPROVALS_ROWS(ROW, T) \
 	ROW(T, BOOL, enabled, .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \

@@ -54,7 +54,8 @@ MUSTCHECK enum err session_peek(struct session_table *t, const struct snapshot *
 /* A token that is not known does nothing. */
 void session_close(struct session_table *t, struct span token);
 
-/* One failed sign-in from an address: false when there were too many lately, and *wait_s says how long not to come back. */
-MUSTCHECK bool session_note_failure(struct session_table *t, struct span peer, uint32_t *wait_s);
+/* One failed sign-in from an address (IPv6: one /64): false when there were too many lately, and *wait_s says how long not to come back. */
+MUSTCHECK bool session_note_failure(
+	struct session_table *t, struct span client_address, uint32_t *wait_s);
 
 #endif

@@ -27,6 +27,7 @@ struct runtime_listener {
 	bool proxy_protocol;
 	bool tls;
 	mode_t mode;       /* of a unix socket */
+	struct span owner; /* of a unix socket; empty: ours; NUL-terminated */
 	struct span group; /* of a unix socket; empty: as the system has it; NUL-terminated */
 };
 

@@ -16,6 +16,7 @@
 #include "base/span.h"
 #include "config/table.h"
 #include "net/http_server.h"
+#include "net/listener.h"
 #include "net/tls.h"
 #include "pipeline/options.h"
 #include "runtime/options_tbl.h"
@@ -154,5 +155,8 @@ MUSTCHECK enum err gateway_section_build_address_cap(
 /* The URL of path ("/action") as a client on this host reaches it, with a NUL. ERR_INVALID (port 0), ERR_TOO_LARGE. */
 MUSTCHECK enum err gateway_section_build_url(const struct gateway_section *gateway,
 	const char *path, char *out, size_t size, struct errinfo *ei);
+/* Of a configuration in which no listener of TCP answers path: the unix socket that does; false when there is none either. */
+bool gateway_section_find_unix(const struct gateway_section *gateway, const char *path,
+	char out[LISTENER_PATH_MAX], bool *is_tls);
 
 #endif

@@ -31,6 +31,8 @@
 		.prose = "More certificates, each for clients that ask for a name in it; others get the one of cert_file.") \
 	ROW(T, PATH, client_ca_file, .env = CONFIG_ENV,                                                \
 		.prose = "PEM: CAs of client certificates. A client may show one then; it is refused when it is not good.") \
+	ROW(T, PATH, client_crl_file, .env = CONFIG_ENV,                                               \
+		.prose = "PEM: lists of revoked client certificates (CRL), one of each of those CAs; out of its time none is taken. None is asked when not set.") \
 	ROW(T, BOOL, require_mtls, .env = CONFIG_ENV, .prose = "Every client has to show a certificate.") \
 	ROW(T, ENUM(gateway_tls_version), min_version, .words = "1.2|1.3", .env = CONFIG_ENV,          \
 		.prose = "The oldest version that is spoken.")                                             \
@@ -48,11 +50,13 @@
 	ROW(T, STRINGS, roles, .words = "api|ui|metrics|admin|health",                                 \
 		.prose = "What is answered there, everything else with 404; all when not set.")            \
 	ROW(T, BOOL, proxy_protocol,                                                                   \
-		.prose = "Connections begin with a PROXY header (version 1 or 2) of one of trusted_proxies, or are closed.") \
+		.prose = "Connections begin with a PROXY header (version 1 or 2) of one of trusted_proxies, in clear before TLS, or are closed.") \
 	ROW(T, ENUM(listener_tls), tls, .words = "auto|on|off",                                        \
 		.prose = "Whether TLS is spoken there, with gateway.tls; auto: where gateway.tls.enabled is set, on TCP.") \
 	ROW(T, STRING, mode, .max = 5,                                                                 \
 		.prose = "Bits of a unix socket's file, in octal; 0600 when not set.")                     \
+	ROW(T, STRING, owner, .max = 64,                                                               \
+		.prose = "Owner of a unix socket's file, name or number; who starts the gateway when not set. Takes root, or CAP_CHOWN.") \
 	ROW(T, STRING, group, .max = 64, .prose = "Group of a unix socket's file, name or number.")
 
 #define GATEWAY_ROWS(ROW, T)                                                                       \
@@ -76,7 +80,7 @@
 		.unit = "connections", .env = CONFIG_ENV,                                                  \
 		.prose = "Connections of one client address (IPv6: one /64); 0 is no limit.")              \
 	ROW(T, STRINGS, trusted_proxies, .max = TRUSTED_PROXIES_MAX, .env = CONFIG_ENV,                                 \
-		.prose = "Addresses and networks (10.0.0.0/8) of proxies, or unix: for the peers of unix sockets. Only what they say of their client is believed (Forwarded, X-Forwarded-For, PROXY protocol), and the limit per address does not count them.") \
+		.prose = "Addresses and networks (10.0.0.0/8) of proxies, unix: for the peers of unix sockets, names in their client certificates (spiffe://DOMAIN/PATH, dns:NAME). Only what they say of their client is believed (Forwarded, X-Forwarded-For; PROXY protocol not by certificate), and the limit per address does not count addresses here.") \
 	ROW(T, INT, max_requests_per_connection, .def = "10000", .min = 0, .max = 1000000000,          \
 		.unit = "requests", .env = CONFIG_ENV,                                                     \
 		.prose = "Requests of one connection, the last is answered with close; 0 is no limit.")    \
@@ -115,6 +119,8 @@
 	ROW(T, INT, timeout_ms, .def = "10000", .min = 100, .max = 300000, .unit = "ms",               \
 		.prose = "For one delivery; it is tried again for as long as it takes.")                   \
 	ROW(T, PATH, ca_file, .prose = "CA certificates (PEM) of the receiver; the system's when not set.") \
+	ROW(T, PATH, cert_file, .prose = "Client certificate (PEM) for a receiver that asks for one; none when not set.") \
+	ROW(T, PATH, key_file, .prose = "Its private key (PEM), without a passphrase; in cert_file when not set.") \
 	ROW(T, INT, batch_max, .def = "1", .min = 1, .max = 256, .unit = "records", .env = CONFIG_ENV, \
 		.prose = "Records of one POST; more than 1 sends lines of JSON (application/x-ndjson).")   \
 	ROW(T, BOOL, gzip, .env = CONFIG_ENV,                                                          \

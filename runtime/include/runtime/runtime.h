@@ -86,8 +86,6 @@ void runtime_free(struct runtime **r);
 bool runtime_is_draining(const struct runtime *r);
 /* Whether only this host can reach all of the listeners. */
 bool runtime_is_loopback(const struct runtime *r);
-/* Who may say who its client is. */
-const struct trusted_proxies *runtime_get_trusted_proxies(const struct runtime *r);
 /* The ledger's file, for reading beside its writer; NULL when there is none. */
 const char *runtime_get_ledger_path(const struct runtime *r);
 /* Few threads and a short queue for operators' questions, so that none of them holds up an action's work. */

@@ -3,6 +3,7 @@
 #include "rig.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -11,6 +12,7 @@
 #define GET "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
 static struct rig rig;
+static const struct listener_access anybody = {0600, LISTENER_ANY_USER, LISTENER_ANY_GROUP};
 
 /* In a fresh folder. */
 static struct listener_addr
@@ -27,10 +29,11 @@ make_addr(const char *name)
 static int
 open_file(const struct listener_addr *a, mode_t mode, struct listener_file *file)
 {
+	const struct listener_access access = {mode, LISTENER_ANY_USER, LISTENER_ANY_GROUP};
 	struct errinfo ei = {0};
 	int fd = -1;
 
-	if (listener_open_unix(a, mode, LISTENER_ANY_GROUP, file, &fd, &ei) != OK)
+	if (listener_open_unix(a, &access, file, &fd, &ei) != OK)
 		FAIL("%s", ei.msg);
 	return fd;
 }
@@ -105,15 +108,17 @@ TEST(modes)
 	check_mode(0666, 022);
 }
 
-TEST(a_group)
+TEST(an_owner_and_a_group)
 {
 	struct listener_addr a = make_addr("g.sock");
 	struct listener_file file;
 	struct stat st;
 	int fd = -1;
 
-	CHECK_INT(listener_open_unix(&a, 0660, getgid(), &file, &fd, NULL), OK);
+	const struct listener_access access = {0660, getuid(), getgid()};
+	CHECK_INT(listener_open_unix(&a, &access, &file, &fd, NULL), OK);
 	CHECK(lstat(a.path, &st) == 0);
+	CHECK_INT(st.st_uid, getuid());
 	CHECK_INT(st.st_gid, getgid());
 	CHECK_INT(st.st_mode & 07777, 0660);
 	close(fd);
@@ -130,8 +135,7 @@ TEST(who_listens_is_told)
 	int second = -1;
 
 	CHECK_INT(listener_probe(&a, NULL), ERR_BUSY);
-	CHECK_INT(
-		listener_open_unix(&a, 0600, LISTENER_ANY_GROUP, &other, &second, NULL), ERR_BUSY);
+	CHECK_INT(listener_open_unix(&a, &anybody, &other, &second, NULL), ERR_BUSY);
 	CHECK_INT(second, -1);
 	/* What was refused has removed nothing. */
 	listener_remove_unix(&a, &other);
@@ -187,8 +191,7 @@ TEST(nothing_else_is_removed)
 			CHECK(symlink(target, a.path) == 0);
 		}
 		CHECK_INT(listener_probe(&a, NULL), ERR_CONFLICT);
-		CHECK_INT(listener_open_unix(&a, 0600, LISTENER_ANY_GROUP, &file, &fd, NULL),
-			ERR_CONFLICT);
+		CHECK_INT(listener_open_unix(&a, &anybody, &file, &fd, NULL), ERR_CONFLICT);
 		CHECK(lstat(a.path, &st) == 0);
 	}
 	CHECK(lstat(stale.path, &st) == 0);
@@ -201,7 +204,70 @@ TEST(no_folder)
 	int fd = -1;
 
 	CHECK_INT(listener_probe(&a, NULL), ERR_IO);
-	CHECK_INT(listener_open_unix(&a, 0600, LISTENER_ANY_GROUP, &file, &fd, NULL), ERR_IO);
+	CHECK_INT(listener_open_unix(&a, &anybody, &file, &fd, NULL), ERR_IO);
+}
+
+#define RIVALS 8
+
+struct rival {
+	struct listener_addr addr;
+	struct listener_file file;
+	pthread_barrier_t *start;
+	int fd;
+	enum err rc;
+};
+
+static void *
+open_at_once(void *arg)
+{
+	struct rival *r = arg;
+
+	(void)pthread_barrier_wait(r->start);
+	r->rc = listener_open_unix(&r->addr, &anybody, &r->file, &r->fd, NULL);
+	return NULL;
+}
+
+/* All find the same file left behind. One gets it and is reached there, the others are told. */
+TEST(one_of_many_at_once)
+{
+	struct rival rivals[RIVALS];
+	pthread_t threads[RIVALS];
+	pthread_barrier_t start;
+	struct listener_file file;
+	struct stat st;
+
+	for (int round = 0; round < 20; round++) {
+		size_t n_won = 0;
+		struct listener_addr a = make_addr("race.sock");
+		close(open_file(&a, 0600, &file));
+		CHECK(pthread_barrier_init(&start, NULL, RIVALS) == 0);
+		for (size_t i = 0; i < RIVALS; i++) {
+			rivals[i] = (struct rival){.addr = a, .start = &start, .fd = -1};
+			CHECK(pthread_create(&threads[i], NULL, open_at_once, &rivals[i]) == 0);
+		}
+		for (size_t i = 0; i < RIVALS; i++)
+			CHECK(pthread_join(threads[i], NULL) == 0);
+		for (size_t i = 0; i < RIVALS; i++) {
+			n_won += rivals[i].rc == OK;
+			CHECK((rivals[i].rc == OK) == (rivals[i].fd >= 0));
+			CHECK(rivals[i].rc == OK || rivals[i].rc == ERR_BUSY);
+			if (rivals[i].rc != OK)
+				continue;
+			int client = connect_to(&a);
+			int server = accept(rivals[i].fd, NULL, NULL);
+			CHECK(server >= 0);
+			close(client);
+			close(server);
+		}
+		CHECK_INT(n_won, 1);
+		for (size_t i = 0; i < RIVALS; i++) {
+			if (rivals[i].fd >= 0)
+				close(rivals[i].fd);
+			listener_remove_unix(&a, &rivals[i].file);
+		}
+		CHECK(lstat(a.path, &st) != 0);
+		pthread_barrier_destroy(&start);
+	}
 }
 
 static void
@@ -244,6 +310,7 @@ TEST(the_peer_is_a_process)
 	listener_remove_unix(&a, &file);
 }
 
-SUITE("listener_unix", TEST_ROW(addresses), TEST_ROW(modes), TEST_ROW(a_group),
+SUITE("listener_unix", TEST_ROW(addresses), TEST_ROW(modes), TEST_ROW(an_owner_and_a_group),
 	TEST_ROW(who_listens_is_told), TEST_ROW(only_our_own_is_removed),
-	TEST_ROW(nothing_else_is_removed), TEST_ROW(no_folder), TEST_ROW(the_peer_is_a_process))
+	TEST_ROW(nothing_else_is_removed), TEST_ROW(no_folder), TEST_ROW(one_of_many_at_once),
+	TEST_ROW(the_peer_is_a_process))
