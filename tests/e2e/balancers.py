@@ -3,6 +3,8 @@
 import http.client
 import json
 import pathlib
+import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -22,6 +24,16 @@ http {
 """
 
 
+# scripts/setup --test puts it there: Debian has none.
+ENVOY = ROOT / "tests/e2e/.envoy/envoy/_bin/envoy"
+
+
+def find(kind):
+    """The program, or None."""
+    found = shutil.which(kind)
+    return found or (str(ENVOY) if kind == "envoy" and ENVOY.exists() else None)
+
+
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as s:
         return s.getsockname()[1]
@@ -35,36 +47,46 @@ def make_certificate(folder):
     (folder / "balancer.pem").write_text((folder / "cert.pem").read_text() + (folder / "balancer.key").read_text())
 
 
-class Balancer:
-    """nginx or HAProxy in front of gateways; listens at .port by TLS, HAProxy at .stream_port in clear. With ca (a file) it speaks TLS to the
-    gateways and verifies them. Use it in a `with` block."""
+# What the files have as comments, for TLS on both sides: how a line of it begins, and what the line is then.
+COMMENTS = {"nginx": (r"#(?=proxy_ssl)", ""), "haproxy": (r"#(?=default-server)", ""),
+            "envoy": (r"(?m)^(      )#((?=transport_socket:)|(?=  ))", r"\1")}
+FILES = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "envoy": "envoy.yaml"}
+FRONTS = {"nginx": ("listen 443", "listen %s:%d"), "haproxy": ("bind :443", "bind %s:%d"),
+          "envoy": ("{address: 0.0.0.0, port_value: 443}", "{address: %s, port_value: %d}")}
+STREAMS = {"haproxy": ("bind :8443", "bind %s:%d"), "envoy": ("{address: 0.0.0.0, port_value: 8443}", "{address: %s, port_value: %d}")}
+# An address behind: its host, its port.
+BEHIND = {"nginx": "%s:%s", "haproxy": "%s:%s", "envoy": "{address: %s, port_value: %s}"}
 
-    def __init__(self, kind, folder, addresses, stream_addresses=(), ca=None, is_good=True):
+
+class Balancer:
+    """nginx, HAProxy or Envoy in front of gateways; listens at .port by TLS, but for nginx at .stream_port in clear. With ca (a file) it speaks
+    TLS to the gateways and verifies them, and shows client, a certificate and its key, if it is given. Use it in a `with` block."""
+
+    def __init__(self, kind, folder, addresses, stream_addresses=(), ca=None, client=None, is_good=True, change=None):
         self.kind = kind
         self.dir = pathlib.Path(folder)
         self.dir.mkdir()
         self.port, self.stream_port = free_port(), free_port()
         make_certificate(self.dir)
-        name = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[kind]
-        text = (ROOT / "configs/balancers" / name).read_text()
+        text = (ROOT / "configs/balancers" / FILES[kind]).read_text()
         if ca is not None:
-            # What the file has as comments, for TLS on both sides.
-            text = self.put(text, "#proxy_ssl" if kind == "nginx" else "#default-server", "proxy_ssl" if kind == "nginx" else "default-server")
-            text = self.put(text, "/etc/nomos/tls/ca.pem", str(ca))
-            text = self.put(text, "http://nomos", "https://nomos") if kind == "nginx" else text
+            text = self.speak_tls(text, ca, client)
         text = self.put(text, "/etc/nomos/tls", str(self.dir))
-        text = self.put(text, "listen 443" if kind == "nginx" else "bind :443",
-                        f"listen 127.0.0.1:{self.port}" if kind == "nginx" else f"bind 127.0.0.1:{self.port}")
-        for at, address in zip(("10.0.0.11:8080", "10.0.0.12:8080"), addresses):
-            text = self.put(text, at, address)
-        if kind == "haproxy":
-            text = self.put(text, "bind :8443", f"bind 127.0.0.1:{self.stream_port}")
-            for at, address in zip(("10.0.0.11:8081", "10.0.0.12:8081"), stream_addresses or addresses):
-                text = self.put(text, at, address)
+        text = self.put(text, FRONTS[kind][0], FRONTS[kind][1] % ("127.0.0.1", self.port))
+        for at, address in zip(("10.0.0.11", "10.0.0.12"), addresses):
+            text = self.put(text, BEHIND[kind] % (at, "8080"), BEHIND[kind] % tuple(address.split(":")))
+        if kind in STREAMS:
+            text = self.put(text, STREAMS[kind][0], STREAMS[kind][1] % ("127.0.0.1", self.stream_port))
+            for at, address in zip(("10.0.0.11", "10.0.0.12"), stream_addresses or addresses):
+                text = self.put(text, BEHIND[kind] % (at, "8081"), BEHIND[kind] % tuple(address.split(":")))
+        text = change(text) if change else text
         (self.dir / "nomos.conf").write_text(text)
+        (self.dir / "nomos.yaml").write_text(text)
         (self.dir / "nginx.conf").write_text(NGINX)
-        line = ["nginx", "-p", str(self.dir), "-e", "error.log", "-c", "nginx.conf"] if kind == "nginx" else \
-            ["haproxy", "-db", "-f", "nomos.conf"]
+        line = {"nginx": [find("nginx"), "-p", str(self.dir), "-e", "error.log", "-c", "nginx.conf"],
+                "haproxy": [find("haproxy"), "-db", "-f", "nomos.conf"],
+                "envoy": [find("envoy"), "-c", "nomos.yaml", "--use-dynamic-base-id", "--concurrency", "2", "--log-level", "warning",
+                          "--drain-time-s", "1"]}[kind]
         # 502 and 503: it is up, and takes no gateway for one.
         self.up = (200,) if is_good else (502, 503)
         self.out = open(self.dir / "out", "wb")
@@ -75,6 +97,19 @@ class Balancer:
             print(self.read_log())
             self.__exit__()
             raise
+
+    def speak_tls(self, text, ca, client):
+        pattern, value = COMMENTS[self.kind]
+        assert re.search(pattern, text), self.kind
+        text = re.sub(pattern, value, text)
+        text = self.put(text, "/etc/nomos/tls/ca.pem", str(ca))
+        if self.kind == "nginx":
+            text = self.put(text, "http://nomos", "https://nomos")
+        if client is not None:
+            # HAProxy has both in one file.
+            for name, path in list(zip(("client.pem", "client.key"), client))[:1 if self.kind == "haproxy" else 2]:
+                text = self.put(text, f"/etc/nomos/tls/{name}", str(path))
+        return text
 
     @staticmethod
     def put(text, what, value):
