@@ -247,7 +247,8 @@ tls_context_find_over(const struct tls_context *c)
 		return "the list of revoked client certificates has expired: every client "
 		       "certificate is refused until there is a new one";
 	for (size_t i = 0; i < c->n_certificates; i++) {
-		if (c->certificates[i].ocsp != NULL && !tls_certificate_has_answer(&c->certificates[i]))
+		if (c->certificates[i].ocsp != NULL &&
+			!tls_certificate_has_answer(&c->certificates[i]))
 			return "an OCSP response has grown old and is not stapled any more";
 	}
 	return NULL;

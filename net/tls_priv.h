@@ -56,7 +56,7 @@ struct tls_context {
 	size_t n_certificates;
 	int64_t end_s;
 	int64_t ocsp_end_s; /* the first of those that there are; 0: none */
-	int64_t crl_end_s; /* INT64_MAX: none */
+	int64_t crl_end_s;  /* INT64_MAX: none */
 };
 
 MUSTCHECK enum err tls_context_load(const struct tls_options *o, struct tls_tickets *tickets,
