@@ -165,7 +165,7 @@ ask_gateway(const struct operator_flags *f, bool is_json)
 int
 config_run_diff(const struct command *self, int argc, char **argv)
 {
-	struct operator_flags f = {.url = NULL};
+	struct operator_flags f = {.format = NULL};
 	const struct flag flags[] = {OPERATOR_FLAGS(f)};
 	bool is_json = false;
 	int rest = 0;

@@ -7,6 +7,7 @@ import http.server
 import json
 import pathlib
 import shutil
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -82,7 +83,8 @@ def hmac_token(secret, claims, header):
 class Provider:
     """Use it in a `with` block. `keys` are published; `act` is how it answers: ok, 500, redirect, huge, other-issuer, no-json, hang."""
 
-    def __init__(self):
+    def __init__(self, tls=None, host="127.0.0.1"):
+        self.tls, self.host = tls, host
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nomos-oidc-"))
         self.keys = [Key(self.folder)]
         self.act = "ok"
@@ -109,6 +111,10 @@ class Provider:
         http.server.ThreadingHTTPServer.allow_reuse_address = True
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self.server.daemon_threads = True
+        if self.tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*map(str, self.tls))
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.server.handle_error = lambda *_: None  # clients that gave up
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -121,7 +127,7 @@ class Provider:
 
     @property
     def issuer(self):
-        return f"http://127.0.0.1:{self.port}/realm"
+        return f"http{'s' if self.tls else ''}://{self.host}:{self.port}/realm"
 
     def document(self, path):
         if path.endswith("/.well-known/openid-configuration"):

@@ -10,6 +10,7 @@ import json
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 
@@ -31,13 +32,14 @@ class Receiver:
     """Answers as `answer` says: a status, or one of the words of `_misbehave`; a function of the request's records gets to
     choose. Only what it answered 2xx is taken."""
 
-    def __init__(self, answer=200, secret=SECRET, port=0, tls=None, keeps=None):
+    def __init__(self, answer=200, secret=SECRET, port=0, tls=None, client_ca=None, keeps=None):
         self.answer, self.secret, self.keeps = answer, secret, keeps
         self.taken = []  # records, each once, in order
         self.bodies = []  # as they came, of what was taken
         self.faults = []
         self.sizes = []  # records of each request
         self.n_asked = self.n_repeated = 0
+        self.n_refused = 0  # handshakes
         self.n_back = 0  # requests that began before the one before them: only a start may do that
         self.last_first = 0
         self.requests = []  # (headers, n records)
@@ -60,12 +62,15 @@ class Receiver:
             allow_reuse_address = True
 
             def handle_error(self, request, client_address):
-                pass
+                receiver.n_refused += isinstance(sys.exc_info()[1], ssl.SSLError)
 
         self.server = Server(("127.0.0.1", port), Handler)
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
+            if client_ca is not None:
+                context.load_verify_locations(str(client_ca))
+                context.verify_mode = ssl.CERT_REQUIRED
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self.server.server_address[1]
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/records"

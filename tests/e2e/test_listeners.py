@@ -9,10 +9,11 @@ import pathlib
 import signal
 import socket
 import stat
+import subprocess
 import threading
 
 from service_manager import starter
-from support import PATIENCE, Gateway, Reply, Workplace, action, config, until
+from support import BIN, PATIENCE, Gateway, Reply, Workplace, action, config, until
 
 ROUTES = {"api": "/approvals/x", "ui": "/ui/", "admin": "/admin/reload", "health": "/healthz"}
 METHODS = {"admin": "POST"}
@@ -199,6 +200,76 @@ def test_second_gateway_on_a_unix_socket_is_told():
         other.remove()
 
 
+def test_the_owner_of_a_unix_socket():
+    place = Workplace()
+    path, options = unix_gateway(place.dir)
+    # Root gives it away; everybody else may only keep it.
+    owner, group = ("nobody", "nogroup") if os.geteuid() == 0 else (str(os.geteuid()), str(os.getegid()))
+    row = options["gateway"]["listeners"][0]
+    row.update(mode="0640", owner=owner, group=group)
+    place.write_config(options)
+    try:
+        with Gateway(workplace=place):
+            st = path.stat()
+            want = (65534, 65534) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+            assert (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)) == (*want, 0o640), st
+        assert not path.exists(), "removed at the end"
+        for names, why in (({"owner": "no-such-user"}, "no user no-such-user"), ({"owner": "", "group": "no-such-group"}, "no group no-such-group")):
+            row.update(names)
+            place.write_config(options)
+            text = place.run("serve", "-c", "nomos.json", check=1).stderr.decode()
+            assert why in text and not path.exists(), text
+        if os.geteuid() != 0:
+            row.update(owner="0", group="")
+            place.write_config(options)
+            assert "permission" in place.run("serve", "-c", "nomos.json", check=1).stderr.decode()
+            assert not path.exists()
+    finally:
+        place.remove()
+
+
+def test_one_of_many_gateways_that_start_at_once_on_one_path():
+    """All find the same file left behind: one replaces it and is reached there, the others are told and remove nothing."""
+    folder = Workplace()
+    path, _ = unix_gateway(folder.dir)
+    places = [Workplace() for _ in range(4)]
+    for place in places:
+        place.write_config(unix_gateway(folder.dir)[1])
+    try:
+        for _ in range(3):
+            if not path.exists():
+                left = socket.socket(socket.AF_UNIX)
+                left.bind(str(path))
+                left.close()
+            started = [subprocess.Popen([BIN, "serve", "-c", "nomos.json"], cwd=place.dir, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+                       for place in places]
+            try:
+                until(lambda s=started: sum(p.poll() is not None for p in s) == len(s) - 1, "all but one have ended")
+                [winner] = [p for p in started if p.poll() is None]
+                for p in started:
+                    if p is not winner:
+                        assert p.returncode == 1 and b"in use" in p.stderr.read(), p.returncode
+                until(lambda: is_served(path), "the one that won is reached")
+                winner.terminate()
+                assert winner.wait(PATIENCE) == 0
+            finally:
+                for p in started:
+                    p.kill()
+                    p.wait()
+                    p.stderr.close()
+            assert not path.exists()
+    finally:
+        for place in [folder, *places]:
+            place.remove()
+
+
+def is_served(path):
+    try:
+        return ask(f"unix:{path}", "GET", "/healthz").status == 200
+    except OSError:
+        return False
+
+
 def test_unix_clients_in_the_queue_are_served_at_the_end():
     place = Workplace()
     path, options = unix_gateway(place.dir)
@@ -362,6 +433,14 @@ def test_who_is_not_trusted_is_not_believed():
         assert is_one_client(g, at["plain"], lambda i: {"Forwarded": f"for=198.51.100.{i}, for=203.0.113.8"})
         # By the PROXY protocol the client is known, and is no proxy: its lines are not read.
         assert is_one_client(g, at["behind"], spoof, lambda i: PROXY_V1)
+
+
+def test_a_network_of_ipv6_signs_in_as_one_client():
+    """One host may own a whole /64; and nobody pays for who has another one."""
+    with Gateway(config(gateway={"trusted_proxies": ["127.0.0.1"]})) as g:
+        at = "%s:%d" % g.address
+        assert is_one_client(g, at, lambda i: {"X-Forwarded-For": f"2001:db8:1:2:{i}::{i}"})
+        assert not is_one_client(g, at, lambda i: {"X-Forwarded-For": f"2001:db8:2:{i}::1"})
 
 
 def secure_cookie(gateway, headers, connection=None):

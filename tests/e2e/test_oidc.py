@@ -3,8 +3,10 @@
 import contextlib
 import json
 
+from certificates import Authority
 from provider import Provider, encode, hmac_token, join
 from test_metrics import metrics, value
+from test_tls import authority
 from support import API_KEY, OPERATOR_KEY, Gateway, Workplace, action, config, signal, until
 
 REFUSED = (401, b'{"decision":"DENY","reason":"auth_error: principal authentication failed"}')
@@ -375,3 +377,24 @@ def test_doctor_asks_only_when_it_is_asked_to():
             assert mode["status"] == "PASS", "tokens are enough"
         finally:
             place.remove()
+
+
+def test_keys_are_fetched_over_tls_from_whom_the_ca_knows():
+    """The issuer's certificate is checked: its CA, its name, its time, its use. Without keys every token is refused as any other."""
+    with authority() as ca:
+        other = Authority(ca.dir.parent / "other", "Other CA")
+        good = ca.issue("good")
+        bad = {"another CA": (other.issue("other"), "localhost"), "signed by itself": ((other.cert, other.dir / "ca.key"), "localhost"),
+               "another name": (ca.issue("name", "DNS:issuer.example.com"), "localhost"), "a name for an address": (ca.issue("dns", "DNS:localhost"), "127.0.0.1"),
+               "expired": (ca.issue("expired", begins=-7200, ends=-3600), "localhost"), "for clients": (ca.issue("use", use="clientAuth"), "localhost")}
+        for host in ("localhost", "127.0.0.1"):
+            with Provider(good, host) as p, gateway(p, {"ca_file": str(ca.cert)}) as g:
+                until_taken(g, p.token())
+        # The system's CAs do not know this one.
+        bad["no ca_file"] = (good, "localhost")
+        for why, (pair, host) in bad.items():
+            with Provider(pair, host) as p, gateway(p, {} if why == "no ca_file" else {"ca_file": str(ca.cert)}) as g:
+                assert act(g, p.token()) == REFUSED, why
+                until(lambda g=g: value(metrics(g)[1], "nomos_token_key_fetch_failures_total") > 0, "the fetch has failed")
+                assert act(g, p.token()) == REFUSED, why
+                assert not p.asked, (why, p.asked)
