@@ -210,7 +210,7 @@ class Collector:
                 self.faults.append(f"{h.path}: {e}")
         if isinstance(answer, int) or answer == "slow":
             if answer == "slow":
-                self.ending.wait(1.0)
+                self.ending.wait(0.3)
             self._answer(h, answer if isinstance(answer, int) else 200, b"{}")
         elif answer == "garbage":
             self._answer(h, 200, b"\x00\xff<html>{{{" * 100)

@@ -7,7 +7,7 @@ import tempfile
 
 from pathlib import Path
 
-from support import API_KEY, OPERATOR_KEY, Gateway, action, config, have
+from support import API_KEY, OPERATOR_KEY, Gateway, action, config, have, until
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
@@ -55,6 +55,8 @@ def buckets(samples, name, **labels):
 
 def test_what_happens_is_counted():
     with Gateway(config(audit={"sink": "stdout"})) as g:
+        # The record of the start comes behind the first answers.
+        until(lambda: value(metrics(g)[1], "nomos_ledger_head") == 2, "the start is recorded")
         _, before = metrics(g)
         for _ in range(5):
             assert g.act().json["decision"] == "ALLOW"

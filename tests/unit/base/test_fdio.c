@@ -121,7 +121,8 @@ TEST(read_names_the_missing_file)
 	char words[600];
 
 	buf_init(&b, 100);
-	snprintf(words, sizeof(words), "%s: No such file or directory", path_in(test_tmpdir(), "missing/x"));
+	snprintf(words, sizeof(words), "%s: No such file or directory",
+		path_in(test_tmpdir(), "missing/x"));
 	CHECK_INT(fdio_read_file(path, 100, &b, &ei), ERR_NOT_FOUND);
 	CHECK_STR(ei.msg, words);
 	CHECK_INT(fdio_read_file("/dev/null/x", 100, &b, &ei), ERR_NOT_FOUND);

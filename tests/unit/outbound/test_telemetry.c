@@ -1,0 +1,385 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* Collecting and sending: the bound and the order of the queue under many threads, series that have no room, what a collector
+ * answers, the end. */
+#include "outbound/telemetry.h"
+
+#include "base/mem.h"
+#include "base/metric.h"
+#include "base/redact.h"
+#include "outbound/trace.h"
+#include "receiver.h"
+#include "series.h"
+#include "slot_ring.h"
+
+#define THREADS 4
+#define ROUNDS 20000
+#define SLOTS 61
+
+/* ---- the ring ---- */
+
+TEST(a_ring_keeps_the_order_and_its_bound)
+{
+	struct slot_ring r;
+	uint32_t slot = 0;
+
+	CHECK(slot_ring_init(&r, 5));
+	for (uint32_t round = 0; round < 100; round++) {
+		for (uint32_t i = 0; i < 8; i++)
+			CHECK(slot_ring_put(&r, round + i));
+		CHECK(!slot_ring_put(&r, 99));
+		CHECK_INT(slot_ring_count(&r), 8);
+		for (uint32_t i = 0; i < 8; i++) {
+			CHECK(slot_ring_take(&r, &slot));
+			CHECK_INT(slot, round + i);
+		}
+		CHECK(!slot_ring_take(&r, &slot));
+	}
+	slot_ring_fini(&r);
+}
+
+struct pair {
+	struct slot_ring free;
+	struct slot_ring used;
+	atomic_bool has[SLOTS]; /* somebody has it: nobody else may */
+	_Atomic uint64_t n_moved;
+};
+
+static void
+move(struct pair *p, struct slot_ring *from, struct slot_ring *to)
+{
+	uint32_t slot;
+
+	if (!slot_ring_take(from, &slot))
+		return;
+	if (slot >= SLOTS || atomic_exchange(&p->has[slot], true))
+		FAIL("slot %u is about twice", slot);
+	else
+		atomic_store(&p->has[slot], false);
+	CHECK(slot_ring_put(to, slot));
+	atomic_fetch_add(&p->n_moved, 1);
+}
+
+static void *
+move_many(void *arg)
+{
+	for (size_t i = 0; i < ROUNDS; i++) {
+		struct pair *p = arg;
+
+		move(p, &p->free, &p->used);
+		move(p, &p->used, &p->free);
+	}
+	return NULL;
+}
+
+TEST(threads_share_a_ring_without_losing_or_doubling)
+{
+	static struct pair p;
+	pthread_t threads[THREADS];
+	size_t n = 0;
+	uint32_t slot;
+
+	CHECK(slot_ring_init(&p.free, SLOTS) && slot_ring_init(&p.used, SLOTS));
+	for (uint32_t i = 0; i < SLOTS; i++)
+		CHECK(slot_ring_put(&p.free, i));
+	for (size_t i = 0; i < THREADS; i++)
+		CHECK(pthread_create(&threads[i], NULL, move_many, &p) == 0);
+	for (size_t i = 0; i < THREADS; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	while (slot_ring_take(&p.free, &slot) || slot_ring_take(&p.used, &slot))
+		n++;
+	CHECK_INT(n, SLOTS);
+	CHECK(atomic_load(&p.n_moved) > ROUNDS);
+	slot_ring_fini(&p.free);
+	slot_ring_fini(&p.used);
+}
+
+/* ---- series ---- */
+
+struct tally {
+	struct metric_writer writer; /* first */
+	size_t n_families;
+	size_t n_samples;
+	int64_t sum;
+	int64_t overflow;
+	char last[160];
+};
+
+static void
+tally_family(struct metric_writer *w, const char *name, enum metric_kind kind, const char *help)
+{
+	(void)name;
+	(void)help;
+	CHECK_INT(kind, METRIC_KIND_COUNTER);
+	((struct tally *)(void *)w)->n_families++;
+}
+
+static void
+tally_integer(struct metric_writer *w, const struct metric_label *labels, size_t n, int64_t value)
+{
+	struct tally *t = (struct tally *)(void *)w;
+
+	t->n_samples++;
+	t->sum += value;
+	if (n == 1 && strcmp(labels[0].name, "otel.metric.overflow") == 0)
+		t->overflow += value;
+	else
+		snprintf(t->last, sizeof(t->last), "%s=%.*s", labels[0].name,
+			SPAN_ARG(labels[0].value));
+}
+
+static const struct metric_writer_ops tally_ops = {
+	.family = tally_family, .integer = tally_integer};
+
+static struct tally
+tally_of(struct series_table *t, const char *name)
+{
+	struct tally tally = {.writer.ops = &tally_ops};
+
+	series_write(t, name, "help", &tally.writer);
+	return tally;
+}
+
+static void *
+add_series(void *arg)
+{
+	char value[32];
+
+	for (unsigned i = 0; i < 3000; i++) {
+		snprintf(value, sizeof(value), "v%u", i % 1500);
+		const struct metric_label label = {"what", span_cstr(value)};
+		series_add(arg, NULL, "many", &label, 1);
+	}
+	return NULL;
+}
+
+TEST(series_without_room_are_added_up_in_one)
+{
+	struct series_table *t = series_new();
+	pthread_t threads[THREADS];
+
+	for (size_t i = 0; i < THREADS; i++)
+		CHECK(pthread_create(&threads[i], NULL, add_series, t) == 0);
+	for (size_t i = 0; i < THREADS; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+	struct tally many = tally_of(t, "many");
+	CHECK_INT(many.n_families, 1);
+	CHECK_INT(many.sum, THREADS * 3000);
+	CHECK(many.n_samples <= SERIES_MAX + 1 && many.n_samples > SERIES_MAX / 2);
+	CHECK(many.overflow >= (1500 - SERIES_MAX) * 2 * THREADS);
+	CHECK_INT(tally_of(t, "none").n_families, 0);
+	series_free(&t);
+}
+
+TEST(series_hold_no_secret_and_nothing_long)
+{
+	static const struct metric_label secret = {"what", {"AKIAABCDEFGHIJKLMNOP", 20}};
+	struct series_table *t = series_new();
+	char text[200];
+
+	memset(text, 'x', sizeof(text));
+	const struct metric_label longer = {"what", span_of(text, sizeof(text))};
+	series_add(t, redactor_default(), "a", &secret, 1);
+	series_add(t, redactor_default(), "a", &secret, 1);
+	CHECK_STR(tally_of(t, "a").last, "what=[REDACTED]");
+	CHECK_INT(tally_of(t, "a").sum, 2);
+	series_add(t, redactor_default(), "b", &longer, 1);
+	CHECK_STR(tally_of(t, "b").last, "what=(too long)");
+	series_free(&t);
+}
+
+/* ---- all of it, against a collector ---- */
+
+static struct telemetry *
+new_telemetry(const struct server *s, size_t queue_max)
+{
+	static const struct http_header header = {{"Authorization", 13}, {"Bearer collector", 16}};
+	struct telemetry *t = NULL;
+	struct errinfo ei;
+	char url[64];
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/base/", s->port);
+	const struct telemetry_options o = {
+		.sink = TELEMETRY_OTLP,
+		.base_url = span_cstr(url),
+		.headers = &header,
+		.n_headers = 1,
+		.timeout_ns = 2 * NS_PER_SEC,
+		.queue_max = queue_max,
+		.sample_one_in = 1,
+	};
+	if (telemetry_new(&o, &t, &ei) != OK)
+		FAIL("%s", ei.msg);
+	return t;
+}
+
+static bool
+tell(struct telemetry *t)
+{
+	struct trace *trace = telemetry_begin(t, NULL);
+
+	if (trace == NULL)
+		return false;
+	trace->method = "POST";
+	trace->route = "/action";
+	trace->end_ns = trace->start_ns;
+	trace_go_on(trace, "decide", 10);
+	telemetry_end(t, &trace);
+	return true;
+}
+
+static int64_t
+grown(enum metric m, int64_t *before)
+{
+	int64_t now = metric_get(m);
+	int64_t n = now - *before;
+
+	*before = now;
+	return n;
+}
+
+static int64_t sent;
+static int64_t dropped;
+static int64_t failures;
+
+static void
+note_counts(void)
+{
+	(void)grown(METRIC_TELEMETRY_SENT, &sent);
+	(void)grown(METRIC_TELEMETRY_DROPPED, &dropped);
+	(void)grown(METRIC_TELEMETRY_FAILURES, &failures);
+}
+
+TEST(a_body_is_tried_again_and_sent_once_taken)
+{
+	struct server s = {.status = {503, 429, 200}};
+
+	note_counts();
+	server_start(&s);
+	struct telemetry *t = new_telemetry(&s, 16);
+	CHECK(tell(t));
+	telemetry_free(&t);
+	server_stop(&s);
+	CHECK_INT(s.n, 3);
+	CHECK_STR(body_of(s.request[0]), body_of(s.request[2]));
+	CHECK(strncmp(s.request[0], "POST /base/v1/traces HTTP/1.1", 29) == 0);
+	CHECK_SPAN(header(s.request[0], "Authorization"), "Bearer collector");
+	CHECK_SPAN(header(s.request[0], "Content-Type"), "application/json");
+	CHECK_INT(grown(METRIC_TELEMETRY_SENT, &sent), 1);
+	CHECK_INT(grown(METRIC_TELEMETRY_DROPPED, &dropped), 0);
+	CHECK_INT(grown(METRIC_TELEMETRY_FAILURES, &failures), 2);
+}
+
+TEST(a_body_that_is_refused_is_dropped)
+{
+	struct server s = {.status = {400, 200}};
+
+	note_counts();
+	server_start(&s);
+	struct telemetry *t = new_telemetry(&s, 16);
+	CHECK(tell(t));
+	telemetry_free(&t);
+	server_stop(&s);
+	CHECK_INT(s.n, 1);
+	CHECK_INT(grown(METRIC_TELEMETRY_SENT, &sent), 0);
+	CHECK_INT(grown(METRIC_TELEMETRY_DROPPED, &dropped), 1);
+}
+
+TEST(the_end_waits_for_no_answer_that_does_not_come)
+{
+	struct server s = {.status = {SILENT}};
+
+	note_counts();
+	server_start(&s);
+	struct telemetry *t = new_telemetry(&s, 4);
+	for (size_t i = 0; i < 4; i++)
+		CHECK(tell(t));
+	telemetry_free(&t);
+	server_stop(&s);
+	CHECK_INT(grown(METRIC_TELEMETRY_SENT, &sent), 0);
+	CHECK_INT(grown(METRIC_TELEMETRY_DROPPED, &dropped), 4);
+}
+
+TEST(what_has_no_room_is_dropped_and_counted)
+{
+	struct server s = {.status = {200, 200, 200}};
+	struct trace *under_way[3];
+
+	note_counts();
+	server_start(&s);
+	struct telemetry *t = new_telemetry(&s, 3);
+	for (size_t i = 0; i < 3; i++) {
+		under_way[i] = telemetry_begin(t, NULL);
+		CHECK(under_way[i] != NULL);
+	}
+	CHECK(!tell(t));
+	CHECK_INT(grown(METRIC_TELEMETRY_DROPPED, &dropped), 1);
+	for (size_t i = 0; i < 3; i++) {
+		under_way[i]->method = "POST";
+		under_way[i]->route = "/action";
+		telemetry_end(t, &under_way[i]);
+	}
+	telemetry_free(&t);
+	server_stop(&s);
+	CHECK_INT(grown(METRIC_TELEMETRY_SENT, &sent), 3);
+}
+
+static void
+write_one(struct metric_writer *w, void *arg)
+{
+	w->ops->family(w, "one_total", METRIC_KIND_COUNTER, "one");
+	w->ops->integer(w, NULL, 0, *(const int64_t *)arg);
+}
+
+TEST(of_metrics_that_wait_the_newest_are_sent)
+{
+	struct server s = {.status = {503, 200}};
+	int64_t value = 41;
+
+	server_start(&s);
+	struct telemetry *t = new_telemetry(&s, 4);
+	telemetry_collect(t, write_one, &value);
+	char c;
+	CHECK_INT(read(s.got_pipe[0], &c, 1), 1);
+	value = 42;
+	telemetry_count_action(t, "ALLOW", "SUCCESS");
+	telemetry_collect(t, write_one, &value);
+	telemetry_free(&t);
+	server_stop(&s);
+	CHECK_INT(s.n, 2);
+	CHECK(strncmp(s.request[1], "POST /base/v1/metrics HTTP/1.1", 30) == 0);
+	CHECK(strstr(s.request[0], "\"asInt\":\"41\"") != NULL);
+	CHECK(strstr(s.request[1], "\"asInt\":\"42\"") != NULL);
+	CHECK(strstr(s.request[1], "\"name\":\"nomos.decisions\"") != NULL);
+}
+
+/* Whatever allocation fails at its begin, nothing is left behind. */
+TEST(without_memory_it_does_not_begin)
+{
+	const struct telemetry_options o = {
+		.sink = TELEMETRY_STDERR, .queue_max = 8, .sample_one_in = 1};
+	long live = mem_live();
+	struct telemetry *t = NULL;
+	struct errinfo ei;
+
+	for (unsigned long n = 1; t == NULL && n < 100; n++) {
+		mem_fail_at(n);
+		enum err rc = telemetry_new(&o, &t, &ei);
+		mem_fail_at(0);
+		if (rc != OK)
+			CHECK(rc == ERR_NOMEM && t == NULL && mem_live() == live);
+	}
+	CHECK(t != NULL);
+	telemetry_free(&t);
+	CHECK_INT(mem_live(), live);
+}
+
+SUITE("telemetry", TEST_ROW(a_ring_keeps_the_order_and_its_bound),
+	TEST_ROW(threads_share_a_ring_without_losing_or_doubling),
+	TEST_ROW(series_without_room_are_added_up_in_one),
+	TEST_ROW(series_hold_no_secret_and_nothing_long),
+	TEST_ROW(a_body_is_tried_again_and_sent_once_taken),
+	TEST_ROW(a_body_that_is_refused_is_dropped),
+	TEST_ROW(the_end_waits_for_no_answer_that_does_not_come),
+	TEST_ROW(what_has_no_room_is_dropped_and_counted),
+	TEST_ROW(of_metrics_that_wait_the_newest_are_sent),
+	TEST_ROW(without_memory_it_does_not_begin))
