@@ -188,6 +188,12 @@ snapshot_get_assurance(const struct snapshot *s)
 	return s->assurance;
 }
 
+size_t
+snapshot_count_plain_keys(const struct snapshot *s)
+{
+	return identity_count_plain_keys(s->identities);
+}
+
 int64_t
 snapshot_get_loaded_ns(const struct snapshot *s)
 {

@@ -16,6 +16,7 @@
 #include "base/metric.h"
 #include "base/must.h"
 #include "pipeline/snapshot.h"
+#include "plain_keys.h"
 #include "policy/policy.h"
 
 #define RELOAD_MAGIC 0x524c4f44u
@@ -129,6 +130,7 @@ reload_worker_swapped(struct runtime *r)
 		return;
 	metric_add(METRIC_RELOADS, 1);
 	log_info(NULL, "reloaded: policy %s", policy_get_hash(snapshot_get_policy(r->snapshot)));
+	plain_keys_warn(r->snapshot);
 	answer_all(rl);
 }
 

@@ -22,6 +22,7 @@
 #include "outbound/telemetry.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot.h"
+#include "plain_keys.h"
 #include "policy/policy.h"
 
 /* Threads for blocking file work, and how much may wait for them. */
@@ -230,6 +231,7 @@ runtime_run(struct runtime *r)
 	chores_start(r);
 	certificates_start(r);
 	observer_start(r);
+	plain_keys_warn(r->snapshot);
 	say_ready(r);
 	loop_run(r->loop);
 	/* Nobody reads signals from here on; the next one must not wait for what closing waits for. */

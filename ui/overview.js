@@ -79,8 +79,8 @@ export function overview(root) {
 		fill(why, reasons((o.reasons ?? []).filter((r) => !/^require/.test(r.reason))));
 		once(open, JSON.stringify(list), () => unknown(list, refresh));
 		fill(ledger, facts(["Newest record", num(o.ledger?.head_seq)], ["Wait of the queue", `${num(o.ledger?.queue_wait_ms)} ms`]),
-			sinks.length ? table("Sinks", [["Sink", (s) => val(s.name)], ["", (s) => s.required && h("span.stamp.plain", "required")], ["Taken to", (s) => num(s.taken_seq), ".num"],
-				["Behind", (s) => (s.lag ? h("b.ask", num(s.lag)) : "0"), ".num"]], sinks) : note("No sinks."));
+			sinks.length ? table("Sinks", [["Sink", (s) => val(s.name)], ["", (s) => [s.required && h("span.stamp.plain", "required"), s.failing && h("b.deny", " failing")]], ["Taken to", (s) => num(s.taken_seq), ".num"],
+				["Behind", (s) => (s.lag ? h("b.ask", num(s.lag)) : "0"), ".num"], ["Dead letters", (s) => (s.dead_letters ? h("b.deny", num(s.dead_letters)) : "0"), ".num"]], sinks) : note("No sinks."));
 		once(policy, o.policy_bundle_hash, () => [facts(["Hash", short(o.policy_bundle_hash)], ["Loaded", o.policy_loaded_at ? ago(o.policy_loaded_at) : val()], ["Assurance", val(o.assurance_level)]), link("#/policy", "Rules and explanations")]);
 	}
 	const refresh = () => attempt(trouble, () => get("overview"), (o) => {

@@ -152,3 +152,9 @@ identity_find_grant(const struct identity_table *t, const struct req_credentials
 	mem_wipe(&mark, sizeof(mark));
 	return is_found;
 }
+
+size_t
+identity_count_plain_keys(const struct identity_table *t)
+{
+	return t->plain_keys != NULL ? map_count(t->plain_keys) : 0;
+}

@@ -92,6 +92,8 @@ void identity_mark_key(struct span key, struct key_mark *out);
  * *out is nobody. */
 MUSTCHECK enum err identity_find_mark(const struct identity_table *t, const struct key_mark *mark,
 	struct span client_address, struct caller *out);
+/* API keys that are configured in clear. */
+size_t identity_count_plain_keys(const struct identity_table *t);
 /* Whether the principal holds the role; operators and approvers may view. */
 bool identity_has_role(const struct identity_table *t, struct span principal, enum role role);
 /* All that it holds: bits 1 << enum role. */

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from support import AGENT_SECRET, Gateway, action, config, sign
+from support import AGENT_SECRET, API_KEY, Gateway, action, config, sign, until
 
 
 def test_unknown_and_wrong_look_the_same():
@@ -65,6 +65,27 @@ def test_hashed_keys():
         assert g.act(key=secret[:-1] + "c").status == 401
         assert g.act(key="nk_k2_" + "ab" * 32).status == 401
         assert [x for x in g.records() if x["event_type"] == "action.decision"][0]["principal"] == "hannah"
+
+
+def test_keys_in_clear_are_warned_about_at_each_start_and_reload():
+    def lines(g, word):
+        return [line for line in map(json.loads, g.read_log().splitlines()) if word in line["msg"]]
+    def warnings(g):
+        return lines(g, "stand in clear")
+    with Gateway() as g:
+        assert g.act().status == 200  # they work all the same
+        [first] = warnings(g)
+        assert first["level"] == "warn" and "nomos keys new" in first["msg"] and "identity.hashed_keys" in first["msg"], first
+        assert API_KEY not in first["msg"] and "identity.api_keys: 2" in first["msg"], first
+        assert g.operator("POST", "/admin/reload").status == 200
+        until(lambda: len(warnings(g)) == 2, "said again")
+        secret = "nk_op_" + "ab" * 32
+        row = {"id": "op", "principal": "olga", "hash": "sha256:" + hashlib.sha256(secret.encode()).hexdigest()}
+        g.place.write_config(config(identity={"api_keys": {}, "hashed_keys": [row]}))
+        assert g.operator("POST", "/admin/reload").status == 200
+        assert g.act(key=secret).status == 200 and g.act().status == 401
+        until(lambda: len(lines(g, "reloaded")) == 2, "that is said as well")
+        assert len(warnings(g)) == 2
 
 
 def test_principal_agents_bind():

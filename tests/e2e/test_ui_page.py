@@ -5,10 +5,15 @@ import hashlib
 import http.client
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from receiver import Receiver
 from support import PATIENCE, POLICY, ROOT, Gateway, Workplace, action, config
 
 FOLDER = ROOT / "tests/ui"
@@ -72,6 +77,22 @@ def test_navigation():
 
 def test_overview():
     browse("overview")
+
+
+def test_sinks():
+    refused = []
+
+    def answer(records):
+        if any(r["event_type"] == "action.decision" for r in records):
+            refused.append(1)
+            return 422
+        return 500 if refused else 200
+    with Receiver(answer=answer, secret=None) as receiver:
+        def before(place):
+            made = options()
+            made["audit"] = {"sink": f"webhook:{receiver.url}", "webhook": {"retry_max_ms": 20}}
+            place.write_config(made)
+        browse("sinks", before)
 
 
 def test_approve():

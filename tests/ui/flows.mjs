@@ -99,6 +99,20 @@ export const flows = {
 		await done();
 	},
 
+	/** The receiver refused a decision for good, and takes nothing since. */
+	async sinks() {
+		await act({action_type: "payments.refund", resource: "payment://shop.example.com/orders/1"});
+		const {page, done} = await signedIn();
+		const row = page.getByRole("table", {name: "Sinks"}).getByRole("row").filter({hasText: "webhook:"});
+		await row.getByText("failing").waitFor();
+		await page.getByRole("columnheader", {name: "Dead letters"}).waitFor();
+		await row.getByRole("cell", {name: "1", exact: true}).last().waitFor();
+		assert.equal(await row.getByRole("cell").last().textContent(), "1");
+		await accessible(page, "the overview");
+		await shot(page, "sinks-light", {fullPage: true});
+		await done();
+	},
+
 	/** A gateway that was killed before an effect could be settled has been started again. */
 	async settle() {
 		const {page, done} = await signedIn();

@@ -44,6 +44,8 @@ const char *snapshot_get_assurance(const struct snapshot *s);
 /* When it was built, and gateway.concurrency_limit. */
 int64_t snapshot_get_loaded_ns(const struct snapshot *s);
 size_t snapshot_get_concurrency_limit(const struct snapshot *s);
+/* API keys that stand in clear in the configuration (identity.api_keys). */
+size_t snapshot_count_plain_keys(const struct snapshot *s);
 /* gateway.access_log, metrics_public. */
 enum access_log snapshot_get_access_log(const struct snapshot *s);
 bool snapshot_has_public_metrics(const struct snapshot *s);
