@@ -255,17 +255,28 @@ conn_list_sweep(struct http_server *s, int64_t now)
 	look_at_rates(s, CONN_SENDING, now);
 }
 
-struct conn *
-conn_list_find_oldest(const struct http_server *s)
+void
+conn_walk_begin(const struct http_server *s, struct conn_walk *w)
 {
 	static const enum conn_state waiting[] = {CONN_PROXY, CONN_IDLE, CONN_HEAD, CONN_BODY,
 		CONN_WRITING, CONN_LINGER, CONN_PAUSED, CONN_SENDING, CONN_SHAKE};
+
+	*w = (struct conn_walk){.next = {NULL}};
+	for (size_t i = 0; i < ARRAY_LEN(waiting); i++)
+		w->next[waiting[i]] = s->lists[waiting[i]].first;
+}
+
+struct conn *
+conn_walk_step(struct conn_walk *w)
+{
 	struct conn *oldest = NULL;
 
-	for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {
-		struct conn *c = s->lists[waiting[i]].first;
-		if (c != NULL && (oldest == NULL || c->since_ns < oldest->since_ns))
-			oldest = c;
+	for (size_t i = 0; i < CONN__STATES; i++) {
+		if (w->next[i] != NULL &&
+			(oldest == NULL || w->next[i]->since_ns < oldest->since_ns))
+			oldest = w->next[i];
 	}
+	if (oldest != NULL)
+		w->next[oldest->state] = oldest->next;
 	return oldest;
 }

@@ -4,8 +4,9 @@
  * which many came, and while memory or descriptors are out. At the cap, the connection that has
  * waited longest for its client is closed in favour of those in the queue: were accepting merely
  * paused, whoever holds the connections would keep everybody else out. One that waits for less
- * than a second stays, so a client that sends its request at once is never cut, and a flood only
- * makes others wait for a second. Runs on the loop's thread.
+ * than a second stays, or a quarter of one if it has not said a word: so a client that sends its
+ * request at once is never cut, and a flood makes others wait for as many quarters of a second as
+ * it fills the places. Runs on the loop's thread.
  */
 #include <poll.h>
 
@@ -16,6 +17,7 @@
 #include "base/must.h"
 #include "net/address_cap.h"
 #include "server.h"
+#include "tls_conn.h"
 
 /* So many sockets are accepted in one turn of the loop, at most. */
 #define ACCEPTS_PER_TURN 64
@@ -23,7 +25,9 @@
 #define HANDSHAKE_COST 8
 /* So many connections are closed at once for new ones, at most. */
 #define EVICTIONS 32
+#define LOOKS 256
 #define EVICT_AFTER_NS NS_PER_SEC
+#define EVICT_SILENT_AFTER_NS (NS_PER_SEC / 4)
 
 static bool
 is_full(const struct http_server *s)
@@ -83,30 +87,57 @@ has_asked(const struct conn *c)
 	       (conn_has_held(c) || conn_has_unread(c));
 }
 
+/* Whether not one byte has come: the first of an honest client come right behind its connection. */
+static bool
+is_silent(const struct conn *c)
+{
+	if (conn_has_held(c) || conn_has_unread(c))
+		return false;
+	if (c->tls == NULL)
+		return c->state == CONN_PROXY || (c->state == CONN_IDLE && c->n_served == 0);
+	return c->state == CONN_SHAKE && !c->listener->options.proxy_protocol &&
+	       tls_conn_is_silent(c->tls);
+}
+
 /* Whether c has waited long enough to give way. */
 static bool
 may_evict(const struct conn *c, int64_t now)
 {
-	return c->since_ns <= now - EVICT_AFTER_NS && !has_asked(c);
+	if (c->since_ns > now - EVICT_AFTER_NS)
+		return is_silent(c);
+	return !has_asked(c);
 }
 
-/* Closes those that have waited longest. */
+/* Closes those that have waited longest, of so many that are looked at. One that may stay keeps nobody behind it. */
+static size_t
+evict_oldest(struct http_server *s, size_t most)
+{
+	struct conn_walk walk;
+	int64_t now = loop_now_ns(s->loop);
+	size_t n = 0;
+
+	conn_walk_begin(s, &walk);
+	for (size_t looks = 0; looks < LOOKS && n < most; looks++) {
+		struct conn *c = conn_walk_step(&walk);
+		if (c == NULL || c->since_ns > now - EVICT_SILENT_AFTER_NS)
+			break;
+		if (!may_evict(c, now))
+			continue;
+		evict(c);
+		n++;
+	}
+	return n;
+}
+
 static void
 make_room(struct http_server *s)
 {
 	static _Thread_local struct log_limiter limiter;
 	uint64_t dropped = 0;
-	int64_t now = loop_now_ns(s->loop);
 	/* A few at once, but never many of few. */
 	size_t most = 1 + s->options.max_connections / 16;
-	size_t n = 0;
+	size_t n = evict_oldest(s, most < EVICTIONS ? most : EVICTIONS);
 
-	for (; n < most && n < EVICTIONS; n++) {
-		struct conn *c = conn_list_find_oldest(s);
-		if (c == NULL || !may_evict(c, now))
-			break;
-		evict(c);
-	}
 	if (log_limit(&limiter, &dropped))
 		log_warn(NULL,
 			"%zu connections are the most (gateway.max_connections, open files); "

@@ -262,9 +262,14 @@ void conn_set_state(struct conn *c, enum conn_state state, int64_t deadline_ns);
 void conn_leave_list(struct conn *c);
 /* Ends what is over its deadline, or below the least rate. */
 void conn_list_sweep(struct http_server *s, int64_t now);
-/* The connection that is in its state for the longest, of those that wait for their client; NULL:
- * there is none. */
-struct conn *conn_list_find_oldest(const struct http_server *s);
+/* Those that wait for their client, the one that is in its state for the longest first. What was returned may be closed before the next
+ * step, and nothing else. */
+struct conn_walk {
+	struct conn *next[CONN__STATES];
+};
+void conn_walk_begin(const struct http_server *s, struct conn_walk *w);
+/* NULL: there are no more. */
+struct conn *conn_walk_step(struct conn_walk *w);
 
 /* reply_head.c */
 /* Empties b and puts the lines into it that every answer has. */

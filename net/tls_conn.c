@@ -168,6 +168,12 @@ tls_conn_end(struct tls_conn *t)
 }
 
 bool
+tls_conn_is_silent(const struct tls_conn *t)
+{
+	return BIO_number_read(SSL_get_rbio(t->ssl)) == 0;
+}
+
+bool
 tls_conn_has_pending(const struct tls_conn *t)
 {
 	/* Not SSL_has_pending, which counts the first byte of a record that never comes. */

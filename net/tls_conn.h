@@ -44,6 +44,8 @@ void tls_conn_let_go(struct tls_conn *t);
 /* After tls_conn_let_go. */
 void tls_conn_free(struct tls_conn **t);
 
+/* Whether not one byte of the handshake has come. */
+bool tls_conn_is_silent(const struct tls_conn *t);
 /* What the handshake has told of the client. False when memory is out. The texts live as long as t. */
 MUSTCHECK bool tls_conn_fill_peer(struct tls_conn *t, struct net_peer *peer);
 

@@ -72,6 +72,84 @@ TEST(a_slow_head_gives_way_with_an_answer)
 }
 
 static void
+pause_after(struct http_request *req, void *arg)
+{
+	(void)arg;
+	http_request_pause_after(req);
+	http_request_reply(req, 200, NULL, 0, SPAN_LIT("paused"));
+}
+
+/* Whether a new client is answered within some sweeps, while the clock stands. */
+static bool
+is_let_in(void)
+{
+	struct rig_client c;
+	struct rig_reply reply;
+	bool is_answered = false;
+
+	rig_connect(&rig, &c);
+	rig_send_text(&rig, &c, GET);
+	for (int i = 0; i < 700 && !is_answered && !c.is_eof; i++) {
+		rig_turn(&rig, &c);
+		is_answered = rig_cut_reply(&c, false, &reply);
+	}
+	rig_close(&c);
+	return is_answered;
+}
+
+/* It has waited longest, and its next request is here: it stays, and those behind it give way. */
+TEST(one_that_stays_keeps_nobody_behind_it)
+{
+	struct rig_client held[CAP];
+	struct rig_reply reply;
+
+	clock_fake_set(1000 * NS_PER_SEC, 1000 * NS_PER_SEC);
+	rig_options(&rig);
+	rig.options.max_connections = CAP;
+	rig.handler = pause_after;
+	rig_start(&rig);
+	rig_connect(&rig, &held[0]);
+	rig_send_text(&rig, &held[0], GET);
+	CHECK(rig_wait_reply(&rig, &held[0], false, &reply));
+	rig_send_text(&rig, &held[0], GET);
+	rig.handler = NULL;
+	clock_fake_advance(NS_PER_MS);
+	for (size_t i = 1; i < CAP; i++)
+		rig_connect(&rig, &held[i]);
+	CHECK(rig_wait_connections(&rig, CAP));
+	clock_fake_advance(NS_PER_SEC / 4);
+	CHECK(is_let_in());
+	CHECK(!rig_cut_reply(&held[0], false, &reply));
+	clock_fake_advance(NS_PER_SEC);
+	CHECK(rig_wait_reply(&rig, &held[0], false, &reply));
+	CHECK_SPAN(reply.body, "/a");
+	stop_full(held);
+	clock_fake_off();
+}
+
+/* Who has said nothing gives way sooner than who has begun. */
+TEST(the_silent_give_way_first)
+{
+	struct rig_client held[CAP];
+
+	clock_fake_set(1000 * NS_PER_SEC, 1000 * NS_PER_SEC);
+	start_full(held, "GET /a HTTP/1.1\r\nHo");
+	while (rig.server->lists[CONN_HEAD].n < CAP)
+		rig_turn(&rig, NULL);
+	clock_fake_advance(NS_PER_SEC / 2);
+	CHECK(!is_let_in());
+	clock_fake_advance(NS_PER_SEC / 2);
+	CHECK(is_let_in());
+	stop_full(held);
+	start_full(held, "");
+	CHECK(!is_let_in());
+	clock_fake_advance(NS_PER_SEC / 4);
+	CHECK(is_let_in());
+	stop_full(held);
+	clock_fake_off();
+}
+
+static void
 keep(struct http_request *req, void *arg)
 {
 	(void)arg;
@@ -282,6 +360,7 @@ TEST(networks)
 }
 
 SUITE("net/room", TEST_ROW(silent_connections_give_way),
+	TEST_ROW(one_that_stays_keeps_nobody_behind_it), TEST_ROW(the_silent_give_way_first),
 	TEST_ROW(a_slow_head_gives_way_with_an_answer), TEST_ROW(requests_in_work_do_not_give_way),
 	TEST_ROW(a_connection_that_the_engine_did_not_make), TEST_ROW(one_turn_accepts_some),
 	TEST_ROW(pipelined_requests_take_turns), TEST_ROW(cap_per_address),
