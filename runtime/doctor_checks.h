@@ -49,6 +49,9 @@ bool doctor_find_disk(const struct doctor *d, enum doctor_disk *out, const char 
 /* Whether its file is there. */
 bool doctor_has_ledger(const struct doctor *d);
 
+/* Of what adjtimex said; state -1: nothing. */
+enum finding doctor_judge_clock(struct doctor *d, int state, int status);
+
 struct jose_keys;
 /* Keys of tokens out of a file. As fdio_read_file and jose_keys_parse. */
 MUSTCHECK enum err doctor_load_keys(struct span path, struct jose_keys **out, struct errinfo *ei);

@@ -41,6 +41,17 @@ check_clock(struct doctor *d)
 	return FINDING_PASS;
 }
 
+enum finding
+doctor_judge_clock(struct doctor *d, int state, int status)
+{
+	if (state < 0)
+		return doctor_say(d, FINDING_PASS, "the kernel does not tell");
+	if (state == TIME_ERROR || (status & STA_UNSYNC) != 0)
+		return doctor_say(d, FINDING_ADVICE,
+			"nothing keeps the clock right, as far as the kernel knows");
+	return doctor_say(d, FINDING_PASS, "the kernel says that it is kept right");
+}
+
 /* Others sign with their own clocks, and read records by ours. */
 enum finding
 check_clock_synchronised(struct doctor *d)
@@ -48,12 +59,7 @@ check_clock_synchronised(struct doctor *d)
 	struct timex t = {.modes = 0};
 	int state = adjtimex(&t);
 
-	if (state < 0)
-		return doctor_say(d, FINDING_PASS, "the kernel does not tell: %s", strerror(errno));
-	if (state == TIME_ERROR || (t.status & STA_UNSYNC) != 0)
-		return doctor_say(d, FINDING_ADVICE,
-			"nothing keeps the clock right, as far as the kernel knows");
-	return doctor_say(d, FINDING_PASS, "the kernel says that it is kept right");
+	return doctor_judge_clock(d, state, t.status);
 }
 
 enum finding
@@ -178,8 +184,10 @@ check_plain_listener(struct doctor *d)
 	if (runtime_listeners_build(d->in->gateway, &listeners, &ei) != OK)
 		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
 	for (size_t i = 0; i < listeners.n && open == NULL; i++) {
-		if (!listeners.v[i].tls && !listener_is_loopback(&listeners.v[i].addr))
-			open = &listeners.v[i];
+		const struct runtime_listener *l = &listeners.v[i];
+		/* Nobody shows a key to be told that the process lives. */
+		if (!l->tls && l->roles != LISTENER_HEALTH && !listener_is_loopback(&l->addr))
+			open = l;
 	}
 	if (open == NULL)
 		return doctor_say(

@@ -10,7 +10,9 @@ import subprocess
 
 import support
 from certificates import Authority
-from support import BIN, INSTRUMENTED, PATIENCE, ROOT, Gateway, Workplace, config
+from receiver import SECRET as SECRET_OF_RECEIVER
+from receiver import Receiver
+from support import BIN, INSTRUMENTED, PATIENCE, ROOT, Gateway, Workplace, action, config
 
 # Where the tests run is not what they are about.
 QUIET = "clock.synchronised,ledger.file_system"
@@ -105,6 +107,24 @@ def test_what_is_typed_is_measured():
         assert told["strong.writable_mounts"][0] == "FAIL" and "the first is /srv" in told["strong.writable_mounts"][1], told
 
 
+def test_disks_that_are_small_or_in_memory():
+    need_namespaces()
+    with Host() as place:
+        (place.dir / "data").mkdir()
+        options = config(ledger={"path": "data/ledger.db"})
+        place.write_config(options)
+
+        def told(megabytes):
+            script = f'mount -t tmpfs -o size={megabytes}m none {place.dir}/data && exec "$@"'
+            return place.doctor(prefix=("unshare", "-m", "sh", "-c", script, "sh"), only="ledger.*")
+
+        small, tight, fine = told(8), told(100), told(300)
+        assert small["ledger.disk_space"]["status"] == "FAIL" and "less than 16 MiB" in small["ledger.disk_space"]["hint"], small
+        assert tight["ledger.disk_space"]["message"].startswith("advice: less than 256 MiB"), tight
+        assert fine["ledger.disk_space"]["message"] == "disk space for the ledger", fine
+        assert fine["ledger.file_system"]["message"].startswith("advice: the ledger lies in memory"), fine
+
+
 def test_credentials_that_lie_around():
     with Host() as place:
         place.write_config(strong(Authority(place.dir / "ca")))
@@ -121,6 +141,34 @@ def test_credentials_that_lie_around():
         assert told()["status"] == "FAIL" and ".aws/credentials" in told()["hint"], told()
         (place.dir / ".aws/credentials").unlink()
         assert "the variable GITHUB_TOKEN" in told(GITHUB_TOKEN="abc")["hint"]
+
+
+def test_what_required_receivers_acknowledged():
+    with Host() as place, Receiver() as receiver:
+        audit = {"sink": f"webhook:{receiver.url}", "required": "webhook", "webhook": {"secret": SECRET_OF_RECEIVER, "retry_max_ms": 10},
+                 "required_deadline_ms": 200}
+        typed = strong(Authority(place.dir / "ca"))
+
+        def serve(answer, status):
+            receiver.answer = answer
+            place.write_config(config(audit=audit))
+            with Gateway(workplace=place, expect_exit=None) as g:
+                assert g.act(action(action_id=f"act-{status}-{answer}")).status == status
+
+        def told(*args):
+            place.write_config({**typed, "audit": audit})
+            checks = place.doctor(*args, only="evidence.audit.*,audit.sinks")
+            return checks["evidence.audit.durable_verified"], checks["audit.sinks"]
+
+        serve(200, 200)
+        evidence, sinks = told("--deep")
+        assert evidence["status"] == "PASS" and re.search(r"measured: webhook:\S+ acknowledged record \d+, \d+ behind", evidence["hint"]), evidence
+        assert sinks["message"] == "sinks", sinks
+        serve(500, 503)
+        evidence, sinks = told("--deep")
+        assert evidence["status"] == "FAIL" and "measured otherwise: webhook:" in evidence["hint"] and "fails since" in evidence["hint"], evidence
+        assert sinks["message"].startswith("advice: webhook:") and "fails since" in sinks["message"], sinks
+        assert told()[1]["message"] == "sinks", "only a deep look reads how far they are"
 
 
 def test_strict_only_and_skip():
@@ -147,6 +195,11 @@ def test_strict_only_and_skip():
 
 def test_things_that_are_no_configuration():
     with Host() as place:
+        if os.geteuid() == 0 and shutil.which("setpriv"):
+            shutil.copy(BIN, place.dir / "nomos")
+            place.dir.chmod(0o755)
+            told = place.doctor(prefix=("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"), program="./nomos", check=1)
+            assert "nomos.json: Permission denied" in told["config.load"]["hint"], told
         os.mkfifo(place.dir / "fifo.json")
         (place.dir / "zero.json").symlink_to("/dev/zero")
         (place.dir / "folder.json").mkdir()

@@ -12,11 +12,13 @@
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/timex.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "audit/ledger_options.h"
 #include "base/clock.h"
+#include "doctor_checks.h"
 
 TEST(a_good_folder_is_ready)
 {
@@ -48,9 +50,30 @@ static const struct row rows[] = {
 		""},
 	{"workspace is a file", "workspace_root: workspace", "workspace_root: policy.yaml",
 		"fs.workspace_exists gateway.snapshot_builds workspace.writable", ""},
+	{"no workspace named", "executor:\n  workspace_root: workspace\n", "", "",
+		"fs.workspace_non_empty"},
 	{"plain off loopback", "127.0.0.1:0", "0.0.0.0:0", "gateway.plain_listener", ""},
 	{"the default address is off loopback", "listen: 127.0.0.1:0", "listen: \":0\"",
 		"gateway.plain_listener", ""},
+	{"plain off loopback for health alone", "listen: 127.0.0.1:0",
+		"listeners: [{name: one, listen: '127.0.0.1:0'}, {name: probe, listen: "
+		"'0.0.0.0:0', roles: [health]}]",
+		"", ""},
+	{"plain off loopback for health and more", "listen: 127.0.0.1:0",
+		"listeners: [{name: one, listen: '127.0.0.1:0'}, {name: probe, listen: "
+		"'0.0.0.0:0', "
+		"roles: [health, metrics]}]",
+		"gateway.plain_listener", ""},
+	{"plain for a proxy that ends TLS", "listen: 127.0.0.1:0",
+		"trusted_proxies: [192.0.2.1]\n  listeners: [{name: one, listen: '0.0.0.0:0', "
+		"proxy_protocol: true}]",
+		"gateway.plain_listener", ""},
+	{"a unix socket", "listen: 127.0.0.1:0", "listen: 'unix:/tmp/nomos-doctor-none'", "", ""},
+	{"an agent with a public key alone", "agent_secrets: {bot: " SECRET "}",
+		"agent_public_keys: {bot: \"-----BEGIN PUBLIC KEY-----\\n"
+		"MCowBQYDK2VwAyEAKwnTRt+vJyYLM8uxJaMwM1V8Sr0ZgwPUAXw+hDiVqSs=\\n"
+		"-----END PUBLIC KEY-----\\n\"}",
+		"", ""},
 	{"key of an example", "hashed_keys: [{id: a1",
 		"api_keys: {dev-api-key: alice}\n  hashed_keys: [{id: a1", "identity.key_strength",
 		""},
@@ -257,6 +280,11 @@ TEST(no_configuration_named)
 
 	CHECK_INT(doctor_run(&in, &report, &ei), OK);
 	CHECK(!report.is_ready);
+	for (size_t i = 0; i < report.n_checks; i++) {
+		bool is_about_it = strncmp(report.checks[i].id, "config.", 7) == 0;
+		if (report.checks[i].is_ok == is_about_it)
+			FAIL("%s", report.checks[i].id);
+	}
 	doctor_report_fini(&report);
 }
 
@@ -441,7 +469,30 @@ TEST(a_head_file_without_its_ledger)
 	tear_down(&p);
 }
 
-SUITE("doctor", TEST_ROW(a_good_folder_is_ready), TEST_ROW(each_fault_is_found_and_no_other),
+/* What a configuration that loads never is, and what no test may do to the machine. */
+TEST(what_cannot_be_brought_about)
+{
+	struct pipeline_options options = {.engine_version = SPAN_LIT("0")};
+	struct doctor_input in = {.pipeline = &options};
+	struct doctor d = {.in = &in};
+
+	buf_init(&d.detail, 4096);
+	CHECK_INT(check_auth_mode(&d), FINDING_FAIL);
+	options.identity.spiffe.enabled = true;
+	CHECK_INT(check_auth_mode(&d), FINDING_PASS);
+	CHECK_INT(check_bundle_path(&d), FINDING_FAIL);
+	options.policy.policy_bundle_path = SPAN_LIT("policy.yaml");
+	CHECK_INT(check_bundle_path(&d), FINDING_PASS);
+	CHECK_INT(doctor_judge_clock(&d, TIME_OK, STA_PLL), FINDING_PASS);
+	CHECK_INT(doctor_judge_clock(&d, TIME_OK, STA_UNSYNC), FINDING_ADVICE);
+	CHECK_INT(doctor_judge_clock(&d, TIME_ERROR, 0), FINDING_ADVICE);
+	CHECK_INT(doctor_judge_clock(&d, -1, STA_UNSYNC), FINDING_PASS);
+	CHECK(strstr(d.detail.p, "does not tell") != NULL);
+	buf_fini(&d.detail);
+}
+
+SUITE("doctor", TEST_ROW(what_cannot_be_brought_about), TEST_ROW(a_good_folder_is_ready),
+	TEST_ROW(each_fault_is_found_and_no_other),
 	TEST_ROW(a_controlled_network_makes_the_plain_listener_advice),
 	TEST_ROW(a_policy_that_allows_anything_is_found), TEST_ROW(modes_that_give_others_too_much),
 	TEST_ROW(a_ledger_that_only_grows_gets_advice),

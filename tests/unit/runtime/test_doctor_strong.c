@@ -337,6 +337,12 @@ static const struct row rows[] = {
 		"\"sha256:0f8a5c1e9b7d42636aa1b2c3d4e5f60718293a4b5c6d7e8f0000111122223333\"}]\n  "
 		"spiffe:",
 		"strong.no_shared_api_keys evidence.identity.workload_identity_verified", ""},
+	{"keys in place of identities", "  spiffe: {enabled: true, trust_domain: example.org}",
+		"  hashed_keys: [{id: a1, principal: alice, hash: "
+		"\"sha256:0f8a5c1e9b7d42636aa1b2c3d4e5f60718293a4b5c6d7e8f0000111122223333\"}]",
+		"strong.no_shared_api_keys strong.workload_identity "
+		"evidence.identity.workload_identity_verified",
+		""},
 	{"an environment of developers", "environment: prod", "environment: dev",
 		"strong.environment_bound", ""},
 	{"no sandbox", "sandbox_profile: container", "sandbox_profile: local",
@@ -383,8 +389,31 @@ TEST(each_setting_is_looked_at)
 	}
 }
 
-SUITE("doctor_strong", TEST_ROW(a_host_that_is_what_is_asserted),
-	TEST_ROW(each_fact_outweighs_what_was_typed),
+/* Where the machine has such a place. */
+TEST(a_ledger_in_memory_is_not_durable)
+{
+	static const struct row row = {"", "audit:\n  sink: \"\"\n", "", "", ""};
+	char text[4096];
+	size_t n;
+	struct host h;
+	struct statfs st;
+
+	set_up_host(&h);
+	replace_in(strong_config, text, sizeof(text), &row);
+	n = strlen(text);
+	snprintf(text + n, sizeof(text) - n, "ledger: {path: %s/ledger.db}\n", test_ramdir());
+	put(&h.place, "nomos.yaml", text, 0600);
+	examine(&h.place);
+	CHECK_INT(statfs(test_ramdir(), &st), 0);
+	bool is_memory = st.f_type == TMPFS;
+	CHECK(!is_memory ||
+		says(&h, "evidence.audit.durable_verified", "the ledger lies on tmpfs"));
+	CHECK(is_memory == (strcmp(h.place.report.assurance, "GUARDED") == 0) || !is_on_disk(&h));
+	tear_down(&h.place);
+}
+
+SUITE("doctor_strong", TEST_ROW(a_ledger_in_memory_is_not_durable),
+	TEST_ROW(a_host_that_is_what_is_asserted), TEST_ROW(each_fact_outweighs_what_was_typed),
 	TEST_ROW(root_of_a_user_namespace_is_nobody_outside),
 	TEST_ROW(routes_are_told_and_nothing_is_sent),
 	TEST_ROW(what_is_hidden_is_not_taken_for_good),
