@@ -11,6 +11,7 @@
 #include "anchor.h"
 #include "audit/query.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/must.h"
 #include "index_scan.h"
@@ -35,6 +36,7 @@ struct search {
 	struct index_scan *index; /* NULL: none, or of no more use */
 	store_visit_fn visit;
 	void *arg;
+	int64_t begun_ns;
 	bool is_over; /* visit wants no more */
 	/* one window */
 	struct kept kept[WINDOW_ROWS];
@@ -80,6 +82,15 @@ show_kept(struct search *s)
 	}
 }
 
+static bool
+is_enough(const struct search *s)
+{
+	const struct search_options *o = s->o;
+
+	return (o->max_read != 0 && s->out->n_read >= o->max_read) ||
+	       (o->max_ns != 0 && clock_mono_ns() - s->begun_ns >= o->max_ns);
+}
+
 /* Shows the matches from first to last, at most WINDOW_ROWS numbers. */
 static enum err
 read_window(struct search *s, uint64_t first, uint64_t last, struct errinfo *ei)
@@ -100,7 +111,7 @@ read_window(struct search *s, uint64_t first, uint64_t last, struct errinfo *ei)
 		show_kept(s);
 	if (s->o->progress != NULL && s->out->n_read / PROGRESS_EVERY != before)
 		s->o->progress(s->o->progress_arg, s->out->n_read);
-	if (!s->is_over && s->o->max_read != 0 && s->out->n_read >= s->o->max_read) {
+	if (!s->is_over && is_enough(s)) {
 		s->is_over = true;
 		s->out->next = s->o->is_newest_first ? first - 1 : last + 1;
 	}
@@ -260,6 +271,7 @@ search_run(struct store_reader *r, const struct search_options *o, store_visit_f
 	struct search s = {.reader = r, .o = o, .out = out, .visit = visit, .arg = arg};
 
 	*out = (struct search_result){0};
+	s.begun_ns = clock_mono_ns();
 	buf_init(&s.bytes, WINDOW_ROWS * BODY_MAX);
 	open_index(&s);
 	enum err rc = walk(&s, ei);

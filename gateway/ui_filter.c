@@ -101,6 +101,7 @@ ui_search_run(struct ui_job *job, struct store_reader *r, struct ui_search *s)
 			.from = s->from,
 			.head = s->head,
 			.max_read = s->max_read,
+			.max_ns = s->max_ns,
 		};
 		rc = search_run(r, &o, s->visit, s->arg, &result, &ei);
 	}

@@ -5,6 +5,7 @@
 
 #include "audit/query.h"
 #include "audit/store.h"
+#include "base/clock.h"
 #include "ui_job.h"
 
 struct ui_filter {
@@ -23,9 +24,10 @@ struct ui_search {
 	uint64_t head; /* the newest that counts; 0: the one of now, which is set */
 	bool is_oldest_first;
 	uint64_t max_read;
+	int64_t max_ns; /* 0: any */
 	store_visit_fn visit;
 	void *arg;
-	uint64_t next; /* set: where to go on when max_read ended it; else 0 */
+	uint64_t next; /* set: where to go on when max_read or max_ns ended it; else 0 */
 };
 /* Reader thread. False when the job has failed by it. */
 MUSTCHECK bool ui_search_run(struct ui_job *job, struct store_reader *r, struct ui_search *s);
@@ -34,5 +36,7 @@ MUSTCHECK bool ui_search_ledger(struct ui_job *job, struct ui_search *s);
 
 /* How many records one question may make us read. */
 #define UI_READ_MAX 10000
+/* And for how long, where the answer says where to go on: a text that no index leads to may be in none of them. */
+#define UI_SEARCH_NS (50 * NS_PER_MS)
 
 #endif

@@ -71,6 +71,7 @@ list_records(struct ui_job *job)
 	struct ui_search s = {.terms = &l->filter.terms,
 		.from = l->filter.cursor,
 		.max_read = UI_READ_MAX,
+		.max_ns = UI_SEARCH_NS,
 		.visit = visit_row,
 		.arg = l};
 

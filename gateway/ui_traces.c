@@ -119,6 +119,7 @@ list_traces(struct ui_job *job)
 	struct ui_search s = {.terms = &l->filter.terms,
 		.from = l->filter.cursor,
 		.max_read = UI_READ_MAX,
+		.max_ns = UI_SEARCH_NS,
 		.visit = visit_for_traces,
 		.arg = l};
 

@@ -32,7 +32,7 @@ export function investigate(root, _, search) {
 		["Record", (r) => h("a", {href: to.record(r.seq), "data-stop": r.seq}, num(r.seq)), ".seq"], ["Time", (r) => when(r.timestamp)], ["Event", (r) => val(r.event_type), ".wide"],
 		["Decision", (r) => h("div", stamp(r.decision), " ", outcome(r))], ["Who", (r) => h("div", val(r.agent, ""), r.principal && [dim(" for "), val(r.principal)])],
 		["Action", (r) => h("div", h("div", val(r.action_type, "")), val(r.resource, ""))], ["Trace", (r) => r.trace_id && link(to.trace(r.trace_id), val(r.trace_id))]], rows)
-		: empty("No record is like this.", "Of a trace the beginning is enough; other fields are exact."), next && button("Older records", () => load(true)));
+		: empty(next ? `None like this down to record ${num(next)}.` : "No record is like this.", "Of a trace the beginning is enough; other fields are exact."), next && button("Older records", () => load(true)));
 	const load = (more) => attempt(out, () => get(`records${query({...filters, limit: 50, cursor: more && next})}`), (page) => {
 		rows = more ? rows.concat(page.records) : page.records;
 		next = page.next_cursor;

@@ -167,7 +167,8 @@ TEST(reading_makes_no_file)
 
 /* All answers, by searches that each read a few records. */
 static void
-search_in_steps(const char *path, const char *index_path, bool is_newest_first, struct found *out)
+search_in_steps(const char *path, const char *index_path, bool is_newest_first, bool by_time,
+	struct found *out)
 {
 	struct store_reader *r = open_reader(path);
 	struct query *q = NULL;
@@ -179,7 +180,8 @@ search_in_steps(const char *path, const char *index_path, bool is_newest_first, 
 		.path = index_path,
 		.is_newest_first = is_newest_first,
 		.head = head_of(r),
-		.max_read = 7};
+		.max_read = by_time ? 0 : 7,
+		.max_ns = by_time ? 1 : 0};
 	do {
 		CHECK_INT(search_run(r, &o, add_found, out, &out->result, &ei), OK);
 		CHECK(out->result.n_read <= 7 + 32);
@@ -195,12 +197,12 @@ TEST(a_bounded_search_goes_on_where_it_ended)
 	const char *path = make_ledger(100, 64);
 
 	(void)fill_index(path, SMALL_SHIFT, 100, UINT64_MAX, NULL);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 8; i++) {
 		const char *index_path = i % 2 == 0 ? path : NULL;
-		struct found *whole = search(path, index_path, &by_principal, i < 2, 0, 0);
+		struct found *whole = search(path, index_path, &by_principal, i / 2 % 2 == 0, 0, 0);
 		struct found *steps = mem_need(sizeof(*steps));
 		*steps = (struct found){.limit = 0};
-		search_in_steps(path, index_path, i < 2, steps);
+		search_in_steps(path, index_path, i / 2 % 2 == 0, i >= 4, steps);
 		CHECK_INT(whole->n, 100);
 		CHECK_INT(whole->result.next, 0);
 		CHECK(is_same_answer(whole, steps));
