@@ -24,13 +24,18 @@ def listeners(*rows, **gateway):
 
 
 def addresses(gateway):
-    """{name: address} of what the log says."""
-    found = {}
-    for line in gateway.read_log().splitlines():
-        text = json.loads(line)["msg"]
-        if text.startswith("listening on "):
-            found[text.split("listener ", 1)[1].split(",")[0]] = text.split()[2].removeprefix("http://")
-    return found
+    """{name: address} of what the log says, once it names every listener of the configuration."""
+    rows = json.loads((gateway.place.dir / "nomos.json").read_text())["gateway"].get("listeners", [])
+
+    def named():
+        found = {}
+        for line in gateway.read_log().splitlines():
+            text = json.loads(line)["msg"]
+            if text.startswith("listening on "):
+                found[text.split("listener ", 1)[1].split(",")[0]] = text.split()[2].removeprefix("http://")
+        return found if found.keys() >= {row["name"] for row in rows} else None
+
+    return until(named, "every listener is named")
 
 
 class UnixConnection(http.client.HTTPConnection):
