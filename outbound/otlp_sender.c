@@ -97,6 +97,8 @@ fill(struct otlp_sender *s, const struct telemetry_options *o, struct errinfo *e
 	client.total_timeout_ns = o->timeout_ns;
 	client.max_reply_bytes = REPLY_BYTES_MAX;
 	client.ca_file = o->ca_file;
+	client.cert_file = o->cert_file;
+	client.key_file = o->key_file;
 	return http_client_new(&client, &s->client, ei);
 }
 

@@ -64,6 +64,12 @@ static const config_check_fn telemetry_checks[] = {check_telemetry, NULL};
 CONFIG_OBJECT(telemetry_section, TELEMETRY_ROWS, .prose = "Traces and metrics for a collector.",
 	.checks = telemetry_checks);
 
+static const char *
+path_or_null(struct span path)
+{
+	return path.n > 0 ? path.p : NULL;
+}
+
 enum err
 telemetry_section_build(
 	const struct telemetry_section *t, struct telemetry **out, struct errinfo *ei)
@@ -72,7 +78,9 @@ telemetry_section_build(
 	struct telemetry_options o = {
 		.sink = span_eq_cstr(t->sink, "stderr") ? TELEMETRY_STDERR : TELEMETRY_STDOUT,
 		.headers = headers,
-		.ca_file = t->ca_file.n > 0 ? t->ca_file.p : NULL,
+		.ca_file = path_or_null(t->ca_file),
+		.cert_file = path_or_null(t->cert_file),
+		.key_file = path_or_null(t->key_file),
 		.timeout_ns = t->timeout_ms * NS_PER_MS,
 		.gzip = t->gzip,
 		.queue_max = (size_t)t->queue_max,

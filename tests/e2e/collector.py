@@ -2,15 +2,12 @@
 """An OTLP/HTTP collector that believes nothing: every body is read by the messages of opentelemetry-proto in their JSON form, and a
 member that is not in them, a wrong type, a bad id, a span that ends before it starts, an id that comes twice, a parent that
 never comes, a counter that falls: each is a fault. Faults are in `faults`."""
-import contextlib
 import gzip
-import http.server
 import json
 import re
-import socket
-import struct
 import threading
 
+from receiver import reset, start_server
 from support import until
 
 
@@ -148,7 +145,7 @@ class Collector:
     """Answers as `answer` says: a status, one of the words of `_misbehave`, or a function of the path that gives one of these.
     Only what it answered 2xx is taken."""
 
-    def __init__(self, answer=200, port=0, headers=()):
+    def __init__(self, answer=200, port=0, headers=(), tls=None, client_ca=None):
         self.answer = answer
         self.wanted = dict(headers)
         self.faults = []
@@ -162,30 +159,10 @@ class Collector:
         self.retry_after = None
         self.lock = threading.Lock()
         self.ending = threading.Event()
-        collector = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                with contextlib.suppress(OSError):
-                    collector._serve(self)
-
-            def log_message(self, *args):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            allow_reuse_address = True
-
-            def handle_error(self, request, client_address):
-                pass
-
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.n_refused = 0  # handshakes
+        self.server, self.thread = start_server(self, port, tls, client_ca)
         self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.thread.start()
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
 
     def options(self, **more):
         return {"enabled": True, "sink": f"otlp:{self.url}", "interval_seconds": 1, **more}
@@ -231,8 +208,7 @@ class Collector:
         if word == "hangs":
             self.ending.wait()
         elif word == "resets":
-            h.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            h.connection.close()
+            reset(h)
         elif word == "no http":
             h.wfile.write(b"\x16\x03\x01 what is this\r\n\r\n")
         else:

@@ -28,6 +28,44 @@ def place_of(options):
         place.remove()
 
 
+def start_server(owner, port=0, tls=None, client_ca=None):
+    """A server whose POSTs are `owner._serve`'s, and its thread; handshakes that fail are counted in `owner.n_refused`."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            with contextlib.suppress(OSError):
+                owner._serve(self)
+
+        def log_message(self, *args):
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+        allow_reuse_address = True
+
+        def handle_error(self, request, client_address):
+            owner.n_refused += isinstance(sys.exc_info()[1], ssl.SSLError)
+
+    server = Server(("127.0.0.1", port), Handler)
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        if client_ca is not None:
+            context.load_verify_locations(str(client_ca))
+            context.verify_mode = ssl.CERT_REQUIRED
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    return server, thread
+
+
+def reset(http_request):
+    """Ends its connection so that the peer sees an error."""
+    http_request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    http_request.connection.close()
+
+
 class Receiver:
     """Answers as `answer` says: a status, or one of the words of `_misbehave`; a function of the request's records gets to
     choose. Only what it answered 2xx is taken."""
@@ -45,37 +83,9 @@ class Receiver:
         self.requests = []  # (headers, n records)
         self.ending = threading.Event()
         self.lock = threading.Lock()
-        receiver = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                with contextlib.suppress(OSError):
-                    receiver._serve(self)
-
-            def log_message(self, *args):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            allow_reuse_address = True
-
-            def handle_error(self, request, client_address):
-                receiver.n_refused += isinstance(sys.exc_info()[1], ssl.SSLError)
-
-        self.server = Server(("127.0.0.1", port), Handler)
-        if tls is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            if client_ca is not None:
-                context.load_verify_locations(str(client_ca))
-                context.verify_mode = ssl.CERT_REQUIRED
-            self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.server, self.thread = start_server(self, port, tls, client_ca)
         self.port = self.server.server_address[1]
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/records"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.thread.start()
 
     def _serve(self, http_request):
         headers = http_request.headers
@@ -116,8 +126,7 @@ class Receiver:
         if word == "hangs":
             self.ending.wait()
         elif word == "resets":
-            http_request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            http_request.connection.close()
+            reset(http_request)
         elif word == "answers half":
             http_request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
             http_request.wfile.flush()

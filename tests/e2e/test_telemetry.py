@@ -4,8 +4,10 @@ changes a decision."""
 import contextlib
 import json
 import os
+import tempfile
 import threading
 
+from certificates import Authority
 from collector import Collector
 from pipes import pipe_of
 from support import API_KEY, OPERATOR_KEY, POLICY, Gateway, Workplace, action, config, until
@@ -335,6 +337,20 @@ def test_headers_path_and_packing():
             assert "collector-token" not in shown and "collector-token" not in g.read_log()
         assert set(c.asked) == {"/otlp/v1/traces", "/otlp/v1/metrics"} and c.encodings == {"gzip"}
         assert len(c.roots()) == 1
+
+
+def test_tls_both_ways():
+    with tempfile.TemporaryDirectory() as folder:
+        ca, other = Authority(f"{folder}/ca"), Authority(f"{folder}/other")
+        server, own = ca.issue("collector"), ca.issue("sender", None, "clientAuth")
+        mine = {"cert_file": str(own[0]), "key_file": str(own[1])}
+        for trusted, shown in ((ca, mine), (ca, {}), (other, mine)):
+            with Collector(tls=server, client_ca=ca.cert) as c:
+                with traced(c, telemetry={"ca_file": str(trusted.cert), **shown}) as g:
+                    assert g.act().json["decision"] == "ALLOW"
+                    if trusted is other or not shown:
+                        until(lambda c=c: c.n_refused > 0, "it was tried")
+                assert len(c.roots()) == (1 if trusted is ca and shown else 0)
 
 
 # ---- secrets ----

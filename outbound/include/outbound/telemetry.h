@@ -36,6 +36,8 @@ struct telemetry_options {
 	const struct http_header *headers; /* sent along; their values are secrets */
 	size_t n_headers;                  /* at most TELEMETRY_HEADERS_MAX */
 	const char *ca_file;               /* PEM; NULL: the system's */
+	const char *cert_file;             /* PEM, for a collector that asks for one; NULL: none */
+	const char *key_file;              /* its key; NULL: in cert_file */
 	int64_t timeout_ns;                /* for one call */
 	bool gzip;
 	size_t queue_max;       /* requests that may be under way or wait to be sent */

@@ -184,6 +184,8 @@
 	ROW(T, MAP, headers, .max = TELEMETRY_HEADERS_MAX, .flags = CONFIG_SECRET_VALUES,              \
 		.prose = "Headers for the collector, such as Authorization.")                              \
 	ROW(T, PATH, ca_file, .prose = "CA certificates (PEM) of the collector; the system's when not set.") \
+	ROW(T, PATH, cert_file, .prose = "Client certificate (PEM) for a collector that asks for one; none when not set.") \
+	ROW(T, PATH, key_file, .prose = "Its private key (PEM), without a passphrase; in cert_file when not set.") \
 	ROW(T, INT, timeout_ms, .def = "2000", .min = 100, .max = 60000, .unit = "ms",                 \
 		.prose = "For one call of the collector; it is tried again where OTLP says so.")           \
 	ROW(T, BOOL, gzip, .env = CONFIG_ENV, .prose = "Packs what goes to the collector.")            \
