@@ -49,6 +49,7 @@ struct telemetry {
 	struct slot_ring free;
 	struct slot_ring waiting;
 	_Atomic uint64_t n_ended;
+	uint64_t wake_every; /* of these one wakes the thread */
 	struct series_table *series;
 	int64_t started_wall_ns;
 	char instance_id[2 * INSTANCE_BYTES + 1];
@@ -123,8 +124,8 @@ telemetry_end(struct telemetry *t, struct trace **own_trace)
 		return;
 	MUST(slot_ring_put(&t->waiting, (uint32_t)(trace - t->places)));
 	/* Without the lock a wake-up may be missed; the tick makes up for it. */
-	if (atomic_fetch_add_explicit(&t->n_ended, 1, memory_order_relaxed) % BATCH_MAX ==
-		BATCH_MAX - 1)
+	if (atomic_fetch_add_explicit(&t->n_ended, 1, memory_order_relaxed) % t->wake_every ==
+		t->wake_every - 1)
 		pthread_cond_signal(&t->wake);
 }
 
@@ -295,7 +296,7 @@ export_otlp(struct telemetry *t)
 		if (otlp_sender_is_free(t->sender, OTLP_TRACES))
 			pack_traces(t);
 		goes_on = otlp_sender_send(t->sender, clock_mono_ns()) &&
-			  slot_ring_count(&t->waiting) >= (is_stopping(t) ? 1 : BATCH_MAX);
+			  slot_ring_count(&t->waiting) >= (is_stopping(t) ? 1 : t->wake_every);
 	}
 	/* A burst's memory is not kept. */
 	buf_fini(&t->text);
@@ -412,6 +413,7 @@ telemetry_new(const struct telemetry_options *o, struct telemetry **out, struct 
 	t->magic = TELEMETRY_MAGIC;
 	t->sink = o->sink;
 	t->sample_one_in = o->sample_one_in;
+	t->wake_every = o->queue_max / 4 < BATCH_MAX ? o->queue_max / 4 + 1 : BATCH_MAX;
 	t->started_wall_ns = clock_wall_ns();
 	buf_init(&t->metrics, METRICS_BYTES_MAX);
 	buf_init(&t->text, TRACES_BYTES_MAX);

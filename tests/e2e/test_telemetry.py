@@ -2,6 +2,7 @@
 """Telemetry against a collector that reads strictly (collector.py), and as lines: what is told of each request, and that no fault of it
 changes a decision."""
 import contextlib
+import fcntl
 import json
 import os
 import tempfile
@@ -390,10 +391,11 @@ def test_long_texts_are_left_out_whole():
 
 # ---- lines ----
 
-def lines_of(sink, act, **sections):
+def lines_of(sink, act, pipe_bytes=65536, **sections):
     """What a gateway with that sink wrote, the lines of telemetry."""
     with contextlib.ExitStack() as stack:
         read, write = os.pipe()
+        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, pipe_bytes)
         got = []
         reader = threading.Thread(target=lambda: got.append(open(read, "rb").read()))
         reader.start()
@@ -459,14 +461,14 @@ def test_lines_hold_no_secret():
 
 
 def test_records_and_telemetry_on_one_stdout_never_mix():
-    """Records of many writes each, lines between them: every line is whole."""
-    n = 40
+    """Records of many writes each into a pipe that is always full, lines between them: every line is whole."""
+    n = 300
 
     def act(g):
         def many(k):
             connection = g.connect()
             for i in range(n):
-                g.act(action(params={"note": ["word"] * 3000}, resource="payment://shop.example.com/" + "b" * 7000, action_id=f"act-{k}-{i}"),
+                g.act(action(resource="payment://shop.example.com/" + "b" * 7000, action_id=f"act-{k}-{i}"),
                       connection=connection)
             connection.close()
 
@@ -476,20 +478,22 @@ def test_records_and_telemetry_on_one_stdout_never_mix():
         for t in threads:
             t.join()
 
-    _, text = lines_of("stdout", act, audit={"sink": "stdout"})
+    _, text = lines_of("stdout", act, pipe_bytes=4096, audit={"sink": "stdout"})
     lines = [json.loads(line) for line in text.splitlines()]
     records = [line for line in lines if line.get("event_type") == "action.decision"]
     assert len(records) == 3 * n and sum(line.get("event_name") == "gateway.request" for line in lines) == 3 * n
 
 
 def test_a_stdout_that_nobody_reads_or_that_is_closed_changes_nothing():
-    options = config(telemetry={"enabled": True, "sink": "stdout", "queue_max": 16})
-    with pipe_of(4096, is_full=True) as (_, write):
-        with Gateway(options, stdout=write) as g:
-            for _ in range(100):
-                assert g.act().json["decision"] == "ALLOW"
-            assert value(metrics(g)[1], "nomos_telemetry_dropped_total") >= 80
-            assert g.stop() == 0
+    telemetry = {"enabled": True, "sink": "stdout", "queue_max": 16}
+    options = config(telemetry=telemetry)
+    for audit in ("", "stdout"):
+        with pipe_of(4096, is_full=True) as (_, write):
+            with Gateway(config(telemetry=telemetry, audit={"sink": audit}), stdout=write) as g:
+                for _ in range(100):
+                    assert g.act().json["decision"] == "ALLOW"
+                assert value(metrics(g)[1], "nomos_telemetry_dropped_total") >= 80
+                assert g.stop() == 0
     read, write = os.pipe()
     os.close(read)
     with Gateway(options, stdout=write) as g:
