@@ -39,6 +39,7 @@ count_file_secrets(const struct nomos_options *o)
 		       is_in_environment("NOMOS_IDENTITY_AGENT_SECRET");
 
 	n = n > n_env ? n - n_env : 0;
+	n += o->telemetry.headers.n;
 	for (size_t i = 0; i < ARRAY_LEN(given); i++)
 		n += given[i].value.n > 0 && !is_in_environment(given[i].variable);
 	return n;
@@ -66,6 +67,7 @@ examination_run(const struct examination *x, struct doctor_report *out, struct e
 		in.gateway = &config->options.gateway;
 		in.ledger = &config->options.ledger;
 		in.audit = &config->options.audit;
+		in.telemetry = &config->options.telemetry;
 		in.n_file_secrets = count_file_secrets(&config->options);
 	}
 	enum err rc = doctor_run(&in, out, ei);

@@ -226,6 +226,13 @@ tls_context_unref(struct tls_context **c)
 }
 
 int64_t
+tls_context_get_crl_end_s(const struct tls_context *c)
+{
+	OBJ_CHECK(c, TLS_CONTEXT_MAGIC);
+	return c->crl_end_s;
+}
+
+int64_t
 tls_context_get_ocsp_end_s(const struct tls_context *c)
 {
 	OBJ_CHECK(c, TLS_CONTEXT_MAGIC);

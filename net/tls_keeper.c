@@ -122,6 +122,8 @@ tell_ends(const struct tls_context *from, const struct tls_context *to)
 		metric_add(METRIC_TLS_END, sign * both[i]->end_s);
 		if (both[i]->ocsp_end_s != INT64_MAX)
 			metric_add(METRIC_TLS_OCSP_END, sign * both[i]->ocsp_end_s);
+		if (both[i]->crl_end_s != INT64_MAX)
+			metric_add(METRIC_TLS_CRL_END, sign * both[i]->crl_end_s);
 	}
 }
 

@@ -80,7 +80,8 @@ are_sources_safe(struct doctor *d, enum finding *out)
 	const struct policy_section *o = &d->in->pipeline->policy;
 	const struct gateway_tls_section *tls = &d->in->gateway->tls;
 	const struct span files[] = {o->policy_bundle_path, o->public_key_path,
-		d->in->pipeline->identity.oidc.public_key_path, tls->client_ca_file, tls->cert_file,
+		d->in->pipeline->identity.oidc.public_key_path, tls->client_ca_file,
+		tls->client_crl_file, tls->cert_file,
 		d->in->pipeline->runtime.stateless_mode ? SPAN_NONE : d->in->ledger->path};
 
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {

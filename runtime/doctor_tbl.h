@@ -116,14 +116,15 @@
 		"stop the other program, or change gateway.listen or gateway.listeners") \
 	X("gateway.certificates", CONFIG, check_certificates, \
 		"TLS certificates", \
-		"certificates and keys load, last for a week or more, OCSP responses for a day; no " \
-		"key can be read by every user", \
-		"put a certificate and its key there that are good") \
+		"certificates and keys load and last for a week or more, OCSP responses and lists of " \
+		"revoked certificates for a day; no key can be read by every user", \
+		"renew it and put the files there (they are read anew by themselves); chmod 0640 the " \
+		"key") \
 	X("gateway.plain_listener", CONFIG, check_plain_listener, \
 		"plain listener", \
 		"what other hosts reach speaks TLS; in modes k8s and ci TLS may end in front", \
-		"listen on 127.0.0.1, or set runtime.deployment_mode to k8s or ci where the network " \
-		"is controlled") \
+		"set gateway.tls.enabled, or listen on 127.0.0.1, or set runtime.deployment_mode to " \
+		"k8s or ci where TLS ends in front") \
 	X("gateway.snapshot_builds", CONFIG, check_snapshot, \
 		"gateway preparation", \
 		"policy, identities, limits, redaction and workspace come together as for a start", \
@@ -136,7 +137,7 @@
 		"authentication of principals", \
 		"keys, services, tokens, SPIFFE IDs, certificate names or users of unix sockets name " \
 		"a principal", \
-		"set identity.hashed_keys, identity.service_secrets, identity.oidc or identity.spiffe") \
+		"set identity.hashed_keys, service_secrets, oidc, spiffe, mtls or unix") \
 	X("identity.environment_derivation", CONFIG, check_environment, \
 		"environment derivation", \
 		"the same as config.environment_recognized", \
@@ -160,11 +161,12 @@
 	X("identity.required_secrets_present", CONFIG, check_required_secrets, \
 		"required secrets", \
 		"identity.agent has a secret or a public key", \
-		"give identity.agent a secret in identity.agent_secrets") \
+		"give identity.agent a secret in identity.agent_secrets, or a key in " \
+		"agent_public_keys") \
 	X("identity.roles_configured", CONFIG, check_roles, \
 		"roles", \
 		"identity.roles is set", \
-		"set identity.roles") \
+		"set identity.roles: who is viewer, approver, operator") \
 	X("identity.token_keys", CONFIG, check_token_keys, \
 		"keys of the token issuer", \
 		"with identity.oidc: its keys load from their file; with --deep, from the issuer", \
@@ -285,11 +287,17 @@
 		"assurance level STRONG", \
 		"the level is STRONG, and every other strong check passed", \
 		"every strong and evidence check has to pass") \
+	X("telemetry.collector", CONFIG, check_telemetry, \
+		"collector of telemetry", \
+		"telemetry is off, or no header crosses the network in clear; with --deep, the collector " \
+		"answers", \
+		"https in telemetry.sink; look at the collector: what it does not take is dropped and counted") \
 	X("tls.ca_files", CONFIG, check_ca_files, \
-		"CA certificates", \
-		"CA files of clients, token issuer, webhooks and receivers load and last for a week " \
-		"or more", \
-		"put the new CA beside the old one into the file, then remove the old one") \
+		"certificates of CAs and receivers", \
+		"CA files of clients, token issuer, webhooks, receivers and collector, and the " \
+		"certificates shown to receivers, load and last for a week or more", \
+		"renew it; of a CA, put the new one beside the old one into the file, then remove " \
+		"the old one") \
 	X("workspace.writable", CONFIG, check_workspace_writable, \
 		"access to the workspace", \
 		"this user can read the workspace (fails) and write to it (advice)", \

@@ -13,7 +13,7 @@
 #define CERTIFICATE_SOON_S (7 * DAY_S)
 /* CAs answer for some days and renew in the middle of that. */
 #define ANSWER_SOON_S DAY_S
-#define FILES_MAX (4 + APPROVAL_RECEIVERS_MAX)
+#define FILES_MAX (6 + 2 * APPROVAL_RECEIVERS_MAX)
 
 static int64_t
 left_s(int64_t end_s)
@@ -35,20 +35,40 @@ find_exposed_key(const struct gateway_tls_section *t)
 }
 
 static enum finding
-judge_ends(struct doctor *d, int64_t end_s, int64_t ocsp_end_s)
+judge_lists(struct doctor *d, int64_t end_s)
 {
-	int64_t left = left_s(end_s);
+	if (end_s == INT64_MAX || left_s(end_s) >= ANSWER_SOON_S)
+		return FINDING_PASS;
+	return doctor_say(d, FINDING_ADVICE,
+		"a list of revoked client certificates ends in %" PRId64
+		" hours, and every client certificate is refused then: fetch a new one",
+		left_s(end_s) / 3600);
+}
+
+static enum finding
+judge_answers(struct doctor *d, int64_t end_s)
+{
+	if (end_s == 0 || left_s(end_s) >= ANSWER_SOON_S)
+		return FINDING_PASS;
+	if (left_s(end_s) <= 0)
+		return doctor_say(d, FINDING_ADVICE,
+			"an OCSP response is out of its time and not sent along: fetch a new one");
+	return doctor_say(d, FINDING_ADVICE,
+		"an OCSP response ends in %" PRId64 " hours: fetch a new one",
+		left_s(end_s) / 3600);
+}
+
+static enum finding
+judge_ends(struct doctor *d, const struct tls_context *c)
+{
+	int64_t left = left_s(tls_context_get_end_s(c));
 
 	if (left < CERTIFICATE_SOON_S)
 		return doctor_say(
 			d, FINDING_ADVICE, "a certificate ends in %" PRId64 " hours", left / 3600);
-	if (ocsp_end_s != 0 && left_s(ocsp_end_s) <= 0)
-		return doctor_say(d, FINDING_ADVICE,
-			"an OCSP response is out of its time and not sent along: fetch a new one");
-	if (ocsp_end_s != 0 && left_s(ocsp_end_s) < ANSWER_SOON_S)
-		return doctor_say(d, FINDING_ADVICE,
-			"an OCSP response ends in %" PRId64 " hours: fetch a new one",
-			left_s(ocsp_end_s) / 3600);
+	if (judge_lists(d, tls_context_get_crl_end_s(c)) != FINDING_PASS ||
+		judge_answers(d, tls_context_get_ocsp_end_s(c)) != FINDING_PASS)
+		return FINDING_ADVICE;
 	return doctor_say(
 		d, FINDING_PASS, "the first certificate ends in %" PRId64 " days", left / DAY_S);
 }
@@ -63,64 +83,76 @@ check_certificates(struct doctor *d)
 		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
 	if (context == NULL)
 		return doctor_say(d, FINDING_PASS, "no listener speaks TLS");
-	int64_t end_s = tls_context_get_end_s(context);
-	int64_t ocsp_end_s = tls_context_get_ocsp_end_s(context);
-	tls_context_unref(&context);
 	const char *exposed = find_exposed_key(&d->in->gateway->tls);
-	if (exposed != NULL)
-		return doctor_say(
-			d, FINDING_ADVICE, "%s can be read by every user: chmod 0640", exposed);
-	return judge_ends(d, end_s, ocsp_end_s);
+	enum finding finding =
+		exposed != NULL ? doctor_say(d, FINDING_ADVICE,
+					  "%s can be read by every user: chmod 0640", exposed)
+				: judge_ends(d, context);
+	tls_context_unref(&context);
+	return finding;
 }
 
-struct ca_file {
+/* A file of somebody else's CA, or of a certificate of our own. */
+struct pem_file {
 	const char *key;
 	struct span path;
+	bool is_own;
 };
 
-static size_t
-list_ca_files(const struct doctor *d, struct ca_file out[FILES_MAX])
-{
-	const struct approvals_section *a = &d->in->pipeline->approvals;
-	size_t n = 0;
+struct pem_list {
+	struct pem_file v[FILES_MAX];
+	size_t n;
+};
 
-	if (d->in->gateway->tls.enabled)
-		out[n++] = (struct ca_file){
-			"gateway.tls.client_ca_file", d->in->gateway->tls.client_ca_file};
-	if (d->in->pipeline->identity.oidc.enabled)
-		out[n++] = (struct ca_file){
-			"identity.oidc.ca_file", d->in->pipeline->identity.oidc.ca_file};
-	out[n++] = (struct ca_file){"audit.webhook.ca_file", d->in->audit->webhook.ca_file};
-	for (size_t i = 0; a->enabled && i < a->notify.n && i < APPROVAL_RECEIVERS_MAX; i++)
-		out[n++] = (struct ca_file){"approvals.notify.ca_file", a->notify.v[i].ca_file};
-	return n;
+static void
+add_file(struct pem_list *l, const char *key, struct span path, bool is_own)
+{
+	if (path.n > 0 && l->n < FILES_MAX)
+		l->v[l->n++] = (struct pem_file){key, path, is_own};
 }
 
-/* While a CA is replaced its bundle holds the old one too, so the last one counts. */
+static void
+list_files(const struct doctor *d, struct pem_list *l)
+{
+	const struct approvals_section *a = &d->in->pipeline->approvals;
+	const struct audit_webhook_section *w = &d->in->audit->webhook;
+
+	if (d->in->gateway->tls.enabled)
+		add_file(
+			l, "gateway.tls.client_ca_file", d->in->gateway->tls.client_ca_file, false);
+	if (d->in->pipeline->identity.oidc.enabled)
+		add_file(l, "identity.oidc.ca_file", d->in->pipeline->identity.oidc.ca_file, false);
+	add_file(l, "audit.webhook.ca_file", w->ca_file, false);
+	add_file(l, "audit.webhook.cert_file", w->cert_file, true);
+	for (size_t i = 0; a->enabled && i < a->notify.n; i++) {
+		add_file(l, "approvals.notify.ca_file", a->notify.v[i].ca_file, false);
+		add_file(l, "approvals.notify.cert_file", a->notify.v[i].cert_file, true);
+	}
+	if (d->in->telemetry != NULL && d->in->telemetry->enabled)
+		add_file(l, "telemetry.ca_file", d->in->telemetry->ca_file, false);
+}
+
+/* While a CA is replaced its bundle holds the old one too, so the last one counts; of a chain of our own the first that ends. */
 enum finding
 check_ca_files(struct doctor *d)
 {
-	struct ca_file files[FILES_MAX];
-	size_t n = list_ca_files(d, files);
-	size_t n_read = 0;
+	struct pem_list files = {.n = 0};
 
-	for (size_t i = 0; i < n; i++) {
+	list_files(d, &files);
+	for (size_t i = 0; i < files.n; i++) {
+		const struct pem_file *f = &files.v[i];
 		int64_t first_s = 0;
 		int64_t last_s = 0;
 		struct errinfo ei;
 
-		if (files[i].path.n == 0)
-			continue;
-		n_read++;
-		if (tls_find_ends(files[i].path.p, &first_s, &last_s, &ei) != OK)
-			return doctor_say(d, FINDING_FAIL, "%s: %s", files[i].key, ei.msg);
-		if (left_s(last_s) <= 0)
-			return doctor_say(
-				d, FINDING_FAIL, "%s: all of it has expired", files[i].key);
-		if (left_s(last_s) < CERTIFICATE_SOON_S)
-			return doctor_say(d, FINDING_ADVICE,
-				"%s: the last certificate ends in %" PRId64 " hours", files[i].key,
-				left_s(last_s) / 3600);
+		if (tls_find_ends(f->path.p, &first_s, &last_s, &ei) != OK)
+			return doctor_say(d, FINDING_FAIL, "%s: %s", f->key, ei.msg);
+		int64_t left = left_s(f->is_own ? first_s : last_s);
+		if (left <= 0)
+			return doctor_say(d, FINDING_FAIL, "%s: it has expired", f->key);
+		if (left < CERTIFICATE_SOON_S)
+			return doctor_say(d, FINDING_ADVICE, "%s: it ends in %" PRId64 " hours",
+				f->key, left / 3600);
 	}
-	return doctor_say(d, FINDING_PASS, "%zu files", n_read);
+	return doctor_say(d, FINDING_PASS, "%zu files", files.n);
 }

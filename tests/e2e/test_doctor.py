@@ -1,5 +1,6 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """nomos doctor beyond the report (test_cli_start.py): what it measures of the kernel's own files, --watch, and what scripts rely on."""
+import http.server
 import json
 import os
 import pty
@@ -7,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 
 import support
 from certificates import Authority
@@ -169,6 +171,47 @@ def test_what_required_receivers_acknowledged():
         assert evidence["status"] == "FAIL" and "measured otherwise: webhook:" in evidence["hint"] and "fails since" in evidence["hint"], evidence
         assert sinks["message"].startswith("advice: webhook:") and "fails since" in sinks["message"], sinks
         assert told()[1]["message"] == "sinks", "only a deep look reads how far they are"
+
+
+def test_lists_of_revoked_certificates_end():
+    with Host() as place:
+        ca = Authority(place.dir / "ca")
+        options = strong(ca)
+        for ends, said in ((9 * 86400, "TLS certificates"), (5400, "ends in 1 hours, and every client certificate is refused then")):
+            crl = ca.list_revoked(ends=ends)
+            options["gateway"]["tls"]["client_crl_file"] = str(crl)
+            place.write_config(options)
+            assert said in place.doctor(only="gateway.certificates", check=0)["gateway.certificates"]["message"], said
+        crl.write_text("no list")
+        assert "list.crl" in place.doctor(only="gateway.certificates", check=1)["gateway.certificates"]["hint"]
+
+
+def test_only_a_deep_look_asks_the_collector():
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, self.headers.get("X-Token")))
+            self.send_error(404)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server, Host() as place:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            place.write_config(config(telemetry={"enabled": True, "sink": f"otlp:http://127.0.0.1:{server.server_address[1]}/base",
+                                                 "headers": {"X-Token": "t0ken"}}))
+            assert place.doctor(only="telemetry.*", check=0)["telemetry.collector"]["hint"] == "--deep asks whether it answers" and asked == []
+            assert place.doctor("--deep", only="telemetry.*", check=0)["telemetry.collector"]["hint"] == "it answers"
+            assert asked == [("/base", None)], asked
+        finally:
+            server.shutdown()
+            thread.join()
+        server.server_close()
+        told = place.doctor("--deep", only="telemetry.*", check=0)["telemetry.collector"]
+        assert told["message"].startswith("advice: the collector of telemetry does not answer: "), told
 
 
 def test_strict_only_and_skip():

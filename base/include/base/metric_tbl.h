@@ -55,6 +55,9 @@ X(METRIC_TLS_END, "nomos_tls_certificate_end_seconds", GAUGE,
 	"when the first TLS certificate in use ends, in seconds since 1970")
 X(METRIC_TLS_OCSP_END, "nomos_tls_ocsp_end_seconds", GAUGE,
 	"when the first OCSP response sent along ends, in seconds since 1970; 0 without any")
+X(METRIC_TLS_CRL_END, "nomos_tls_crl_end_seconds", GAUGE,
+	"when the first list of revoked client certificates ends, in seconds since 1970; 0 without "
+	"any")
 X(METRIC_STREAMS, "nomos_streams", GAUGE, "replies that are written piece by piece, open now")
 X(METRIC_REQUESTS_HELD, "nomos_requests_held", GAUGE, "requests that wait for a person now")
 X(METRIC_EXPORTS, "nomos_exports", GAUGE, "exports of records that are being read now")

@@ -71,6 +71,8 @@ void tls_context_unref(struct tls_context **c);
 int64_t tls_context_get_end_s(const struct tls_context *c);
 /* When the first of the CA's answers about them (ocsp_file) ends; one is no longer sent from then on. 0: there are none, INT64_MAX: it never ends. */
 int64_t tls_context_get_ocsp_end_s(const struct tls_context *c);
+/* When the first list of revoked client certificates (client_crl_file) ends; every client certificate is refused from then on. INT64_MAX: there is none. */
+int64_t tls_context_get_crl_end_s(const struct tls_context *c);
 
 /* When the first and the last certificate of a PEM file end, in seconds since 1970. As tls_keeper_new. */
 MUSTCHECK enum err tls_find_ends(

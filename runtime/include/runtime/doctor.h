@@ -21,6 +21,7 @@ struct buf;
 struct gateway_section;
 struct ledger_section;
 struct pipeline_options;
+struct telemetry_section;
 
 struct doctor_input {
 	const char *config_path; /* as given; NULL or "": nobody gave one */
@@ -30,6 +31,7 @@ struct doctor_input {
 	const struct gateway_section *gateway;
 	const struct ledger_section *ledger;
 	const struct audit_section *audit;
+	const struct telemetry_section *telemetry; /* NULL: none is looked at */
 	const struct pipeline_options *pipeline;
 	bool is_deep; /* read the whole chain too */
 	/* Asked by the gateway itself: nothing opens the ledger's files, whose locks it would lose with that, nor its address. */

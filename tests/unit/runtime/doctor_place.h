@@ -116,6 +116,7 @@ examine(struct place *p)
 		.gateway = &p->options.gateway,
 		.ledger = &p->options.ledger,
 		.audit = &p->options.audit,
+		.telemetry = &p->options.telemetry,
 		.pipeline = &p->pipeline,
 		.is_deep = p->is_deep,
 		.root = p->root,

@@ -145,6 +145,22 @@ static const struct row rows[] = {
 		"hashed_keys: [{id: a1, principal: alice, hash: \"sha256:" SECRET
 		"0000111122223333\"}]",
 		"unix: {users: {'1000': alice}}", "", ""},
+	{"a collector in clear", "identity:",
+		"telemetry: {enabled: true, sink: 'otlp:http://192.0.2.1:4318', headers: "
+		"{Authorization: Bearer-0f8a5c1e9b7d4263}}\nidentity:",
+		"", "telemetry.collector"},
+	{"a collector on this host", "identity:",
+		"telemetry: {enabled: true, sink: 'otlp:http://127.0.0.1:4318', headers: "
+		"{Authorization: Bearer-0f8a5c1e9b7d4263}}\nidentity:",
+		"", ""},
+	{"a collector whose CA is none", "identity:",
+		"telemetry: {enabled: true, sink: 'otlp:https://192.0.2.1:4318', ca_file: "
+		"policy.yaml}\nidentity:",
+		"tls.ca_files", ""},
+	{"telemetry that is off", "identity:", "telemetry: {ca_file: gone.pem}\nidentity:", "", ""},
+	{"a client certificate that is none", "sink: \"\"",
+		"sink: \"\"\n  webhook: {cert_file: policy.yaml, key_file: policy.yaml}",
+		"tls.ca_files", ""},
 	{"bad pattern", "identity:", "redaction: {patterns: [\"(\"]}\nidentity:",
 		"gateway.snapshot_builds", ""},
 };
