@@ -45,7 +45,7 @@ check_telemetry(struct doctor *d)
 	if (!d->in->is_deep || d->in->is_running)
 		return doctor_say(d, FINDING_PASS, "--deep asks whether it answers");
 	if (ask(t, url, &ei) != OK && ei.code != ERR_TOO_LARGE)
-		return doctor_say(
-			d, FINDING_ADVICE, "the collector of telemetry does not answer: %s", ei.msg);
+		return doctor_say(d, FINDING_ADVICE,
+			"the collector of telemetry does not answer: %s", ei.msg);
 	return doctor_say(d, FINDING_PASS, "it answers");
 }
