@@ -37,7 +37,7 @@ _nomos()
 		*:keys:list) words="--config --help" ;;
 		*:doctor:*) words="--config --policy-bundle --format --deep --strict --only --skip --watch --interval --list --help" ;;
 		*:config:check) words="--config --policy-bundle --help" ;;
-		*:config:diff) words="--config --key-file --url --ca-file --format --help" ;;
+		*:config:diff) words="--config --key-file --url --ca-file --cert --cert-key --format --help" ;;
 		*:config:dump) words="--config --policy-bundle --format --help" ;;
 		*:test:*) words="--suite --bundle --format --help" ;;
 		*:approvals:list) words="--config --key-file --url --ca-file --cert --cert-key --limit --all --format --help" ;;

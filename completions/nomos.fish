@@ -61,6 +61,8 @@ complete -c nomos -n "__fish_seen_subcommand_from config; and not __fish_seen_su
 complete -c nomos -n "__fish_seen_subcommand_from diff" -s k -l key-file -r -d "File with the API key"
 complete -c nomos -n "__fish_seen_subcommand_from diff" -s u -l url -x -d "Gateway"
 complete -c nomos -n "__fish_seen_subcommand_from diff" -l ca-file -r -d "CA of the gateway's certificate"
+complete -c nomos -n "__fish_seen_subcommand_from diff" -l cert -r -d "client certificate"
+complete -c nomos -n "__fish_seen_subcommand_from diff" -l cert-key -r -d "its private key"
 complete -c nomos -n "__fish_seen_subcommand_from diff" -l format -x -a "text json" -d "Format"
 complete -c nomos -n "__fish_seen_subcommand_from dump" -l format -x -a "yaml json" -d "Format"
 set -l policy_commands test explain hash

@@ -250,16 +250,26 @@ run_rows(struct doctor *d, struct doctor_check *checks, struct doctor_report *ou
 	out->checks = checks;
 }
 
-/* Who may write to the ledger has to be able to. */
+/* What a gateway writes to it has to be able to write. */
 static void
 measure(struct doctor *d)
 {
 	const struct doctor_input *in = d->in;
-	const struct span own[] = {in->ledger->path, in->pipeline->executor.workspace_root,
-		in->audit->retention.archive};
+	struct span own[3 + AUDIT_SINKS_MAX] = {in->ledger->path,
+		in->pipeline->executor.workspace_root, in->audit->retention.archive};
+	size_t n = 3;
+	struct audit_plan plan;
 
-	if (in->pipeline->runtime.strong_guarantee)
-		measure_host(in->root != NULL ? in->root : "", own, ARRAY_LEN(own), &d->host);
+	if (!in->pipeline->runtime.strong_guarantee)
+		return;
+	if (audit_plan_parse(
+		    in->ledger, in->audit, in->pipeline->runtime.stateless_mode, &plan, NULL) != OK)
+		plan.n_sinks = 0;
+	for (size_t i = 0; i < plan.n_sinks; i++) {
+		if (plan.sinks[i].kind == AUDIT_SINK_FILE)
+			own[n++] = plan.sinks[i].url;
+	}
+	measure_host(in->root != NULL ? in->root : "", own, n, &d->host);
 }
 
 static void

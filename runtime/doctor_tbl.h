@@ -280,8 +280,8 @@
 		"set up identity.oidc or identity.spiffe") \
 	X("strong.writable_mounts", STRONG, check_strong_mounts, \
 		"mounts that can be written", \
-		"measured: no mount can be written but those of ledger, workspace and archive, " \
-		"temporary ones and the kernel's", \
+		"measured: no mount can be written but those of ledger, workspace, archive and file " \
+		"sinks, temporary ones and the kernel's", \
 		"mount it read-only, or take it away") \
 	X("strong.assurance_evidence_backed", STRONG, check_strong_assurance, \
 		"assurance level STRONG", \

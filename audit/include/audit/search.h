@@ -25,7 +25,7 @@ struct search_options {
 	uint64_t from;     /* the first record to look at; 0: the oldest, or the newest */
 	uint64_t head;     /* the newest record that may be shown */
 	uint64_t max_read; /* ends after about so many records were read; 0: when all were */
-	int64_t max_ns;    /* ends after about that time, but not before some records were read; 0: it may take any */
+	int64_t max_ns; /* ends after about that time, but not before some records were read; 0: it may take any */
 	/* Called every few thousand records; may be NULL. */
 	void (*progress)(void *arg, uint64_t n_records);
 	void *progress_arg;
@@ -35,7 +35,7 @@ struct search_result {
 	uint64_t n_read;      /* records that were read */
 	uint64_t n_malformed; /* too long to be records */
 	uint64_t index_head;  /* the last record that the index knew; 0: it was not used */
-	uint64_t next;        /* search_options.from to go on when max_read or max_ns ended it; else 0 */
+	uint64_t next; /* search_options.from to go on when max_read or max_ns ended it; else 0 */
 };
 
 /*

@@ -214,6 +214,25 @@ TEST(each_fact_outweighs_what_was_typed)
 	}
 }
 
+/* A folder on a disk of its own that records go to is written for a reason. */
+TEST(mounts_of_its_own_files_are_no_finding)
+{
+	static const struct row row = {"", "sink: \"\"", "sink: 'file:/data/trail.jsonl'", "", ""};
+	char text[4096];
+	struct host h;
+
+	set_up_host(&h);
+	put_host(&h, "proc/self/mountinfo", ROOT_MOUNT "30 22 8:1 / /data rw - ext4 /dev/vdb rw\n");
+	examine(&h.place);
+	CHECK(!find(&h.place, "strong.writable_mounts")->is_ok);
+	CHECK(says(&h, "strong.writable_mounts", "the first is /data"));
+	replace_in(strong_config, text, sizeof(text), &row);
+	put(&h.place, "nomos.yaml", text, 0600);
+	examine(&h.place);
+	CHECK(find(&h.place, "strong.writable_mounts")->is_ok);
+	tear_down(&h.place);
+}
+
 TEST(root_of_a_user_namespace_is_nobody_outside)
 {
 	struct host h;
@@ -414,6 +433,7 @@ TEST(a_ledger_in_memory_is_not_durable)
 
 SUITE("doctor_strong", TEST_ROW(a_ledger_in_memory_is_not_durable),
 	TEST_ROW(a_host_that_is_what_is_asserted), TEST_ROW(each_fact_outweighs_what_was_typed),
+	TEST_ROW(mounts_of_its_own_files_are_no_finding),
 	TEST_ROW(root_of_a_user_namespace_is_nobody_outside),
 	TEST_ROW(routes_are_told_and_nothing_is_sent),
 	TEST_ROW(what_is_hidden_is_not_taken_for_good),
