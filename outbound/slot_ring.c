@@ -2,6 +2,8 @@
 /* See slot_ring.h. A cell's turn is its place while it is free, its place + 1 while it holds a number. Any thread. */
 #include "slot_ring.h"
 
+#include <sched.h>
+
 #include "base/mem.h"
 
 bool
@@ -61,6 +63,13 @@ slot_ring_put(struct slot_ring *r, uint32_t slot)
 	c->slot = slot;
 	atomic_store_explicit(&c->turn, at + 1, memory_order_release);
 	return true;
+}
+
+void
+slot_ring_put_soon(struct slot_ring *r, uint32_t slot)
+{
+	while (!slot_ring_put(r, slot))
+		sched_yield();
 }
 
 bool

@@ -122,6 +122,7 @@ telemetry_end(struct telemetry *t, struct trace **own_trace)
 	*own_trace = NULL;
 	if (trace == NULL)
 		return;
+	/* The exporter alone takes there. */
 	MUST(slot_ring_put(&t->waiting, (uint32_t)(trace - t->places)));
 	/* Without the lock a wake-up may be missed; the tick makes up for it. */
 	if (atomic_fetch_add_explicit(&t->n_ended, 1, memory_order_relaxed) % t->wake_every ==
@@ -216,7 +217,7 @@ take(struct telemetry *t, uint32_t *place)
 static void
 give_back(struct telemetry *t, uint32_t place)
 {
-	MUST(slot_ring_put(&t->free, place));
+	slot_ring_put_soon(&t->free, place);
 }
 
 struct line_target {

@@ -55,7 +55,7 @@ move(struct pair *p, struct slot_ring *from, struct slot_ring *to)
 		FAIL("slot %u is about twice", slot);
 	else
 		atomic_store(&p->has[slot], false);
-	CHECK(slot_ring_put(to, slot));
+	slot_ring_put_soon(to, slot);
 	atomic_fetch_add(&p->n_moved, 1);
 }
 
@@ -91,6 +91,37 @@ TEST(threads_share_a_ring_without_losing_or_doubling)
 	CHECK(atomic_load(&p.n_moved) > ROUNDS);
 	slot_ring_fini(&p.free);
 	slot_ring_fini(&p.used);
+}
+
+static void *
+put_soon(void *arg)
+{
+	slot_ring_put_soon(arg, 7);
+	return NULL;
+}
+
+/* Others go round meanwhile, and come to its cell: who puts there has to wait, and must not take the ring for broken. */
+TEST(a_thread_that_stops_in_the_middle_of_taking_holds_its_cell)
+{
+	struct slot_ring r;
+	uint32_t slot = 0;
+	pthread_t thread;
+
+	CHECK(slot_ring_init(&r, 8));
+	CHECK(slot_ring_put(&r, 0));
+	atomic_fetch_add(&r.n_taken, 1); /* it has claimed the cell, and no more */
+	for (uint32_t i = 1; i < 8; i++) {
+		CHECK(slot_ring_put(&r, i));
+		CHECK(slot_ring_take(&r, &slot));
+		CHECK_INT(slot, i);
+	}
+	CHECK(!slot_ring_put(&r, 7));
+	CHECK(pthread_create(&thread, NULL, put_soon, &r) == 0);
+	atomic_store(&r.cells[0].turn, 8); /* now it goes on */
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(slot_ring_take(&r, &slot));
+	CHECK_INT(slot, 7);
+	slot_ring_fini(&r);
 }
 
 /* ---- series ---- */
@@ -375,6 +406,7 @@ TEST(without_memory_it_does_not_begin)
 
 SUITE("telemetry", TEST_ROW(a_ring_keeps_the_order_and_its_bound),
 	TEST_ROW(threads_share_a_ring_without_losing_or_doubling),
+	TEST_ROW(a_thread_that_stops_in_the_middle_of_taking_holds_its_cell),
 	TEST_ROW(series_without_room_are_added_up_in_one),
 	TEST_ROW(series_hold_no_secret_and_nothing_long),
 	TEST_ROW(a_body_is_tried_again_and_sent_once_taken),
