@@ -130,6 +130,15 @@ def test_listeners_are_restart_only():
         g.place.write_config(listeners({"name": "a", "listen": "127.0.0.1:0"}))
         r = g.operator("POST", "/admin/reload")
         assert r.status == 400 and "gateway.listeners" in g.read_log(), r
+        # Said beforehand, too, of each key that is about where and how it listens.
+        before = g.place.dir / "before.json"
+        before.write_text(json.dumps(config()))
+        certificates = {"enabled": True, "cert_file": "/x.pem", "key_file": "/x.key", "client_ca_file": "/ca.pem", "client_crl_file": "/crl.pem"}
+        g.place.write_config(listeners({"name": "a", "listen": "127.0.0.1:0"}, trusted_proxies=["10.0.0.1"], tls=certificates))
+        text = g.place.run("config", "diff", str(before), "nomos.json", check=1).stdout.decode()
+        for key in ("gateway.listeners", "gateway.trusted_proxies", *(f"gateway.tls.{name}" for name in certificates)):
+            [line] = [line for line in text.splitlines() if line.startswith(key + ":")]
+            assert "needs a restart" in line, line
 
 
 def unix_gateway(folder, **row):
