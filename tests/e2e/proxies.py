@@ -1,11 +1,13 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """nginx and HAProxy as fixtures, a relay that writes down what goes through it, and the corpus of raw HTTP."""
+import contextlib
 import pathlib
 import re
 import socket
 import subprocess
 import threading
 
+from balancers import find
 from support import PATIENCE, ROOT, until
 
 # A header line that is in every answer of the gateway and in none of a proxy.
@@ -58,6 +60,56 @@ backend back
   http-reuse always
   server gateway unix@%(relay)s
 """
+# Lua reads the whole body before it is passed on. A connection for each request: on one that the gateway is about to close Envoy would lose one.
+ENVOY = """
+static_resources:
+  listeners:
+  - address: {pipe: {path: "%(socket)s"}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: front
+          normalize_path: false
+          merge_slashes: false
+          request_headers_timeout: 0.3s
+          stream_idle_timeout: 0.3s
+          delayed_close_timeout: 0.02s
+          common_http_protocol_options: {idle_timeout: 0.3s}
+          http_protocol_options: {%(options)s}
+          route_config:
+            request_headers_to_add:
+            - {header: {key: x-meant-serial, value: "%%START_TIME(%%s.%%9f)%%-%%UNIQUE_ID%%"}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}
+            virtual_hosts:
+            - {name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: gateway, timeout: 60s}}, {match: {connect_matcher: {}}, direct_response: {status: 405}}]}
+          http_filters:
+          - name: envoy.filters.http.lua
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+              default_source_code:
+                inline_string: |
+                  function envoy_on_request(h)
+                    local body = h:body()
+                    local text = body and body:length() > 0 and body:getBytes(0, body:length()) or ""
+                    h:headers():replace("x-meant-body", (text:gsub(".", function(c) return string.format("%%02x", c:byte()) end)))
+                  end
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+  clusters:
+  - name: gateway
+    connect_timeout: 60s
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        common_http_protocol_options: {max_requests_per_connection: 1}
+        explicit_http_config: {http_protocol_options: {}}
+    load_assignment:
+      cluster_name: gateway
+      endpoints: [{lb_endpoints: [{endpoint: {address: {pipe: {path: "%(relay)s"}}}}]}]
+"""
+TEXTS = {"nginx": NGINX, "haproxy": HAPROXY, "envoy": ENVOY}
 
 
 class Case:
@@ -110,7 +162,7 @@ class Relay:
                 return
             far = socket.create_connection(self.address, timeout=PATIENCE)
             far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            link = {"up": bytearray(), "down": bytearray()}
+            link = {"up": bytearray(), "down": bytearray(), "open": 2}
             with self.lock:
                 self.links.append(link)
             threading.Thread(target=self._pump, args=(near, far, link, "up"), daemon=True).start()
@@ -126,9 +178,17 @@ class Relay:
                 if not part:
                     break
                 target.sendall(part)
-            target.shutdown(socket.SHUT_WR)
         except OSError:
             pass
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+        with self.lock:
+            link["open"] -= 1
+
+    def is_quiet(self):
+        """Whether every connection has ended, both ways."""
+        with self.lock:
+            return all(link["open"] == 0 for link in self.links)
 
     def take(self):
         """What went through since the last call: one (up, down) for each connection that was used."""
@@ -156,11 +216,11 @@ class Proxy:
         self.dir.mkdir()
         self.socket = self.dir / "front.sock"
         self.relay = Relay(self.dir / "relay.sock", address)
-        text = (NGINX if kind == "nginx" else HAPROXY) % {
-            "socket": self.socket, "relay": self.dir / "relay.sock", "options": options}
-        (self.dir / "conf").write_text(text)
-        line = ["nginx", "-p", str(self.dir), "-e", "error.log", "-c", "conf"] if kind == "nginx" else \
-            ["haproxy", "-db", "-q", "-f", "conf"]
+        text = TEXTS[kind] % {"socket": self.socket, "relay": self.dir / "relay.sock", "options": options}
+        (self.dir / "conf.yaml").write_text(text)
+        line = {"nginx": [find("nginx"), "-p", str(self.dir), "-e", "error.log", "-c", "conf.yaml"],
+                "haproxy": [find("haproxy"), "-db", "-q", "-f", "conf.yaml"],
+                "envoy": [find("envoy"), "-c", "conf.yaml", "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"]}[kind]
         self.out = open(self.dir / "out", "wb")
         self.process = subprocess.Popen(line, cwd=self.dir, stdout=self.out, stderr=self.out, stdin=subprocess.DEVNULL)
         self.log_at = 0
@@ -182,14 +242,14 @@ class Proxy:
 
     def send(self, data, answers):
         """Sends the bytes, waits for answers of the gateway, says that no more will come, and returns all that comes back.
-        HAProxy may drop what it has not read yet of a connection that the client has half closed; hence the wait."""
+        HAProxy and Envoy may drop what they have not read yet of a connection that the client has half closed; hence the wait."""
         got = b""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(PATIENCE)
             s.connect(str(self.socket))
             try:
                 s.sendall(data)
-                while self.kind == "haproxy" and got.lower().count(ANSWER) < answers and (part := s.recv(65536)):
+                while self.kind != "nginx" and got.lower().count(ANSWER) < answers and (part := s.recv(65536)):
                     got += part
                 s.shutdown(socket.SHUT_WR)
                 while part := s.recv(65536):
@@ -197,6 +257,13 @@ class Proxy:
             except (ConnectionResetError, BrokenPipeError):
                 pass
         return got
+
+    def settle(self):
+        """Envoy lets go of a client before it has let go of what it passed on: behind one more request nothing of the case comes any more."""
+        if self.kind != "envoy":
+            return
+        self.send(b"GET /probe HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 1)
+        until(self.relay.is_quiet, "nothing is on its way")
 
     def read_log(self):
         """The new lines of nginx's log."""

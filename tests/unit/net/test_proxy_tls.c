@@ -71,7 +71,8 @@ write_hello(struct rig_client *c, struct span header, char out[HELLO_MAX])
 	c->ssl = rig_tls_client(c->fd);
 	SSL_set0_wbio(c->ssl, hello);
 	CHECK(SSL_connect(c->ssl) < 0);
-	memcpy(out, header.p, header.n);
+	if (header.n > 0)
+		memcpy(out, header.p, header.n);
 	int n = BIO_read(hello, out + header.n, (int)(HELLO_MAX - header.n));
 	CHECK(n > 0);
 	SSL_set0_wbio(c->ssl, BIO_new_socket(c->fd, BIO_NOCLOSE));
