@@ -188,7 +188,8 @@ print_dead(const struct witness_verdict *w)
 
 	buf_init(&b, BUF_CAP_LOG_LINE);
 	audit_add_dead_text(w, &b);
-	(void)fwrite(b.p, 1, buf_failed(&b) ? 0 : b.n, stdout);
+	if (!buf_failed(&b) && b.n > 0)
+		(void)fwrite(b.p, 1, b.n, stdout);
 	buf_fini(&b);
 }
 

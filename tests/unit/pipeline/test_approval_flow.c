@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 
 #include "pipeline/approvals.h"
 
@@ -24,6 +25,7 @@ static struct span approvers[2];
 static struct approvals_answer decided;
 static char decided_text[4096];
 static bool is_decided;
+static sem_t started;
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* held while the pool is to be stuck */
 
 static void
@@ -420,6 +422,7 @@ static void
 block(struct workq_item *item)
 {
 	(void)item;
+	sem_post(&started);
 	pthread_mutex_lock(&gate);
 	pthread_mutex_unlock(&gate);
 }
@@ -442,15 +445,15 @@ TEST(a_full_pool_uses_no_approval)
 	ask("fs.write", "{\"content\":\"x\"}", id);
 	CHECK_INT(decide("carol", id, "approve"), 200);
 	pthread_mutex_lock(&gate);
-	for (; n < ARRAY_LEN(blockers); n++) {
-		blockers[n] = (struct workq_item){.process = block, .done = unblocked};
-		if (workq_submit(f.pool, &blockers[n]) != OK)
-			break;
-	}
+	sem_init(&started, 0, 0);
+	for (size_t i = 0; i < ARRAY_LEN(blockers); i++)
+		blockers[i] = (struct workq_item){.process = block, .done = unblocked};
+	/* The only thread is in the first one before the queue is filled. */
+	CHECK_INT(workq_submit(f.pool, &blockers[n++]), OK);
+	sem_wait(&started);
+	while (n < ARRAY_LEN(blockers) && workq_submit(f.pool, &blockers[n]) == OK)
+		n++;
 	CHECK(n < ARRAY_LEN(blockers));
-	/* The thread may have taken the first one meanwhile. */
-	while (workq_submit(f.pool, &blockers[n]) == OK)
-		blockers[++n] = (struct workq_item){.process = block, .done = unblocked};
 	size_t n_records = f.ledger.n_records;
 	a = act("fs.write", "{\"content\":\"x\"}", id);
 	CHECK_INT(a->error, REQ_ERROR_OVERLOADED);
