@@ -296,3 +296,14 @@ arena_used(const struct arena *a)
 	OBJ_CHECK(a, ARENA_MAGIC);
 	return a->used;
 }
+
+size_t
+arena_held(const struct arena *a)
+{
+	size_t n = 0;
+
+	OBJ_CHECK(a, ARENA_MAGIC);
+	for (const struct chunk *c = a->chunks; c != NULL; c = c->next)
+		n += sizeof(*c) + c->size;
+	return n;
+}

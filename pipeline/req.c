@@ -18,7 +18,9 @@
 #include "req_state.h"
 
 enum {
-	FREE_REQUESTS_MAX = 32, /* kept per loop */
+	/* Kept per loop: what a busy one has at the ledger at once, or each would take its memory anew. */
+	FREE_REQUESTS_MAX = REQ_AT_LEDGER_MAX,
+	FREE_BYTES_MAX = 4 * 1024 * 1024,
 };
 
 static enum req_step step_respond(struct req *r);
@@ -155,6 +157,7 @@ req_pool_clear(struct req_pool *pool)
 		destroy(r);
 	}
 	pool->n_free = 0;
+	pool->n_free_bytes = 0;
 }
 
 static struct req *
@@ -165,6 +168,7 @@ take_free(struct req_pool *pool, size_t arena_bytes_max)
 	if (r != NULL) {
 		pool->free = r->next_free;
 		pool->n_free--;
+		pool->n_free_bytes -= arena_held(r->arena);
 		if (r->arena_bytes_max == arena_bytes_max)
 			return r;
 		destroy(r); /* from before a reload */
@@ -409,14 +413,16 @@ recycle(struct req *r)
 	caller_drop(&r->caller);
 	snapshot_unref(&r->snapshot);
 	arena_free(&r->spare);
-	if (pool->n_free == FREE_REQUESTS_MAX) {
+	arena_reset(r->arena);
+	size_t n_held = arena_held(r->arena);
+	if (pool->n_free == FREE_REQUESTS_MAX || pool->n_free_bytes + n_held > FREE_BYTES_MAX) {
 		destroy(r);
 		return;
 	}
-	arena_reset(r->arena);
 	r->next_free = pool->free;
 	pool->free = r;
 	pool->n_free++;
+	pool->n_free_bytes += n_held;
 }
 
 void

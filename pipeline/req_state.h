@@ -54,6 +54,7 @@ struct req_pool {
 	size_t n_at_ledger; /* requests that wait for it */
 	struct req *free;
 	size_t n_free;
+	size_t n_free_bytes; /* that their arenas hold */
 	struct decision_stats stats;
 	struct histogram step_times[STEP__MAX];
 };

@@ -40,6 +40,8 @@ struct span arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3
 bool arena_failed(const struct arena *a);
 /* Bytes handed out since the last reset, with padding: what counts against the cap. */
 size_t arena_used(const struct arena *a);
+/* Bytes that it holds, handed out or not. */
+size_t arena_held(const struct arena *a);
 
 #define ARENA_NEW(a, type) ((type *)arena_zalloc((a), 1, sizeof(type)))
 #define ARENA_ARRAY(a, type, n) ((type *)arena_zalloc((a), (n), sizeof(type)))

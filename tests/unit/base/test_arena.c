@@ -210,6 +210,20 @@ TEST(overrun_into_the_neighbour_is_seen)
 }
 #endif
 
+TEST(held_is_what_a_reset_keeps)
+{
+	a = arena_new((size_t)1024 * 1024);
+	CHECK_INT(arena_held(a), 0);
+	CHECK(arena_alloc(a, 100) != NULL);
+	CHECK(arena_alloc(a, 100000) != NULL);
+	size_t all = arena_held(a);
+	CHECK(all >= 100100);
+	arena_reset(a);
+	CHECK(arena_held(a) <= all);
+	CHECK(NOMOS_ARENA_EMULATE ? arena_held(a) == 0 : arena_held(a) >= 100000);
+	arena_free(&a);
+}
+
 TEST(free_gives_everything_back)
 {
 	long before = mem_live();
@@ -228,4 +242,4 @@ SUITE("arena", TEST_ROW(cap_is_exact), TEST_ROW(failure_is_sticky_until_reset),
 	TEST_ROW(zalloc_zeroes_and_refuses_overflow),
 	TEST_ROW(sizes_near_the_end_of_the_range_fail), TEST_ROW(texts_end_in_nul),
 	TEST_ROW(warm_arena_does_not_allocate), TEST_ROW(overrun_into_the_neighbour_is_seen),
-	TEST_ROW(free_gives_everything_back))
+	TEST_ROW(held_is_what_a_reset_keeps), TEST_ROW(free_gives_everything_back))
