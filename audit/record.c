@@ -127,11 +127,11 @@ has_plain_strings(struct span json)
 {
 	size_t n_quotes = 0;
 
-	for (size_t i = 0; i < json.n; i++) {
-		if (json.p[i] == '\\')
-			return false;
-		n_quotes += json.p[i] == '"' ? 1 : 0;
-	}
+	if (span_find(json, '\\') < json.n)
+		return false;
+	for (size_t i = span_find(json, '"'); i < json.n;
+		i += 1 + span_find(span_from(json, i + 1), '"'))
+		n_quotes++;
 	return n_quotes % 2 == 0;
 }
 

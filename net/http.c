@@ -89,7 +89,9 @@ is_tchar(unsigned char c)
 	/* One bit for each of the 128 ASCII codes: letters, digits and !#$%&'*+-.^_`|~ */
 	static const uint32_t bits[4] = {0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff};
 
-	return c < 128 && (bits[c / 32] >> (c % 32) & 1) != 0;
+	/* Nearly all are letters. */
+	return (unsigned char)((c | 0x20) - 'a') < 26 ||
+	       (c < 128 && (bits[c / 32] >> (c % 32) & 1) != 0);
 }
 
 bool
