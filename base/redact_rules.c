@@ -255,8 +255,7 @@ user_info(const struct redact_rule *rule, struct span text, struct redact_range 
 {
 	size_t to = match.to;
 
-	while (to < text.n &&
-		(is_alnum(text.p[to]) || !is_one_of(text.p[to], " \t\r\n\v\f/@\"'")))
+	while (to < text.n && (is_alnum(text.p[to]) || !is_one_of(text.p[to], " \t\r\n\v\f/@\"'")))
 		to++;
 	struct span info = span_of(text.p + match.to, to - match.to);
 	if (to == text.n || text.p[to] != '@' ||

@@ -204,6 +204,21 @@ needs_place(const struct req *r)
 	       executor_find(r->action->kind) != NULL;
 }
 
+/* What apply_decision reads that this thread has just made. */
+static void
+name_reads(struct req *r)
+{
+	const struct span *parts = r->record.parts;
+	const char *end = parts[RECORD_PARTS - 1].p + parts[RECORD_PARTS - 1].n;
+
+	if (!r->approval.is_asked)
+		r->entry.reads[0] = span_of(parts[0].p, (size_t)(end - parts[0].p));
+	r->entry.reads[1] = span_of((const char *)&r->record,
+		offsetof(struct req, item) - offsetof(struct req, record));
+	r->entry.reads[2] = span_cstr(r->action->binding_hash);
+	r->entry.reads[3] = span_of((const char *)&r->approval, sizeof(r->approval));
+}
+
 enum req_step
 step_commit(struct req *r)
 {
@@ -234,6 +249,7 @@ step_commit(struct req *r)
 		.done = decision_done,
 		.pending = decision_pending,
 	};
+	name_reads(r);
 	return hand_over(r);
 }
 

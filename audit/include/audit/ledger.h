@@ -35,9 +35,14 @@ enum ledger_state {
 	LEDGER_AUTHORIZED = 2, /* external_authorized: may be reported once */
 };
 
+#define LEDGER_READS 4
+
 struct ledger_entry {
 	struct loop_msg msg; /* the ledger's while submitted */
 	struct loop *loop;   /* where done runs; NULL: on the writer thread */
+	/* What apply will read, of another thread's making: asked of the memory while the entry before is applied. May be
+	 * empty; else it lives until done. */
+	struct span reads[LEDGER_READS];
 	/* Writer thread, inside the transaction; an error rolls this entry back alone and becomes
 	 * its result. */
 	enum err (*apply)(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei);
