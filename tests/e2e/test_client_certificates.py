@@ -3,8 +3,10 @@
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import ssl
+import time
 
 from certificates import Authority, openssl
 from receiver import Receiver
@@ -107,6 +109,29 @@ def test_a_list_that_is_not_good_at_the_start():
             assert b"set gateway.tls.client_ca_file" in done.stdout + done.stderr, done
         finally:
             place.remove()
+
+
+def test_the_end_of_a_list_is_told():
+    with authority() as ca:
+        good = ca.issue("server", ends=90 * 86400)
+        crl = ca.dir / "list.pem"
+        put(ca.list_revoked(ends=2 * 86400), crl)
+
+        def left(g):
+            text = over_tls(g, ca, None, "GET", "/metrics", headers={"Authorization": f"Bearer {OPERATOR_KEY}"}).body.decode()
+            return float(re.search(r"^nomos_tls_crl_end_seconds (\S+)$", text, re.MULTILINE)[1]) - time.time()
+
+        def said(g):
+            done = g.place.run("doctor", "-c", "nomos.json", "--format", "json")
+            return {c["id"]: c["message"] for c in json.loads(done.stdout)["checks"]}["gateway.certificates"]
+
+        with Gateway(config(gateway=tls(good, client_ca_file=str(ca.cert)))) as g:
+            assert left(g) < 0
+        with Gateway(config(gateway=tls(good, client_ca_file=str(ca.cert), client_crl_file=str(crl)))) as g:
+            assert 86400 < left(g) <= 2 * 86400 and "revoked" not in said(g), (left(g), said(g))
+            put(ca.list_revoked(ends=7000), crl)
+            until(lambda: left(g) <= 7000, "the new list is read by itself")
+            assert "a list of revoked client certificates ends in 1 hours" in said(g), said(g)
 
 
 def test_every_ca_of_a_chain_has_a_list():

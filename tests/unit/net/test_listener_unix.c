@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -207,6 +208,34 @@ TEST(no_folder)
 	CHECK_INT(listener_open_unix(&a, &anybody, &file, &fd, NULL), ERR_IO);
 }
 
+/* While somebody looks, removes and makes, nobody else does. */
+TEST(the_folder_is_locked_meanwhile)
+{
+	struct listener_addr a = make_addr("l.sock");
+	struct listener_file file;
+	struct stat before;
+	struct stat after;
+	char folder[LISTENER_PATH_MAX];
+	int fd = -1;
+
+	memcpy(folder, a.path, sizeof(folder));
+	*strrchr(folder, '/') = '\0';
+	close(open_file(&a, 0600, &file));
+	CHECK(lstat(a.path, &before) == 0);
+	int lock = open(folder, O_RDONLY | O_DIRECTORY);
+	CHECK(flock(lock, LOCK_EX) == 0);
+	CHECK_INT(listener_open_unix(&a, &anybody, &file, &fd, NULL), ERR_BUSY);
+	CHECK(lstat(a.path, &after) == 0 && after.st_ino == before.st_ino && fd == -1);
+	close(lock);
+	fd = open_file(&a, 0600, &file);
+	/* And it is let go again. */
+	lock = open(folder, O_RDONLY | O_DIRECTORY);
+	CHECK(flock(lock, LOCK_EX | LOCK_NB) == 0);
+	close(lock);
+	close(fd);
+	listener_remove_unix(&a, &file);
+}
+
 #define RIVALS 8
 
 struct rival {
@@ -312,5 +341,6 @@ TEST(the_peer_is_a_process)
 
 SUITE("listener_unix", TEST_ROW(addresses), TEST_ROW(modes), TEST_ROW(an_owner_and_a_group),
 	TEST_ROW(who_listens_is_told), TEST_ROW(only_our_own_is_removed),
-	TEST_ROW(nothing_else_is_removed), TEST_ROW(no_folder), TEST_ROW(one_of_many_at_once),
+	TEST_ROW(nothing_else_is_removed), TEST_ROW(no_folder),
+	TEST_ROW(the_folder_is_locked_meanwhile), TEST_ROW(one_of_many_at_once),
 	TEST_ROW(the_peer_is_a_process))
