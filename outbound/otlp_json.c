@@ -2,8 +2,6 @@
 /* See otlp_json.h. */
 #include "otlp_json.h"
 
-#include <inttypes.h>
-
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/version.h"
@@ -32,7 +30,11 @@ otlp_end(struct buf *b)
 void
 otlp_add_nanos(struct buf *b, const char *name, int64_t wall_ns)
 {
-	buf_printf(b, "\"%s\":\"%" PRId64 "\",", name, wall_ns);
+	buf_add_char(b, '"');
+	buf_add_cstr(b, name);
+	BUF_ADD_LIT(b, "\":\"");
+	buf_add_int(b, wall_ns);
+	BUF_ADD_LIT(b, "\",");
 }
 
 static void
@@ -40,7 +42,9 @@ begin_attribute(struct buf *b, const char *key)
 {
 	if (b->n > 0 && b->p[b->n - 1] != '[')
 		buf_add_char(b, ',');
-	buf_printf(b, "{\"key\":\"%s\",\"value\":{", key);
+	BUF_ADD_LIT(b, "{\"key\":\"");
+	buf_add_cstr(b, key);
+	BUF_ADD_LIT(b, "\",\"value\":{");
 }
 
 void
@@ -56,7 +60,9 @@ void
 otlp_add_int(struct buf *b, const char *key, int64_t value)
 {
 	begin_attribute(b, key);
-	buf_printf(b, "\"intValue\":\"%" PRId64 "\"}}", value);
+	BUF_ADD_LIT(b, "\"intValue\":\"");
+	buf_add_int(b, value);
+	BUF_ADD_LIT(b, "\"}}");
 }
 
 void

@@ -5,13 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/gzip.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/must.h"
+#include "base/parse.h"
 #include "base/rand.h"
 #include "base/secret.h"
 #include "net/http_client.h"
@@ -20,11 +23,13 @@
 #define SENDER_MAGIC 0x4f544c50u
 #define BODY_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define URL_BYTES_MAX 4096
-#define REPLY_BYTES_MAX ((size_t)1024 * 1024)
 /* What a try that failed is followed by at least and at most; and the longest wait that a collector may ask for. */
 #define PAUSE_MIN_NS (250 * NS_PER_MS)
 #define PAUSE_MAX_NS (5 * NS_PER_SEC)
 #define RETRY_AFTER_MAX_S 300
+/* Of an answer that says what was left out. */
+#define ANSWER_BYTES_MAX ((size_t)64 * 1024)
+#define ANSWER_ARENA_BYTES ((size_t)1024 * 1024)
 
 struct parcel {
 	struct secret *url;
@@ -42,6 +47,7 @@ struct otlp_sender {
 	size_t n_headers;
 	bool gzip;
 	bool has_warned; /* since it last went well */
+	struct buf answer;
 	struct parcel parcels[OTLP_PATH__MAX];
 };
 
@@ -95,7 +101,7 @@ fill(struct otlp_sender *s, const struct telemetry_options *o, struct errinfo *e
 	http_client_options_init(&client);
 	client.connect_timeout_ns = o->timeout_ns;
 	client.total_timeout_ns = o->timeout_ns;
-	client.max_reply_bytes = REPLY_BYTES_MAX;
+	client.max_reply_bytes = ANSWER_BYTES_MAX;
 	client.ca_file = o->ca_file;
 	client.cert_file = o->cert_file;
 	client.key_file = o->key_file;
@@ -112,6 +118,7 @@ otlp_sender_new(const struct telemetry_options *o, struct otlp_sender **out, str
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	s->magic = SENDER_MAGIC;
 	s->gzip = o->gzip;
+	buf_init(&s->answer, ANSWER_BYTES_MAX + 1);
 	for (size_t i = 0; i < OTLP_PATH__MAX; i++)
 		buf_init(&s->parcels[i].body, BODY_BYTES_MAX);
 	enum err rc = fill(s, o, ei);
@@ -153,6 +160,7 @@ otlp_sender_free(struct otlp_sender **sp)
 		secret_free(&s->values[i]);
 	}
 	http_client_free(&s->client);
+	buf_fini(&s->answer);
 	s->magic = 0;
 	mem_free(s);
 	*sp = NULL;
@@ -231,6 +239,47 @@ put_off(struct parcel *p, int64_t now_ns, int64_t retry_after_s)
 	p->pause_ns = p->pause_ns * 2 < PAUSE_MAX_NS ? p->pause_ns * 2 : PAUSE_MAX_NS;
 }
 
+static bool
+is_positive(const struct json *v)
+{
+	uint64_t n = 0;
+
+	return v != NULL && parse_uint(v->text, INT64_MAX, &n) && n > 0;
+}
+
+/* Whether the collector took the body and rejected some of it (partialSuccess), which is not to be tried again. What it means is its
+ * own affair; an answer that cannot be read says nothing. */
+static bool
+has_rejected(struct span answer)
+{
+	struct arena *a = answer.n > 2 ? arena_new(ANSWER_ARENA_BYTES) : NULL;
+	const struct json *root = NULL;
+	struct errinfo ei;
+	bool is_partial = false;
+
+	if (a != NULL && json_parse(answer, a, &root, NULL, &ei) == OK) {
+		const struct json *partial = json_find_cstr(root, "partialSuccess");
+
+		is_partial = is_positive(json_find_cstr(partial, "rejectedSpans")) ||
+			     is_positive(json_find_cstr(partial, "rejectedDataPoints"));
+	}
+	arena_free(&a);
+	return is_partial;
+}
+
+static void
+note_taken(struct otlp_sender *s, bool is_partial)
+{
+	if (is_partial) {
+		metric_add(METRIC_TELEMETRY_FAILURES, 1);
+		warn(s, "the collector rejected a part", false);
+		return;
+	}
+	if (s->has_warned)
+		log_info(NULL, "telemetry: the collector takes it again");
+	s->has_warned = false;
+}
+
 /* True when the parcel is done with. */
 static bool
 judge(struct otlp_sender *s, struct parcel *p, enum err rc, const struct http_call *call,
@@ -241,9 +290,7 @@ judge(struct otlp_sender *s, struct parcel *p, enum err rc, const struct http_ca
 	if (rc == OK && call->status >= 200 && call->status <= 299) {
 		metric_add(METRIC_TELEMETRY_SENT, (int64_t)p->n_items);
 		empty(p);
-		if (s->has_warned)
-			log_info(NULL, "telemetry: the collector takes it again");
-		s->has_warned = false;
+		note_taken(s, has_rejected(buf_span(call->reply)));
 		return true;
 	}
 	metric_add(METRIC_TELEMETRY_FAILURES, 1);
@@ -274,7 +321,9 @@ post(struct otlp_sender *s, struct parcel *p)
 	struct http_call call = {.url = secret_get_bytes(p->url),
 		.headers = headers,
 		.n_headers = n,
-		.body = buf_span(&p->body)};
+		.body = buf_span(&p->body),
+		.reply = &s->answer};
+	buf_reset(&s->answer);
 	enum err rc = http_client_call(s->client, &call, &ei);
 	return judge(s, p, rc, &call, ei.msg);
 }

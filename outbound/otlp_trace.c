@@ -40,7 +40,9 @@ otlp_trace_end(struct buf *b)
 static void
 add_id(struct buf *b, const char *name, const uint8_t *id, size_t n)
 {
-	buf_printf(b, "\"%s\":\"", name);
+	buf_add_char(b, '"');
+	buf_add_cstr(b, name);
+	BUF_ADD_LIT(b, "\":\"");
 	buf_add_hex(b, id, n);
 	BUF_ADD_LIT(b, "\",");
 }
@@ -125,8 +127,13 @@ add_step(struct buf *b, const struct trace *t, const struct ids *ids, size_t i)
 	const struct trace_span *s = &t->spans[i];
 
 	begin_span(b, t, ids, ids->spans[i], ids->spans[TRACE_SPANS_MAX]);
-	buf_printf(b, "\"flags\":%u,\"name\":\"%s\",\"kind\":%d,",
-		FLAG_HAS_IS_REMOTE | TRACE_FLAG_SAMPLED, s->name, SPAN_KIND_INTERNAL);
+	BUF_ADD_LIT(b, "\"flags\":");
+	buf_add_uint(b, FLAG_HAS_IS_REMOTE | TRACE_FLAG_SAMPLED);
+	BUF_ADD_LIT(b, ",\"name\":\"");
+	buf_add_cstr(b, s->name);
+	BUF_ADD_LIT(b, "\",\"kind\":");
+	buf_add_uint(b, SPAN_KIND_INTERNAL);
+	buf_add_char(b, ',');
 	add_times(b, t, s->start_ns, s->end_ns);
 	end_span(b, (t->failed & (1u << i)) != 0);
 }

@@ -182,13 +182,16 @@ class Collector:
             self.bodies.append(body)
             self.encodings.add(h.headers.get("Content-Encoding"))
             try:
-                self._take(h, body, answer in (200, "garbage", "slow"))
+                self._take(h, body, answer in (200, "garbage", "slow", "rejects some"))
             except (Fault, ValueError, KeyError) as e:
                 self.faults.append(f"{h.path}: {e}")
         if isinstance(answer, int) or answer == "slow":
             if answer == "slow":
                 self.ending.wait(0.3)
             self._answer(h, answer if isinstance(answer, int) else 200, b"{}")
+        elif answer == "rejects some":
+            what = "rejectedSpans" if h.path.endswith("traces") else "rejectedDataPoints"
+            self._answer(h, 200, json.dumps({"partialSuccess": {what: "2", "errorMessage": "no room"}}).encode())
         elif answer == "garbage":
             self._answer(h, 200, b"\x00\xff<html>{{{" * 100)
         else:

@@ -288,6 +288,16 @@ def test_a_collector_that_answers_slowly_or_garbage_has_taken_it():
         assert len(c.roots()) == 5 and all(r.status == 200 for r in replies), answer
 
 
+def test_what_a_collector_rejects_in_part_is_said_and_not_sent_again():
+    with Collector("rejects some") as c:
+        with traced(c) as g:
+            g.act()
+            until(lambda: sent(g) == 1, "it was sent")
+            assert value(metrics(g)[1], "nomos_telemetry_failures_total") > 0
+            assert "the collector rejected a part" in g.read_log() and "no room" not in g.read_log()
+        assert len(c.roots()) == 1
+
+
 def test_without_a_collector_decisions_are_as_ever_and_memory_is_bounded():
     n, room = 600, 32
     with Collector() as c:
