@@ -191,7 +191,7 @@ snapshot_get_assurance(const struct snapshot *s)
 size_t
 snapshot_count_plain_keys(const struct snapshot *s)
 {
-	return identity_count_plain_keys(s->identities);
+	return s->identities != NULL ? identity_count_plain_keys(s->identities) : 0;
 }
 
 int64_t
