@@ -73,6 +73,43 @@ TEST(certificates_that_end)
 	}
 }
 
+/* The certificate that is shown stands before its chain, which lasts longer. */
+TEST(a_certificate_shown_to_receivers_counts_before_its_chain)
+{
+	static const struct row row = {"", "sink: \"\"",
+		"sink: \"\"\n  webhook: {cert_file: chain.pem, key_file: own.key}", "", ""};
+	static const char *const parts[] = {"own.pem", "ca.pem"};
+	static const struct {
+		long ends_s;
+		const char *failing;
+		const char *advising;
+	} ends[] = {
+		{90 * DAY_S, "", ""}, {2 * DAY_S, "", "tls.ca_files"}, {-60, "tls.ca_files", ""}};
+	char text[4096];
+	char path[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		struct place p;
+		struct buf chain;
+
+		set_up(&p);
+		replace(text, sizeof(text), &row);
+		put(&p, "nomos.yaml", text, 0600);
+		put_cert(&p, "own", -90 * DAY_S, ends[i].ends_s);
+		put_cert(&p, "ca", -90 * DAY_S, 90 * DAY_S);
+		buf_init(&chain, BUF_CAP_RECORD);
+		for (size_t k = 0; k < ARRAY_LEN(parts); k++)
+			CHECK_INT(fdio_read_file(path_in(&p, parts[k], path), BUF_CAP_RECORD / 4,
+					  &chain, NULL),
+				OK);
+		put(&p, "chain.pem", chain.p, 0644);
+		buf_fini(&chain);
+		examine(&p);
+		expect(&p, "chain", ends[i].failing, ends[i].advising);
+		tear_down(&p);
+	}
+}
+
 TEST(a_key_that_everybody_reads)
 {
 	struct place p;
@@ -95,4 +132,6 @@ TEST(a_key_that_everybody_reads)
 	tear_down(&p);
 }
 
-SUITE("doctor_tls", TEST_ROW(certificates_that_end), TEST_ROW(a_key_that_everybody_reads))
+SUITE("doctor_tls", TEST_ROW(certificates_that_end),
+	TEST_ROW(a_certificate_shown_to_receivers_counts_before_its_chain),
+	TEST_ROW(a_key_that_everybody_reads))
