@@ -17,6 +17,8 @@
 #define PROBES_MAX 16
 #define VALUE_MAX 128
 #define KEY_MAX 1024
+/* Owners are told apart by so much of a hash; those who meet share their rows. */
+#define OWNERS_MAX 256
 
 struct series {
 	_Atomic uint64_t hash; /* 0: free */
@@ -31,6 +33,7 @@ struct series {
 
 struct series_table {
 	struct series rows[SERIES_MAX];
+	_Atomic uint32_t n_owned[OWNERS_MAX];
 	struct {
 		_Atomic(const char *) name;
 		_Atomic uint64_t n;
@@ -90,16 +93,35 @@ name_row(struct series *s, const char *name, const struct metric_label *labels, 
 	atomic_store_explicit(&s->is_named, true, memory_order_release);
 }
 
-/* NULL when there is no room near its place. */
+/* Threads that come at once may each get one over. */
+static bool
+may_own(struct series_table *t, struct span owner)
+{
+	_Atomic uint32_t *n = &t->n_owned[map_hash(owner) % OWNERS_MAX];
+
+	if (owner.n == 0)
+		return true;
+	if (atomic_load_explicit(n, memory_order_relaxed) >= SERIES_OWNER_MAX)
+		return false;
+	atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
+	return true;
+}
+
+/* NULL when there is no room near its place, or none for the owner. */
 static struct series *
-find_row(struct series_table *t, const char *name, const struct metric_label *labels, size_t n)
+find_row(struct series_table *t, struct span owner, const char *name,
+	const struct metric_label *labels, size_t n)
 {
 	uint64_t hash = hash_of(name, labels, n);
+	bool is_allowed = false;
 
 	for (size_t i = 0; i < PROBES_MAX; i++) {
 		struct series *s = &t->rows[(hash + i) % SERIES_MAX];
 		uint64_t there = atomic_load_explicit(&s->hash, memory_order_relaxed);
 
+		if (there == 0 && !is_allowed && !may_own(t, owner))
+			return NULL;
+		is_allowed = is_allowed || there == 0;
 		if (there == 0 && atomic_compare_exchange_strong_explicit(&s->hash, &there, hash,
 					  memory_order_relaxed, memory_order_relaxed)) {
 			name_row(s, name, labels, n);
@@ -128,8 +150,8 @@ add_to_rest(struct series_table *t, const char *name)
 }
 
 void
-series_add(struct series_table *t, const struct redactor *redactor, const char *name,
-	const struct metric_label *labels, size_t n)
+series_add(struct series_table *t, struct span owner, const struct redactor *redactor,
+	const char *name, const struct metric_label *labels, size_t n)
 {
 	struct metric_label clean[METRIC_LABELS_MAX];
 
@@ -141,7 +163,7 @@ series_add(struct series_table *t, const struct redactor *redactor, const char *
 		else if (redactor != NULL && !redact_is_clean(redactor, clean[i].value))
 			clean[i].value = SPAN_LIT("[REDACTED]");
 	}
-	struct series *s = find_row(t, name, clean, n);
+	struct series *s = find_row(t, owner, name, clean, n);
 	if (s != NULL)
 		atomic_fetch_add_explicit(&s->n, 1, memory_order_relaxed);
 	else

@@ -39,6 +39,8 @@
 #define TRACES_BYTES_MAX ((size_t)8 * 1024 * 1024)
 #define METRICS_BYTES_MAX ((size_t)8 * 1024 * 1024)
 #define INSTANCE_BYTES 16
+/* Beyond the time for flushing: a write of a line cannot be ended. */
+#define STUCK_NS NS_PER_SEC
 
 struct telemetry {
 	unsigned magic;
@@ -49,8 +51,9 @@ struct telemetry {
 	struct slot_ring free;
 	struct slot_ring waiting;
 	_Atomic uint64_t n_ended;
-	uint64_t wake_every; /* of these one wakes the thread */
-	struct series_table *series;
+	uint64_t wake_every;         /* of these one wakes the thread */
+	struct series_table *series; /* of words of our own, which always have room */
+	struct series_table *limits; /* with words of agents */
 	int64_t started_wall_ns;
 	char instance_id[2 * INSTANCE_BYTES + 1];
 	pthread_mutex_t lock; /* guards what follows, down to metrics */
@@ -137,13 +140,14 @@ telemetry_count_action(struct telemetry *t, const char *decision, const char *re
 	const struct metric_label labels[] = {{"result", r}, {"decision", span_cstr(decision)}};
 
 	OBJ_CHECK(t, TELEMETRY_MAGIC);
-	series_add(t->series, NULL, counters[DECISIONS].name, labels, decision != NULL ? 2 : 1);
+	series_add(t->series, SPAN_NONE, NULL, counters[DECISIONS].name, labels,
+		decision != NULL ? 2 : 1);
 	if (result_is_approval(r))
-		series_add(t->series, NULL, counters[APPROVALS].name, labels, 1);
+		series_add(t->series, SPAN_NONE, NULL, counters[APPROVALS].name, labels, 1);
 	if (result_is_failure(r))
-		series_add(t->series, NULL, counters[FAILURES].name, labels, 1);
+		series_add(t->series, SPAN_NONE, NULL, counters[FAILURES].name, labels, 1);
 	if (result_is_retried(r))
-		series_add(t->series, NULL, counters[RETRIES].name, labels, 1);
+		series_add(t->series, SPAN_NONE, NULL, counters[RETRIES].name, labels, 1);
 }
 
 void
@@ -159,15 +163,17 @@ telemetry_count_limit(
 	};
 
 	OBJ_CHECK(t, TELEMETRY_MAGIC);
-	series_add(t->series, redactor, counters[RATE_LIMITS].name, labels,
+	series_add(t->limits, limit->principal, redactor, counters[RATE_LIMITS].name, labels,
 		limit->scope != NULL ? 5 : 3);
 }
 
 void
 telemetry_collect(struct telemetry *t, void (*write)(struct metric_writer *w, void *arg), void *arg)
 {
+	static struct log_limiter limiter;
 	struct otlp_metric_writer w;
 	struct buf b;
+	uint64_t n_held;
 
 	OBJ_CHECK(t, TELEMETRY_MAGIC);
 	if (t->sink != TELEMETRY_OTLP)
@@ -176,9 +182,13 @@ telemetry_collect(struct telemetry *t, void (*write)(struct metric_writer *w, vo
 	otlp_metric_begin(&w, &b, t->instance_id, t->started_wall_ns, clock_wall_ns());
 	write(&w.writer, arg);
 	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
-		series_write(t->series, counters[i].name, counters[i].help, &w.writer);
+		series_write(i == RATE_LIMITS ? t->limits : t->series, counters[i].name,
+			counters[i].help, &w.writer);
 	otlp_metric_end(&w);
 	if (buf_failed(&b)) {
+		metric_add(METRIC_TELEMETRY_FAILURES, 1);
+		if (log_limit(&limiter, &n_held))
+			log_warn(NULL, "telemetry: the metrics are too large to be sent");
 		buf_fini(&b);
 		return;
 	}
@@ -292,8 +302,8 @@ export_otlp(struct telemetry *t)
 {
 	bool goes_on = true;
 
-	pack_metrics(t);
 	while (goes_on) {
+		pack_metrics(t);
 		if (otlp_sender_is_free(t->sender, OTLP_TRACES))
 			pack_traces(t);
 		goes_on = otlp_sender_send(t->sender, clock_mono_ns()) &&
@@ -366,8 +376,9 @@ make_places(struct telemetry *t, size_t n, struct errinfo *ei)
 {
 	t->places = mem_zalloc(n, sizeof(*t->places));
 	t->series = series_new();
-	if (t->places == NULL || t->series == NULL || !slot_ring_init(&t->free, n) ||
-		!slot_ring_init(&t->waiting, n))
+	t->limits = series_new();
+	if (t->places == NULL || t->series == NULL || t->limits == NULL ||
+		!slot_ring_init(&t->free, n) || !slot_ring_init(&t->waiting, n))
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	for (size_t i = 0; i < n; i++)
 		MUST(slot_ring_put(&t->free, (uint32_t)i));
@@ -433,13 +444,14 @@ telemetry_new(const struct telemetry_options *o, struct telemetry **out, struct 
 	return rc;
 }
 
-/* In time, or as soon as the call that is under way can be ended. */
-static void
+/* In time, or as soon as the call that is under way can be ended. False when it cannot be ended: the thread goes on, and has t. */
+static bool
 stop_thread(struct telemetry *t)
 {
 	int64_t deadline_ns = clock_mono_ns() + TELEMETRY_FLUSH_NS;
-	const struct timespec at = {.tv_sec = (time_t)(deadline_ns / NS_PER_SEC),
-		.tv_nsec = (long)(deadline_ns % NS_PER_SEC)};
+	int64_t until_ns = deadline_ns + (t->sender != NULL ? 0 : STUCK_NS);
+	const struct timespec at = {.tv_sec = (time_t)(until_ns / NS_PER_SEC),
+		.tv_nsec = (long)(until_ns % NS_PER_SEC)};
 	int rc = 0;
 
 	pthread_mutex_lock(&t->lock);
@@ -448,10 +460,16 @@ stop_thread(struct telemetry *t)
 	pthread_cond_signal(&t->wake);
 	while (!t->has_ended && rc == 0)
 		rc = pthread_cond_timedwait(&t->ended, &t->lock, &at);
+	bool is_stuck = !t->has_ended && t->sender == NULL;
 	pthread_mutex_unlock(&t->lock);
+	if (is_stuck) {
+		MUST(pthread_detach(t->thread) == 0);
+		return false;
+	}
 	if (t->sender != NULL)
 		otlp_sender_stop(t->sender);
 	MUST(pthread_join(t->thread, NULL) == 0);
+	return true;
 }
 
 static void
@@ -474,13 +492,16 @@ telemetry_free(struct telemetry **tp)
 		return;
 	OBJ_CHECK(t, TELEMETRY_MAGIC);
 	*tp = NULL;
-	if (t->has_thread)
-		stop_thread(t);
+	if (t->has_thread && !stop_thread(t)) {
+		log_warn(NULL, "telemetry: nobody reads stdout; what waits for it is lost");
+		return;
+	}
 	count_rest(t);
 	otlp_sender_free(&t->sender);
 	slot_ring_fini(&t->free);
 	slot_ring_fini(&t->waiting);
 	series_free(&t->series);
+	series_free(&t->limits);
 	mem_free(t->places);
 	buf_fini(&t->metrics);
 	buf_fini(&t->text);

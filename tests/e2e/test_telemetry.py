@@ -224,6 +224,22 @@ def test_weak_spot_38_counters_are_cumulative_from_one_start():
         assert not [key for key in c.points if key[0] == "nomos.decisions" and key[1] != (("decision", "ALLOW"), ("result", "SUCCESS"))]
 
 
+def test_words_of_one_agent_leave_room_for_those_of_others():
+    rules = {"global_tool": [{"id": "all", "action_type": "*", "burst": 100000, "refill_per_minute": 100000}]}
+    keys = {API_KEY: "alice", "other-key": "bob"}
+    with Collector() as c:
+        with traced(c, rate_limits=rules, identity={"api_keys": keys}, telemetry={"sample_one_in": 100000}) as g:
+            connection = g.connect()
+            for i in range(1600):
+                assert g.act(action(f"made.up{i}", "x://y/z", action_id=f"act-{i}"), connection=connection).json["decision"] == "DENY"
+            connection.close()
+            assert g.act().json["decision"] == "ALLOW"
+            assert g.act(key="other-key").json["decision"] == "ALLOW"
+        assert c.point("nomos.decisions", decision="ALLOW", result="SUCCESS") == [2]
+        assert c.point("nomos.rate_limits", result="allowed", action_type="payments.refund", principal="bob") == [1]
+        assert c.point("nomos.rate_limits", **{"otel.metric.overflow": "true"})[0] > 1000
+
+
 # ---- a collector that is not well ----
 
 def sent(g):
@@ -513,6 +529,22 @@ def test_a_stdout_that_nobody_reads_or_that_is_closed_changes_nothing():
         until(lambda: value(metrics(g)[1], "nomos_telemetry_dropped_total") == 20, "all are counted")
     with Gateway(options, preexec_fn=lambda: os.close(1)) as g:
         assert g.act().json["decision"] == "ALLOW"
+
+
+def test_the_end_does_not_wait_for_a_terminal_that_nobody_reads():
+    """Of a terminal nobody can say how much it takes, so that a write of a line may never end."""
+    master, slave = os.openpty()
+    try:
+        with Gateway(config(telemetry={"enabled": True, "sink": "stdout", "queue_max": 16}), stdout=slave) as g:
+            connection = g.connect()
+            while value(metrics(g)[1], "nomos_telemetry_dropped_total") == 0:
+                assert g.act(connection=connection).json["decision"] == "ALLOW"
+            connection.close()
+            assert g.stop() == 0
+            assert "nobody reads stdout" in g.read_log()
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 # ---- configuration ----

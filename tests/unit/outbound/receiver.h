@@ -27,11 +27,13 @@
 #define REQUESTS_MAX 8
 #define REQUEST_BYTES 8192
 #define SILENT 0 /* an answer that never comes */
+#define HELD 1   /* 200, once go_pipe has a byte for it */
 
 struct server {
 	int listener;
 	int stop_pipe[2];
 	int got_pipe[2]; /* a byte per request that is whole */
+	int go_pipe[2];
 	pthread_t thread;
 	unsigned port;
 	unsigned status[REQUESTS_MAX]; /* of each answer in turn */
@@ -92,6 +94,11 @@ answer(struct server *s, int fd)
 			(void)wait_readable(s, fd);
 			return;
 		}
+		char go;
+		if (status == HELD &&
+			(!wait_readable(s, s->go_pipe[0]) || read(s->go_pipe[0], &go, 1) != 1))
+			return;
+		status = status == HELD ? 200 : status;
 		int n = snprintf(
 			text, sizeof(text), "HTTP/1.1 %u x\r\nContent-Length: 0\r\n\r\n", status);
 		if (write(fd, text, (size_t)n) != n)
@@ -125,7 +132,7 @@ server_start(struct server *s)
 	CHECK(bind(s->listener, (struct sockaddr *)&addr, n) == 0 && listen(s->listener, 8) == 0);
 	CHECK(getsockname(s->listener, (struct sockaddr *)&addr, &n) == 0);
 	s->port = ntohs(addr.sin_port);
-	CHECK(pipe(s->stop_pipe) == 0 && pipe(s->got_pipe) == 0);
+	CHECK(pipe(s->stop_pipe) == 0 && pipe(s->got_pipe) == 0 && pipe(s->go_pipe) == 0);
 	CHECK(pthread_create(&s->thread, NULL, serve, s) == 0);
 }
 
@@ -139,6 +146,8 @@ server_stop(struct server *s)
 	close(s->stop_pipe[1]);
 	close(s->got_pipe[0]);
 	close(s->got_pipe[1]);
+	close(s->go_pipe[0]);
+	close(s->go_pipe[1]);
 }
 
 /* The value of a header, or the empty span. */

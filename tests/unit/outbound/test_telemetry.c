@@ -178,7 +178,7 @@ add_series(void *arg)
 	for (unsigned i = 0; i < 3000; i++) {
 		snprintf(value, sizeof(value), "v%u", i % 1500);
 		const struct metric_label label = {"what", span_cstr(value)};
-		series_add(arg, NULL, "many", &label, 1);
+		series_add(arg, SPAN_NONE, NULL, "many", &label, 1);
 	}
 	return NULL;
 }
@@ -201,6 +201,29 @@ TEST(series_without_room_are_added_up_in_one)
 	series_free(&t);
 }
 
+/* Who makes up words takes only so much of what others need. */
+TEST(an_owner_of_many_series_leaves_room_for_others)
+{
+	struct series_table *t = series_new();
+	char value[32];
+
+	for (unsigned i = 0; i < 4 * SERIES_MAX; i++) {
+		snprintf(value, sizeof(value), "v%u", i);
+		const struct metric_label label = {"what", span_cstr(value)};
+		series_add(t, SPAN_LIT("busy"), redactor_default(), "many", &label, 1);
+	}
+	struct tally many = tally_of(t, "many");
+	CHECK_INT(many.sum, 4 * SERIES_MAX);
+	CHECK_INT(many.n_samples, SERIES_OWNER_MAX + 1);
+	static const struct metric_label other = {"what", {"other", 5}};
+	series_add(t, SPAN_LIT("quiet"), redactor_default(), "one", &other, 1);
+	CHECK_STR(tally_of(t, "one").last, "what=other");
+	static const struct metric_label first = {"what", {"v0", 2}};
+	series_add(t, SPAN_LIT("busy"), redactor_default(), "many", &first, 1);
+	CHECK_INT(tally_of(t, "many").overflow, many.overflow);
+	series_free(&t);
+}
+
 TEST(series_hold_no_secret_and_nothing_long)
 {
 	static const struct metric_label secret = {"what", {"AKIAABCDEFGHIJKLMNOP", 20}};
@@ -209,11 +232,11 @@ TEST(series_hold_no_secret_and_nothing_long)
 
 	memset(text, 'x', sizeof(text));
 	const struct metric_label longer = {"what", span_of(text, sizeof(text))};
-	series_add(t, redactor_default(), "a", &secret, 1);
-	series_add(t, redactor_default(), "a", &secret, 1);
+	series_add(t, SPAN_NONE, redactor_default(), "a", &secret, 1);
+	series_add(t, SPAN_NONE, redactor_default(), "a", &secret, 1);
 	CHECK_STR(tally_of(t, "a").last, "what=[REDACTED]");
 	CHECK_INT(tally_of(t, "a").sum, 2);
-	series_add(t, redactor_default(), "b", &longer, 1);
+	series_add(t, SPAN_NONE, redactor_default(), "b", &longer, 1);
 	CHECK_STR(tally_of(t, "b").last, "what=(too long)");
 	series_free(&t);
 }
@@ -383,6 +406,72 @@ TEST(of_metrics_that_wait_the_newest_are_sent)
 	CHECK(strstr(s.request[1], "\"name\":\"nomos.decisions\"") != NULL);
 }
 
+static void
+wait_for_request(struct server *s)
+{
+	char c;
+
+	CHECK_INT(read(s->got_pipe[0], &c, 1), 1);
+}
+
+static void
+tell_three(struct telemetry *t)
+{
+	for (size_t i = 0; i < 3; i++)
+		CHECK(tell(t));
+}
+
+/* While it answers, as many requests come as are worth a body of their own. */
+TEST(a_slow_collector_under_load_gets_metrics_too)
+{
+	struct server s = {.status = {HELD, HELD, 200, 200}};
+	int64_t value = 41;
+
+	server_start(&s);
+	struct telemetry *t = new_telemetry(&s, 8);
+	tell_three(t);
+	wait_for_request(&s);
+	telemetry_collect(t, write_one, &value);
+	tell_three(t);
+	CHECK_INT(write(s.go_pipe[1], "g", 1), 1);
+	wait_for_request(&s);
+	tell_three(t);
+	CHECK_INT(write(s.go_pipe[1], "g", 1), 1);
+	wait_for_request(&s);
+	telemetry_free(&t);
+	server_stop(&s);
+	CHECK(strncmp(s.request[1], "POST /base/v1/traces", 20) == 0);
+	CHECK(strncmp(s.request[2], "POST /base/v1/metrics", 21) == 0);
+	CHECK(strstr(s.request[2], "\"asInt\":\"41\"") != NULL);
+}
+
+static void
+write_too_much(struct metric_writer *w, void *arg)
+{
+	static char text[64 * 1024];
+	const struct metric_label label = {"what", span_of(text, sizeof(text))};
+
+	memset(text, 'x', sizeof(text));
+	w->ops->family(w, "one_total", METRIC_KIND_COUNTER, "one");
+	for (size_t i = 0; i < 200; i++)
+		w->ops->integer(w, &label, 1, *(const int64_t *)arg);
+}
+
+TEST(metrics_that_are_too_large_count_as_a_failure)
+{
+	struct server s = {.status = {200}};
+	int64_t value = 1;
+
+	note_counts();
+	server_start(&s);
+	struct telemetry *t = new_telemetry(&s, 4);
+	telemetry_collect(t, write_too_much, &value);
+	CHECK_INT(grown(METRIC_TELEMETRY_FAILURES, &failures), 1);
+	telemetry_free(&t);
+	server_stop(&s);
+	CHECK_INT(s.n, 0);
+}
+
 /* Whatever allocation fails at its begin, nothing is left behind. */
 TEST(without_memory_it_does_not_begin)
 {
@@ -408,10 +497,13 @@ SUITE("telemetry", TEST_ROW(a_ring_keeps_the_order_and_its_bound),
 	TEST_ROW(threads_share_a_ring_without_losing_or_doubling),
 	TEST_ROW(a_thread_that_stops_in_the_middle_of_taking_holds_its_cell),
 	TEST_ROW(series_without_room_are_added_up_in_one),
+	TEST_ROW(an_owner_of_many_series_leaves_room_for_others),
 	TEST_ROW(series_hold_no_secret_and_nothing_long),
 	TEST_ROW(a_body_is_tried_again_and_sent_once_taken),
 	TEST_ROW(a_body_that_is_refused_is_dropped),
 	TEST_ROW(the_end_waits_for_no_answer_that_does_not_come),
 	TEST_ROW(what_has_no_room_is_dropped_and_counted),
 	TEST_ROW(of_metrics_that_wait_the_newest_are_sent),
+	TEST_ROW(a_slow_collector_under_load_gets_metrics_too),
+	TEST_ROW(metrics_that_are_too_large_count_as_a_failure),
 	TEST_ROW(without_memory_it_does_not_begin))
