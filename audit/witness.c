@@ -82,6 +82,8 @@ witness_open(const char *path, struct witness **out, struct errinfo *ei)
 		rc = ERR(ei, ERR_INVALID, "%s holds no record", path);
 	if (rc != OK)
 		witness_free(&w);
+	else
+		witness_link_chains(w->chains, w->n_chains);
 	*out = w;
 	return rc;
 }
@@ -260,7 +262,6 @@ witness_compare(struct witness *w, const struct witness_compared *o, struct witn
 		rc = judge(w, j, ei);
 	if (rc == OK && j->chain != NULL)
 		rc = witness_check_lineage(w->chains, w->n_chains, j->chain, o, out, ei);
-	out->has_newer_chain = j->chain != NULL && j->chain != &w->chains[w->n_chains - 1];
 	mem_free(j);
 	return rc;
 }

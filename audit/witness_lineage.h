@@ -9,11 +9,13 @@
 #include "audit/witness.h"
 #include "witness_reader.h"
 
-/* What this record of chain c says about it. */
+/* What this record of chain c says about it. One that is not what was hashed says nothing. */
 void witness_note_lineage(struct witness_chain *c, const struct witness_record *r);
+/* Behind the last record: fills `previous` of each. */
+void witness_link_chains(struct witness_chain *chains, size_t n);
 
 /*
- * Holds own, one of the n chains, against those before it. o: the ledger, whose own word about where it comes from counts more
+ * Holds own, one of the n chains, against all the others: the order in which they were read says nothing. o: the ledger, whose own word about where it comes from counts more
  * than the receiver's; NULL: there is none. Fills the verdict's members about other chains; not good: this chain stands where
  * another one of the same key was. The errors of reading.
  */

@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/gzip.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 #define PIECE_BYTES ((size_t)64 * 1024)
@@ -39,13 +40,15 @@ static void
 give_object(struct splitter *s)
 {
 	struct witness_record r;
+	uint8_t id[CHAIN_ID_HEX / 2];
 
 	buf_reset(&s->body);
 	if (buf_failed(&s->object) || !chain_parse_line(buf_span(&s->object), &s->body, &r.hash) ||
 		r.hash.n != SHA256_HEX)
 		return;
 	r.body = buf_span(&s->body);
-	if (!chain_read_fields(r.body, &r.f) || r.f.chain_id.n != CHAIN_ID_HEX || r.f.seq == 0)
+	if (!chain_read_fields(r.body, &r.f) || !hash_unhex(r.f.chain_id, id, sizeof(id)) ||
+		r.f.seq == 0)
 		return;
 	s->is_ended = !s->visit(&r, s->arg);
 }

@@ -177,7 +177,7 @@ static const struct command subcommands[] = {
 	{.name = "verify",
 		.summary = "Say whether a ledger or an export is whole",
 		.usage = "nomos audit verify FILE [--checkpoint-key KEY] [--expect SEQ:HASH] "
-			 "[--witness FILE]"
+			 "[--witness FILE [--accept-chain ID[,ID...]]]"
 			 " [--archive FOLDER] [--format text|json] | --received FILE",
 		.examples =
 			"  nomos audit verify nomos-ledger.db\n"

@@ -24,10 +24,11 @@ audit_add_witness_json(const struct witness_verdict *w, struct buf *out)
 			w->dead[i].outcome, w->dead[i].seq);
 	buf_printf(out,
 		"],\"dead_letters\":%" PRIu64 ",\"first\":%" PRIu64 ",\"last\":%" PRIu64
-		",\"missing\":%" PRIu64 ",\"records\":%" PRIu64 ",\"repeated\":%" PRIu64
-		",\"unlinked_chains\":%" PRIu64 "}",
-		w->n_dead, w->first, w->last, w->n_missing, w->n_records, w->n_repeated,
-		w->n_unlinked);
+		",\"missing\":%" PRIu64 ",\"previous_chain\":\"%s\",\"previous_seq\":%" PRIu64
+		",\"records\":%" PRIu64 ",\"repeated\":%" PRIu64 ",\"unlinked_chains\":%" PRIu64
+		"}",
+		w->n_dead, w->first, w->last, w->n_missing, w->previous_id, w->previous_seq,
+		w->n_records, w->n_repeated, w->n_unlinked);
 }
 
 void
@@ -53,16 +54,16 @@ void
 audit_say_lineage(const struct witness_verdict *w)
 {
 	if (w->has_newer_chain)
-		log_warn(NULL, "the witness goes on with a chain that began later than this one");
+		log_warn(NULL, "the witness has a chain that goes on from this one");
 	if (w->n_unlinked > 0)
 		log_warn(NULL,
 			"the witness has %" PRIu64
-			" earlier chains that this one does not go on from, chain %s is one: "
+			" chains that this one is not linked to, chain %s is one: "
 			"they are another gateway's, or this one stands in their place",
 			w->n_unlinked, w->unlinked_id);
 	if (w->n_lost_behind_seal > 0)
 		log_warn(NULL,
-			"the chain before this one was sealed without %" PRIu64
+			"what came before this chain was sealed without %" PRIu64
 			" records that the witness has of it",
 			w->n_lost_behind_seal);
 }

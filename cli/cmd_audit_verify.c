@@ -23,6 +23,7 @@ struct verify_flags {
 	const char *key;
 	const char *expect;
 	const char *witness;
+	const char *accepted; /* of --accept-chain */
 	const char *received;
 	const char *archive;
 	const char *format;
@@ -60,6 +61,23 @@ parse_expected(const char *text, struct chain_head *out)
 	return true;
 }
 
+/* "ID[,ID...]" */
+static bool
+is_chain_list(const char *text)
+{
+	uint8_t id[CHAIN_ID_HEX / 2];
+	struct span rest = span_cstr(text);
+	size_t comma = 0;
+
+	do {
+		comma = span_find(rest, ',');
+		if (!hash_unhex(span_of(rest.p, comma), id, sizeof(id)))
+			return false;
+		rest = span_from(rest, comma < rest.n ? comma + 1 : comma);
+	} while (rest.n > 0);
+	return true;
+}
+
 /* The gateway writes a record before the head file that names it, so the head file is read first.
  */
 static enum err
@@ -86,6 +104,9 @@ prepare(struct verify_run *v, const struct verify_flags *f, struct errinfo *ei)
 				"--expect is SEQ:HASH, a number and 64 hex digits");
 		v->options.expected = &v->expected;
 	}
+	if (rc == OK && f->accepted != NULL && (f->witness == NULL || !is_chain_list(f->accepted)))
+		return ERR(ei, ERR_INVALID,
+			"--accept-chain goes with --witness and is ID[,ID...], 32 hex digits each");
 	if (rc == OK && f->witness != NULL) {
 		/* A witness that says nothing is no verdict about the ledger. */
 		rc = witness_open(f->witness, &v->witness, ei);
@@ -162,14 +183,15 @@ verify(struct verify_run *v, const char *path, const char *archive, struct errin
 
 /* The ledger was opened behind the witness: what is in the witness must be here. */
 static enum err
-ask_witness(struct verify_run *v, struct errinfo *ei)
+ask_witness(struct verify_run *v, const char *accepted, struct errinfo *ei)
 {
 	const struct witness_compared o = {.chain_id = v->result.chain_id,
 		.source = v->source,
 		.archives = v->archives.paths,
 		.n_archives = v->archives.n,
 		.head = v->result.head,
-		.anchor = v->result.anchor};
+		.anchor = v->result.anchor,
+		.accepted = accepted};
 
 	v->is_whole_by_itself = v->result.is_good;
 	if (v->witness == NULL || !v->result.is_good)
@@ -208,6 +230,9 @@ print_witness(const struct verify_run *v)
 	if (w->n_dead > 0)
 		printf(", %llu dead letters", (unsigned long long)w->n_dead);
 	printf("\n");
+	if (w->previous_id[0] != '\0')
+		printf("goes on from chain %s at record %llu: verify its sealed file too\n",
+			w->previous_id, (unsigned long long)w->previous_seq);
 	print_dead(w);
 }
 
@@ -249,6 +274,10 @@ print_text(const struct verify_run *v)
 		if (v->is_whole_by_itself)
 			printf("by itself it is whole: %llu records to %llu\n",
 				(unsigned long long)r->n_records, (unsigned long long)r->head.seq);
+		if (v->against.n_unlinked > 0 && strncmp(r->reason, "replaced", 8) == 0)
+			printf("when you know that chain, and why it is not this ledger's: "
+			       "--accept-chain %s\n",
+				v->against.unlinked_id);
 		return;
 	}
 	print_whole(v);
@@ -345,6 +374,8 @@ audit_run_verify(const struct command *self, int argc, char **argv)
 			"this record must be in the chain"},
 		{"witness", NULL, FLAG_TEXT, &f.witness, "FILE", NULL,
 			"what a receiver kept: lines or bodies, a file or a folder, plain or gzip"},
+		{"accept-chain", NULL, FLAG_TEXT, &f.accepted, "ID[,ID...]", NULL,
+			"chains of the witness that are known not to belong to this ledger"},
 		{"received", NULL, FLAG_TEXT, &f.received, "FILE", NULL,
 			"judge what a receiver kept by itself, without a ledger"},
 		{"archive", NULL, FLAG_TEXT, &f.archive, "FOLDER", NULL,
@@ -371,7 +402,7 @@ audit_run_verify(const struct command *self, int argc, char **argv)
 		} else {
 			rc = verify(&v, f.file.path, f.archive, &ei);
 			if (rc == OK)
-				rc = ask_witness(&v, &ei);
+				rc = ask_witness(&v, f.accepted, &ei);
 			status = report(&v, &f, rc, &ei);
 		}
 	}

@@ -2,6 +2,7 @@
 """`nomos audit verify --witness`: a ledger against what a real receiver kept, bodies as they came; cuts, edits and gaps on either side."""
 import contextlib
 import gzip
+import hashlib
 import json
 import pathlib
 import sqlite3
@@ -88,7 +89,7 @@ def test_a_new_ledger_in_place_of_the_old_one():
 
 
 @contextlib.contextmanager
-def two_ledgers(*, keeps_key, sealed):
+def two_ledgers(*, keeps_key, sealed, invented=None):
     """A gateway whose ledger was taken away between two runs; both delivered to one receiver."""
     place = Workplace()
     kept = place.dir / "kept"
@@ -102,6 +103,8 @@ def two_ledgers(*, keeps_key, sealed):
                     for path in place.dir.glob("ledger.db*"):
                         if not keeps_key or path.suffix not in (".key", ".pub"):
                             path.unlink()
+                if run == 1 and invented is not None:
+                    (place.dir / "ledger.db.seal").write_text(json.dumps(invented, sort_keys=True, separators=(",", ":")))
                 place.write_config(config(audit={"sink": f"webhook:{receiver.url}", "from": "start", "webhook": {"secret": SECRET}}))
                 with Gateway(workplace=place) as g:
                     assert g.act().status == 200
@@ -126,6 +129,56 @@ def test_a_ledger_in_the_place_of_another_does_not_pass_silently():
     with two_ledgers(keeps_key=True, sealed=True) as (place, kept):
         done = place.run("audit", "verify", place.ledger, "--witness", kept, "--format", "json", check=0)
         assert b"place" not in done.stderr and json.loads(done.stdout)["witness"]["unlinked_chains"] == 0, done.stderr
+
+
+def chains_of(kept):
+    """The bodies of each chain, in the order of the chains."""
+    text, at, chains = kept.read_text(), 0, {}
+    while at < len(text):
+        record, end = json.JSONDecoder().raw_decode(text, at)
+        chains.setdefault(record["chain_id"], []).append(text[at:end])
+        at = end
+    return chains
+
+
+def test_a_replaced_ledger_is_found_in_whatever_order_its_receiver_is_read():
+    with two_ledgers(keeps_key=True, sealed=False) as (place, kept):
+        old, new = chains_of(kept).items()
+        folder = place.dir / "rotated"
+        folder.mkdir()
+        (folder / "kept.jsonl").write_text("\n".join(new[1]))  # the newest file of a rotation has the first name
+        (folder / "kept.jsonl.1").write_text("\n".join(old[1]))
+        text = against(place, folder, 1)
+        assert f"replaced: the witness has chain {old[0]} of the same key" in text and f"--accept-chain {old[0]}" in text, text
+        # The host goes on posting under the old chain's name: not hashed, and hashed.
+        (folder / "more").write_text(json.dumps({"chain_id": old[0], "event_hash": "a" * 64, "event_type": "chain.start", "seq": 1, "stateless": True}))
+        assert "replaced" in against(place, folder, 1)
+        body = json.dumps({"chain_id": old[0], "event_type": "chain.start", "seq": 1, "stateless": True}, separators=(",", ":"))
+        digest = hashlib.sha256(body.encode()).hexdigest()
+        (folder / "more").write_text(body.replace('"event_type"', f'"event_hash":"{digest}","event_type"', 1))
+        text = against(place, folder, 1)
+        assert f"edited: the witness has two first records or two keys of chain {old[0]}" in text, text
+        # An operator who knows that chain says so.
+        verify = lambda accepted, check: place.run("audit", "verify", place.ledger, "--witness", folder, "--accept-chain", accepted, check=check)
+        assert b"the witness agrees" in verify(old[0], 0).stdout
+        verify("0" * 32, 1)
+        for wrong in ("", "x", old[0][:-1], f"{old[0]},x"):
+            verify(wrong, 2)
+        place.run("audit", "verify", place.ledger, "--accept-chain", old[0], check=2)
+
+
+def test_an_invented_seal_does_not_excuse_a_replaced_ledger():
+    for chain in ("", "5" * 32):
+        with two_ledgers(keeps_key=True, sealed=False, invented={"chain_id": chain, "hash": "a" * 64, "reason": "a new year", "seq": 3}) as (place, kept):
+            text = against(place, kept, 1)
+            assert "replaced: " in text and "is not linked to what the receiver has" in text, text
+    with two_ledgers(keeps_key=True, sealed=True) as (place, kept):
+        [old, _], new = chains_of(kept).items()
+        text = against(place, kept)
+        assert f"goes on from chain {old} at record 4: verify its sealed file too" in text, text
+        [sealed] = [path for path in place.dir.glob("ledger.db.sealed-*") if path.suffix.endswith("Z")]
+        done = place.run("audit", "verify", sealed, "--witness", kept, "--checkpoint-key", "ledger.db.pub", check=0)
+        assert b"a chain that goes on from this one" in done.stderr, done.stderr
 
 
 def test_packing_turned_on_and_off_again():

@@ -30,9 +30,13 @@ struct witness_chain {
 	bool has_start;                     /* the receiver has its first record */
 	bool goes_on;                       /* a seal came before it */
 	bool is_stateless;                  /* it ended with its process */
+	bool is_disputed;                   /* two first records, or two keys */
+	char first_hash[SHA256_HEX + 1];    /* of its first record; "": not here */
 	char key_id[SIGN_KEY_ID_HEX + 1];   /* "": not known */
 	char previous_id[CHAIN_ID_HEX + 1]; /* the chain it goes on from; "": none, or not known */
 	uint64_t previous_seq;              /* where that one was sealed */
+	char previous_hash[SHA256_HEX + 1];
+	const struct witness_chain *previous; /* that one, when the receiver has it */
 };
 
 /* Reads it once, so that a ledger that is opened afterwards has all of it. path: a file or a folder of files, plain or
@@ -66,11 +70,14 @@ struct witness_verdict {
 	uint64_t n_checkpoints;   /* of witness_judge */
 	uint64_t last_checkpoint; /* of witness_judge; 0: none */
 	bool is_cut;              /* it ends inside a record */
-	bool has_newer_chain;     /* it goes on with a chain that began later */
-	/* Earlier chains of the receiver that this one does not go on from: another gateway's, or those it stands in the place of. */
+	bool has_newer_chain;     /* it has a chain that goes on from this one */
+	/* The chain that this one goes on from, and where that one was sealed; "": none, or not known. */
+	char previous_id[CHAIN_ID_HEX + 1];
+	uint64_t previous_seq;
+	/* Chains of the receiver that neither go on from this one nor come before it: another gateway's, or those it stands in the place of. */
 	uint64_t n_unlinked;
-	char unlinked_id[CHAIN_ID_HEX + 1]; /* the last of them */
-	/* Records of the chain that was sealed before this one which lie behind what the seal knew. */
+	char unlinked_id[CHAIN_ID_HEX + 1]; /* one of them: that of the reason, if there is one */
+	/* Records of the chains that were sealed before this one which lie behind what the seals knew. */
 	uint64_t n_lost_behind_seal;
 	uint64_t bad_seq; /* 0: it is not about one */
 	char reason
@@ -84,6 +91,8 @@ struct witness_compared {
 	size_t n_archives;
 	struct chain_head head;   /* its last record */
 	struct chain_head anchor; /* the record before the first that was read */
+	const char *
+		accepted; /* ids of other chains, with commas, which an operator knows to be right; NULL: none */
 };
 
 /* OK whatever the verdict is. The errors of reading. */

@@ -1,61 +1,20 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /* What a receiver kept against the ledger, and by itself: each form it may have, and each way in which one of the two may lie. */
-#include "audit/witness.h"
-
-#include <inttypes.h>
 #include <sys/stat.h>
 
 #include "base/gzip.h"
-#include "reader_fixture.h"
+#include "witness_fixture.h"
 #include "witness_ranges.h"
 
 #define N_RECORDS 20
 #define EVERY 6
-
-/* A folder of its own for each witness. */
-static const char *
-witness_path(void)
-{
-	static char path[300];
-	static unsigned n;
-
-	snprintf(path, sizeof(path), "%s/witness-%u", test_tmpdir(), n++);
-	return path;
-}
-
-static void
-add_lines(struct buf *b, const struct lines *lines, size_t from, size_t to, const char *end)
-{
-	for (size_t i = from; i < to; i++) {
-		buf_add_span(b, lines->line[i]);
-		buf_add_cstr(b, end);
-	}
-}
 
 static size_t judged_portion; /* 0: as it is */
 
 static enum err
 compare(const char *ledger, const char *path, struct witness_verdict *out)
 {
-	struct witness *w = NULL;
-	struct source *s = NULL;
-	struct verify_result r;
-	struct errinfo ei;
-	enum err rc = witness_open(path, &w, &ei);
-
-	if (rc != OK)
-		return rc;
-	if (judged_portion > 0)
-		witness_set_portion(w, judged_portion);
-	CHECK_INT(source_open(ledger, SOURCE_SHARED, &s, &ei), OK);
-	CHECK_INT(verify_source(s, &(struct verify_options){.key = NULL}, &r, &ei), OK);
-	CHECK(r.is_good);
-	struct witness_compared o = {
-		.chain_id = r.chain_id, .source = s, .head = r.head, .anchor = r.anchor};
-	rc = witness_compare(w, &o, out, &ei);
-	source_free(&s);
-	witness_free(&w);
-	return rc;
+	return compare_witness(ledger, path, judged_portion, NULL, out);
 }
 
 static void
