@@ -181,6 +181,11 @@ void
 conn_serve(struct conn *c)
 {
 	MUST(c->state == CONN_QUEUED);
+	if (!conn_is_still_believed(c)) {
+		conn_set_state(c, CONN_IDLE, NO_DEADLINE);
+		server_add_work(c, CONN_WORK_CLOSE);
+		return;
+	}
 	announce(c);
 	if (c->state == CONN_HANDED)
 		bufferevent_trigger(c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
@@ -222,6 +227,10 @@ look(struct conn *c)
 	if (c->is_looked_at)
 		return;
 	c->is_looked_at = true;
+	if (!conn_is_still_believed(c)) {
+		server_add_work(c, CONN_WORK_CLOSE);
+		return;
+	}
 	if (s->options.look != NULL) {
 		*req = (struct http_request){
 			.conn = c,

@@ -53,6 +53,24 @@ conn_shake_begin(struct conn *c)
 	conn_set_state(c, CONN_SHAKE, deadline_in(c, c->server->options.header_deadline_ns));
 }
 
+bool
+conn_is_still_believed(struct conn *c)
+{
+	static _Thread_local struct log_limiter limiter;
+	uint64_t dropped = 0;
+
+	if (c->tls == NULL || (!c->peer.has_certificate && c->trust_end_wall_ns == 0))
+		return true;
+	const char *why = tls_conn_judge_again(c->tls, c->listener->options.tls);
+	if (why != NULL && log_limit(&limiter, &dropped))
+		log_info(NULL,
+			"an open connection is closed, its client's certificate is refused now: %s "
+			"(%llu "
+			"more not logged)",
+			why, (unsigned long long)dropped);
+	return why == NULL;
+}
+
 static void
 throw_socket(const struct conn *c)
 {

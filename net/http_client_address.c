@@ -37,7 +37,9 @@ conn_judge_certificate(struct conn *c)
 	if (trusted == NULL || !c->peer.has_certificate || !names_proxy(&c->peer, trusted))
 		return;
 	if (!c->is_trusted)
-		c->trust_end_wall_ns = c->peer.certificate_end_wall_ns;
+		/* Never 0, which is endless: what has ended while it was shown has ended. */
+		c->trust_end_wall_ns =
+			c->peer.certificate_end_wall_ns > 0 ? c->peer.certificate_end_wall_ns : 1;
 	c->is_trusted = true;
 	/* A proxy: who asks is somebody else. */
 	c->peer.has_certificate = false;

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/must.h"
 
 /* What is done under the lock takes a moment. */
@@ -115,26 +116,27 @@ bind_file(int fd, const struct listener_addr *a, const struct listener_access *a
 }
 
 /* Looking, removing and binding are one: of two that find the same file left behind, the later one would remove the other's. The
- * folder itself is locked, so nothing is left behind. *out is to be closed. */
-static enum err
-lock_folder(const struct listener_addr *a, int *out, struct errinfo *ei)
+ * folder itself is locked, so nothing is left behind. Whoever can read the folder can hold its lock, and it may be one that we cannot
+ * read: without the lock we go on, since two starts at once are rare, and one that must not start because of a stranger is worse.
+ * Returns what is to be closed, or -1. */
+static int
+lock_folder(const struct listener_addr *a)
 {
 	char folder[LISTENER_PATH_MAX];
 	bool is_locked = false;
 
 	find_folder(a, folder);
-	*out = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (*out < 0)
-		return listener_error(a, errno, ei);
-	for (int i = 0; i < LOCK_TRIES && !is_locked; i++) {
-		is_locked = flock(*out, LOCK_EX | LOCK_NB) == 0;
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; i < LOCK_TRIES && !is_locked && fd >= 0; i++) {
+		is_locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
 		if (!is_locked)
 			(void)poll(NULL, 0, LOCK_PAUSE_MS);
 	}
-	if (is_locked)
-		return OK;
-	close(*out);
-	return ERR(ei, ERR_BUSY, "%s: another process holds the lock of its folder", a->path);
+	if (fd >= 0 && !is_locked)
+		log_warn(NULL,
+			"%s: another process holds the lock of its folder; opened without it",
+			a->path);
+	return fd;
 }
 
 static enum err
@@ -164,16 +166,13 @@ enum err
 listener_open_unix(const struct listener_addr *a, const struct listener_access *access,
 	struct listener_file *file, int *out, struct errinfo *ei)
 {
-	int lock = -1;
-
 	*out = -1;
 	*file = (struct listener_file){.is_made = false};
 	MUST(a->kind == LISTENER_UNIX);
-	enum err rc = lock_folder(a, &lock, ei);
-	if (rc != OK)
-		return rc;
-	rc = open_locked(a, access, file, out, ei);
-	close(lock);
+	int lock = lock_folder(a);
+	enum err rc = open_locked(a, access, file, out, ei);
+	if (lock >= 0)
+		close(lock);
 	return rc;
 }
 

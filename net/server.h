@@ -251,6 +251,8 @@ MUSTCHECK bool room_admit_client(struct conn *c, const struct address *client);
 void conn_shake_begin(struct conn *c);
 /* The engine closes the connection: says so to the client, or why there was no handshake to the log. */
 void conn_shake_end(struct conn *c);
+/* Whether the certificate that says who it is, or that it is a proxy, would be taken now; for each request anew. */
+MUSTCHECK bool conn_is_still_believed(struct conn *c);
 /* No more is sent: the client sees the end. */
 void conn_end_output(struct conn *c);
 /* Bytes of the reply that the client's socket has taken. */

@@ -39,6 +39,28 @@ verify(X509_STORE_CTX *x, void *arg)
 	return 0;
 }
 
+bool
+tls_client_verify_again(SSL *ssl, const struct tls_context *now)
+{
+	X509 *leaf = SSL_get0_peer_certificate(ssl);
+	X509_STORE_CTX *x = X509_STORE_CTX_new();
+
+	/* As the library prepares it for a handshake. */
+	bool is_good = leaf != NULL && x != NULL &&
+		       X509_STORE_CTX_init(x, SSL_CTX_get_cert_store(now->ssl), leaf,
+			       SSL_get_peer_cert_chain(ssl)) == 1 &&
+		       X509_STORE_CTX_set_default(x, "ssl_client") == 1;
+	if (is_good) {
+		X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(x);
+		X509_VERIFY_PARAM_set_depth(param, CHAIN_MAX);
+		X509_VERIFY_PARAM_set_auth_level(param, SSL_get_security_level(ssl));
+		is_good = verify(x, NULL) == 1;
+	}
+	X509_STORE_CTX_free(x);
+	ERR_clear_error();
+	return is_good;
+}
+
 /* Each is trusted as it is, also an intermediate one without its root. */
 static bool
 trust(SSL_CTX *ssl, X509_STORE *store, STACK_OF(X509) * list)

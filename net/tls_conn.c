@@ -11,6 +11,7 @@
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/must.h"
@@ -25,6 +26,9 @@ struct tls_conn {
 	tls_open_fn open_fn;
 	void *open_arg;
 	bool is_open;
+	unsigned
+		judged_version; /* of the keeper's contexts, by which its certificate was judged last; 0: by none */
+	int64_t judged_until_s;
 	char *names; /* what the peer's spans point to; NULL: none */
 };
 
@@ -119,6 +123,29 @@ tls_conn_fill_peer(struct tls_conn *t, struct net_peer *peer)
 	if (leaf == NULL || SSL_get_verify_result(t->ssl) != X509_V_OK)
 		return leaf == NULL;
 	return tls_peer_read(leaf, peer, &t->names);
+}
+
+const char *
+tls_conn_judge_again(struct tls_conn *t, struct tls_keeper *k)
+{
+	unsigned version = tls_keeper_get_version(k);
+
+	if (version == t->judged_version && clock_wall_ns() / NS_PER_SEC < t->judged_until_s)
+		return NULL;
+	struct tls_context *now = tls_keeper_take(k);
+	int64_t until_s = tls_context_get_crl_end_s(now);
+	bool is_in_time = clock_wall_ns() / NS_PER_SEC < until_s;
+	bool is_good = (now == t->context && is_in_time) || tls_client_verify_again(t->ssl, now);
+	const char *why = tls_client_take_refusal();
+	if (is_good) {
+		t->judged_version = version;
+		t->judged_until_s = until_s;
+		why = NULL;
+	} else if (why == NULL) {
+		why = "out of memory";
+	}
+	tls_context_unref(&now);
+	return why;
 }
 
 const char *

@@ -17,6 +17,7 @@
 struct bufferevent;
 struct event_base;
 struct tls_context;
+struct tls_keeper;
 struct tls_conn;
 
 /* What may come in clear before the handshake, at most. */
@@ -48,6 +49,10 @@ void tls_conn_free(struct tls_conn **t);
 bool tls_conn_is_silent(const struct tls_conn *t);
 /* What the handshake has told of the client. False when memory is out. The texts live as long as t. */
 MUSTCHECK bool tls_conn_fill_peer(struct tls_conn *t, struct net_peer *peer);
+
+/* Why the client's certificate would not be good for a handshake of now, static text; NULL: it would. Lists of revoked ones, CAs and
+ * ends are those of the keeper's newest context. Costs next to nothing while that is the same. */
+MUSTCHECK const char *tls_conn_judge_again(struct tls_conn *t, struct tls_keeper *k);
 
 /* Why a handshake ended before its time; static text, or in buffer. NULL: the client has just gone without a word. */
 const char *tls_conn_explain(struct tls_conn *t, struct bufferevent *bev, bool *is_plain_http,

@@ -72,6 +72,9 @@ MUSTCHECK enum err tls_client_install(
 /* Why the last certificate of a client was refused, in this thread; NULL: none was. Taken back by the call. */
 const char *tls_client_take_refusal(void);
 
+/* Whether the certificate of ssl's client, which was good at its handshake, would be good for a handshake with now. */
+MUSTCHECK bool tls_client_verify_again(SSL *ssl, const struct tls_context *now);
+
 /* tls_crl.c: the lists of the file hold for what store verifies. */
 MUSTCHECK enum err tls_crl_install(X509_STORE *store, const char *path, STACK_OF(X509) * cas,
 	int64_t *end_s, struct errinfo *ei);

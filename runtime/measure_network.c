@@ -120,7 +120,7 @@ each_line(const char *root, const char *path, line_fn visit, struct measured_hos
 }
 
 /* Another table of routes than the main one is not in /proc/net/route; what it is for has an address. */
-static bool
+static enum measured
 has_address(const char *root)
 {
 	struct buf text;
@@ -138,7 +138,9 @@ has_address(const char *root)
 			   !span_starts(leaf, SPAN_LIT("127."));
 	}
 	buf_fini(&text);
-	return is_found;
+	if (!is_read)
+		return MEASURED_NOT;
+	return is_found ? MEASURED_YES : MEASURED_NO;
 }
 
 void
@@ -155,6 +157,7 @@ measure_network(const char *root, struct measured_host *out)
 				   stat(path, &st) != 0);
 	if (out->way_out[0] != '\0')
 		out->is_closed = MEASURED_NO;
-	else if (out->has_interfaces && has_routes && has_routes6 && !has_address(root))
+	else if (out->has_interfaces && has_routes && has_routes6 &&
+		 has_address(root) == MEASURED_NO)
 		out->is_closed = MEASURED_YES;
 }

@@ -2,6 +2,7 @@
 """Client certificates beyond their names: lists of revoked ones, proxies that are known by theirs, and our own programs that show one."""
 import contextlib
 import hashlib
+import http.client
 import json
 import re
 import shutil
@@ -10,7 +11,7 @@ import time
 
 from certificates import Authority, openssl
 from receiver import Receiver
-from support import API_KEY, OPERATOR_KEY, Gateway, Workplace, action, config, until
+from support import API_KEY, OPERATOR_KEY, PATIENCE, Gateway, Workplace, action, config, until
 from test_listeners import UnixConnection
 from test_principals import REFUSED, agent_headers, over_tls, who
 from test_tls import ask, authority, client, refusal, tls
@@ -71,6 +72,45 @@ def test_revoked_certificates():
             crl.unlink()
             until(lambda: "list.pem" in g.read_log().rsplit("holds no lists", 1)[1], "that it is missing is said")
             assert is_refused(g, ca, later) and not is_refused(g, ca, good)
+
+
+class Held:
+    """A connection that stays open."""
+
+    def __init__(self, g, context):
+        self.c = http.client.HTTPSConnection("localhost", g.address[1], timeout=PATIENCE, context=context)
+        self.c.connect()
+        self.socket = self.c.sock
+        assert self.is_served()
+
+    def is_served(self, path="/healthz"):
+        """On the connection as it is; http.client would open another one."""
+        assert self.c.sock is self.socket
+        try:
+            self.c.request("GET", path)
+            return self.c.getresponse().read() != b""
+        except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLError):
+            return False
+
+
+def test_revoked_certificates_end_open_connections():
+    with authority() as ca:
+        good, gone = (ca.issue(name, None, "clientAuth") for name in ("good", "gone"))
+        crl = ca.dir / "list.pem"
+        put(ca.list_revoked(), crl)
+        with Gateway(config(gateway=asking(ca, crl))) as g:
+            held = {name: Held(g, client(ca, cert=pair)) for name, pair in (("good", good), ("gone", gone))}
+            nobody = Held(g, client(ca))
+            ca.revoke(gone[0])
+            put(ca.list_revoked(), crl)
+            until(lambda: is_refused(g, ca, gone), "the new list is read")
+            assert not held["gone"].is_served(), "its certificate is revoked"
+            assert "an open connection is closed" in g.read_log()
+            assert held["good"].is_served() and nobody.is_served()
+            # A list that is over says nothing of anybody any more.
+            put(ca.list_revoked(ends=3), crl)
+            until(lambda: not held["good"].is_served(), "the list has ended")
+            assert nobody.is_served()
 
 
 def test_a_list_that_ends_refuses_everybody():

@@ -274,6 +274,10 @@ TEST(routes_are_told_and_nothing_is_sent)
 	put_host(&h, "proc/net/fib_trie", "Id 7:\n  |-- 10.1.2.3\n     /32 host LOCAL\n");
 	examine(&h.place);
 	CHECK(says(&h, "evidence.runtime.network_default_deny", "cannot be measured: the routes"));
+	/* Without that file nobody knows of other tables. */
+	put_host(&h, "proc/net/fib_trie", NULL);
+	examine(&h.place);
+	CHECK(says(&h, "evidence.runtime.network_default_deny", "cannot be measured"));
 	tear_down(&h.place);
 }
 
