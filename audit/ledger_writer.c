@@ -37,6 +37,7 @@ make_new(struct ledger_entry *e, int64_t now_mono_ns)
 	e->queued_mono_ns = now_mono_ns;
 	e->result = ERR_AUDIT;
 	e->seq = 0;
+	e->is_doubtful = false;
 	e->event_hash[0] = '\0';
 	e->flags = 0;
 }
