@@ -200,7 +200,7 @@ hand_over(struct req *r)
 static bool
 needs_place(const struct req *r)
 {
-	return r->approval.is_asked && r->approval.presented.n > 0 &&
+	return r->approval.is_asked && approval_id_is_valid(r->approval.presented) &&
 	       executor_find(r->action->kind) != NULL;
 }
 

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/must.h"
+#include "pipeline/approvals.h"
 #include "pipeline/snapshot.h"
 #include "plain_keys.h"
 #include "policy/policy.h"
@@ -152,6 +153,7 @@ on_success_recorded(void *arg, enum err result, const struct errinfo *ei)
 	snapshot_unref(&r->snapshot);
 	r->snapshot = rl->built;
 	rl->built = NULL;
+	approvals_set_in_force(r->pipeline, r->snapshot);
 	rl->n_to_swap = r->n_workers;
 	for (size_t i = 0; i < r->n_workers; i++) {
 		r->workers[i].next_snapshot = snapshot_ref(r->snapshot);

@@ -200,7 +200,7 @@ approval_is_carried(const struct approval *a, const struct approval_electorate *
 }
 
 static struct approval_vote *
-find_vote(struct approval *a, struct span approver)
+find_vote(const struct approval *a, struct span approver)
 {
 	for (size_t i = 0; i < a->n_votes; i++)
 		if (span_eq(a->votes[i].approver, approver))
@@ -226,12 +226,20 @@ add_vote(struct approval *a, const struct approval_vote *v, struct arena *arena)
 	return true;
 }
 
-/* What a person says counts more than what a relay says that they said. */
+/* Whether the vote adds nothing to the one that is there. What a person says counts more than what a relay says that they said. */
 static bool
-is_repeated(const struct approval_vote *mine, const struct approval_vote *v)
+is_said_already(const struct approval *a, const struct approval_vote *mine,
+	const struct approval_vote *v, const struct approval_electorate *e)
 {
 	return mine != NULL && v->is_approval &&
-	       !(mine->asserted_by.n > 0 && v->asserted_by.n == 0);
+	       !(mine->asserted_by.n > 0 && v->asserted_by.n == 0) && counts(a, mine, e);
+}
+
+bool
+approval_is_repeat(const struct approval *a, const struct approval_vote *v,
+	const struct approval_electorate *e)
+{
+	return is_said_already(a, find_vote(a, v->approver), v, e) && !approval_is_carried(a, e);
 }
 
 /*
@@ -244,12 +252,12 @@ take_vote(struct approval *a, const struct approval_vote *v, const struct approv
 {
 	struct approval_vote *mine = find_vote(a, v->approver);
 
-	if (is_repeated(mine, v) && counts(a, mine, e) && !approval_is_carried(a, e))
+	if (approval_is_repeat(a, v, e))
 		return VOTE_REPEATED;
-	if (mine != NULL)
-		*mine = *v;
-	else if (!add_vote(a, v, arena))
+	if (mine == NULL && !add_vote(a, v, arena))
 		return VOTE_FULL;
+	if (mine != NULL && !is_said_already(a, mine, v, e))
+		*mine = *v;
 	if (!v->is_approval)
 		a->state = APPROVAL_DENIED;
 	else if (approval_is_carried(a, e))
@@ -289,6 +297,8 @@ approval_vote(struct approval *a, const struct approval_ballot *ballot,
 		return may;
 	if (a->state == APPROVAL_EXPIRED || has_run_out(a, now))
 		return VOTE_EXPIRED;
+	if (a->state == APPROVAL_APPROVED && !approval_is_carried(a, ballot->electorate))
+		return VOTE_APPROVERS_CHANGED;
 	if (a->state != APPROVAL_PENDING)
 		return v->is_approval == (a->state != APPROVAL_DENIED) ? VOTE_REPEATED : VOTE_FINAL;
 	if (v->is_approval && strcmp(ballot->policy_hash, a->policy_hash) != 0)

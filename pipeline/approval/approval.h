@@ -144,7 +144,8 @@ enum approval_vote_result {
 	VOTE_NOT_NAMED, /* the obligation approvers names others */
 	VOTE_REQUESTER,
 	VOTE_EXPIRED,
-	VOTE_FINAL, /* decided the other way */
+	VOTE_FINAL,             /* decided the other way */
+	VOTE_APPROVERS_CHANGED, /* approved, but not by those who may vote now */
 	VOTE_POLICY_CHANGED,
 	VOTE_UNSEEN, /* hidden parameters, and the approver did not say so */
 	VOTE_FULL,   /* too many votes, or no memory for one more */
@@ -155,6 +156,9 @@ enum approval_vote_result approval_vote(struct approval *a, const struct approva
 /* Whether this person could vote at all: VOTE_RECORDED, or why not. */
 enum approval_vote_result approval_check_voter(
 	const struct approval *a, const struct approval_ballot *ballot);
+/* Whether the voter's own approval would change nothing: they have given it, and others are missing. */
+bool approval_is_repeat(const struct approval *a, const struct approval_vote *v,
+	const struct approval_electorate *e);
 /* Votes that count: of those who may vote now (NULL: of all), each approver once, and all that one relay asserts together once. */
 int64_t approval_count_votes(const struct approval *a, const struct approval_electorate *e);
 /* Whether those who may vote now still approve it, as many as it needs. */

@@ -227,13 +227,18 @@ ask(struct case_file *f, struct errinfo *ei)
 		f, VERDICT_REQUIRE_APPROVAL, f->r->decision.reason, LEDGER_COMPLETE, ei);
 }
 
-/* It allows nothing any more: it must not stand in the way of the one that is asked for instead. */
+/*
+ * It allows nothing any more: it must not stand in the way of the one that is asked for instead. What began before a reload
+ * cannot say so of one that people may have given since.
+ */
 static enum err
 end_early(struct case_file *f, struct approval *a, const char *why, struct errinfo *ei)
 {
 	uint64_t seq;
 	enum err rc;
 
+	if (!approval_desk_is_in_force(&f->r->pipeline->desk, f->r->snapshot))
+		return OK;
 	a->state = APPROVAL_EXPIRED;
 	rc = append_event(f, "approval.expired", why, a, &seq, ei);
 	if (rc == OK)

@@ -87,6 +87,26 @@ approval_relay_find_voter(const struct approval_relay *r, struct span user, stru
 	return ERR_FORBIDDEN;
 }
 
+static bool
+has_user(const struct approval_relay *r, struct span principal)
+{
+	for (size_t i = 0; i < r->n_users; i++)
+		if (span_eq(r->users[i].principal, principal))
+			return true;
+	return false;
+}
+
+bool
+approval_relay_speaks_for(
+	const struct approval_relay *r, struct span approver, struct span asserted_by)
+{
+	if (r->token == NULL)
+		return false;
+	if (asserted_by.n == 0)
+		return r->n_users == 0 && span_eq(r->principal, approver);
+	return span_eq(r->principal, asserted_by) && has_user(r, approver);
+}
+
 struct approvals_wait_limits
 approvals_get_wait_limits(const struct snapshot *s)
 {

@@ -54,5 +54,8 @@ bool approval_relay_has_token(const struct approval_relay *r, struct span token)
  */
 MUSTCHECK enum err approval_relay_find_voter(const struct approval_relay *r, struct span user,
 	struct span *approver, struct span *asserted_by);
+/* Whether the relay could still bring what it brought: its route exists, and its table names this approver. */
+bool approval_relay_speaks_for(
+	const struct approval_relay *r, struct span approver, struct span asserted_by);
 
 #endif

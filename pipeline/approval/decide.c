@@ -50,6 +50,8 @@ static const struct {
 	[VOTE_REQUESTER] = {403, "approval_forbidden", "the requester cannot decide"},
 	[VOTE_EXPIRED] = {400, "approval_error", "approval expired"},
 	[VOTE_FINAL] = {409, "approval_error", "approval already finalized"},
+	[VOTE_APPROVERS_CHANGED] = {409, "approval_error",
+		"its approvers changed; the agent has to ask again"},
 	[VOTE_POLICY_CHANGED] = {409, "approval_error",
 		"the policy has changed since; the agent has to ask again"},
 	[VOTE_UNSEEN] = {409, "approval_error",

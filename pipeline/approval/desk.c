@@ -19,6 +19,8 @@ approval_desk_init(struct approval_desk *d, struct errinfo *ei)
 	d->epoch = (int64_t)(epoch >> 1);
 	atomic_init(&d->due_wall_ns, 0);
 	atomic_init(&d->has_outdated, true);
+	atomic_init(&d->has_newer_outdated, false);
+	atomic_init(&d->in_force, NULL);
 	d->arena = rc == OK ? arena_new(DESK_ARENA_BYTES) : NULL;
 	if (rc == OK && d->arena == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
@@ -56,6 +58,16 @@ approval_desk_remind(struct approval_desk *d, int64_t wall_ns)
 void
 approval_desk_note_policy(struct approval_desk *d, const char *policy_hash)
 {
-	if (strcmp(policy_hash, d->swept_hash) != 0)
-		atomic_store(&d->has_outdated, true);
+	if (strcmp(policy_hash, d->swept_hash) == 0)
+		return;
+	atomic_store(&d->has_newer_outdated, true);
+	atomic_store(&d->has_outdated, true);
+}
+
+bool
+approval_desk_is_in_force(const struct approval_desk *d, const struct snapshot *s)
+{
+	const struct snapshot *in_force = atomic_load(&d->in_force);
+
+	return in_force == NULL || in_force == s;
 }

@@ -12,6 +12,7 @@
 struct arena;
 struct ledger_tx;
 struct req;
+struct snapshot;
 
 struct approval_desk {
 	struct arena *arena;              /* apply and undo only; emptied by each */
@@ -21,7 +22,9 @@ struct approval_desk {
 	char policy_hash[SHA256_HEX + 1]; /* the one in force when it last swept */
 	uint64_t outdated_before_seq;     /* those of older policies are ended down to here */
 	_Atomic bool has_outdated;        /* or may have */
+	_Atomic bool has_newer_outdated;  /* above that place, where a look that goes on is past */
 	char swept_hash[SHA256_HEX + 1];  /* of the last look for them; ledger's thread */
+	_Atomic(const struct snapshot *) in_force; /* only compared; NULL: the first one */
 };
 
 /* ERR_NOMEM, ERR_CRYPTO. */
@@ -32,6 +35,9 @@ struct approval_moment approval_desk_now(const struct approval_desk *d);
 enum err approval_desk_judge(const struct approval_desk *d, enum err rc);
 /* Something has to be done at that time. Any thread. */
 void approval_desk_remind(struct approval_desk *d, int64_t wall_ns);
+
+/* Whether no newer configuration has taken the place of this one. Any thread. */
+bool approval_desk_is_in_force(const struct approval_desk *d, const struct snapshot *s);
 
 /* One was asked for under this policy. The ledger's thread. */
 void approval_desk_note_policy(struct approval_desk *d, const char *policy_hash);

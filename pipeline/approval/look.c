@@ -98,6 +98,7 @@ why_not(struct approval_op *op, const struct approval *a, const struct approval_
 	case VOTE_REPEATED:
 	case VOTE_EXPIRED:
 	case VOTE_FINAL:
+	case VOTE_APPROVERS_CHANGED:
 	case VOTE_POLICY_CHANGED:
 	case VOTE_UNSEEN:
 	case VOTE_FULL:
@@ -106,11 +107,10 @@ why_not(struct approval_op *op, const struct approval *a, const struct approval_
 	}
 	if (approval_state_at(a, now) != APPROVAL_PENDING)
 		return "it is not pending any more";
-	for (size_t i = 0; i < a->n_votes; i++)
-		if (span_eq(a->votes[i].approver, op->caller.principal) &&
-			a->votes[i].asserted_by.n == 0)
-			return "you have approved it; others have to as well";
-	return "";
+	ballot.vote.is_approval = true;
+	return approval_is_repeat(a, &ballot.vote, &op->electorate)
+		       ? "you have approved it; others have to as well"
+		       : "";
 }
 
 /* The approval, when there is one that this caller may see. */

@@ -147,7 +147,8 @@ on_done(struct ledger_entry *e)
 				 "decide if it still waits"));
 	else if (e->result != OK)
 		set_unrecorded(op, e->result);
-	if (stands && op->has_news)
+	/* It may stand, and nobody would tell of it later; who hears it looks. */
+	if ((stands || e->is_doubtful) && op->has_news)
 		board_publish(pipeline_get_board(op->call.pipeline), span_cstr(op->id),
 			approval_state_name(op->state));
 	answer(op);

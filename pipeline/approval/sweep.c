@@ -218,6 +218,12 @@ note_policy(struct approval_desk *d, const char *hash)
 }
 
 void
+approvals_set_in_force(struct pipeline *p, const struct snapshot *s)
+{
+	atomic_store(&p->desk.in_force, s);
+}
+
+void
 approvals_sweep(struct pipeline *p, struct snapshot *snapshot, struct loop *loop)
 {
 	struct errinfo ei;
@@ -238,6 +244,8 @@ approvals_sweep(struct pipeline *p, struct snapshot *snapshot, struct loop *loop
 	s->entry.apply = apply_sweep;
 	s->entry.done = sweep_done;
 	s->ends_outdated = atomic_exchange(&p->desk.has_outdated, false);
+	if (atomic_exchange(&p->desk.has_newer_outdated, false))
+		p->desk.outdated_before_seq = 0;
 	p->desk.is_sweeping = true;
 	if (ledger_submit(p->ledger, &s->entry, &ei) == OK)
 		return;

@@ -548,6 +548,24 @@ def test_a_relay_decides_as_a_principal_or_asserts_one():
         assert relay(g, "generic", TOKEN, approval_id=apr, decision="approve").json["status"] == "approved"
 
 
+def test_what_a_relay_brought_ends_with_the_relay():
+    """What an operator does when its token has leaked: take the relay away and reload."""
+    slack = {"slack": {"token": TOKEN, "users": {"U1": "carol"}}}
+    with gateway(approvals={"relay": slack}) as g:
+        apr = ask(g)["approval_id"]
+        given = relay(g, "slack", TOKEN, approval_id=apr, decision="approve", user_id="U1", channel_id="C1").json
+        assert given["status"] == "approved", given
+        g.place.write_config(options())
+        assert g.operator("POST", "/admin/reload").status == 200
+        r = decide(g, apr, key=DORA)
+        assert r.status == 409 and "its approvers changed" in r.json["reason"], r
+        r = g.act(transfer(1, apr)).json
+        assert (r["decision"], r["approval_status"]) == ("REQUIRE_APPROVAL", "expired"), r
+        assert [e["reason"] for e in events(g, "approval.expired")] == ["approvers_changed"]
+        assert decide(g, r["approval_id"], key=DORA).json["status"] == "approved"
+        assert g.act(transfer(1, r["approval_id"])).json["decision"] == "ALLOW"
+
+
 def test_a_vote_that_a_required_sink_has_not_taken_is_said_to_stand():
     with required_sink() as (audit, takes), gateway(audit=audit) as g:
         apr = ask(g)["approval_id"]

@@ -91,6 +91,8 @@ struct approvals_wait_limits approvals_get_wait_limits(const struct snapshot *s)
 bool approvals_has_relay(const struct snapshot *s, enum approval_channel channel);
 bool approvals_is_relay(const struct snapshot *s, enum approval_channel channel, struct span token);
 
+/* Another snapshot is in force, and outlives that; before any request has it. One that began under an older one ends no approval. */
+void approvals_set_in_force(struct pipeline *p, const struct snapshot *s);
 /* Now and then, on one loop: ends approvals that have run out, on record. Cheap while there is none. */
 void approvals_sweep(struct pipeline *p, struct snapshot *s, struct loop *loop);
 

@@ -23,6 +23,7 @@ enum fake_fault {
 	FAKE_OK = 0,
 	FAKE_REFUSE,  /* ledger_submit answers `refusal` */
 	FAKE_UNDO,    /* applied, then undone: a required sink missed its deadline */
+	FAKE_DOUBT,   /* applied; whether it stands nobody knows */
 	FAKE_PENDING, /* pending now; done when fake_ledger_recover is called */
 };
 
@@ -117,6 +118,11 @@ ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei)
 		MUST(e->apply(&tx, e, ei) == OK);
 		if (e->undo != NULL)
 			MUST(e->undo(&tx, e, ei) == OK);
+		fake_finish(e, ERR_AUDIT);
+		return OK;
+	case FAKE_DOUBT:
+		MUST(e->apply(&tx, e, ei) == OK);
+		e->is_doubtful = true;
 		fake_finish(e, ERR_AUDIT);
 		return OK;
 	case FAKE_PENDING:

@@ -148,6 +148,52 @@ TEST(who_may_not_vote)
 	}
 }
 
+/* Who is named by the text is an approver; the others were. */
+static void
+judge_by_text(const void *arg, struct approval_ballot *b)
+{
+	const char *names = arg;
+
+	b->is_approver = strchr(names, b->vote.approver.p[0]) != NULL;
+}
+
+static enum approval_vote_result
+vote_among(struct approval *a, const char *approvers, const char *approver, const char *asserted_by)
+{
+	const struct approval_electorate e = {.judge = judge_by_text, .arg = approvers};
+	struct approval_ballot b = make_ballot(approver, true);
+
+	b.electorate = &e;
+	b.vote.asserted_by = span_cstr(asserted_by);
+	return approval_vote(a, &b, &noon, arena);
+}
+
+/* Nothing is recorded then, so nobody is told that it was. */
+TEST(one_that_has_lost_its_votes_takes_no_more)
+{
+	struct approval a = open_with("{}");
+
+	CHECK_INT(vote_among(&a, "ac", "alice", ""), VOTE_RECORDED);
+	CHECK_INT(a.state, APPROVAL_APPROVED);
+	CHECK_INT(vote_among(&a, "c", "carol", ""), VOTE_APPROVERS_CHANGED);
+	CHECK_INT(a.n_votes, 1);
+	CHECK_INT(vote_among(&a, "ac", "carol", ""), VOTE_REPEATED);
+}
+
+TEST(what_a_relay_repeats_takes_no_own_word_away)
+{
+	struct approval a = open_with("{\"approvers\":{\"min\":2}}");
+
+	CHECK_INT(vote_among(&a, "ac", "alice", ""), VOTE_RECORDED);
+	/* alice is none while the relay brings carol's, and comes back: two, and nobody has said so yet. */
+	CHECK_INT(vote_among(&a, "c", "carol", "slack"), VOTE_RECORDED);
+	CHECK_INT(a.state, APPROVAL_PENDING);
+	CHECK_INT(vote_among(&a, "ac", "alice", "slack"), VOTE_RECORDED);
+	CHECK_INT(approval_count_votes(&a, NULL), 2);
+	CHECK_INT(a.votes[0].asserted_by.n, 0);
+	CHECK_INT(a.state, APPROVAL_APPROVED);
+}
+
 /* By a token; a group makes nobody an approver, and conditions hold together. */
 TEST(groups_of_a_token_are_named)
 {
@@ -550,7 +596,9 @@ SUITE("approval", TEST_ROW(one_approval_allows_once), TEST_ROW(uses_are_counted)
 	TEST_ROW(who_may_not_vote), TEST_ROW(groups_of_a_token_are_named),
 	TEST_ROW(a_quorum_counts_each_person_and_each_relay_once),
 	TEST_ROW(what_a_person_says_replaces_what_a_relay_said_of_them),
-	TEST_ROW(one_denial_ends_a_quorum), TEST_ROW(who_approved_may_deny_while_it_is_open),
+	TEST_ROW(one_that_has_lost_its_votes_takes_no_more),
+	TEST_ROW(what_a_relay_repeats_takes_no_own_word_away), TEST_ROW(one_denial_ends_a_quorum),
+	TEST_ROW(who_approved_may_deny_while_it_is_open),
 	TEST_ROW(a_repeat_is_fine_and_the_opposite_is_not),
 	TEST_ROW(the_clock_that_is_first_ends_it), TEST_ROW(a_repeat_after_expiry_is_refused_too),
 	TEST_ROW(after_a_restart_the_wall_clock_alone_counts),

@@ -6,7 +6,10 @@
 #include <sched.h>
 #include <semaphore.h>
 
+#include "approval/approval.h"
+#include "claims.h"
 #include "pipeline/approvals.h"
+#include "pipeline/board.h"
 
 #define RULES                                                                                      \
 	"{\"version\":\"v1\",\"rules\":["                                                          \
@@ -89,11 +92,54 @@ on_decided(const struct approvals_answer *answer, void *arg)
 	is_decided = true;
 }
 
+static struct approvals_call
+call_of(void)
+{
+	return (struct approvals_call){
+		.pipeline = f.pipeline, .snapshot = f.snapshot, .loop = f.loop, .done = on_decided};
+}
+
+static unsigned
+wait_decided(void)
+{
+	while (!is_decided)
+		loop_turn(f.loop, true);
+	return decided.status;
+}
+
+/* What the approval's page says to an approver who looks. */
+static bool
+page_says(const char *who, const char *id, const char *text)
+{
+	const struct approvals_call call = call_of();
+	const struct caller caller = {
+		.principal = span_cstr(who), .roles = req_get_roles(f.snapshot, span_cstr(who))};
+
+	is_decided = false;
+	approvals_show(&call, span_cstr(id), &caller);
+	return wait_decided() == 200 && strstr(decided_text, text) != NULL;
+}
+
+static unsigned
+relay(const char *user, const char *id)
+{
+	const struct approvals_call call = call_of();
+	struct approvals_ballot ballot = {
+		.channel = CHANNEL_SLACK,
+		.approval_id = span_cstr(id),
+		.decision = SPAN_LIT("approve"),
+		.relayed_user = span_cstr(user),
+	};
+
+	is_decided = false;
+	approvals_decide(&call, &ballot);
+	return wait_decided();
+}
+
 static unsigned
 decide(const char *who, const char *id, const char *decision)
 {
-	struct approvals_call call = {
-		.pipeline = f.pipeline, .snapshot = f.snapshot, .loop = f.loop, .done = on_decided};
+	const struct approvals_call call = call_of();
 	struct approvals_ballot ballot = {
 		.channel = CHANNEL_API,
 		.approval_id = span_cstr(id),
@@ -104,9 +150,7 @@ decide(const char *who, const char *id, const char *decision)
 
 	is_decided = false;
 	approvals_decide(&call, &ballot);
-	while (!is_decided)
-		loop_turn(f.loop, true);
-	return decided.status;
+	return wait_decided();
 }
 
 static bool
@@ -307,6 +351,9 @@ TEST(a_vote_lasts_as_long_as_the_role_of_who_cast_it)
 	approvers[1] = SPAN_LIT("frida");
 	fixture_reload(&f);
 	size_t n = f.ledger.n_records;
+	CHECK_INT(decide("frida", id, "approve"), 409);
+	CHECK(strstr(decided_text, "its approvers changed; the agent has to ask again") != NULL);
+	CHECK_INT(f.ledger.n_records, n);
 	a = act("payments.close", "{}", id);
 	CHECK_ASKED(a, "expired");
 	CHECK(strcmp(a->approval_id, id) != 0);
@@ -319,9 +366,11 @@ TEST(a_vote_lasts_as_long_as_the_role_of_who_cast_it)
 	fixture_reload(&f);
 	CHECK_INT(decide("carol", id, "approve"), 200);
 	CHECK(strstr(decided_text, "\"status\":\"pending\",\"votes\":1") != NULL);
+	CHECK(page_says("carol", id, "you have approved it; others have to as well"));
 	approvers[1] = SPAN_LIT("frida");
 	fixture_reload(&f);
 	/* Both are approvers again, and either of them may say so. */
+	CHECK(page_says("carol", id, "\"why_not\":\"\""));
 	CHECK_INT(decide("carol", id, "approve"), 200);
 	CHECK(strstr(decided_text, "\"status\":\"approved\",\"votes\":2") != NULL);
 	CHECK_INT(act("payments.close", "{}", id)->verdict, VERDICT_ALLOW);
@@ -382,6 +431,172 @@ TEST(those_of_an_older_policy_end_with_it)
 	CHECK_INT(act("payments.refund", "{\"n\":0}", given)->verdict, VERDICT_ALLOW);
 	f.snapshot = newer;
 	snapshot_unref(&older);
+	fixture_fini(&f);
+}
+
+/* One that comes while the sweep is among older ones is above its place. */
+TEST(one_asked_for_amid_a_sweep_of_several_pages_ends_too)
+{
+	begin();
+	f.options.approvals.max_pending = 200;
+	fixture_reload(&f);
+	sweep();
+	/* A page of those that wait; the first places are for the one that comes. */
+	for (size_t i = 0; i < 100; i++) {
+		struct fake_claim *c = &f.ledger.claims[20 + i];
+
+		*c = (struct fake_claim){.is_there = true,
+			.claim = {.kind = CLAIM_APPROVAL, .seq = 1, .state = APPROVAL_PENDING}};
+		c->claim.key[0] = (uint8_t)i;
+	}
+	write_rules(",{\"id\":\"more\",\"action_type\":\"payments.list\",\"resource\":\"pay://shop/"
+		    "**\",\"decision\":\"ALLOW\"}");
+	struct snapshot *older = snapshot_ref(f.snapshot);
+	fixture_reload(&f);
+	struct snapshot *newer = f.snapshot;
+	sweep();
+	f.snapshot = older;
+	CHECK_ASKED(act("payments.refund", "{\"n\":1}", NULL), "pending");
+	f.snapshot = newer;
+	size_t n = f.ledger.n_records;
+	sweep();
+	sweep();
+	CHECK_INT(f.ledger.n_records, n + 1);
+	CHECK(last_record_has("policy_changed"));
+	snapshot_unref(&older);
+	fixture_fini(&f);
+}
+
+/* A request that began before a reload knows nothing of those who were made approvers by it. */
+TEST(what_an_older_request_takes_for_over_stays)
+{
+	char id[64];
+
+	begin();
+	approvers[1] = SPAN_LIT("carol");
+	fixture_reload(&f);
+	ask("payments.refund", "{\"n\":1}", id);
+	struct snapshot *older = snapshot_ref(f.snapshot);
+	approvers[1] = SPAN_LIT("erik");
+	fixture_reload(&f);
+	struct snapshot *newer = f.snapshot;
+	approvals_set_in_force(f.pipeline, newer);
+	CHECK_INT(decide("erik", id, "approve"), 200);
+	f.snapshot = older;
+	CHECK_ASKED(act("payments.refund", "{\"n\":1}", id), "expired");
+	f.snapshot = newer;
+	CHECK_INT(act("payments.refund", "{\"n\":1}", id)->verdict, VERDICT_ALLOW);
+	/* The same of another policy. */
+	write_rules(",{\"id\":\"more\",\"action_type\":\"payments.list\",\"resource\":\"pay://shop/"
+		    "**\",\"decision\":\"ALLOW\"}");
+	fixture_reload(&f);
+	newer = f.snapshot;
+	approvals_set_in_force(f.pipeline, newer);
+	ask("payments.refund", "{\"n\":2}", id);
+	f.snapshot = older;
+	CHECK_ASKED(act("payments.refund", "{\"n\":2}", id), "policy_changed");
+	f.snapshot = newer;
+	CHECK_INT(decide("erik", id, "approve"), 200);
+	CHECK_INT(act("payments.refund", "{\"n\":2}", id)->verdict, VERDICT_ALLOW);
+	snapshot_unref(&older);
+	fixture_fini(&f);
+}
+
+/* The operator's answer to a relay whose token has leaked. */
+TEST(what_a_relay_brought_lasts_as_long_as_the_relay)
+{
+	static const struct config_pair users[] = {{{"U1", 2}, {"carol", 5}}};
+	static const struct config_pair others[] = {{{"U1", 2}, {"dora", 4}}};
+	static const struct config_pair renamed[] = {{{"U2", 2}, {"carol", 5}}};
+	const struct approval_relay_section asserts = {
+		.token = SPAN_LIT("token-1"), .users = {users, 1}};
+	const struct approval_relay_section decides = {
+		.token = SPAN_LIT("token-1"), .principal = SPAN_LIT("dora")};
+	const struct {
+		struct approval_relay_section before, after;
+		bool lasts;
+	} rows[] = {
+		{asserts, asserts, true},
+		/* Another token is no other relay; neither is another id of the same person. */
+		{asserts, {.token = SPAN_LIT("token-2"), .users = {users, 1}}, true},
+		{asserts, {.token = SPAN_LIT("token-1"), .users = {renamed, 1}}, true},
+		{asserts, {.users = {users, 1}}, false},
+		{asserts, {.token = SPAN_LIT("token-1")}, false},
+		{asserts, {.token = SPAN_LIT("token-1"), .users = {others, 1}}, false},
+		{asserts,
+			{.token = SPAN_LIT("token-2"),
+				.principal = SPAN_LIT("chat"),
+				.users = {users, 1}},
+			false},
+		{decides, decides, true},
+		{decides, {.principal = SPAN_LIT("dora")}, false},
+		{decides, {.token = SPAN_LIT("token-1"), .principal = SPAN_LIT("carol")}, false},
+		{decides,
+			{.token = SPAN_LIT("token-1"),
+				.principal = SPAN_LIT("dora"),
+				.users = {others, 1}},
+			false},
+	};
+	char params[32];
+	char id[64];
+
+	begin();
+	f.options.approvals.max_pending_per_identity = 100;
+	f.options.approvals.max_pending = 100;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct answer *a;
+
+		f.ledger.n_records = 0;
+		f.options.approvals.relay.slack = rows[i].before;
+		fixture_reload(&f);
+		snprintf(params, sizeof(params), "{\"n\":%zu}", i);
+		ask("payments.refund", params, id);
+		CHECK_INT(relay("U1", id), 200);
+		CHECK(strstr(decided_text, "\"status\":\"approved\",\"votes\":1") != NULL);
+		f.options.approvals.relay.slack = rows[i].after;
+		fixture_reload(&f);
+		a = act("payments.refund", params, id);
+		if ((a->verdict == VERDICT_ALLOW) != rows[i].lasts)
+			FAIL("row %zu", i);
+		if (!rows[i].lasts)
+			CHECK_ASKED(a, "expired");
+	}
+	fixture_fini(&f);
+}
+
+static size_t n_heard;
+
+static void
+on_heard(const struct board_news *news, void *arg)
+{
+	(void)arg;
+	CHECK_STR(news->status, "approved");
+	n_heard++;
+}
+
+TEST(a_vote_that_may_stand_is_told_of)
+{
+	struct board_waiter *waiter = NULL;
+	struct errinfo ei;
+	char id[64];
+
+	begin();
+	ask("payments.refund", "{\"n\":1}", id);
+	const struct board_wish wish = {.approval_id = span_cstr(id),
+		.owner = SPAN_LIT("alice"),
+		.max = 1,
+		.max_per_owner = 1,
+		.loop = f.loop,
+		.heard = on_heard};
+	CHECK_INT(board_join(pipeline_get_board(f.pipeline), &wish, &waiter, &ei), OK);
+	n_heard = 0;
+	f.ledger.faults[f.ledger.n_submits] = FAKE_DOUBT;
+	CHECK_INT(decide("carol", id, "approve"), 503);
+	CHECK_STR(decided.code, "outcome_unknown");
+	for (int i = 0; i < 3; i++)
+		loop_turn(f.loop, false);
+	CHECK_INT(n_heard, 1);
+	board_leave(&waiter);
 	fixture_fini(&f);
 }
 
@@ -461,6 +676,8 @@ TEST(a_full_pool_uses_no_approval)
 	CHECK_INT(f.ledger.n_records, n_records);
 	/* What asks for nothing to be done waits for no pool. */
 	CHECK_ASKED(act("fs.write", "{\"content\":\"y\"}", NULL), "pending");
+	/* Nor does what cannot be an approval. */
+	CHECK_ASKED(act("fs.write", "{\"content\":\"y\"}", "nonsense"), "not_found");
 	pthread_mutex_unlock(&gate);
 	while (workq_depth(f.pool) > 0)
 		sched_yield();
@@ -561,7 +778,11 @@ SUITE("approval flow", TEST_ROW(asked_for_decided_and_used_once),
 	TEST_ROW(one_of_an_older_policy_makes_room_for_the_one_asked_for_instead),
 	TEST_ROW(a_class_is_used_as_often_as_it_says), TEST_ROW(a_quorum_of_two),
 	TEST_ROW(a_vote_lasts_as_long_as_the_role_of_who_cast_it),
-	TEST_ROW(those_of_an_older_policy_end_with_it), TEST_ROW(an_obstacle_stays_one),
+	TEST_ROW(those_of_an_older_policy_end_with_it),
+	TEST_ROW(one_asked_for_amid_a_sweep_of_several_pages_ends_too),
+	TEST_ROW(what_an_older_request_takes_for_over_stays),
+	TEST_ROW(what_a_relay_brought_lasts_as_long_as_the_relay),
+	TEST_ROW(a_vote_that_may_stand_is_told_of), TEST_ROW(an_obstacle_stays_one),
 	TEST_ROW(a_use_that_was_not_released_is_given_back), TEST_ROW(a_full_pool_uses_no_approval),
 	TEST_ROW(hidden_parameters_have_to_be_acknowledged), TEST_ROW(what_is_no_decision),
 	TEST_ROW(a_malformed_extension_is_an_error_only_where_it_counts),
