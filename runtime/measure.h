@@ -37,7 +37,8 @@ struct measured_host {
 	/* /proc/self/mountinfo */
 	bool has_mounts; /* it was read */
 	enum measured has_read_only_root;
-	size_t n_writable; /* mounts that it can write, beside its own and temporary ones */
+	/* Mounts that it can write, beside its own and temporary ones; remote ones that are not read-only count untouched. */
+	size_t n_writable;
 	char writable[MEASURE_PATH_MAX]; /* the first of them */
 	/* /proc/net, /sys/class/net */
 	bool has_interfaces;            /* they were read */

@@ -96,7 +96,10 @@ struct pipeline *runtime_get_pipeline(const struct runtime *r);
 struct telemetry *runtime_get_telemetry(const struct runtime *r);
 /* Wall time of the start. */
 int64_t runtime_get_started_ns(const struct runtime *r);
-/* Calls visit with doctor's report, at most some seconds old; visit copies what it needs. Reader threads. ERR_UNSUPPORTED, ERR_NOMEM. */
+/*
+ * Calls visit with doctor's report, at most some seconds old, or the last one while somebody else's look goes on; visit copies what it
+ * needs. Reader threads. ERR_UNSUPPORTED, ERR_NOMEM, ERR_BUSY (the first look goes on).
+ */
 MUSTCHECK enum err runtime_examine(struct runtime *r,
 	void (*visit)(const struct doctor_report *report, void *arg), void *arg,
 	struct errinfo *ei);
