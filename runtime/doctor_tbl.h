@@ -295,9 +295,10 @@
 	X("tls.ca_files", CONFIG, check_ca_files, \
 		"certificates of CAs and receivers", \
 		"CA files of clients, token issuer, webhooks, receivers and collector, and the " \
-		"certificates shown to receivers, load and last for a week or more", \
+		"certificates shown to receivers and collector, load and last for a week or more; no " \
+		"private key of theirs can be read by every user", \
 		"renew it; of a CA, put the new one beside the old one into the file, then remove " \
-		"the old one") \
+		"the old one; chmod 0640 a key") \
 	X("workspace.writable", CONFIG, check_workspace_writable, \
 		"access to the workspace", \
 		"this user can read the workspace (fails) and write to it (advice)", \

@@ -92,11 +92,11 @@ check_certificates(struct doctor *d)
 	return finding;
 }
 
-/* A file of somebody else's CA, or of a certificate of our own. */
+/* A file of somebody else's CA, or of a certificate of our own, which has a private key. */
 struct pem_file {
 	const char *key;
 	struct span path;
-	bool is_own;
+	struct span private_key;
 };
 
 struct pem_list {
@@ -105,10 +105,18 @@ struct pem_list {
 };
 
 static void
-add_file(struct pem_list *l, const char *key, struct span path, bool is_own)
+add_ca(struct pem_list *l, const char *key, struct span path)
 {
 	if (path.n > 0 && l->n < FILES_MAX)
-		l->v[l->n++] = (struct pem_file){key, path, is_own};
+		l->v[l->n++] = (struct pem_file){key, path, SPAN_NONE};
+}
+
+/* Without a file of its own the private key is in the certificate's. */
+static void
+add_own(struct pem_list *l, const char *key, struct span path, struct span private_key)
+{
+	if (path.n > 0 && l->n < FILES_MAX)
+		l->v[l->n++] = (struct pem_file){key, path, private_key.n > 0 ? private_key : path};
 }
 
 static void
@@ -116,20 +124,37 @@ list_files(const struct doctor *d, struct pem_list *l)
 {
 	const struct approvals_section *a = &d->in->pipeline->approvals;
 	const struct audit_webhook_section *w = &d->in->audit->webhook;
+	const struct telemetry_section *t = d->in->telemetry;
 
 	if (d->in->gateway->tls.enabled)
-		add_file(
-			l, "gateway.tls.client_ca_file", d->in->gateway->tls.client_ca_file, false);
+		add_ca(l, "gateway.tls.client_ca_file", d->in->gateway->tls.client_ca_file);
 	if (d->in->pipeline->identity.oidc.enabled)
-		add_file(l, "identity.oidc.ca_file", d->in->pipeline->identity.oidc.ca_file, false);
-	add_file(l, "audit.webhook.ca_file", w->ca_file, false);
-	add_file(l, "audit.webhook.cert_file", w->cert_file, true);
+		add_ca(l, "identity.oidc.ca_file", d->in->pipeline->identity.oidc.ca_file);
+	add_ca(l, "audit.webhook.ca_file", w->ca_file);
+	add_own(l, "audit.webhook.cert_file", w->cert_file, w->key_file);
 	for (size_t i = 0; a->enabled && i < a->notify.n; i++) {
-		add_file(l, "approvals.notify.ca_file", a->notify.v[i].ca_file, false);
-		add_file(l, "approvals.notify.cert_file", a->notify.v[i].cert_file, true);
+		const struct approval_notify_section *n = &a->notify.v[i];
+		add_ca(l, "approvals.notify.ca_file", n->ca_file);
+		add_own(l, "approvals.notify.cert_file", n->cert_file, n->key_file);
 	}
-	if (d->in->telemetry != NULL && d->in->telemetry->enabled)
-		add_file(l, "telemetry.ca_file", d->in->telemetry->ca_file, false);
+	if (t != NULL && t->enabled) {
+		add_ca(l, "telemetry.ca_file", t->ca_file);
+		add_own(l, "telemetry.cert_file", t->cert_file, t->key_file);
+	}
+}
+
+static enum finding
+judge_private_keys(struct doctor *d, const struct pem_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct pem_file *f = &l->v[i];
+		if (f->private_key.n > 0 && tls_key_is_exposed(f->private_key.p))
+			return doctor_say(d, FINDING_ADVICE,
+				"%s: every user can read its private key, or others can write it: "
+				"chmod 0640",
+				f->key);
+	}
+	return doctor_say(d, FINDING_PASS, "%zu files", l->n);
 }
 
 /* While a CA is replaced its bundle holds the old one too, so the last one counts; of a chain of our own the first that ends. */
@@ -147,12 +172,12 @@ check_ca_files(struct doctor *d)
 
 		if (tls_find_ends(f->path.p, &first_s, &last_s, &ei) != OK)
 			return doctor_say(d, FINDING_FAIL, "%s: %s", f->key, ei.msg);
-		int64_t left = left_s(f->is_own ? first_s : last_s);
+		int64_t left = left_s(f->private_key.n > 0 ? first_s : last_s);
 		if (left <= 0)
 			return doctor_say(d, FINDING_FAIL, "%s: it has expired", f->key);
 		if (left < CERTIFICATE_SOON_S)
 			return doctor_say(d, FINDING_ADVICE, "%s: it ends in %" PRId64 " hours",
 				f->key, left / 3600);
 	}
-	return doctor_say(d, FINDING_PASS, "%zu files", files.n);
+	return judge_private_keys(d, &files);
 }

@@ -351,6 +351,10 @@ def test_doctor_judges_files_by_who_can_use_them():
         place.config.write_text(text.replace(f"dev-agent: {secret}", "").replace("agent_secrets:", "agent_secrets: {} #"))
         # The secret comes from the environment now: others may read the file.
         report(place, env={"NOMOS_IDENTITY_AGENT_SECRET": secret}, check=0)
+        # What the collector is sent is one too, though no variable gives it.
+        place.config.write_text(place.config.read_text() + "\ntelemetry:\n  headers: {Authorization: Bearer 0f8a5c1e9b7d42636aa1b2c3}\n")
+        _, checks = report(place, env={"NOMOS_IDENTITY_AGENT_SECRET": secret}, check=1)
+        assert checks["files.modes"]["status"] == "FAIL", checks["files.modes"]
 
 
 def on_terminal(args, env):

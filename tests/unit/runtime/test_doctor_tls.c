@@ -132,6 +132,66 @@ TEST(a_key_that_everybody_reads)
 	tear_down(&p);
 }
 
+/* In a file of its own, or in the certificate's. */
+TEST(a_key_for_receivers_that_everybody_reads)
+{
+	static const struct row rows[] = {
+		{"records", "sink: \"\"",
+			"sink: \"\"\n  webhook: {cert_file: own.pem, key_file: own.key}", "",
+			"tls.ca_files"},
+		{"one file", "sink: \"\"", "sink: \"\"\n  webhook: {cert_file: own.key}",
+			"tls.ca_files", ""},
+		{"one file of both", "sink: \"\"", "sink: \"\"\n  webhook: {cert_file: own.pem}",
+			"", "tls.ca_files"},
+		{"collector", "identity:",
+			"telemetry: {enabled: true, sink: 'otlp:https://192.0.2.1:4318', "
+			"cert_file: "
+			"own.pem, key_file: own.key}\nidentity:",
+			"", "tls.ca_files"},
+	};
+	char text[4096];
+	char path[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct place p;
+
+		set_up(&p);
+		replace(text, sizeof(text), &rows[i]);
+		put(&p, "nomos.yaml", text, 0600);
+		put_cert(&p, "own", -60, 90 * DAY_S);
+		CHECK_INT(chmod(path_in(&p, "own.pem", path), 0644), 0);
+		CHECK_INT(chmod(path_in(&p, "own.key", path), 0644), 0);
+		examine(&p);
+		expect(&p, rows[i].what, rows[i].failing, rows[i].advising);
+		CHECK_INT(chmod(path, 0600), 0);
+		CHECK_INT(chmod(path_in(&p, "own.pem", path), 0600), 0);
+		examine(&p);
+		expect(&p, rows[i].what, rows[i].failing, "");
+		tear_down(&p);
+	}
+}
+
+/* The collector's certificate ends as the others do. */
+TEST(a_certificate_shown_to_the_collector)
+{
+	static const struct row row = {"", "identity:",
+		"telemetry: {enabled: true, sink: 'otlp:https://192.0.2.1:4318', cert_file: "
+		"own.pem, "
+		"key_file: own.key}\nidentity:",
+		"", ""};
+	char text[4096];
+	struct place p;
+
+	set_up(&p);
+	replace(text, sizeof(text), &row);
+	put(&p, "nomos.yaml", text, 0600);
+	put_cert(&p, "own", -60, 2 * DAY_S);
+	examine(&p);
+	expect(&p, "ends soon", "", "tls.ca_files");
+	tear_down(&p);
+}
+
 SUITE("doctor_tls", TEST_ROW(certificates_that_end),
 	TEST_ROW(a_certificate_shown_to_receivers_counts_before_its_chain),
-	TEST_ROW(a_key_that_everybody_reads))
+	TEST_ROW(a_key_that_everybody_reads), TEST_ROW(a_key_for_receivers_that_everybody_reads),
+	TEST_ROW(a_certificate_shown_to_the_collector))
