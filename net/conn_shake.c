@@ -26,6 +26,19 @@ deadline_in(const struct conn *c, int64_t ns)
 }
 
 static void
+note_no_tls(const struct conn *c, const char *why)
+{
+	static _Thread_local struct log_limiter limiter;
+	uint64_t dropped = 0;
+
+	metric_add(METRIC_TLS_FAILED, 1);
+	if (log_limit(&limiter, &dropped))
+		log_info(NULL, "no TLS with %s: %s (%llu more not logged)",
+			c->engine != NULL ? engine_get_peer(c) : "a client", why,
+			(unsigned long long)dropped);
+}
+
+static void
 on_open(void *arg)
 {
 	struct conn *c;
@@ -38,6 +51,7 @@ on_open(void *arg)
 		return;
 	}
 	/* Who it is cannot be said. */
+	note_no_tls(c, "its certificate's names cannot be read, or are too many");
 	bufferevent_disable(c->bev, EV_READ);
 	server_add_work(c, CONN_WORK_CLOSE);
 }
@@ -84,8 +98,6 @@ throw_socket(const struct conn *c)
 static void
 note_failure(struct conn *c)
 {
-	static _Thread_local struct log_limiter limiter;
-	uint64_t dropped = 0;
 	char text[192];
 	bool is_plain_http = false;
 	const char *why = tls_conn_explain(c->tls, c->bev, &is_plain_http, text, sizeof(text));
@@ -95,13 +107,8 @@ note_failure(struct conn *c)
 	if (is_plain_http)
 		conn_refuse_plain(c);
 	throw_socket(c);
-	if (why == NULL)
-		return;
-	metric_add(METRIC_TLS_FAILED, 1);
-	if (log_limit(&limiter, &dropped))
-		log_info(NULL, "no TLS with %s: %s (%llu more not logged)",
-			c->engine != NULL ? engine_get_peer(c) : "a client", why,
-			(unsigned long long)dropped);
+	if (why != NULL)
+		note_no_tls(c, why);
 }
 
 void

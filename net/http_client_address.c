@@ -41,6 +41,8 @@ conn_judge_certificate(struct conn *c)
 		c->trust_end_wall_ns =
 			c->peer.certificate_end_wall_ns > 0 ? c->peer.certificate_end_wall_ns : 1;
 	c->is_trusted = true;
+	/* Only now is it known to be one that has no cap. */
+	room_stop_counting(c);
 	/* A proxy: who asks is somebody else. */
 	c->peer.has_certificate = false;
 	c->peer.spiffe_id = SPAN_NONE;

@@ -201,13 +201,19 @@ room_admit_client(struct conn *c, const struct address *client)
 }
 
 void
+room_stop_counting(struct conn *c)
+{
+	if (c->is_counted)
+		address_cap_give(c->server->options.address_cap, &c->address);
+	c->is_counted = false;
+}
+
+void
 room_leave(struct conn *c)
 {
 	struct http_server *s = c->server;
 
-	if (c->is_counted)
-		address_cap_give(s->options.address_cap, &c->address);
-	c->is_counted = false;
+	room_stop_counting(c);
 	metric_add(METRIC_CONNECTIONS, -1);
 	/* Within a turn that accepts, its end says what goes on. */
 	if (is_full(s) && s->n_accepted == 0 && server_has_spares(s)) {

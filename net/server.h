@@ -239,6 +239,8 @@ void room_take(struct conn *c);
 void room_resume(struct http_server *s);
 /* A connection has gone. */
 void room_leave(struct conn *c);
+/* It has no place among those of its address from here on. */
+void room_stop_counting(struct conn *c);
 /* Whether a connection waits to be accepted. */
 bool room_has_queued(const struct http_server *s);
 /* False when the address of c has its share already. */

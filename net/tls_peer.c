@@ -60,7 +60,8 @@ add(struct buf *b, struct span s, bool is_lower)
 	return f;
 }
 
-static void
+/* False for a name that there is no room for: whoever looks for it must not miss it. */
+static bool
 take_name(struct names *names, const GENERAL_NAME *name)
 {
 	if (name->type == GEN_URI) {
@@ -70,26 +71,28 @@ take_name(struct names *names, const GENERAL_NAME *name)
 		bool is_one = names->n_uris == 1 && is_plain(uri) && uri.n > scheme.n &&
 			      memcmp(uri.p, scheme.p, scheme.n) == 0;
 		names->spiffe = is_one ? add(&names->text, uri, false) : (struct found){0};
-	} else if (name->type == GEN_DNS && names->n_dns < PEER_DNS_MAX) {
-		struct span dns = text_of(name->d.dNSName);
-		if (is_plain(dns))
-			names->dns[names->n_dns++] = add(&names->text, dns, true);
+	} else if (name->type == GEN_DNS && is_plain(text_of(name->d.dNSName))) {
+		if (names->n_dns == PEER_DNS_MAX)
+			return false;
+		names->dns[names->n_dns++] = add(&names->text, text_of(name->d.dNSName), true);
 	}
+	return true;
 }
 
-/* False when they cannot be read. */
+/* False when they cannot be read, or are too many. */
 static bool
 take_alternatives(struct names *names, const X509 *leaf)
 {
+	bool is_whole = true;
 	int state = 0;
 	GENERAL_NAMES *list = X509_get_ext_d2i(leaf, NID_subject_alt_name, &state, NULL);
 
 	if (list == NULL)
 		return state == -1;
-	for (int i = 0; i < sk_GENERAL_NAME_num(list); i++)
-		take_name(names, sk_GENERAL_NAME_value(list, i));
+	for (int i = 0; i < sk_GENERAL_NAME_num(list) && is_whole; i++)
+		is_whole = take_name(names, sk_GENERAL_NAME_value(list, i));
 	GENERAL_NAMES_free(list);
-	return true;
+	return is_whole;
 }
 
 /* One that is there twice says nothing. */

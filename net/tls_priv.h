@@ -85,7 +85,7 @@ int tls_crl_judge(int is_good, X509_STORE_CTX *x);
 BIO *tls_preamble_new(int fd, tls_preamble_fn fn, void *arg);
 
 /* tls_peer.c */
-/* The names of a certificate; *own_text is what they point to. False when they cannot be read, or memory is out. */
+/* The names of a certificate; *own_text is what they point to. False when they cannot be read or are too many, or memory is out. */
 MUSTCHECK bool tls_peer_read(X509 *leaf, struct net_peer *peer, char **own_text);
 
 #endif

@@ -266,6 +266,39 @@ def test_the_clients_of_a_named_proxy_are_limited_each():
             assert who(g, ca, None, **wrong)[0] == 401
 
 
+def test_a_named_proxy_has_no_cap_per_address():
+    with authority() as ca:
+        pair = ca.issue("edge", "DNS:proxy.example.org", "clientAuth")
+        with Gateway(named_proxies(ca, "dns:proxy.example.org", max_connections_per_address=2)) as g, contextlib.ExitStack() as held:
+            def hold(cert):
+                connection = http.client.HTTPSConnection("localhost", g.address[1], context=client(ca, cert=cert), timeout=20)
+                held.callback(connection.close)
+                connection.request("GET", "/healthz")
+                answer = connection.getresponse()
+                answer.read()
+                return answer.status
+
+            assert [hold(pair) for _ in range(6)] == 6 * [200]
+            assert [hold(None) for _ in range(2)] == 2 * [200]
+            try:
+                raise AssertionError(hold(None))
+            except (OSError, http.client.HTTPException):
+                pass
+            until(lambda: "as many as one address may" in g.read_log(), "the cap of everybody else")
+
+
+def test_a_certificate_with_too_many_names():
+    """A proxy's name might be the one that is left out: who shows it is nobody, neither client nor proxy."""
+    with authority() as ca:
+        names = [f"DNS:n{i}.example.org" for i in range(15)]
+        most = ca.issue("most", ",".join([*names, "DNS:proxy.example.org"]), "clientAuth")
+        more = ca.issue("more", ",".join([*names, "DNS:n15.example.org", "DNS:proxy.example.org"]), "clientAuth")
+        with Gateway(named_proxies(ca, "dns:proxy.example.org")) as g:
+            assert not is_refused(g, ca, most)
+            assert is_refused(g, ca, more)
+            until(lambda: "or are too many" in g.read_log(), "the reason is in the log")
+
+
 def test_named_proxies_that_make_no_sense():
     with authority() as ca:
         for names, gateway, why in (

@@ -24,6 +24,7 @@ enum listener_role {
 
 enum peer_kind { PEER_TCP = 0, PEER_UNIX };
 
+/* A client whose certificate has more gets no connection. */
 #define PEER_DNS_MAX 16
 
 struct net_peer {
