@@ -66,8 +66,8 @@ struct listener_access {
 	gid_t group; /* LISTENER_ANY_GROUP: as the kernel gives it */
 };
 /* The same for a unix socket: replaces one on which nobody listens, never anything else, and follows no symbolic link at
- * its path. Of several processes that come at once one gets it, the others ERR_BUSY. Blocks for two seconds at most, while another one
- * holds the folder's lock. Errors as listener_probe. */
+ * its path. Of several processes that come at once one gets it, the others ERR_BUSY: they take turns by a lock on the folder. Blocks for two
+ * seconds at most while somebody else holds that, and goes on without it then. Errors as listener_probe. */
 MUSTCHECK enum err listener_open_unix(const struct listener_addr *a,
 	const struct listener_access *access, struct listener_file *file, int *out,
 	struct errinfo *ei);

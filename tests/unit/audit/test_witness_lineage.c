@@ -15,14 +15,14 @@ struct case_of {
 	char id[CHAIN_ID_HEX + 1];
 	char key_id[SIGN_KEY_ID_HEX + 1];
 	struct lines lines;
-	struct buf old;  /* records of the chain OLD, of the same key */
+	struct buf old; /* records of the chain OLD, of the same key */
 	struct chain_head old_head;
 	struct buf told; /* other records */
 };
 
 static void
-add_record(struct buf *b, const char *id, struct chain_head *head, const char *event,
-	const char *more)
+add_record(
+	struct buf *b, const char *id, struct chain_head *head, const char *event, const char *more)
 {
 	struct buf body;
 	char hash[SHA256_HEX + 1];
@@ -160,9 +160,9 @@ TEST(a_second_first_record_does_not_excuse_a_chain)
 			"\",\"event_type\":\"chain.start\",\"seq\":1,\"stateless\":true}\n");
 		check_order(&c, orders[i], NULL, "does not go on from it");
 		buf_reset(&c.told);
-		buf_printf(&c.told,
-			"{\"chain_id\":\"" OLD "\",\"event_hash\":\"" SOME_HASH
-			"\",\"event_type\":\"chain.start\",\"key_id\":\"" OTHER_KEY "\",\"seq\":1}\n");
+		buf_printf(&c.told, "{\"chain_id\":\"" OLD "\",\"event_hash\":\"" SOME_HASH
+				    "\",\"event_type\":\"chain.start\",\"key_id\":\"" OTHER_KEY
+				    "\",\"seq\":1}\n");
 		check_order(&c, orders[i], NULL, "does not go on from it");
 		buf_reset(&c.told);
 		add_record(&c.told, OLD, &head, "chain.start", ",\"stateless\":true");
@@ -322,7 +322,8 @@ TEST(a_ring_of_chains_ends)
 	buf_reset(&c.old);
 	for (size_t i = 0; i < 2; i++) {
 		snprintf(more, sizeof(more),
-			",\"previous_chain\":{\"chain_id\":\"%s\",\"hash\":\"" SOME_HASH "\",\"seq\":9}",
+			",\"previous_chain\":{\"chain_id\":\"%s\",\"hash\":\"" SOME_HASH
+			"\",\"seq\":9}",
 			i == 0 ? MIDDLE : OLD);
 		(void)add_chain(&c.told, i == 0 ? OLD : MIDDLE, c.key_id, more);
 	}
