@@ -88,10 +88,27 @@ give_turn(struct sink_stream *s)
 	s->has_turn = false;
 }
 
+/* Somebody else's line was left half: without an end it would become one with this. */
+static enum err
+mend(struct sink_stream *s, struct errinfo *ei)
+{
+	if (!s->has_turn || !line_turn_is_torn())
+		return OK;
+	enum err rc = wait_writable(s, ei);
+	if (rc != OK)
+		return rc;
+	if (write(s->fd, "\n", 1) != 1)
+		return ERR(ei, ERR_IO, "%s: %s", s->sink.name, strerror(errno));
+	line_turn_set_torn(false);
+	return OK;
+}
+
 static enum err
 write_line(struct sink_stream *s, struct errinfo *ei)
 {
 	enum err turn = take_turn(s, ei);
+	if (turn == OK)
+		turn = mend(s, ei);
 	if (turn != OK)
 		return turn;
 	while (s->n_written < s->line.n) {
@@ -158,6 +175,8 @@ free_stream(struct sink *sink)
 {
 	struct sink_stream *s = stream_of(sink);
 
+	if (s->has_turn && s->n_written > 0 && s->n_written < s->line.n)
+		line_turn_set_torn(true);
 	give_turn(s);
 	close(s->stop_pipe[0]);
 	close(s->stop_pipe[1]);

@@ -12,6 +12,7 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t given;
 	bool is_taken;
+	bool is_torn;
 } turn = {.lock = PTHREAD_MUTEX_INITIALIZER, .given = PTHREAD_COND_INITIALIZER};
 
 /* The condition is timed by the wall clock, which may be set: in slices, so that a wrong one does no harm. */
@@ -48,5 +49,23 @@ line_turn_give(void)
 	MUST(turn.is_taken);
 	turn.is_taken = false;
 	pthread_cond_signal(&turn.given);
+	pthread_mutex_unlock(&turn.lock);
+}
+
+bool
+line_turn_is_torn(void)
+{
+	pthread_mutex_lock(&turn.lock);
+	bool is_torn = turn.is_torn;
+	pthread_mutex_unlock(&turn.lock);
+	return is_torn;
+}
+
+void
+line_turn_set_torn(bool is_torn)
+{
+	pthread_mutex_lock(&turn.lock);
+	MUST(turn.is_taken);
+	turn.is_torn = is_torn;
 	pthread_mutex_unlock(&turn.lock);
 }

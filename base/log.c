@@ -197,6 +197,12 @@ log_put_line(struct span line)
 	log_queue_put(line);
 }
 
+bool
+log_put_spare_line(struct span line)
+{
+	return log_queue_put_spare(line);
+}
+
 void
 log_count_dropped(void)
 {

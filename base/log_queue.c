@@ -236,15 +236,28 @@ write_direct(struct span line)
 	return was_written;
 }
 
-void
-log_queue_put(struct span line)
+/* share: 1 of all the room, 2 of half of it. */
+static bool
+put(struct span line, size_t share)
 {
 	pthread_mutex_lock(&queue.mutex);
 	bool is_queued = queue.is_running;
-	bool was_taken = is_queued && enqueue(line);
+	bool was_taken = is_queued && queue.n_lines < LOG_QUEUE_LINES_MAX / share &&
+			 line.n <= LOG_QUEUE_BYTES_MAX / share &&
+			 queue.n_bytes <= LOG_QUEUE_BYTES_MAX / share - line.n && enqueue(line);
 	pthread_mutex_unlock(&queue.mutex);
-	if (!is_queued)
-		was_taken = write_direct(line);
-	if (!was_taken)
+	return is_queued ? was_taken : write_direct(line);
+}
+
+void
+log_queue_put(struct span line)
+{
+	if (!put(line, 1))
 		log_queue_count_dropped();
+}
+
+bool
+log_queue_put_spare(struct span line)
+{
+	return put(line, 2);
 }

@@ -25,6 +25,8 @@ void log_queue_stop(void);
 /* Takes one line with its newline: queued when the writer runs, written at once otherwise. Never
  * blocks on a running writer; counts the line as dropped when there is no room. */
 void log_queue_put(struct span line);
+/* The same, but false, and nothing is counted, when more than half of the room is taken or it cannot be written. */
+bool log_queue_put_spare(struct span line);
 /* Lines that were not written, so far. */
 uint64_t log_queue_dropped(void);
 void log_queue_count_dropped(void);

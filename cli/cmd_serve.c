@@ -224,7 +224,9 @@ serve_with(struct serve *s, struct arena *a)
 	if (rc == OK)
 		rc = gateway_section_build_address_cap(&o->gateway, &options.http.address_cap, &ei);
 	if (rc == OK)
-		rc = telemetry_section_build(&o->telemetry, &options.telemetry, &ei);
+		rc = telemetry_section_build(&o->telemetry,
+			o->approvals.enabled ? o->approvals.max_waiting : 0, &options.telemetry,
+			&ei);
 	if (rc == OK)
 		rc = runtime_new(&options, snapshot, &runtime, &ei);
 	else

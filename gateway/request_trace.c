@@ -41,6 +41,13 @@ read_parent(const struct http_request *http, struct trace_parent *parent)
 	       trace_parent_parse(http_request_find_header(http, SPAN_LIT("traceparent")), parent);
 }
 
+static void
+set_request(struct trace *t, const struct http_request *http)
+{
+	t->start_ns = http_request_get_start_ns(http);
+	trace_set_text(t, TRACE_REQUEST_ID, span_cstr(http_request_get_id(http)));
+}
+
 static struct trace *
 begin(const struct http_request *http, struct telemetry *telemetry)
 {
@@ -50,10 +57,20 @@ begin(const struct http_request *http, struct telemetry *telemetry)
 
 	if (t == NULL)
 		return NULL;
-	t->start_ns = http_request_get_start_ns(http);
 	if (has_parent)
 		set_state(t, http);
-	trace_set_text(t, TRACE_REQUEST_ID, span_cstr(http_request_get_id(http)));
+	set_request(t, http);
+	return t;
+}
+
+/* Whoever can connect may send such ones. */
+static struct trace *
+begin_refused(const struct http_request *http, struct telemetry *telemetry)
+{
+	struct trace *t = telemetry_begin_refused(telemetry);
+
+	if (t != NULL)
+		set_request(t, http);
 	return t;
 }
 
@@ -98,7 +115,7 @@ request_trace_end(const struct http_request *http, struct worker *worker, const 
 	struct trace *t = request_trace_get(http);
 	/* One that was refused before its handler had it; another has been asked about. */
 	if (t == NULL && http_request_get_user(http) == NULL)
-		t = begin(http, telemetry);
+		t = begin_refused(http, telemetry);
 	if (t == NULL)
 		return;
 	t->end_ns = clock_mono_ns();

@@ -32,6 +32,8 @@ ask_reader(int wait_ms)
 static bool
 write_now(struct span line)
 {
+	size_t n_all = line.n;
+
 	for (;;) {
 		ssize_t n = write(STDOUT_FILENO, line.p, line.n);
 
@@ -40,6 +42,8 @@ write_now(struct span line)
 			if (line.n == 0)
 				return true;
 		} else if (errno != EINTR) {
+			if (line.n < n_all)
+				line_turn_set_torn(true);
 			return false;
 		}
 	}
@@ -53,8 +57,14 @@ try_write(struct span line, bool *was_written)
 	if (!line_turn_take(SLICE_MS * NS_PER_MS))
 		return READER_BUSY;
 	enum readiness reader = ask_reader(0);
-	if (reader == READER_READY)
+	if (reader == READER_READY && line_turn_is_torn()) {
+		/* What the pipe said it takes is used up: it is asked anew. */
+		bool is_mended = write_now(SPAN_LIT("\n"));
+		line_turn_set_torn(!is_mended);
+		reader = is_mended ? READER_BUSY : READER_GONE;
+	} else if (reader == READER_READY) {
 		*was_written = write_now(line);
+	}
 	line_turn_give();
 	return reader;
 }

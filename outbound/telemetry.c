@@ -37,6 +37,8 @@
 #define BATCH_MAX 256
 #define TICK_NS NS_PER_SEC
 #define TRACES_BYTES_MAX ((size_t)8 * 1024 * 1024)
+/* One more request always fits above this. */
+#define TRACES_BYTES_FULL (TRACES_BYTES_MAX / 2)
 #define METRICS_BYTES_MAX ((size_t)8 * 1024 * 1024)
 #define INSTANCE_BYTES 16
 /* Beyond the time for flushing: a write of a line cannot be ended. */
@@ -48,6 +50,7 @@ struct telemetry {
 	uint64_t sample_one_in;
 	_Atomic uint64_t n_seen; /* requests whose caller has not decided */
 	struct trace *places;
+	size_t n_places;
 	struct slot_ring free;
 	struct slot_ring waiting;
 	_Atomic uint64_t n_ended;
@@ -87,15 +90,18 @@ enum { DECISIONS = 0, APPROVALS, FAILURES, RETRIES, RATE_LIMITS };
 static bool
 is_sampled(struct telemetry *t, const struct trace_parent *parent)
 {
-	if (parent != NULL)
-		return (parent->flags & TRACE_FLAG_SAMPLED) != 0;
+	bool is_wanted = parent != NULL && (parent->flags & TRACE_FLAG_SAMPLED) != 0;
+
+	/* Who reads lines is not the one who reads the caller's traces. */
+	if (parent != NULL && (is_wanted || t->sink == TELEMETRY_OTLP))
+		return is_wanted;
 	return t->sample_one_in == 1 ||
 	       atomic_fetch_add_explicit(&t->n_seen, 1, memory_order_relaxed) % t->sample_one_in ==
 		       0;
 }
 
-struct trace *
-telemetry_begin(struct telemetry *t, const struct trace_parent *parent)
+static struct trace *
+begin(struct telemetry *t, const struct trace_parent *parent, size_t n_left_free)
 {
 	bool sampled = is_sampled(t, parent);
 	uint32_t place;
@@ -104,7 +110,8 @@ telemetry_begin(struct telemetry *t, const struct trace_parent *parent)
 	/* Lines count what is not sampled, too. */
 	if (!sampled && t->sink == TELEMETRY_OTLP)
 		return NULL;
-	if (!slot_ring_take(&t->free, &place)) {
+	if ((n_left_free > 0 && slot_ring_count(&t->free) <= n_left_free) ||
+		!slot_ring_take(&t->free, &place)) {
 		metric_add(METRIC_TELEMETRY_DROPPED, 1);
 		return NULL;
 	}
@@ -115,6 +122,18 @@ telemetry_begin(struct telemetry *t, const struct trace_parent *parent)
 	if (parent != NULL)
 		trace->parent = *parent;
 	return trace;
+}
+
+struct trace *
+telemetry_begin(struct telemetry *t, const struct trace_parent *parent)
+{
+	return begin(t, parent, 0);
+}
+
+struct trace *
+telemetry_begin_refused(struct telemetry *t)
+{
+	return begin(t, NULL, t->n_places / 2);
 }
 
 void
@@ -240,10 +259,11 @@ put_line(struct span line, void *arg)
 {
 	struct line_target *to = arg;
 
-	if (to->telemetry->sink == TELEMETRY_STDERR)
-		log_put_line(line);
-	else if (!line_out_stdout(line, is_time_up, to->telemetry))
-		to->is_lost = true;
+	bool is_out = to->telemetry->sink == TELEMETRY_STDERR
+			      ? log_put_spare_line(line)
+			      : line_out_stdout(line, is_time_up, to->telemetry);
+
+	to->is_lost = to->is_lost || !is_out;
 }
 
 static void
@@ -270,7 +290,7 @@ pack_traces(struct telemetry *t)
 
 	buf_reset(&t->text);
 	otlp_trace_begin(&t->text, t->instance_id);
-	while (n < BATCH_MAX && take(t, &place)) {
+	while (n < BATCH_MAX && t->text.n < TRACES_BYTES_FULL && take(t, &place)) {
 		if (rc == OK)
 			rc = otlp_trace_add(&t->text, &t->places[place], &ei);
 		give_back(t, place);
@@ -375,6 +395,7 @@ static enum err
 make_places(struct telemetry *t, size_t n, struct errinfo *ei)
 {
 	t->places = mem_zalloc(n, sizeof(*t->places));
+	t->n_places = n;
 	t->series = series_new();
 	t->limits = series_new();
 	if (t->places == NULL || t->series == NULL || t->limits == NULL ||

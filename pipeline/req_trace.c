@@ -77,12 +77,22 @@ set_limit(struct trace *t, const struct req *r)
 	trace_set_text(t, TRACE_RATE_RULE, r->rate_refusal.rule_id);
 }
 
+/* Of a request that was held: what it was answered before stands until another try does something. */
+static bool
+is_told(const struct trace *t, enum req_error e)
+{
+	return t->is_action &&
+	       (e == REQ_ERROR_RATE || e == REQ_ERROR_CIRCUIT || e == REQ_ERROR_OVERLOADED);
+}
+
 void
 req_trace_answer(struct req *r)
 {
 	struct trace *t = r->input->trace;
 	const char *class = r->input->operation == REQ_OP_ACTION ? record_class(r) : NULL;
 
+	if (is_told(t, r->result.error))
+		return;
 	trace_set_text(t, TRACE_PRINCIPAL, r->identity.principal);
 	trace_set_text(t, TRACE_AGENT, r->identity.agent);
 	trace_set_text(t, TRACE_ENVIRONMENT, r->identity.environment);

@@ -1,6 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /* The table of `telemetry`, its check in the reference's words (nomos-http.md 3.3), and what it comes to. Start-up and reload. */
 #include "base/clock.h"
+#include "base/log.h"
 #include "config/load.h"
 #include "net/http_client.h"
 #include "outbound/telemetry.h"
@@ -70,9 +71,20 @@ path_or_null(struct span path)
 	return path.n > 0 ? path.p : NULL;
 }
 
+static void
+warn_of_held(const struct telemetry_section *t, int64_t n_held_max)
+{
+	if (t->queue_max < 2 * n_held_max)
+		log_warn(NULL,
+			"telemetry.queue_max (%lld) is less than twice approvals.max_waiting "
+			"(%lld): requests that are "
+			"held keep their places, and others may not be traced",
+			(long long)t->queue_max, (long long)n_held_max);
+}
+
 enum err
-telemetry_section_build(
-	const struct telemetry_section *t, struct telemetry **out, struct errinfo *ei)
+telemetry_section_build(const struct telemetry_section *t, int64_t n_held_max,
+	struct telemetry **out, struct errinfo *ei)
 {
 	struct http_header headers[TELEMETRY_HEADERS_MAX];
 	struct telemetry_options o = {
@@ -90,6 +102,7 @@ telemetry_section_build(
 	*out = NULL;
 	if (!t->enabled)
 		return OK;
+	warn_of_held(t, n_held_max);
 	if (read_otlp(t->sink, &o.base_url))
 		o.sink = TELEMETRY_OTLP;
 	for (; o.n_headers < t->headers.n; o.n_headers++)

@@ -13,7 +13,7 @@ from collector import Collector
 from pipes import pipe_of
 from support import API_KEY, OPERATOR_KEY, POLICY, Gateway, Workplace, action, config, until
 from test_metrics import metrics, value
-from test_waiting import APPROVER_KEY, Held
+from test_waiting import APPROVER_KEY, Held, decide, wait_for_approval
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 JOINED = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1,other=2"}
@@ -198,6 +198,21 @@ def test_a_held_request_is_one_span_and_says_how_long_it_was_held():
         assert root["attributes"]["nomos.reason"] == "allow_by_approval" and root["attributes"]["nomos.approval_id"] == asked
         hold = next(s for s in c.children(root) if s["name"] == "hold")
         assert hold["endTimeUnixNano"] > hold["startTimeUnixNano"]
+
+
+def test_a_held_request_whose_next_try_is_turned_away_tells_what_it_was_answered():
+    with Collector() as c:
+        with traced(c, approvals={"enabled": True, "approver_principals": ["vera"]}, gateway={"rate_limit_per_minute": 1},
+                    identity={"api_keys": {API_KEY: "alice", OPERATOR_KEY: "olga", APPROVER_KEY: "vera"}}) as g:
+            held = Held(g, action("payments.transfer", "payment://bank.example.com/1"), wait=4)
+            (asked,) = wait_for_approval(g)
+            assert decide(g, asked).status == 200
+            assert held.answer()[2]["decision"] == "REQUIRE_APPROVAL"
+            held.close()
+        root = c.root()
+        assert "hold" in names(c, root) and {s["name"] for s in c.children(root) if s["status"] == {"code": 2}} == {"admit"}
+        said = root["attributes"]
+        assert (said["nomos.decision"], said["nomos.result"], said.get("error.type")) == ("REQUIRE_APPROVAL", "APPROVAL_REQUIRED", None), said
 
 
 # ---- metrics ----
@@ -417,7 +432,7 @@ def test_long_texts_are_left_out_whole():
 
 # ---- lines ----
 
-def lines_of(sink, act, pipe_bytes=65536, **sections):
+def lines_of(sink, act, pipe_bytes=65536, sample_one_in=1, **sections):
     """What a gateway with that sink wrote, the lines of telemetry."""
     with contextlib.ExitStack() as stack:
         read, write = os.pipe()
@@ -426,7 +441,7 @@ def lines_of(sink, act, pipe_bytes=65536, **sections):
         reader = threading.Thread(target=lambda: got.append(open(read, "rb").read()))
         reader.start()
         try:
-            g = stack.enter_context(Gateway(config(telemetry={"enabled": True, "sink": sink}, **sections), stdout=write))
+            g = stack.enter_context(Gateway(config(telemetry={"enabled": True, "sink": sink, "sample_one_in": sample_one_in}, **sections), stdout=write))
         finally:
             os.close(write)
         act(g)
@@ -460,8 +475,15 @@ def test_lines_have_the_reference_s_names_and_members():
 
 
 def test_lines_count_what_is_not_sampled():
-    lines, _ = lines_of("stdout", lambda g: g.act(headers={"traceparent": f"00-{TRACE}-{PARENT}-00"}))
-    assert [line["signal_type"] for line in lines] == ["metric"]
+    """Their number is the operator's affair: an agent cannot switch its own off."""
+    def act(g):
+        g.act()
+        g.act(headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
+
+    lines, _ = lines_of("stdout", act)
+    assert [line["signal_type"] for line in lines] == (["trace"] * 4 + ["metric"]) * 2
+    lines, _ = lines_of("stdout", act, sample_one_in=100)
+    assert [line["signal_type"] for line in lines] == ["trace"] * 4 + ["metric"] * 2
 
 
 def test_lines_of_failures_and_approvals():
@@ -561,6 +583,13 @@ def test_what_is_no_sink_is_refused_in_the_reference_s_words():
     place = Workplace(config(telemetry={"headers": {"Content-Type": "x"}}))
     assert "header 1 of telemetry.headers cannot be sent" in place.run("config", "check", "-c", "nomos.json").stderr.decode()
     place.remove()
+
+
+def test_places_that_held_requests_may_take_up_are_warned_of():
+    for queue_max, approvals, is_warned in ((None, {}, False), (100, {}, True), (100, {"max_waiting": 50}, False), (100, {"enabled": False}, False)):
+        telemetry = {"enabled": True, "sink": "stdout", **({"queue_max": queue_max} if queue_max else {})}
+        with Gateway(config(telemetry=telemetry, approvals={"enabled": True, **approvals})) as g:
+            assert ("less than twice approvals.max_waiting" in g.read_log()) == is_warned, (queue_max, approvals)
 
 
 def test_it_is_off_until_it_is_asked_for_and_restart_only():

@@ -14,5 +14,8 @@
 /* Waits for so long at most; INT64_MAX: for ever. */
 MUSTCHECK bool line_turn_take(int64_t wait_ns);
 void line_turn_give(void);
+/* Who has the turn: whether the last line was left half, so that a line's end has to come before the next one. */
+MUSTCHECK bool line_turn_is_torn(void);
+void line_turn_set_torn(bool is_torn);
 
 #endif

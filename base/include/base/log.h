@@ -45,6 +45,8 @@ enum log_level log_level_parse(struct span name);
 void log_set_format(enum log_format format);
 /* A finished line with its newline, not redacted any more: for logs in a form of their own. */
 void log_put_line(struct span line);
+/* The same for what must not take the log's room: false, and not counted here, when the queue is more than half full. */
+bool log_put_spare_line(struct span line);
 /* A line could not be made. */
 void log_count_dropped(void);
 /* Starts the writer thread; false when it cannot (the log then stays direct). */

@@ -53,9 +53,11 @@ void telemetry_free(struct telemetry **t);
 
 /*
  * Any thread. parent is what the caller's traceparent says, or NULL: then this is the begin of a trace. The caller's own
- * decision whether to sample stands. NULL: not sampled, or no room.
+ * decision whether to sample stands; where lines are written only the one to do so. NULL: not sampled, or no room.
  */
 MUSTCHECK struct trace *telemetry_begin(struct telemetry *t, const struct trace_parent *parent);
+/* The same for one that was turned away before anybody was known: it joins nothing, and half of the places are not for it. */
+MUSTCHECK struct trace *telemetry_begin_refused(struct telemetry *t);
 /* Any thread. Redacted before it. */
 void telemetry_end(struct telemetry *t, struct trace **own_trace);
 

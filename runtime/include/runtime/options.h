@@ -113,9 +113,9 @@ struct audit_plan {
 /* Sets the levels of the log. */
 void log_section_apply(const struct log_section *log);
 
-/* *out is NULL when it is not enabled. As telemetry_new. */
-MUSTCHECK enum err telemetry_section_build(
-	const struct telemetry_section *telemetry, struct telemetry **out, struct errinfo *ei);
+/* *out is NULL when it is not enabled. As telemetry_new. n_held_max: requests that may be held for an approval; 0: none. */
+MUSTCHECK enum err telemetry_section_build(const struct telemetry_section *telemetry,
+	int64_t n_held_max, struct telemetry **out, struct errinfo *ei);
 
 /* The checks over `gateway`, `ledger` and `audit` that need more than one section, to be called from a check of the root object.
  * It sets ledger->path when it is not set. */

@@ -194,9 +194,9 @@
 	ROW(T, INT, sample_one_in, .def = "1", .min = 1, .max = 1000000000, .unit = "requests",        \
 		.env = CONFIG_ENV,                                                                         \
 		.prose = "Of so many requests one is traced, where the caller has not decided it (traceparent); the counters have all.") \
-	ROW(T, INT, queue_max, .def = "1024", .min = 1, .max = 100000, .unit = "requests",             \
+	ROW(T, INT, queue_max, .def = "2048", .min = 1, .max = 100000, .unit = "requests",             \
 		.env = CONFIG_ENV,                                                                         \
-		.prose = "Traced requests under way or not sent yet, about 2.5 KB each; more are dropped and counted.")
+		.prose = "Traced requests under way or not sent yet, about 2.5 KB each; more are dropped and counted. Those that are held for an approval are under way.")
 
 /* The sections, for the program's root table. */
 #define RUNTIME_SECTIONS(ROW, T)                                                                   \

@@ -14,6 +14,7 @@
 #include "audit/sink_stream.h"
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/line_turn.h"
 #include "base/mem.h"
 #include "support/test.h"
 
@@ -231,6 +232,38 @@ TEST(no_memory_leaves_nothing_behind)
 	CHECK_INT(mem_live(), live);
 }
 
+/* Another thread's line, on a disk that was full. */
+TEST(a_record_after_a_torn_line_begins_a_line)
+{
+	static const char want[] =
+		"\n{\"event_hash\":\"" HASH "\",\"event_type\":\"e\",\"x\":\"y\"}\n";
+	const struct sink_record record = {.seq = 1,
+		.body = SPAN_LIT("{\"event_type\":\"e\",\"x\":\"y\"}"),
+		.event_hash = SPAN_LIT(HASH)};
+	struct sink *sink = NULL;
+	struct errinfo ei;
+	char path[256];
+	char got[sizeof(want)];
+	size_t n_taken = 0;
+
+	snprintf(path, sizeof(path), "%s/lines", test_tmpdir());
+	fflush(stdout);
+	int own = dup(STDOUT_FILENO);
+	int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	CHECK(own >= 0 && fd >= 0 && dup2(fd, STDOUT_FILENO) == STDOUT_FILENO);
+	CHECK_INT(sink_stream_new("stdout", STDOUT_FILENO, &sink, &ei), OK);
+	CHECK(line_turn_take(0));
+	line_turn_set_torn(true);
+	line_turn_give();
+	CHECK_INT(sink->ops->deliver(sink, &record, 1, &n_taken, &ei), OK);
+	sink->ops->free(sink);
+	CHECK(dup2(own, STDOUT_FILENO) == STDOUT_FILENO);
+	close(own);
+	CHECK_INT(pread(fd, got, sizeof(got), 0), sizeof(want) - 1);
+	CHECK(strncmp(got, want, sizeof(want) - 1) == 0);
+	close(fd);
+}
+
 SUITE("sink_stream", TEST_ROW(records_become_lines_in_order),
 	TEST_ROW(a_full_pipe_is_gone_on_with_later),
 	TEST_ROW(a_reader_that_does_not_read_is_a_time_out),
@@ -238,4 +271,5 @@ SUITE("sink_stream", TEST_ROW(records_become_lines_in_order),
 	TEST_ROW(a_closed_pipe_is_an_error_that_stays),
 	TEST_ROW(a_record_that_is_no_object_is_never_written),
 	TEST_ROW(the_flags_of_the_descriptor_are_left_alone),
+	TEST_ROW(a_record_after_a_torn_line_begins_a_line),
 	TEST_ROW(no_memory_leaves_nothing_behind))

@@ -3,9 +3,17 @@
  * answers, the end. */
 #include "outbound/telemetry.h"
 
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "base/fdio.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/redact.h"
+#include "line_out.h"
 #include "outbound/trace.h"
 #include "receiver.h"
 #include "series.h"
@@ -445,6 +453,145 @@ TEST(a_slow_collector_under_load_gets_metrics_too)
 	CHECK(strstr(s.request[2], "\"asInt\":\"41\"") != NULL);
 }
 
+static const struct trace_parent caller = {
+	.trace_id = {1}, .span_id = {1}, .flags = TRACE_FLAG_SAMPLED};
+
+/* As large as a request's spans get: its tracestate is in each. */
+static void
+tell_large(struct telemetry *t)
+{
+	struct trace *trace = telemetry_begin(t, &caller);
+	char state[500];
+
+	memset(state, '"', sizeof(state));
+	CHECK(trace != NULL);
+	trace->method = "POST";
+	trace->route = "/action";
+	trace_set_text(trace, TRACE_STATE, span_of(state, sizeof(state)));
+	for (size_t i = 0; i < TRACE_SPANS_MAX; i++)
+		trace_go_on(trace,
+			"a_step_with_a_name_that_is_as_long_as_no_step_of_the_pipeline_is", 10);
+	telemetry_end(t, &trace);
+}
+
+/* The receiver does not read so much: what is sent fails, and what is not sent is dropped at once. */
+TEST(large_traces_are_sent_in_smaller_batches)
+{
+	struct server s = {.status = {HELD}};
+
+	server_start(&s);
+	struct telemetry *t = new_telemetry(&s, 512);
+	CHECK(tell(t));
+	wait_for_request(&s);
+	for (size_t i = 0; i < 256; i++)
+		tell_large(t);
+	note_counts();
+	CHECK_INT(write(s.go_pipe[1], "g", 1), 1);
+	while (metric_get(METRIC_TELEMETRY_FAILURES) == failures &&
+		metric_get(METRIC_TELEMETRY_DROPPED) == dropped)
+		sched_yield();
+	CHECK_INT(grown(METRIC_TELEMETRY_DROPPED, &dropped), 0);
+	telemetry_free(&t);
+	server_stop(&s);
+}
+
+TEST(what_is_refused_leaves_half_of_the_places)
+{
+	struct server s = {.status = {200, 200}};
+	struct trace *under_way[3];
+
+	note_counts();
+	server_start(&s);
+	struct telemetry *t = new_telemetry(&s, 4);
+	under_way[0] = telemetry_begin(t, NULL);
+	under_way[1] = telemetry_begin_refused(t);
+	CHECK(under_way[0] != NULL && under_way[1] != NULL);
+	CHECK(telemetry_begin_refused(t) == NULL);
+	CHECK_INT(grown(METRIC_TELEMETRY_DROPPED, &dropped), 1);
+	under_way[2] = telemetry_begin(t, NULL);
+	CHECK(under_way[2] != NULL);
+	for (size_t i = 0; i < 3; i++) {
+		under_way[i]->method = "POST";
+		under_way[i]->route = "/action";
+		telemetry_end(t, &under_way[i]);
+	}
+	telemetry_free(&t);
+	server_stop(&s);
+}
+
+/* ---- lines ---- */
+
+static bool
+never(const void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+/* The file may grow to 12 bytes meanwhile, as on a disk that is full. */
+TEST(a_line_that_was_left_half_does_not_take_the_next_one_with_it)
+{
+	char path[256];
+	struct rlimit old;
+	bool was_out[3];
+	struct buf text;
+
+	snprintf(path, sizeof(path), "%s/lines", test_tmpdir());
+	signal(SIGXFSZ, SIG_IGN);
+	CHECK_INT(getrlimit(RLIMIT_FSIZE, &old), 0);
+	const struct rlimit small = {.rlim_cur = 12, .rlim_max = old.rlim_max};
+	fflush(stdout);
+	int own = dup(STDOUT_FILENO);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	CHECK(own >= 0 && fd >= 0 && dup2(fd, STDOUT_FILENO) == STDOUT_FILENO);
+	CHECK_INT(setrlimit(RLIMIT_FSIZE, &small), 0);
+	was_out[0] = line_out_stdout(SPAN_LIT("first..\n"), never, NULL);
+	was_out[1] = line_out_stdout(SPAN_LIT("second\n"), never, NULL);
+	CHECK_INT(setrlimit(RLIMIT_FSIZE, &old), 0);
+	was_out[2] = line_out_stdout(SPAN_LIT("third\n"), never, NULL);
+	CHECK(dup2(own, STDOUT_FILENO) == STDOUT_FILENO);
+	close(own);
+	close(fd);
+	CHECK(was_out[0] && !was_out[1] && was_out[2]);
+	buf_init(&text, BUF_CAP_FILE);
+	CHECK_INT(fdio_read_file(path, BUF_CAP_FILE, &text, NULL), OK);
+	CHECK_SPAN(buf_span(&text), "first..\nseco\nthird\n");
+	buf_fini(&text);
+}
+
+/* stderr is a pipe that nobody reads. */
+TEST(lines_on_stderr_leave_half_of_the_room_to_the_log)
+{
+	enum { N = 4000 };
+	const struct telemetry_options o = {
+		.sink = TELEMETRY_STDERR, .queue_max = N, .sample_one_in = 1};
+	struct telemetry *t = NULL;
+	struct errinfo ei;
+	int fds[2];
+
+	note_counts();
+	CHECK_INT(pipe(fds), 0);
+	int own = dup(STDERR_FILENO);
+	CHECK(own >= 0 && dup2(fds[1], STDERR_FILENO) == STDERR_FILENO);
+	close(fds[1]);
+	CHECK(log_start());
+	CHECK_INT(telemetry_new(&o, &t, &ei), OK);
+	for (size_t i = 0; i < N; i++)
+		CHECK(tell(t));
+	telemetry_free(&t);
+	uint64_t n_log_dropped = log_dropped();
+	for (size_t i = 0; i < 1000; i++)
+		log_warn(NULL, "number %zu", i);
+	CHECK_INT(log_dropped(), n_log_dropped);
+	close(fds[0]);
+	log_stop();
+	CHECK(dup2(own, STDERR_FILENO) == STDERR_FILENO);
+	close(own);
+	int64_t n_dropped = grown(METRIC_TELEMETRY_DROPPED, &dropped);
+	CHECK(n_dropped > 1000);
+	CHECK_INT(grown(METRIC_TELEMETRY_SENT, &sent), N - n_dropped);
+}
+
 static void
 write_too_much(struct metric_writer *w, void *arg)
 {
@@ -506,4 +653,8 @@ SUITE("telemetry", TEST_ROW(a_ring_keeps_the_order_and_its_bound),
 	TEST_ROW(of_metrics_that_wait_the_newest_are_sent),
 	TEST_ROW(a_slow_collector_under_load_gets_metrics_too),
 	TEST_ROW(metrics_that_are_too_large_count_as_a_failure),
+	TEST_ROW(large_traces_are_sent_in_smaller_batches),
+	TEST_ROW(what_is_refused_leaves_half_of_the_places),
+	TEST_ROW(a_line_that_was_left_half_does_not_take_the_next_one_with_it),
+	TEST_ROW(lines_on_stderr_leave_half_of_the_room_to_the_log),
 	TEST_ROW(without_memory_it_does_not_begin))
