@@ -45,7 +45,7 @@ _nomos()
 		*:approvals:approve | *:approvals:deny) words="--config --key-file --url --ca-file --cert --cert-key --reason --ack-redacted --format --help" ;;
 		*:actions:unknown) words="--config --key-file --url --ca-file --cert --cert-key --format --help" ;;
 		*:actions:settle) words="--config --key-file --url --ca-file --cert --cert-key --outcome --reason --format --help" ;;
-		*:audit:verify) words="--checkpoint-key --expect --witness --received --archive --format --help" ;;
+		*:audit:verify) words="--checkpoint-key --expect --witness --accept-chain --received --archive --format --help" ;;
 		*:audit:export) words="--key --help" ;;
 		*:audit:query)
 			words="--trace --action --principal --agent --action-type --decision --class --type --since --until"

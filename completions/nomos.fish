@@ -74,6 +74,7 @@ complete -c nomos -n "__fish_seen_subcommand_from audit; and not __fish_seen_sub
 complete -c nomos -n "__fish_seen_subcommand_from verify" -l checkpoint-key -r -d "Public key"
 complete -c nomos -n "__fish_seen_subcommand_from verify" -l expect -x -d "Record that must be there"
 complete -c nomos -n "__fish_seen_subcommand_from verify" -l witness -r -d "What a receiver kept"
+complete -c nomos -n "__fish_seen_subcommand_from verify" -l accept-chain -x -d "Chains that may be there, by id"
 complete -c nomos -n "__fish_seen_subcommand_from verify" -l received -r -d "The same without a ledger"
 complete -c nomos -n "__fish_seen_subcommand_from verify" -l archive -r -d "Archives of removed records"
 complete -c nomos -n "__fish_seen_subcommand_from export" -l key -r -d "Private key for the trailer"
