@@ -461,7 +461,7 @@ static void
 tell_large(struct telemetry *t)
 {
 	struct trace *trace = telemetry_begin(t, &caller);
-	char state[500];
+	char state[510];
 
 	memset(state, '"', sizeof(state));
 	CHECK(trace != NULL);
@@ -470,7 +470,9 @@ tell_large(struct telemetry *t)
 	trace_set_text(trace, TRACE_STATE, span_of(state, sizeof(state)));
 	for (size_t i = 0; i < TRACE_SPANS_MAX; i++)
 		trace_go_on(trace,
-			"a_step_with_a_name_that_is_as_long_as_no_step_of_the_pipeline_is", 10);
+			"a_step_with_a_name_that_is_as_long_as_no_step_of_the_pipeline_is_and_as_"
+			"none_will_be_in_any_version_of_it",
+			10);
 	telemetry_end(t, &trace);
 }
 
