@@ -12,26 +12,13 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "comma_list.h"
 #include "config/load.h"
 #include "net/http_client.h"
 #include "outbound/notice.h"
 #include "outbound/webhook.h"
 
 #define SINK_FORMS "stdout, stderr, sqlite:PATH, file:PATH, webhook:URL"
-
-/* The next element of a comma list, trimmed; false at its end. */
-static bool
-next_word(struct span *list, struct span *word)
-{
-	while (list->n > 0) {
-		size_t at = span_find(*list, ',');
-		*word = span_trim(span_of(list->p, at));
-		*list = span_from(*list, at < list->n ? at + 1 : at);
-		if (word->n > 0)
-			return true;
-	}
-	return false;
-}
 
 /* "sqlite:PATH" and "sqlite://PATH"; false when word is neither. */
 static bool
@@ -70,7 +57,7 @@ resolve_files(struct audit_section *audit, struct config_scope *scope)
 	bool has_file = false;
 
 	buf_init(&text, SINK_LIST_MAX);
-	while (next_word(&list, &word)) {
+	while (comma_list_next(&list, &word)) {
 		if (text.n > 0)
 			buf_add_char(&text, ',');
 		bool is_file = read_file(word, &path) && path.n > 0;
@@ -99,7 +86,7 @@ runtime_check_options(struct ledger_section *ledger, struct audit_section *audit
 	struct span path;
 
 	resolve_files(audit, scope);
-	while (next_word(&list, &word)) {
+	while (comma_list_next(&list, &word)) {
 		if (!read_sqlite(word, &path) || path.n == 0)
 			continue;
 		if (is_stateless)
@@ -217,7 +204,7 @@ read_required(struct audit_plan *plan, struct span list, struct errinfo *ei)
 	else if (span_eq_cstr(list, "all"))
 		plan->required = LEDGER_REQUIRED_ALL;
 	else {
-		while (rc == OK && next_word(&list, &word))
+		while (rc == OK && comma_list_next(&list, &word))
 			rc = require_sink(plan, word, ei);
 	}
 	if (rc == OK && plan->required != LEDGER_REQUIRED_LEDGER && plan->n_sinks == 0)
@@ -237,7 +224,7 @@ audit_plan_parse(const struct ledger_section *ledger, const struct audit_section
 	*out = (struct audit_plan){.is_stateless = is_stateless,
 		.ledger_path = ledger->path,
 		.key_path = audit->checkpoint_key_path};
-	while (rc == OK && next_word(&list, &word))
+	while (rc == OK && comma_list_next(&list, &word))
 		rc = read_sink(out, word, ++nth, ei);
 	if (rc == OK)
 		rc = read_required(out, audit->required, ei);

@@ -4,6 +4,7 @@
  * does not apply is left out. Everything a check says passes the redactor before anybody sees it.
  * One thread.
  */
+#include "comma_list.h"
 #include "doctor_checks.h"
 
 #include <stdlib.h>
@@ -135,20 +136,6 @@ compare_ids(const void *a, const void *b)
 	return strcmp(x->id, y->id);
 }
 
-/* The next word of a comma list; false at its end. */
-static bool
-next_id(struct span *list, struct span *word)
-{
-	while (list->n > 0) {
-		size_t at = span_find(*list, ',');
-		*word = span_trim(span_of(list->p, at));
-		*list = span_from(*list, at < list->n ? at + 1 : at);
-		if (word->n > 0)
-			return true;
-	}
-	return false;
-}
-
 static bool
 matches(struct span pattern, const char *id)
 {
@@ -162,7 +149,7 @@ names(struct span list, const char *id)
 {
 	struct span word;
 
-	while (next_id(&list, &word)) {
+	while (comma_list_next(&list, &word)) {
 		if (matches(word, id))
 			return true;
 	}
@@ -178,7 +165,7 @@ is_wanted(const struct doctor *d, const char *id)
 bool
 doctor_knows(struct span list, struct span *unknown)
 {
-	while (next_id(&list, unknown)) {
+	while (comma_list_next(&list, unknown)) {
 		bool is_known = false;
 		for (size_t i = 0; i < ARRAY_LEN(rows) && !is_known; i++)
 			is_known = matches(*unknown, rows[i].id);
