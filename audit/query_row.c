@@ -11,52 +11,11 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "base/visible.h"
 
 /* Values are shown up to this many characters. */
 #define VALUE_CHARS_MAX 200
 #define ROW_ARENA_BYTES ((size_t)2 * 1024 * 1024)
-
-struct range {
-	uint32_t first;
-	uint32_t last;
-};
-
-/* What does not stand for itself on a terminal: controls, blanks that are no space, invisible and
- * bidirectional marks, variation selectors, tags, private use. Sorted. */
-static const struct range hidden[] = {
-	{0x0000, 0x001f},
-	{0x007f, 0x00a0},
-	{0x00ad, 0x00ad},
-	{0x034f, 0x034f},
-	{0x061c, 0x061c},
-	{0x115f, 0x1160},
-	{0x1680, 0x1680},
-	{0x17b4, 0x17b5},
-	{0x180b, 0x180f},
-	{0x2000, 0x200f},
-	{0x2028, 0x202f},
-	{0x205f, 0x206f},
-	{0x2800, 0x2800},
-	{0x3000, 0x3000},
-	{0x3164, 0x3164},
-	{0xe000, 0xf8ff},
-	{0xfe00, 0xfe0f},
-	{0xfeff, 0xfeff},
-	{0xffa0, 0xffa0},
-	{0xfff0, 0xfffc},
-	{0xfffe, 0xffff},
-	{0xe0000, 0x10ffff},
-};
-
-static bool
-is_hidden(uint32_t c)
-{
-	for (size_t i = 0; i < ARRAY_LEN(hidden); i++) {
-		if (c <= hidden[i].last)
-			return c >= hidden[i].first;
-	}
-	return true;
-}
 
 /* Appends text so that it is one visible word, or in quotes; returns how many characters that are.
  */
@@ -73,7 +32,7 @@ add_value(struct span text, struct buf *out)
 		size_t from = at;
 		uint32_t c = utf8_next(text, &at);
 		size_t before = out->n;
-		if (is_hidden(c)) {
+		if (visible_is_hidden(c)) {
 			buf_printf(out, "\\u{%x}", (unsigned)c);
 			n += out->n - before;
 		} else if (c == '\\' || (c == '"' && is_quoted)) {
@@ -156,31 +115,4 @@ query_build_row(uint64_t seq, struct span body, bool has_colour, struct buf *out
 	if (a == NULL)
 		BUF_ADD_LIT(out, "  out of memory");
 	arena_free(&a);
-}
-
-static void
-add_escape(uint32_t c, struct buf *out)
-{
-	if (c > 0xffff) {
-		uint32_t rest = c - 0x10000;
-		buf_printf(out, "\\u%04x", (unsigned)(0xd800 | rest >> 10));
-		c = 0xdc00 | (rest & 0x3ff);
-	}
-	buf_printf(out, "\\u%04x", (unsigned)c);
-}
-
-void
-query_build_json(struct span line, struct buf *out)
-{
-	size_t at = 0;
-
-	while (at < line.n) {
-		size_t from = at;
-		uint32_t c = utf8_next(line, &at);
-		bool is_invalid = c == 0xfffd && at - from == 1;
-		if (is_hidden(c) || is_invalid)
-			add_escape(c, out);
-		else
-			buf_add(out, line.p + from, at - from);
-	}
 }

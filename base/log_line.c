@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/redact.h"
 #include "base/utf8.h"
+#include "base/visible.h"
 
 #define CLEAN_CAP ((size_t)512 * 1024)
 #define FIELD_SCANNED_MAX 4096
@@ -39,18 +40,23 @@ clean(struct span s, struct buf *out)
 }
 
 /* Valid UTF-8 with at most max bytes of s, "..." for what is missing. */
-static void
+static bool
 add_quoted(struct buf *out, struct span s, size_t max)
 {
-	if (s.n <= max) {
-		json_quote(out, s);
-		return;
-	}
-	json_quote(out, span_of(s.p, utf8_cut(s, max)));
+	struct buf quoted;
+
+	buf_init(&quoted, CLEAN_CAP);
+	json_quote(&quoted, s.n <= max ? s : span_of(s.p, utf8_cut(s, max)));
 	/* The closing quote moves behind the dots. */
-	if (!buf_failed(out))
-		buf_truncate(out, out->n - 1);
-	BUF_ADD_LIT(out, "...\"");
+	if (s.n > max && !buf_failed(&quoted)) {
+		buf_truncate(&quoted, quoted.n - 1);
+		BUF_ADD_LIT(&quoted, "...\"");
+	}
+	bool is_whole = !buf_failed(&quoted);
+	if (is_whole)
+		visible_add_json(out, buf_span(&quoted));
+	buf_fini(&quoted);
+	return is_whole;
 }
 
 static bool
@@ -64,7 +70,7 @@ add_field(struct buf *out, const char *name, struct span s)
 	/* No identifier of ours is that long. */
 	bool is_clean = clean(s.n <= FIELD_SCANNED_MAX ? s : SPAN_LIT("(too long)"), &text);
 	buf_printf(out, ",\"%s\":", name);
-	add_quoted(out, buf_span(&text), FIELD_MAX);
+	is_clean = add_quoted(out, buf_span(&text), FIELD_MAX) && is_clean;
 	buf_fini(&text);
 	return is_clean;
 }
@@ -81,7 +87,7 @@ static bool
 build_json(const struct log_line *line, struct span text, size_t text_max, struct buf *out)
 {
 	char time[CLOCK_TEXT_MAX];
-	bool is_clean = true;
+	bool is_clean;
 
 	buf_reset(out);
 	clock_format(clock_wall_ns(), time);
@@ -91,9 +97,9 @@ build_json(const struct log_line *line, struct span text, size_t text_max, struc
 	if (line->module != NULL)
 		buf_printf(out, ",\"module\":\"%s\"", line->module);
 	BUF_ADD_LIT(out, ",\"msg\":");
-	add_quoted(out, text, text_max);
+	is_clean = add_quoted(out, text, text_max);
 	if (line->about != NULL) {
-		is_clean = add_field(out, "request_id", line->about->request_id) &&
+		is_clean = is_clean && add_field(out, "request_id", line->about->request_id) &&
 			   add_field(out, "principal", line->about->principal) &&
 			   add_field(out, "trace_id", line->about->trace_id) &&
 			   add_field(out, "step", span_cstr(line->about->step));
@@ -115,7 +121,7 @@ log_line_json(const struct log_line *line, struct buf *out)
 	return is_built;
 }
 
-/* Valid UTF-8, with C0 and C1 controls and DEL shown: a terminal would obey them. */
+/* Valid UTF-8, with all shown that a terminal would obey or nobody would see. */
 static void
 add_visible(struct buf *out, struct span s)
 {
@@ -124,9 +130,8 @@ add_visible(struct buf *out, struct span s)
 	while (at < s.n) {
 		size_t start = at;
 		uint32_t c = utf8_next(s, &at);
-		bool is_control = (c < 0x20 && c != '\t') || (c >= 0x7f && c <= 0x9f);
-		if (is_control)
-			buf_printf(out, "\\x%02x", (unsigned)c);
+		if (visible_is_hidden(c) && c != '\t')
+			buf_printf(out, c <= 0xff ? "\\x%02x" : "\\u{%x}", (unsigned)c);
 		else
 			buf_add(out, s.p + start, at - start);
 	}

@@ -14,6 +14,7 @@
 #include "audit/query.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/visible.h"
 #include "options.h"
 
 bool
@@ -126,7 +127,7 @@ audit_print_record(const struct source_record *r, bool is_json, bool has_colour)
 		query_build_row(r->seq, r->body, has_colour, &line);
 	/* A program gets the bytes that were hashed; a terminal must not obey them. */
 	if (is_json && isatty(STDOUT_FILENO) != 0) {
-		query_build_json(buf_span(&line), &shown);
+		visible_add_json(&shown, buf_span(&line));
 		buf_reset(&line);
 		buf_add_span(&line, buf_span(&shown));
 	}

@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/visible.h"
 #include "cmd_audit.h"
+#include "stream.h"
 
 #define OUT_BYTES_MAX ((size_t)256 * 1024)
 
@@ -71,16 +73,23 @@ add(const struct sink_report *r, void *arg)
 }
 
 /* What a receiver answered may stand in a text: a terminal must not obey it. */
-static void
-print_shown(const struct buf *text)
+static bool
+print_shown(const struct buf *text, bool is_json)
 {
-	struct span left = buf_span(text);
+	struct buf shown;
 
-	while (left.n > 0) {
-		unsigned char c = (unsigned char)left.p[0];
-		(void)fputc(c == '\n' || (c >= 0x20 && c != 0x7f) ? c : '?', stdout);
-		left = span_from(left, 1);
-	}
+	buf_init(&shown, 4 * OUT_BYTES_MAX);
+	if (is_json)
+		visible_add_json(&shown, buf_span(text));
+	else
+		stream_add_visible(&shown, buf_span(text));
+	if (is_json)
+		buf_add_char(&shown, '\n');
+	bool is_whole = !buf_failed(&shown);
+	if (is_whole)
+		(void)fwrite(shown.p, 1, shown.n, stdout);
+	buf_fini(&shown);
+	return is_whole;
 }
 
 static int
@@ -97,11 +106,9 @@ list_sinks(const char *path, bool is_json)
 	if (rc == OK)
 		rc = sink_report_each(s, clock_wall_ns(), add, &l, &ei);
 	if (rc == OK && is_json)
-		BUF_ADD_LIT(&l.out, "]}\n");
-	if (rc == OK && buf_failed(&l.out))
+		BUF_ADD_LIT(&l.out, "]}");
+	if (rc == OK && (buf_failed(&l.out) || !print_shown(&l.out, is_json)))
 		rc = ERR(&ei, ERR_NOMEM, "out of memory");
-	if (rc == OK)
-		print_shown(&l.out);
 	if (rc == OK && l.n == 0 && !is_json)
 		printf("this ledger has fed no sink\n");
 	buf_fini(&l.out);

@@ -2,9 +2,12 @@
 /* Asks, and prints the answer or why there is none. */
 #include "operator_call.h"
 
+#include <unistd.h>
+
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/visible.h"
 #include "command.h"
 #include "net/http_client.h"
 #include "stream.h"
@@ -90,6 +93,13 @@ operator_add_word(struct buf *out, struct span v)
 	stream_add_visible(out, v.n > 0 ? v : SPAN_LIT("-"));
 }
 
+static void
+print_on_terminal(struct buf *out, struct span json)
+{
+	visible_add_json(out, span_trim(json));
+	buf_add_char(out, '\n');
+}
+
 static int
 print(const struct buf *reply, const struct json *tree, bool is_json, operator_print_fn as_text)
 {
@@ -103,9 +113,11 @@ print(const struct buf *reply, const struct json *tree, bool is_json, operator_p
 		buf_init(&pretty, BUF_CAP_FILE);
 		json_pretty(tree, &pretty);
 		buf_add_char(&pretty, '\n');
-		/* JSON for programs stays as it is. */
-		if (is_json)
+		/* JSON for programs stays as it is; a terminal must not obey it. */
+		if (is_json && isatty(STDOUT_FILENO) == 0)
 			buf_add_span(&out, buf_span(reply));
+		else if (is_json)
+			print_on_terminal(&out, buf_span(reply));
 		else
 			stream_add_visible(&out, buf_span(&pretty));
 		buf_fini(&pretty);

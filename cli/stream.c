@@ -4,12 +4,15 @@
 #include "stream.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/fdio.h"
+#include "base/utf8.h"
+#include "base/visible.h"
 #include "command.h"
 
 #define CHUNK 4096
@@ -46,16 +49,15 @@ stream_read(const char *path, size_t max, struct buf *out, struct errinfo *ei)
 void
 stream_add_visible(struct buf *out, struct span text)
 {
-	for (size_t i = 0; i < text.n; i++) {
-		unsigned char c = (unsigned char)text.p[i];
-		unsigned char next = i + 1 < text.n ? (unsigned char)text.p[i + 1] : 0;
-		bool is_c1 = c == 0xc2 && next >= 0x80 && next <= 0x9f;
+	size_t at = 0;
 
-		if (is_c1 || c == 0x7f || (c < 0x20 && c != '\n' && c != '\t'))
-			buf_add_char(out, '?');
+	while (at < text.n) {
+		uint32_t c = utf8_next(text, &at);
+
+		if (visible_is_hidden(c) && c != '\n' && c != '\t')
+			buf_printf(out, "\\u{%x}", (unsigned)c);
 		else
-			buf_add_char(out, (char)c);
-		i += is_c1 ? 1 : 0;
+			utf8_put(out, c);
 	}
 }
 

@@ -12,7 +12,7 @@ struct buf;
 /* Appends the file, or stdin when path is "-", of at most max bytes. ERR_TOO_LARGE, and as
  * fdio_read_file. */
 MUSTCHECK enum err stream_read(const char *path, size_t max, struct buf *out, struct errinfo *ei);
-/* Appends text for a terminal: what it would obey (C0 but line ends and tabs, DEL, C1) becomes '?'. */
+/* Appends text for people: what a terminal would obey but line ends and tabs, and what nobody would see, becomes \u{..}. */
 void stream_add_visible(struct buf *out, struct span text);
 /* Writes to stdout and flushes. Says what went wrong; EXIT_DONE or EXIT_FAILED. */
 int stream_print(struct span text);

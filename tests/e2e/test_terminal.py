@@ -7,7 +7,7 @@ import re
 import subprocess
 import threading
 
-from support import BIN, PATIENCE, Gateway, Workplace, action
+from support import BIN, PATIENCE, Gateway, Workplace, action, config
 
 PROGRESS_EVERY = 4096  # records
 
@@ -69,6 +69,36 @@ def test_progress_of_long_commands_on_a_terminal():
             assert b"\r" not in plain.stderr, "progress in a file"
     finally:
         place.remove()
+
+
+def show(place, *args):
+    """What a terminal gets of stdout."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([BIN, *args], cwd=place.dir, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    shown = []
+    try:
+        while part := os.read(ours, 65536):
+            shown.append(part)
+    except OSError:  # the last one has closed it
+        pass
+    os.close(ours)
+    assert process.wait(PATIENCE) == 0, args
+    return b"".join(shown).decode()
+
+
+def test_what_an_agent_wrote_neither_acts_on_a_terminal_nor_hides():
+    """Whoever decides by what the command line shows must see what was asked for."""
+    nasty = "a\u009b2J\u202eb\u200b\ufeff"
+    options = config(approvals={"enabled": True})
+    with Gateway(options) as g:
+        r = g.act(action("payments.transfer", "payment://bank.example.com/" + nasty, {nasty: nasty}))
+        assert r.json["decision"] == "REQUIRE_APPROVAL", r
+        for args in (("list",), ("list", "--format", "text"), ("show", r.json["approval_id"])):
+            text = show(g.place, "approvals", args[0], "-c", "nomos.json", *args[1:])
+            assert "bank.example.com/a" in text and "202e" in text, text
+            assert not [c for c in text if c not in "\r\n" and (ord(c) < 32 or 0x7f <= ord(c) < 0xa0 or c in "\u202e\u200b\ufeff")], (args, text)
+        assert nasty in json.loads(show(g.place, "approvals", "list", "-c", "nomos.json"))["approvals"][0]["resource"]
 
 
 def test_log_of_serve_is_text_on_a_terminal_and_ends_with_it():

@@ -53,8 +53,5 @@ MUSTCHECK enum err query_parse_time(
  * for another column; "-" stands for what is not there.
  */
 void query_build_row(uint64_t seq, struct span body, bool has_colour, struct buf *out);
-/* Appends a line of JSON for a terminal: the same value, with the characters that query_build_row
- * would not show as they are, and bytes that are no UTF-8, in their \uXXXX form. */
-void query_build_json(struct span line, struct buf *out);
 
 #endif

@@ -186,20 +186,6 @@ TEST(no_code_point_acts_on_a_terminal)
 	buf_fini(&record);
 }
 
-/* On a terminal a record's JSON keeps its value and loses what a terminal would obey. */
-TEST(json_for_a_terminal_is_the_same_value)
-{
-	struct buf b;
-
-	buf_init(&b, BUF_CAP_FILE);
-	query_build_json(SPAN_LIT("{\"a\":\"\x1b[2J \xc2\x9b\x31m \xff \xe2\x80\xae\xc3\xa9"
-				  "\xf3\xa0\x81\x81 \\u001b \\\\ \xef\xbf\xbd\"}"),
-		&b);
-	CHECK_SPAN(buf_span(&b), "{\"a\":\"\\u001b[2J \\u009b1m \\ufffd \\u202e\xc3\xa9"
-				 "\\udb40\\udc41 \\u001b \\\\ \xef\xbf\xbd\"}");
-	buf_fini(&b);
-}
-
 TEST(a_long_value_is_cut)
 {
 	struct buf record;
@@ -221,4 +207,4 @@ TEST(a_long_value_is_cut)
 SUITE("query", TEST_ROW(filters_compare_what_was_meant),
 	TEST_ROW(hostile_records_do_not_match_a_time), TEST_ROW(absolute_and_relative_times),
 	TEST_ROW(a_row_shows_what_is_there), TEST_ROW(no_code_point_acts_on_a_terminal),
-	TEST_ROW(json_for_a_terminal_is_the_same_value), TEST_ROW(a_long_value_is_cut))
+	TEST_ROW(a_long_value_is_cut))

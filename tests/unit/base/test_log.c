@@ -17,6 +17,8 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/json.h"
+#include "base/utf8.h"
+#include "base/visible.h"
 #include "log_queue.h"
 #include "support/test.h"
 
@@ -209,11 +211,29 @@ TEST(text_format_shows_control_characters)
 	log_warn(NULL, "a\033[31mb\nc\x7f\xc2\x9b\xff");
 	log_error(NULL, "token Bearer abcdefghijklmnopqrstuvwxyz");
 	log_debug(NULL, "tab\there");
+	log_info(NULL, "a\xe2\x80\xae"
+		       "b\xe2\x80\x8b");
 	CHECK_SPAN(captured(), "[INFO] plain \xc3\xa4 text\n"
 			       "[OK] fine\n"
 			       "[WARN] a\\x1b[31mb\\x0ac\\x7f\\x9b\xef\xbf\xbd\n"
 			       "[ERROR] token [REDACTED]\n"
-			       "[DEBUG] tab\there\n");
+			       "[DEBUG] tab\there\n"
+			       "[INFO] a\\u{202e}b\\u{200b}\n");
+	buf_fini(&written);
+}
+
+/* Others look at it with less, or as it comes from a container. */
+TEST(json_shows_nothing_that_a_terminal_obeys)
+{
+	capture();
+	log_warn(NULL, "a\xc2\x9b"
+		       "2J\x7f\xe2\x80\xaez");
+	struct span text = captured();
+	for (size_t at = 0; at < text.n;) {
+		uint32_t c = utf8_next(text, &at);
+		CHECK(c == '\n' || !visible_is_hidden(c));
+	}
+	CHECK(strstr(written.p, "\"msg\":\"a\\u009b2J\\u007f\\u202ez\"") != NULL);
 	buf_fini(&written);
 }
 
@@ -419,6 +439,7 @@ SUITE("log", TEST_ROW(json_line_has_the_fields), TEST_ROW(empty_fields_are_left_
 	TEST_ROW(text_over_the_formatting_bound_is_left_out),
 	TEST_ROW(long_lines_are_cut_and_stay_json), TEST_ROW(level_is_a_threshold),
 	TEST_ROW(text_format_shows_control_characters),
+	TEST_ROW(json_shows_nothing_that_a_terminal_obeys),
 	TEST_ROW(colour_on_terminals_only_and_not_when_unwanted),
 	TEST_ROW(limiter_lets_one_through_and_counts_the_rest),
 	TEST_ROW(stop_writes_out_what_is_queued),

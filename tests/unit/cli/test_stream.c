@@ -1,5 +1,5 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* What a hostile answer could make a terminal do is shown as a question mark; the rest stays. */
+/* What a hostile answer could make a terminal do is shown as what it is; the rest stays. */
 #include "stream.h"
 
 #include "base/buf.h"
@@ -16,12 +16,13 @@ static const struct {
 } rows[] = {
 	{TEXT(""), ""},
 	{TEXT("plain\ttext\n"), "plain\ttext\n"},
-	{TEXT("\033[2Jx"), "?[2Jx"},
-	{TEXT("a\0b"), "a?b"},
-	{TEXT("a\rb\b\a\177"), "a?b???"},
-	{TEXT("\302\23331m"), "?31m"},
-	{TEXT("\302\240\303\251\342\202\254"), "\302\240\303\251\342\202\254"},
-	{TEXT("\302"), "\302"},
+	{TEXT("\033[2Jx"), "\\u{1b}[2Jx"},
+	{TEXT("a\0b"), "a\\u{0}b"},
+	{TEXT("a\rb\b\a\177"), "a\\u{d}b\\u{8}\\u{7}\\u{7f}"},
+	{TEXT("\302\23331m"), "\\u{9b}31m"},
+	{TEXT("\303\251\342\202\254"), "\303\251\342\202\254"},
+	{TEXT("pay \342\200\256x\342\200\213"), "pay \\u{202e}x\\u{200b}"},
+	{TEXT("\302"), "\357\277\275"},
 };
 
 TEST(controls_are_shown_not_obeyed)
