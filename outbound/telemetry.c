@@ -1,19 +1,17 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * The places for traces, the counters and the exporter's thread. A place goes from the free ones to the request, from there to
- * the ones that wait, and from the thread back: nobody waits and nothing is copied on the way. The thread is woken once for a
- * batch; what is less is taken within the tick. The lock is between the exporter and the main thread, never on a request's way.
+ * The exporter: which requests get a place (trace_places.h), the thread that takes what has ended there, and how both begin and end. The
+ * thread is woken once for a batch; what is less is taken within the tick. The lock is between the exporter and the main thread,
+ * never on a request's way.
  */
 #include "outbound/telemetry.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <string.h>
 #include <time.h>
 
+#include "action_counters.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -22,23 +20,15 @@
 #include "base/metric.h"
 #include "base/must.h"
 #include "base/rand.h"
-#include "line_out.h"
+#include "line_sink.h"
 #include "otlp_metric.h"
 #include "otlp_sender.h"
-#include "otlp_trace.h"
 #include "outbound/trace.h"
-#include "result_class.h"
-#include "series.h"
-#include "slot_ring.h"
-#include "telemetry_lines.h"
+#include "trace_batch.h"
+#include "trace_places.h"
 
 #define TELEMETRY_MAGIC 0x74656c65u
-/* Requests of one body; it is sent when so many wait, or at the next tick. */
-#define BATCH_MAX 256
 #define TICK_NS NS_PER_SEC
-#define TRACES_BYTES_MAX ((size_t)8 * 1024 * 1024)
-/* One more request always fits above this. */
-#define TRACES_BYTES_FULL (TRACES_BYTES_MAX / 2)
 #define METRICS_BYTES_MAX ((size_t)8 * 1024 * 1024)
 #define INSTANCE_BYTES 16
 /* Beyond the time for flushing: a write of a line cannot be ended. */
@@ -49,14 +39,10 @@ struct telemetry {
 	enum telemetry_sink sink;
 	uint64_t sample_one_in;
 	_Atomic uint64_t n_seen; /* requests whose caller has not decided */
-	struct trace *places;
-	size_t n_places;
-	struct slot_ring free;
-	struct slot_ring waiting;
+	struct trace_places places;
 	_Atomic uint64_t n_ended;
-	uint64_t wake_every;         /* of these one wakes the thread */
-	struct series_table *series; /* of words of our own, which always have room */
-	struct series_table *limits; /* with words of agents */
+	uint64_t wake_every; /* of these one wakes the thread */
+	struct action_counters counters;
 	int64_t started_wall_ns;
 	char instance_id[2 * INSTANCE_BYTES + 1];
 	pthread_mutex_t lock; /* guards what follows, down to metrics */
@@ -72,18 +58,6 @@ struct telemetry {
 	struct otlp_sender *sender; /* NULL: lines */
 	struct buf text;
 };
-
-static const struct {
-	const char *name;
-	const char *help;
-} counters[] = {
-	{"nomos.decisions", "actions by decision and result"},
-	{"nomos.approvals", "actions that wait for a person"},
-	{"nomos.failures", "actions that ended in a fault"},
-	{"nomos.retries", "actions that may be tried again"},
-	{"nomos.rate_limits", "actions by what the rate limits said"},
-};
-enum { DECISIONS = 0, APPROVALS, FAILURES, RETRIES, RATE_LIMITS };
 
 /* ---- collecting: any thread ---- */
 
@@ -103,21 +77,17 @@ is_sampled(struct telemetry *t, const struct trace_parent *parent)
 static struct trace *
 begin(struct telemetry *t, const struct trace_parent *parent, size_t n_left_free)
 {
-	bool sampled = is_sampled(t, parent);
-	uint32_t place;
-
 	OBJ_CHECK(t, TELEMETRY_MAGIC);
+	bool is_chosen = is_sampled(t, parent);
 	/* Lines count what is not sampled, too. */
-	if (!sampled && t->sink == TELEMETRY_OTLP)
+	if (!is_chosen && t->sink == TELEMETRY_OTLP)
 		return NULL;
-	if ((n_left_free > 0 && slot_ring_count(&t->free) <= n_left_free) ||
-		!slot_ring_take(&t->free, &place)) {
+	struct trace *trace = trace_places_claim(&t->places, n_left_free);
+	if (trace == NULL) {
 		metric_add(METRIC_TELEMETRY_DROPPED, 1);
 		return NULL;
 	}
-	struct trace *trace = &t->places[place];
-	trace_reset(trace);
-	trace->is_sampled = sampled;
+	trace->is_sampled = is_chosen;
 	trace->has_parent = parent != NULL;
 	if (parent != NULL)
 		trace->parent = *parent;
@@ -133,7 +103,7 @@ telemetry_begin(struct telemetry *t, const struct trace_parent *parent)
 struct trace *
 telemetry_begin_refused(struct telemetry *t)
 {
-	return begin(t, NULL, t->n_places / 2);
+	return begin(t, NULL, t->places.n / 2);
 }
 
 void
@@ -144,8 +114,7 @@ telemetry_end(struct telemetry *t, struct trace **own_trace)
 	*own_trace = NULL;
 	if (trace == NULL)
 		return;
-	/* The exporter alone takes there. */
-	MUST(slot_ring_put(&t->waiting, (uint32_t)(trace - t->places)));
+	trace_places_submit(&t->places, trace);
 	/* Without the lock a wake-up may be missed; the tick makes up for it. */
 	if (atomic_fetch_add_explicit(&t->n_ended, 1, memory_order_relaxed) % t->wake_every ==
 		t->wake_every - 1)
@@ -155,35 +124,16 @@ telemetry_end(struct telemetry *t, struct trace **own_trace)
 void
 telemetry_count_action(struct telemetry *t, const char *decision, const char *result)
 {
-	struct span r = span_cstr(result);
-	const struct metric_label labels[] = {{"result", r}, {"decision", span_cstr(decision)}};
-
 	OBJ_CHECK(t, TELEMETRY_MAGIC);
-	series_add(t->series, SPAN_NONE, NULL, counters[DECISIONS].name, labels,
-		decision != NULL ? 2 : 1);
-	if (result_is_approval(r))
-		series_add(t->series, SPAN_NONE, NULL, counters[APPROVALS].name, labels, 1);
-	if (result_is_failure(r))
-		series_add(t->series, SPAN_NONE, NULL, counters[FAILURES].name, labels, 1);
-	if (result_is_retried(r))
-		series_add(t->series, SPAN_NONE, NULL, counters[RETRIES].name, labels, 1);
+	action_counters_add(&t->counters, decision, result);
 }
 
 void
 telemetry_count_limit(
 	struct telemetry *t, const struct redactor *redactor, const struct telemetry_limit *limit)
 {
-	const struct metric_label labels[] = {
-		{"result", span_cstr(limit->result)},
-		{"action_type", limit->action_type},
-		{"principal", limit->principal},
-		{"rule_id", limit->rule_id},
-		{"scope", span_cstr(limit->scope)},
-	};
-
 	OBJ_CHECK(t, TELEMETRY_MAGIC);
-	series_add(t->limits, limit->principal, redactor, counters[RATE_LIMITS].name, labels,
-		limit->scope != NULL ? 5 : 3);
+	action_counters_add_limit(&t->counters, redactor, limit);
 }
 
 void
@@ -200,9 +150,7 @@ telemetry_collect(struct telemetry *t, void (*write)(struct metric_writer *w, vo
 	buf_init(&b, METRICS_BYTES_MAX);
 	otlp_metric_begin(&w, &b, t->instance_id, t->started_wall_ns, clock_wall_ns());
 	write(&w.writer, arg);
-	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
-		series_write(i == RATE_LIMITS ? t->limits : t->series, counters[i].name,
-			counters[i].help, &w.writer);
+	action_counters_write(&t->counters, &w.writer);
 	otlp_metric_end(&w);
 	if (buf_failed(&b)) {
 		metric_add(METRIC_TELEMETRY_FAILURES, 1);
@@ -222,10 +170,8 @@ telemetry_collect(struct telemetry *t, void (*write)(struct metric_writer *w, vo
 /* ---- the exporter's thread ---- */
 
 static bool
-is_stopping(const void *arg)
+is_stopping(const struct telemetry *t)
 {
-	const struct telemetry *t = arg;
-
 	return atomic_load(&t->is_stopping);
 }
 
@@ -237,74 +183,21 @@ is_time_up(const void *arg)
 	return is_stopping(t) && clock_mono_ns() >= atomic_load(&t->deadline_ns);
 }
 
-static bool
-take(struct telemetry *t, uint32_t *place)
-{
-	return slot_ring_take(&t->waiting, place);
-}
-
 static void
-give_back(struct telemetry *t, uint32_t place)
+put_traces(struct telemetry *t)
 {
-	slot_ring_put_soon(&t->free, place);
-}
+	struct errinfo ei;
+	size_t n;
+	enum err rc = trace_batch_pack(&t->places, t->instance_id, &t->text, &n, &ei);
 
-struct line_target {
-	struct telemetry *telemetry;
-	bool is_lost;
-};
-
-static void
-put_line(struct span line, void *arg)
-{
-	struct line_target *to = arg;
-
-	bool is_out = to->telemetry->sink == TELEMETRY_STDERR
-			      ? log_put_spare_line(line)
-			      : line_out_stdout(line, is_time_up, to->telemetry);
-
-	to->is_lost = to->is_lost || !is_out;
-}
-
-static void
-export_lines(struct telemetry *t)
-{
-	uint32_t place;
-
-	while (take(t, &place)) {
-		struct line_target to = {.telemetry = t};
-
-		telemetry_lines_build(&t->places[place], &t->text, put_line, &to);
-		give_back(t, place);
-		metric_add(to.is_lost ? METRIC_TELEMETRY_DROPPED : METRIC_TELEMETRY_SENT, 1);
-	}
-}
-
-static void
-pack_traces(struct telemetry *t)
-{
-	struct errinfo ei = {OK, ""};
-	enum err rc = OK;
-	uint32_t place;
-	size_t n = 0;
-
-	buf_reset(&t->text);
-	otlp_trace_begin(&t->text, t->instance_id);
-	while (n < BATCH_MAX && t->text.n < TRACES_BYTES_FULL && take(t, &place)) {
-		if (rc == OK)
-			rc = otlp_trace_add(&t->text, &t->places[place], &ei);
-		give_back(t, place);
-		n++;
-	}
-	otlp_trace_end(&t->text);
-	if (n > 0 && rc == OK && !buf_failed(&t->text))
+	if (rc == OK && n > 0)
 		otlp_sender_put(t->sender, OTLP_TRACES, buf_span(&t->text), n);
 	else
 		metric_add(METRIC_TELEMETRY_DROPPED, (int64_t)n);
 }
 
 static void
-pack_metrics(struct telemetry *t)
+put_metrics(struct telemetry *t)
 {
 	struct buf newest;
 
@@ -323,21 +216,22 @@ export_otlp(struct telemetry *t)
 	bool goes_on = true;
 
 	while (goes_on) {
-		pack_metrics(t);
+		put_metrics(t);
 		if (otlp_sender_is_free(t->sender, OTLP_TRACES))
-			pack_traces(t);
+			put_traces(t);
 		goes_on = otlp_sender_send(t->sender, clock_mono_ns()) &&
-			  slot_ring_count(&t->waiting) >= (is_stopping(t) ? 1 : t->wake_every);
+			  trace_places_count_waiting(&t->places) >=
+				  (is_stopping(t) ? 1 : t->wake_every);
 	}
 	/* A burst's memory is not kept. */
 	buf_fini(&t->text);
-	buf_init(&t->text, TRACES_BYTES_MAX);
+	buf_init(&t->text, TRACE_BATCH_BYTES_MAX);
 }
 
 static bool
 has_nothing(struct telemetry *t)
 {
-	return slot_ring_count(&t->waiting) == 0 &&
+	return trace_places_count_waiting(&t->places) == 0 &&
 	       (t->sender == NULL || otlp_sender_due_ns(t->sender) == INT64_MAX);
 }
 
@@ -357,12 +251,15 @@ wait_for_work(struct telemetry *t, bool was_stopping)
 	pthread_mutex_unlock(&t->lock);
 }
 
-static void export(struct telemetry *t)
+static void
+export_all(struct telemetry *t)
 {
+	const struct line_sink lines = {.sink = t->sink, .is_time_up = is_time_up, .arg = t};
+
 	if (t->sender != NULL)
 		export_otlp(t);
 	else
-		export_lines(t);
+		line_sink_write_all(&lines, &t->places, &t->text);
 }
 
 static void *
@@ -372,15 +269,15 @@ run(void *arg)
 
 	OBJ_CAST(t, arg, TELEMETRY_MAGIC);
 	while (!is_stopping(t)) {
-		export(t);
+		export_all(t);
 		wait_for_work(t, false);
 	}
 	if (t->sender != NULL)
 		otlp_sender_hurry(t->sender);
-	export(t);
+	export_all(t);
 	while (!has_nothing(t) && !is_time_up(t)) {
 		wait_for_work(t, true);
-		export(t);
+		export_all(t);
 	}
 	pthread_mutex_lock(&t->lock);
 	t->has_ended = true;
@@ -390,21 +287,6 @@ run(void *arg)
 }
 
 /* ---- begin and end ---- */
-
-static enum err
-make_places(struct telemetry *t, size_t n, struct errinfo *ei)
-{
-	t->places = mem_zalloc(n, sizeof(*t->places));
-	t->n_places = n;
-	t->series = series_new();
-	t->limits = series_new();
-	if (t->places == NULL || t->series == NULL || t->limits == NULL ||
-		!slot_ring_init(&t->free, n) || !slot_ring_init(&t->waiting, n))
-		return ERR(ei, ERR_NOMEM, "out of memory");
-	for (size_t i = 0; i < n; i++)
-		MUST(slot_ring_put(&t->free, (uint32_t)i));
-	return OK;
-}
 
 static enum err
 start_thread(struct telemetry *t, struct errinfo *ei)
@@ -442,19 +324,20 @@ telemetry_new(const struct telemetry_options *o, struct telemetry **out, struct 
 	*out = NULL;
 	if (t == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory");
-	MUST(o->queue_max > 0 && o->queue_max <= UINT32_MAX && o->sample_one_in > 0);
+	MUST(o->sample_one_in > 0);
 	t->magic = TELEMETRY_MAGIC;
 	t->sink = o->sink;
 	t->sample_one_in = o->sample_one_in;
-	t->wake_every = o->queue_max / 4 < BATCH_MAX ? o->queue_max / 4 + 1 : BATCH_MAX;
+	t->wake_every = o->queue_max / 4 < TRACE_BATCH_MAX ? o->queue_max / 4 + 1 : TRACE_BATCH_MAX;
 	t->started_wall_ns = clock_wall_ns();
 	buf_init(&t->metrics, METRICS_BYTES_MAX);
-	buf_init(&t->text, TRACES_BYTES_MAX);
+	buf_init(&t->text, TRACE_BATCH_BYTES_MAX);
 	init_waits(t);
 	enum err rc = rand_bytes(id, sizeof(id), ei);
 	hash_hex(id, sizeof(id), t->instance_id);
-	if (rc == OK)
-		rc = make_places(t, o->queue_max, ei);
+	if (rc == OK && (!trace_places_init(&t->places, o->queue_max) ||
+				!action_counters_init(&t->counters)))
+		rc = ERR(ei, ERR_NOMEM, "out of memory");
 	if (rc == OK && o->sink == TELEMETRY_OTLP)
 		rc = otlp_sender_new(o, &t->sender, ei);
 	if (rc == OK)
@@ -493,17 +376,6 @@ stop_thread(struct telemetry *t)
 	return true;
 }
 
-static void
-count_rest(struct telemetry *t)
-{
-	int64_t n = 0;
-	uint32_t place;
-
-	while (t->waiting.cells != NULL && take(t, &place))
-		n++;
-	metric_add(METRIC_TELEMETRY_DROPPED, n);
-}
-
 void
 telemetry_free(struct telemetry **tp)
 {
@@ -517,13 +389,10 @@ telemetry_free(struct telemetry **tp)
 		log_warn(NULL, "telemetry: nobody reads stdout; what waits for it is lost");
 		return;
 	}
-	count_rest(t);
+	metric_add(METRIC_TELEMETRY_DROPPED, (int64_t)trace_places_count_waiting(&t->places));
 	otlp_sender_free(&t->sender);
-	slot_ring_fini(&t->free);
-	slot_ring_fini(&t->waiting);
-	series_free(&t->series);
-	series_free(&t->limits);
-	mem_free(t->places);
+	trace_places_fini(&t->places);
+	action_counters_fini(&t->counters);
 	buf_fini(&t->metrics);
 	buf_fini(&t->text);
 	pthread_cond_destroy(&t->wake);
