@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * One approval: what was asked for, by whom, under which policy, who voted, how often it was used. A plain value with pure
- * transitions (decisions 9, 26, 27); nothing here reads a clock, a store or a configuration. An approval allows only the identity,
+ * transitions (decisions 9, 26, 27), those by votes in votes.h; nothing here reads a clock, a store or a configuration. An approval allows only the identity,
  * the parameters (or the class of action) and the policy that it was opened for. Texts borrow from the caller's arena. Any thread.
  */
 #ifndef PIPELINE_APPROVAL_APPROVAL_H
@@ -52,6 +52,7 @@ struct approval_moment {
 	int64_t epoch;
 };
 
+/* votes.h says who may cast one and what it does. */
 struct approval_vote {
 	struct span approver;
 	struct span asserted_by; /* the relay that says so; empty: the approver's own credential */
@@ -110,59 +111,10 @@ MUSTCHECK enum err approval_open(struct approval *a, const struct approval_reque
 /* Whether the obligations ask for a class of actions. */
 bool approval_asks_for_class(const struct obligations *o);
 
+/* Whether its time is over, in whatever state it is. */
+bool approval_has_run_out(const struct approval *a, const struct approval_moment *now);
 /* The state at that moment: what has run out is EXPIRED, whatever is stored. */
 enum approval_state approval_state_at(const struct approval *a, const struct approval_moment *now);
-
-struct approval_ballot;
-
-/* What the configuration in force says about those who voted earlier. */
-struct approval_electorate {
-	/* Fills in the roles of who b's vote names, in b's groups. */
-	void (*judge)(const void *arg, struct approval_ballot *b);
-	/* Whether members of the group have a role for that. */
-	bool (*gives_role)(const void *arg, struct span group);
-	const void *arg;
-};
-
-/* Who votes, and what is true of that person in the current configuration. */
-struct approval_ballot {
-	struct approval_vote vote;
-	bool is_approver; /* holds the role approver */
-	bool is_viewer;
-	bool is_operator;
-	const struct span *groups; /* that an identity provider says that person is in */
-	size_t n_groups;
-	bool is_hidden;          /* some of the parameters is hidden from approvers now */
-	const char *policy_hash; /* the one in force */
-	const struct approval_electorate *electorate; /* NULL: what was voted stands */
-};
-
-enum approval_vote_result {
-	VOTE_RECORDED = 0, /* and the state may have changed */
-	VOTE_REPEATED,     /* what was decided stands; nothing is changed */
-	VOTE_NOT_APPROVER,
-	VOTE_NOT_NAMED, /* the obligation approvers names others */
-	VOTE_REQUESTER,
-	VOTE_EXPIRED,
-	VOTE_FINAL,             /* decided the other way */
-	VOTE_APPROVERS_CHANGED, /* approved, but not by those who may vote now */
-	VOTE_POLICY_CHANGED,
-	VOTE_UNSEEN, /* hidden parameters, and the approver did not say so */
-	VOTE_FULL,   /* too many votes, or no memory for one more */
-	VOTE__MAX
-};
-enum approval_vote_result approval_vote(struct approval *a, const struct approval_ballot *ballot,
-	const struct approval_moment *now, struct arena *arena);
-/* Whether this person could vote at all: VOTE_RECORDED, or why not. */
-enum approval_vote_result approval_check_voter(
-	const struct approval *a, const struct approval_ballot *ballot);
-/* Whether the voter's own approval would change nothing: they have given it, and others are missing. */
-bool approval_is_repeat(const struct approval *a, const struct approval_vote *v,
-	const struct approval_electorate *e);
-/* Votes that count: of those who may vote now (NULL: of all), each approver once, and all that one relay asserts together once. */
-int64_t approval_count_votes(const struct approval *a, const struct approval_electorate *e);
-/* Whether those who may vote now still approve it, as many as it needs. */
-bool approval_is_carried(const struct approval *a, const struct approval_electorate *e);
 
 /* Why an approval does not allow an action; the texts are the values of approval_status. */
 enum approval_status {

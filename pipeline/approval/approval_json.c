@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "approval/members.h"
+#include "approval/votes.h"
 #include "base/arena.h"
 #include "base/buf.h"
 

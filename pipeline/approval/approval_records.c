@@ -3,6 +3,7 @@
  * thread. */
 #include "approval/approval_records.h"
 
+#include "approval/votes.h"
 #include "audit/record.h"
 #include "base/arena.h"
 #include "base/clock.h"

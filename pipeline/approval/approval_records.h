@@ -8,6 +8,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 
+struct approval_electorate;
 struct arena;
 struct redactor;
 

@@ -7,6 +7,7 @@
 
 #include "approval/members.h"
 #include "approval/params_view.h"
+#include "approval/votes.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "exec/output.h"

@@ -14,6 +14,7 @@
 #include "pipeline/approvals.h"
 
 struct arena;
+struct approval_electorate;
 struct buf;
 struct redactor;
 

@@ -3,7 +3,7 @@
 #ifndef PIPELINE_APPROVAL_ELECTORATE_H
 #define PIPELINE_APPROVAL_ELECTORATE_H
 
-#include "approval/approval.h"
+#include "approval/votes.h"
 
 struct snapshot;
 

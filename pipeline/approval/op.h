@@ -6,9 +6,9 @@
 #ifndef PIPELINE_APPROVAL_OP_H
 #define PIPELINE_APPROVAL_OP_H
 
-#include "approval/approval.h"
 #include "approval/desk.h"
 #include "approval/members.h"
+#include "approval/votes.h"
 #include "audit/ledger.h"
 #include "base/attr.h"
 #include "base/buf.h"

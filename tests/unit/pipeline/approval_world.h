@@ -4,6 +4,7 @@
 #define TESTS_APPROVAL_WORLD_H
 
 #include "approval/approval.h"
+#include "approval/votes.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
