@@ -2,8 +2,9 @@
 /*
  * Writes export lines to a descriptor that may be a pipe nobody reads. The descriptor's flags are
  * shared with other processes, so it stays blocking: poll says when a pipe has room for PIPE_BUF
- * bytes, and no more is written at once. A line that was begun is finished by the next call, so
- * that lines never mix. The sink's thread.
+ * bytes, and no more is written at once; what a terminal does not take at once comes back
+ * (base/terminal.h). A line that was begun is finished by the next call, so that lines never mix.
+ * The sink's thread.
  */
 #include "audit/sink_stream.h"
 
@@ -22,6 +23,7 @@
 #include "base/line_turn.h"
 #include "base/mem.h"
 #include "base/must.h"
+#include "base/terminal.h"
 
 #define SINK_STREAM_MAGIC 0x5354524du
 /* What one delivery waits for at most before it reports that nothing was taken. */
@@ -97,9 +99,42 @@ mend(struct sink_stream *s, struct errinfo *ei)
 	enum err rc = wait_writable(s, ei);
 	if (rc != OK)
 		return rc;
-	if (write(s->fd, "\n", 1) != 1)
+	if (terminal_write(s->fd, SPAN_LIT("\n")) != 1)
 		return ERR(ei, ERR_IO, "%s: %s", s->sink.name, strerror(errno));
 	line_turn_set_torn(false);
+	return OK;
+}
+
+static bool
+is_stopped(const struct sink_stream *s)
+{
+	struct pollfd p = {.fd = s->stop_pipe[0], .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* A terminal may poll as writable and take nothing all the same. OK with nothing taken: to be tried again. */
+static enum err
+write_piece(struct sink_stream *s, int64_t *taken_ns, struct errinfo *ei)
+{
+	enum err rc = wait_writable(s, ei);
+
+	if (rc != OK)
+		return rc;
+	size_t n = s->line.n - s->n_written;
+	ssize_t done = terminal_write(
+		s->fd, span_of(s->line.p + s->n_written, n < PIPE_BUF ? n : PIPE_BUF));
+	if (done < 0 && errno != EINTR && errno != EAGAIN)
+		return ERR(ei, ERR_IO, "%s: %s", s->sink.name, strerror(errno));
+	if (done > 0) {
+		s->n_written += (size_t)done;
+		*taken_ns = clock_mono_ns();
+		return OK;
+	}
+	if (is_stopped(s))
+		return ERR(ei, ERR_STOPPED, "%s: stopped", s->sink.name);
+	if (clock_mono_ns() - *taken_ns >= WAIT_MS * NS_PER_MS)
+		return ERR(ei, ERR_TIMEOUT, "%s: the reader does not take records", s->sink.name);
 	return OK;
 }
 
@@ -111,16 +146,11 @@ write_line(struct sink_stream *s, struct errinfo *ei)
 		turn = mend(s, ei);
 	if (turn != OK)
 		return turn;
+	int64_t taken_ns = clock_mono_ns();
 	while (s->n_written < s->line.n) {
-		enum err rc = wait_writable(s, ei);
+		enum err rc = write_piece(s, &taken_ns, ei);
 		if (rc != OK)
 			return rc;
-		size_t n = s->line.n - s->n_written;
-		ssize_t done = write(s->fd, s->line.p + s->n_written, n < PIPE_BUF ? n : PIPE_BUF);
-		if (done < 0 && errno != EINTR && errno != EAGAIN)
-			return ERR(ei, ERR_IO, "%s: %s", s->sink.name, strerror(errno));
-		if (done > 0)
-			s->n_written += (size_t)done;
 	}
 	s->line_seq = 0;
 	give_turn(s);

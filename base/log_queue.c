@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/must.h"
+#include "base/terminal.h"
 
 #define SLICE_MS 100
 #define SLICES_AT_STOP                                                                             \
@@ -64,35 +65,36 @@ log_queue_dropped(void)
 	return atomic_load_explicit(&queue.n_dropped, memory_order_relaxed);
 }
 
-/* Waits until stderr takes bytes or reports an error; false when the process ends and nobody has
- * read for long. */
-static bool
-wait_for_reader(void)
+/* One try: how much was written, 0 when nobody read for a slice, -1 for an error. No more than a pipe that polls as writable takes
+ * without blocking. */
+static ssize_t
+try_write(struct span left)
 {
 	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-	unsigned n_slices = 0;
 
-	while (poll(&p, 1, SLICE_MS) <= 0) {
-		if (atomic_load_explicit(&queue.is_stopping, memory_order_acquire))
-			n_slices++;
-		if (n_slices >= SLICES_AT_STOP)
-			return false;
-	}
-	return true;
+	if (poll(&p, 1, SLICE_MS) <= 0)
+		return 0;
+	ssize_t n = terminal_write(
+		STDERR_FILENO, span_of(left.p, left.n < PIPE_BUF ? left.n : PIPE_BUF));
+	return n < 0 && (errno == EINTR || errno == EAGAIN) ? 0 : n;
 }
 
-/* In pieces that a pipe which polls as writable takes without blocking. False when the line is
- * lost. */
+/* False when the line is lost: after an error, or when the process ends and nobody has read for long. */
 static bool
 write_all(struct span left)
 {
+	unsigned n_slices = 0;
+
 	while (left.n > 0) {
-		if (!wait_for_reader())
+		ssize_t n = try_write(left);
+		if (n < 0)
 			return false;
-		ssize_t n = write(STDERR_FILENO, left.p, left.n < PIPE_BUF ? left.n : PIPE_BUF);
-		if (n >= 0)
-			left = span_from(left, (size_t)n);
-		else if (errno != EINTR && errno != EAGAIN)
+		left = span_from(left, (size_t)n);
+		if (n > 0)
+			n_slices = 0;
+		else if (atomic_load_explicit(&queue.is_stopping, memory_order_acquire))
+			n_slices++;
+		if (n_slices >= SLICES_AT_STOP)
 			return false;
 	}
 	return true;

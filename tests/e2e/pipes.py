@@ -1,8 +1,9 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
-"""Pipes as a stdout or stderr that nobody reads."""
+"""Pipes and terminals as a stdout or stderr that nobody reads."""
 import contextlib
 import fcntl
 import os
+import pty
 
 
 def fill(write):
@@ -26,6 +27,12 @@ def pipe_of(capacity, is_full=False):
     finally:
         os.close(read)
         os.close(write)
+
+
+def terminal():
+    """(our end, the program's end). The program's polls as writable while it takes less than a line, and a write waits then; each
+    line that comes out ends with a carriage return and a line feed."""
+    return pty.openpty()
 
 
 def drain(read, stop):

@@ -1,5 +1,5 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
-"""stderr that nobody reads, is closed, or is a full disk: nothing waits for it (decisions 41).
+"""stderr that nobody reads (a pipe, a terminal), is closed, or is a full disk: nothing waits for it (decisions 41).
 
 That lines are dropped and counted when the queue is full is a unit test (tests/unit/base/test_log.c)."""
 import contextlib
@@ -16,7 +16,7 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from evidence import verify
-from pipes import pipe_of
+from pipes import pipe_of, terminal
 from support import BIN, POLICY, Gateway, Workplace, action, config, until
 
 
@@ -105,6 +105,21 @@ def test_end_with_a_stderr_that_nobody_reads():
             check_works(g, "blocked")
         verify(place)
     finally:
+        place.remove()
+
+
+def test_end_with_a_terminal_that_nobody_reads():
+    """It says that it takes bytes when it takes less than a line; a write that was begun has to come back all the same."""
+    place = Workplace()
+    ours, theirs = terminal()
+    try:
+        with Quiet(theirs, place) as g:
+            make_log_lines(g, 40)
+            check_works(g, "blocked")
+        verify(place)
+    finally:
+        os.close(ours)
+        os.close(theirs)
         place.remove()
 
 

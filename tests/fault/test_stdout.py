@@ -1,5 +1,5 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
-"""stdout as a sink: closed, without a reader, full, a full disk. An optional one delays nothing and loses nothing, a required
+"""stdout as a sink: closed, without a reader, full, a full disk, a terminal that nobody reads. An optional one delays nothing and loses nothing, a required
 one denies within its deadline and gives the intent back (decisions 15, 22)."""
 import contextlib
 import fcntl
@@ -13,6 +13,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from evidence import read_ledger, verify
+from pipes import terminal
+from pipes import terminal
 from support import Gateway, Workplace, action, config, until
 
 DEADLINE_MS = 300
@@ -27,17 +29,19 @@ def write_action(name):
 
 
 class Pipe:
-    """A pipe of 64 KiB; what is read from it is kept."""
+    """A pipe of 64 KiB, or other ends; what is read from it is kept."""
 
-    def __init__(self):
-        self.read, self.write = os.pipe()
-        fcntl.fcntl(self.write, fcntl.F_SETPIPE_SZ, 65536)
+    def __init__(self, ends=None):
+        self.read, self.write = ends or os.pipe()
+        if ends is None:
+            fcntl.fcntl(self.write, fcntl.F_SETPIPE_SZ, 65536)
         self.data = []
         self.reader = threading.Thread(target=self._read)
 
     def _read(self):
-        while part := os.read(self.read, 65536):
-            self.data.append(part)
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(self.read, 65536):
+                self.data.append(part)
 
     def start_reading(self):
         self.reader.start()
@@ -202,26 +206,60 @@ def test_required_loses_its_reader():
         place.remove()
 
 
-def test_required_denies_within_its_deadline():
+def fill_until_denied(g):
     """Measured: from the question to the 503 it is the deadline, and scheduling; nothing waits for the next one."""
-    pipe = Pipe()
+    took = []
+
+    def is_denied():
+        begin = time.monotonic()
+        r = g.act()
+        took.append(time.monotonic() - begin)
+        return r.status == 503
+    until(is_denied, "nothing more is taken")
+    print(f"      denied after {took[-1]:.3f} s with a deadline of {DEADLINE_MS / 1000} s", flush=True)
+
+
+def check_denies_and_goes_on(pipe):
     place = Workplace(options("stdout"))
     try:
         with Gateway(workplace=place, stdout=pipe.write) as g:
-            took = []
-
-            def is_denied():
-                begin = time.monotonic()
-                r = g.act()
-                took.append(time.monotonic() - begin)
-                return r.status == 503
-            until(is_denied, "the pipe is full")
-            print(f"      denied after {took[-1]:.3f} s with a deadline of {DEADLINE_MS / 1000} s", flush=True)
+            fill_until_denied(g)
             check_denies(g, "refused")
             pipe.start_reading()
             until(lambda: g.act().status == 200, "decisions again")
         check_given_back(place, "refused")
+        assert pipe.seqs() == [r["seq"] for _, r in read_ledger(place.ledger)]
         verify(place)
     finally:
         pipe.close()
         place.remove()
+
+
+def test_required_denies_within_its_deadline():
+    check_denies_and_goes_on(Pipe())
+
+
+def test_required_terminal_denies_within_its_deadline():
+    check_denies_and_goes_on(Pipe(terminal()))
+
+
+def test_end_with_a_terminal_that_nobody_reads():
+    """Neither the sink nor telemetry's lines hold it up, alone or together; what was written is whole lines, but for the last."""
+    for extra in ({}, {"telemetry": {"enabled": True, "sink": "stdout"}}):
+        pipe = Pipe(terminal())
+        place = Workplace({**options("stdout"), **extra})
+        try:
+            with Gateway(workplace=place, stdout=pipe.write) as g:
+                fill_until_denied(g)
+                check_denies(g, "refused")
+            check_given_back(place, "refused")
+            verify(place)
+            pipe.start_reading()
+            pipe.close_write()
+            pipe.reader.join()
+            lines = b"".join(pipe.data).split(b"\n")
+            seqs = [r["seq"] for r in map(json.loads, lines[:-1]) if "seq" in r]
+            assert seqs and seqs == [r["seq"] for _, r in read_ledger(place.ledger)][:len(seqs)], seqs
+        finally:
+            pipe.close()
+            place.remove()

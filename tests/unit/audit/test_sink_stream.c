@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "base/line_turn.h"
 #include "base/mem.h"
+#include "support/terminal.h"
 #include "support/test.h"
 
 #define HASH "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -31,16 +32,12 @@ struct pipe_rig {
 };
 
 static void
-rig_start(struct pipe_rig *r)
+rig_start_on(struct pipe_rig *r, int from, int to)
 {
-	int ends[2];
 	struct errinfo ei;
 
-	signal(SIGPIPE, SIG_IGN);
-	CHECK(pipe(ends) == 0);
-	CHECK(fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES) >= 0);
-	r->from = ends[0];
-	r->to = ends[1];
+	r->from = from;
+	r->to = to;
 	CHECK_INT(sink_stream_new("stdout", r->to, &r->sink, &ei), OK);
 	buf_init(&r->body, BUF_CAP_RECORD);
 	BUF_ADD_LIT(&r->body, "{\"event_type\":\"e\",\"x\":\"");
@@ -51,6 +48,27 @@ rig_start(struct pipe_rig *r)
 	BUF_ADD_LIT(&r->line, "{\"event_hash\":\"" HASH "\",");
 	buf_add_span(&r->line, span_from(buf_span(&r->body), 1));
 	BUF_ADD_LIT(&r->line, "\n");
+}
+
+static void
+rig_start(struct pipe_rig *r)
+{
+	int ends[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	CHECK(pipe(ends) == 0);
+	CHECK(fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES) >= 0);
+	rig_start_on(r, ends[0], ends[1]);
+}
+
+static void
+rig_start_on_terminal(struct pipe_rig *r)
+{
+	int ours = -1;
+	int theirs = -1;
+
+	open_terminal(&ours, &theirs);
+	rig_start_on(r, ours, theirs);
 }
 
 static void
@@ -150,6 +168,18 @@ TEST(a_reader_that_does_not_read_is_a_time_out)
 	rig_stop(&r);
 }
 
+/* It polls as writable, and a write waits all the same. */
+TEST(a_terminal_that_nobody_reads_is_a_time_out)
+{
+	struct pipe_rig r;
+	size_t n = 0;
+
+	rig_start_on_terminal(&r);
+	CHECK_INT(deliver(&r, 1, buf_span(&r.body), &n), ERR_TIMEOUT);
+	CHECK_INT(n, 0);
+	rig_stop(&r);
+}
+
 static void *
 deliver_on_a_thread(void *arg)
 {
@@ -163,20 +193,35 @@ deliver_on_a_thread(void *arg)
 	return &rc;
 }
 
-TEST(stop_ends_the_wait_for_a_stuck_reader)
+static void
+check_stop(struct pipe_rig *r)
 {
-	struct pipe_rig r;
 	pthread_t thread;
 	void *rc = NULL;
 	char first = 0;
 
-	rig_start(&r);
-	CHECK(pthread_create(&thread, NULL, deliver_on_a_thread, &r) == 0);
-	CHECK_INT(read(r.from, &first, 1), 1); /* it is writing */
-	r.sink->ops->stop(r.sink);
+	CHECK(pthread_create(&thread, NULL, deliver_on_a_thread, r) == 0);
+	CHECK_INT(read(r->from, &first, 1), 1); /* it is writing */
+	r->sink->ops->stop(r->sink);
 	CHECK(pthread_join(thread, &rc) == 0);
 	CHECK_INT(*(enum err *)rc, ERR_STOPPED);
-	rig_stop(&r);
+	rig_stop(r);
+}
+
+TEST(stop_ends_the_wait_for_a_stuck_reader)
+{
+	struct pipe_rig r;
+
+	rig_start(&r);
+	check_stop(&r);
+}
+
+TEST(stop_ends_the_wait_for_a_stuck_terminal)
+{
+	struct pipe_rig r;
+
+	rig_start_on_terminal(&r);
+	check_stop(&r);
 }
 
 TEST(a_closed_pipe_is_an_error_that_stays)
@@ -267,7 +312,9 @@ TEST(a_record_after_a_torn_line_begins_a_line)
 SUITE("sink_stream", TEST_ROW(records_become_lines_in_order),
 	TEST_ROW(a_full_pipe_is_gone_on_with_later),
 	TEST_ROW(a_reader_that_does_not_read_is_a_time_out),
+	TEST_ROW(a_terminal_that_nobody_reads_is_a_time_out),
 	TEST_ROW(stop_ends_the_wait_for_a_stuck_reader),
+	TEST_ROW(stop_ends_the_wait_for_a_stuck_terminal),
 	TEST_ROW(a_closed_pipe_is_an_error_that_stays),
 	TEST_ROW(a_record_that_is_no_object_is_never_written),
 	TEST_ROW(the_flags_of_the_descriptor_are_left_alone),

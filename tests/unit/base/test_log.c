@@ -1,6 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The log: both formats, redaction before cutting, the queue that never blocks. Stderr is a file
- * or a pipe here. */
+/* The log: both formats, redaction before cutting, the queue that never blocks. Stderr is a file,
+ * a pipe or a terminal here. */
 #define _XOPEN_SOURCE 700 /* posix_openpt */
 
 #include "base/log.h"
@@ -20,6 +20,7 @@
 #include "base/utf8.h"
 #include "base/visible.h"
 #include "log_queue.h"
+#include "support/terminal.h"
 #include "support/test.h"
 
 static int real_stderr = -1;
@@ -244,10 +245,11 @@ check_on_terminal(const char *want)
 	char got[200];
 	size_t n_got = 0;
 	ssize_t n = 0;
-	int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+	int terminal = -1;
+	int theirs = -1;
 
-	CHECK(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
-	redirect(open(ptsname(terminal), O_WRONLY | O_NOCTTY | O_CLOEXEC));
+	open_terminal(&terminal, &theirs);
+	redirect(theirs);
 	log_set_format(LOG_TEXT);
 	log_ok("fine");
 	restore();
@@ -375,20 +377,38 @@ TEST(full_pipe_blocks_nobody_and_the_loss_is_reported)
 	buf_fini(&written);
 }
 
-TEST(stop_does_not_wait_for_ever_for_a_reader)
+/* Closes both. */
+static void
+check_stop_without_reader(int ours, int theirs)
 {
-	int fds[2];
 	uint64_t before = log_dropped();
 
-	CHECK_INT(pipe(fds), 0);
-	redirect(fds[1]);
+	redirect(theirs);
 	CHECK(log_start());
 	for (int i = 0; i < 2000; i++)
 		log_info(NULL, "%0100d", i);
 	log_stop();
 	restore();
 	CHECK(log_dropped() > before);
-	close(fds[0]);
+	close(ours);
+}
+
+TEST(stop_does_not_wait_for_ever_for_a_reader)
+{
+	int fds[2];
+
+	CHECK_INT(pipe(fds), 0);
+	check_stop_without_reader(fds[0], fds[1]);
+}
+
+/* It polls as writable, and a write waits all the same. */
+TEST(stop_does_not_wait_for_ever_for_a_terminal)
+{
+	int ours = -1;
+	int theirs = -1;
+
+	open_terminal(&ours, &theirs);
+	check_stop_without_reader(ours, theirs);
 }
 
 TEST(lines_to_a_closed_pipe_are_counted)
@@ -445,4 +465,5 @@ SUITE("log", TEST_ROW(json_line_has_the_fields), TEST_ROW(empty_fields_are_left_
 	TEST_ROW(stop_writes_out_what_is_queued),
 	TEST_ROW(full_pipe_blocks_nobody_and_the_loss_is_reported),
 	TEST_ROW(stop_does_not_wait_for_ever_for_a_reader),
+	TEST_ROW(stop_does_not_wait_for_ever_for_a_terminal),
 	TEST_ROW(lines_to_a_closed_pipe_are_counted), TEST_ROW(lines_of_many_threads_stay_apart))

@@ -1,0 +1,23 @@
+/* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
+/* A terminal that nobody reads. Includers define _XOPEN_SOURCE 700 or more before anything else. */
+#ifndef TESTS_TERMINAL_H
+#define TESTS_TERMINAL_H
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/attr.h"
+#include "support/test.h"
+
+/* *ours reads what is written to *theirs; both to be closed. */
+UNUSED static void
+open_terminal(int *ours, int *theirs)
+{
+	*ours = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	CHECK(*ours >= 0 && grantpt(*ours) == 0 && unlockpt(*ours) == 0);
+	*theirs = open(ptsname(*ours), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	CHECK(*theirs >= 0);
+}
+
+#endif
