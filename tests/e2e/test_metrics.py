@@ -11,6 +11,8 @@ from support import API_KEY, OPERATOR_KEY, Gateway, action, config, have, until
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
+RULES = CONFIGS / "prometheus" / "nomos.rules.yaml"
+RULES_TEST = ROOT / "tests" / "prometheus" / "rules_test.yaml"
 SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (-?(?:[0-9.eE+-]+|\+Inf))')
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 
@@ -132,8 +134,26 @@ def test_promtool_has_nothing_to_say():
         g.act()
         told = promtool("check", "metrics", stdin=g.operator("GET", "/metrics").body)
         assert told.strip() == "", told
-    promtool("check", "rules", CONFIGS / "prometheus" / "nomos.rules.yaml")
-    promtool("test", "rules", ROOT / "tests" / "prometheus" / "rules_test.yaml")
+    promtool("check", "rules", RULES)
+    promtool("test", "rules", RULES_TEST)
+
+
+def test_each_alert_is_seen_to_fire():
+    """promtool goes by what the test names: an alert that it does not name has none."""
+    fired = re.findall(r"alertname: (\w+)\n +exp_alerts:\n +- ", RULES_TEST.read_text())
+    alerts = re.findall(r"- alert: (\w+)", RULES.read_text())
+    assert len(alerts) >= 17 and set(alerts) == set(fired), set(alerts) ^ set(fired)
+
+
+def test_what_ends_and_what_is_lost_has_an_alert():
+    """Where it matters to somebody that a gauge of a time or a counter of losses moves, there is a rule."""
+    with Gateway() as g:
+        kinds, _ = metrics(g)
+    rules = named(RULES.read_text())
+    wanted = {name for name in kinds if re.search(r"_end_seconds$|_dropped_total$|_dead_letters_total$|_failures_total$|_failed_total$", name)}
+    # These have an alert by what comes of them, or are a client's own doing.
+    by_other_means = {"nomos_sink_failures_total", "nomos_tls_handshakes_failed_total"}
+    assert by_other_means <= wanted and wanted - by_other_means <= rules, wanted - by_other_means - rules
 
 
 def named(text):
@@ -148,7 +168,7 @@ def test_rules_and_dashboard_name_what_is_there():
     dashboard = json.loads((CONFIGS / "grafana" / "nomos.json").read_text())
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
     assert len(asked) >= 15
-    for text in [*asked, (CONFIGS / "prometheus" / "nomos.rules.yaml").read_text()]:
+    for text in [*asked, RULES.read_text(), RULES_TEST.read_text()]:
         assert named(text) <= there, named(text) - there
     # As rules, so that they are parsed by what will evaluate them.
     rules = [{"record": f"r{i}", "expr": text.replace("$__rate_interval", "1m").replace("$instance", ".*")} for i, text in enumerate(asked)]
