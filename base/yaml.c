@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "yaml_directive.h"
@@ -49,6 +50,9 @@ fail_parser(struct yaml_reader *r)
 	}
 	if (r->phase == PHASE_AFTER)
 		return yaml_fail(r, JSON_FAULT_TRAILING, at, "trailing document");
+	/* Patterns begin with a star, and who forgets the quotes has no way to know what libyaml means. */
+	if (p->context != NULL && strstr(p->context, "an alias") != NULL)
+		return yaml_fail(r, fault, at, "a value that begins with * has to be in quotes");
 	return yaml_fail(r, fault, at, "%s", p->problem != NULL ? p->problem : "malformed yaml");
 }
 
@@ -79,28 +83,36 @@ report(const struct yaml_reader *r, const char *file, struct json_error *je, str
 	return ERR(ei, code, "%s:%u:%u: %s", file, r->line, r->column, r->message);
 }
 
+/* A byte order mark, which some editors write. libyaml would take it for the first column, and the next line for another document. */
+static struct span
+without_mark(struct span text)
+{
+	return span_starts(text, SPAN_LIT("\xEF\xBB\xBF")) ? span_from(text, 3) : text;
+}
+
 enum err
 yaml_parse_detailed(struct span text, const char *file, struct arena *a, const struct json **out,
 	struct json_error *je, struct errinfo *ei)
 {
-	struct yaml_reader r = {.arena = a, .text = text};
+	struct span document = without_mark(text);
+	struct yaml_reader r = {.arena = a, .text = document};
 	yaml_mark_t at = {0};
 	uint32_t line = 0;
 	bool ok;
 
 	*out = NULL;
-	if (yaml_find_tag_directive(text, &line)) {
+	if (yaml_find_tag_directive(document, &line)) {
 		at.line = line;
 		yaml_fail(&r, JSON_FAULT_SYNTAX, at, "tag directive");
 		return report(&r, file, je, ei);
 	}
-	if (text.n >= UINT32_MAX || yaml_parser_initialize(&r.parser) == 0) {
+	if (document.n >= UINT32_MAX || yaml_parser_initialize(&r.parser) == 0) {
 		yaml_fail_memory(&r, (yaml_mark_t){0});
 		return report(&r, file, je, ei);
 	}
 	yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(
-		&r.parser, (const unsigned char *)(text.p != NULL ? text.p : ""), text.n);
+	yaml_parser_set_input_string(&r.parser,
+		(const unsigned char *)(document.p != NULL ? document.p : ""), document.n);
 	ok = read_document(&r);
 	yaml_parser_delete(&r.parser);
 	if (!ok)

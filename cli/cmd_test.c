@@ -112,10 +112,13 @@ run_suite(const struct policy_case *c, const char *file, bool as_json)
 	buf_init(&out, BUF_CAP_FILE);
 	enum err rc = a != NULL ? fdio_read_file(file, SUITE_BYTES_MAX, &text, &ei)
 				: ERR(&ei, ERR_NOMEM, "out of memory");
-	if (rc == OK)
+	if (rc == OK) {
 		rc = suite_run(c->policy, buf_span(&text), a, &report, &ei);
+		if (rc != OK)
+			rc = ERR_WRAP(&ei, rc, "%s", file);
+	}
 	if (rc != OK) {
-		log_error(NULL, "%s: %s", file, ei.msg);
+		log_error(NULL, "%s", ei.msg);
 	} else {
 		(as_json ? build_json : build_text)(&out, &report, c->policy);
 		status = report.n_passed == report.n_results ? EXIT_DONE : EXIT_FAILED;
@@ -168,6 +171,9 @@ const struct command cmd_test = {
 	.name = "test",
 	.summary = "Run a permission suite against policy bundles",
 	.usage = "nomos test --suite FILE --bundle FILE[,FILE] [--format text|json]",
-	.examples = "  nomos test --suite permissions.json --bundle policy.yaml\n",
+	.examples = "  nomos test --suite permissions.json --bundle policy.yaml\n"
+		    "\n"
+		    "Exit 0: every case as expected. 1: one was not. 2: wrong usage, or a suite or "
+		    "bundle that cannot be used.\n",
 	.run = run,
 };

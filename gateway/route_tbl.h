@@ -19,7 +19,7 @@ X(POST, "/webhooks/approvals", API, WEBHOOK, 16384, api_webhook)
 X(POST, "/webhooks/slack/approvals", API, SLACK, 16384, api_webhook_slack)
 X(POST, "/webhooks/teams/approvals", API, TEAMS, 16384, api_webhook_teams)
 X(POST, "/actions/report", API, AGENT, ACTION_BODY_BYTES_MAX, api_report)
-X(POST, "/admin/reload", ADMIN, OPERATOR, 0, api_reload)
+X(POST, "/admin/reload", ADMIN, OPERATOR, 16384, api_reload) /* not read: clients send {} */
 X(GET, "/admin/reload", ADMIN, OPERATOR, 0, api_reload_preview)
 X(GET, "/api/ui/stream", UI, VIEWER, 0, api_ui_stream)
 X(POST, "/api/ui/actions/{id}/settle", UI, OPERATOR, 32768, api_settle)

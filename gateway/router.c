@@ -46,7 +46,9 @@ static void
 refuse_size(const struct route *route, struct http_request *http)
 {
 	char text[64];
-	int n = snprintf(text, sizeof(text), "request exceeds %zu bytes", route->max_body);
+	int n = route->max_body == 0 ? snprintf(text, sizeof(text), "this route takes no body")
+				     : snprintf(text, sizeof(text), "request exceeds %zu bytes",
+					       route->max_body);
 
 	reply_error(http, 413, "validation_error", span_of(text, (size_t)n), 0);
 }

@@ -132,10 +132,10 @@ load_policy(
 			return rc;
 	}
 	rc = policy_load(sources, paths.n, &options, out, ei);
-	if (rc != OK)
+	if (rc != OK && common_folder(&paths) > 0)
 		return ERR_WRAP(ei, rc, "policy in %.*s",
 			SPAN_ARG(span_of(paths.v[0].p, common_folder(&paths))));
-	return OK;
+	return rc;
 }
 
 /* The files are only needed while they are compiled. */

@@ -203,6 +203,16 @@ approval_state_name(enum approval_state s)
 }
 
 const char *
+approval_state_label(enum approval_state s)
+{
+	static const char *const labels[APPROVAL_STATE__MAX] = {
+		"PENDING", "APPROVED", "DENIED", "CONSUMED", "EXPIRED"};
+
+	MUST(s < APPROVAL_STATE__MAX);
+	return labels[s];
+}
+
+const char *
 approval_status_name(enum approval_status s)
 {
 	static const char *const names[APPROVAL_STATUS__MAX] = {"", "pending", "consumed",
@@ -225,7 +235,7 @@ const char *
 approval_channel_event(enum approval_channel c)
 {
 	static const char *const names[CHANNEL__MAX] = {"approval.decided", "approval.decided.ui",
-		"approval.decided.webhook", "approval.decided.slack", "approval.decided.teams"};
+		"approval.decided", "approval.decided.slack", "approval.decided.teams"};
 
 	MUST(c < CHANNEL__MAX);
 	return names[c];

@@ -141,6 +141,8 @@ void approval_give_back(struct approval *a);
 bool approval_id_is_valid(struct span id);
 /* "pending", "approved", "denied", "consumed", "expired". */
 const char *approval_state_name(enum approval_state s);
+/* "PENDING", ...: as the operator page's lists have always said it. */
+const char *approval_state_label(enum approval_state s);
 /* "", "pending", ... "not_found". */
 const char *approval_status_name(enum approval_status s);
 /* "api", "ui", "webhook", "slack", "teams". */

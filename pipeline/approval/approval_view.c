@@ -56,7 +56,7 @@ add_common(const struct approval_view *v, const struct approval *a)
 	struct buf *b = v->out;
 
 	member_add_text(b, "approval_id", span_cstr(a->id));
-	member_add_text(b, "status", span_cstr(approval_state_name(state)));
+	member_add_text(b, "status", span_cstr(approval_state_label(state)));
 	member_add_time(b, "created_at", a->created_wall_ns);
 	member_add_time(b, "expires_at", a->expires_wall_ns);
 	member_add_bool(b, "expired", state == APPROVAL_EXPIRED);
@@ -139,7 +139,7 @@ approval_view_add_brief(const struct approval_view *v, const struct approval *a)
 
 	buf_add_char(v->out, '{');
 	member_add_text(v->out, "approval_id", span_cstr(a->id));
-	member_add_text(v->out, "status", span_cstr(approval_state_name(state)));
+	member_add_text(v->out, "status", span_cstr(approval_state_label(state)));
 	member_add_time(v->out, "expires_at", a->expires_wall_ns);
 	member_add_bool(v->out, "expired", state == APPROVAL_EXPIRED);
 	member_add_text(v->out, "scope_type", scope_name(a));

@@ -278,7 +278,7 @@ def test_an_approval_runs_out_by_itself_and_that_is_recorded():
                 assert r.status == 400 and r.json["reason"] == "approval_error: approval expired", r
         r = g.act(transfer(2, approved, kind="payments.soon")).json
         assert (r["decision"], r["approval_status"]) == ("REQUIRE_APPROVAL", "expired"), r
-        assert page(g, f"/api/ui/approvals/{approved}").json["status"] == "expired"
+        assert page(g, f"/api/ui/approvals/{approved}").json["status"] == "EXPIRED"
 
 
 def test_approvals_outlive_a_restart():
@@ -397,7 +397,7 @@ def test_lists_and_pages():
         second = page(g, f"/api/ui/approvals?limit=3&cursor={first['next_cursor']}").json
         assert [a["approval_id"] for a in second["approvals"]] == ids[1::-1] and second["next_cursor"] is None, second
         row = first["approvals"][0]
-        assert (row["status"], row["expired"], row["principal"], row["agent"], row["environment"]) == ("pending", False, "alice", "bot", "dev")
+        assert (row["status"], row["expired"], row["principal"], row["agent"], row["environment"]) == ("PENDING", False, "alice", "bot", "dev")
         assert (row["action_type"], row["resource"], row["scope_type"]) == ("payments.transfer", TRANSFER, "fingerprint")
         assert (row["votes"], row["needed"], row["has_hidden"]) == (0, 1, False)
         assert row["action_summary"] == f"payments.transfer {TRANSFER}"
@@ -411,7 +411,7 @@ def test_lists_and_pages():
             part = page(g, "/api/ui/approvals?status=all&limit=2" + cursor).json
             seen += [(a["approval_id"], a["status"]) for a in part["approvals"]]
             cursor = part["next_cursor"] and "&cursor=" + part["next_cursor"]
-        assert [a for a, _ in seen] == ids[::-1] and [s for _, s in seen] == ["pending", "denied", "pending", "pending", "approved"], seen
+        assert [a for a, _ in seen] == ids[::-1] and [s for _, s in seen] == ["PENDING", "DENIED", "PENDING", "PENDING", "APPROVED"], seen
         for bad in ("limit=0", "limit=201", "limit=x", "cursor=x", "status=open", "limit=1&limit=2"):
             assert page(g, "/api/ui/approvals?" + bad).status == 400, bad
         assert g.get("/api/ui/approvals").status == 401
@@ -421,13 +421,13 @@ def test_an_action_names_its_approval():
     with gateway() as g:
         shown = lambda: page(g, "/api/ui/actions/act-7").json
         asked = ask(g, 1, action_id="act-7")
-        want = {"approval_id": asked["approval_id"], "status": "pending", "expires_at": asked["approval_expires_at"],
+        want = {"approval_id": asked["approval_id"], "status": "PENDING", "expires_at": asked["approval_expires_at"],
                 "expired": False, "scope_type": "fingerprint"}
         assert shown()["approval"] == want, shown()
         assert decide(g, want["approval_id"]).status == 200
-        assert shown()["approval"] == {**want, "status": "approved"}
+        assert shown()["approval"] == {**want, "status": "APPROVED"}
         assert g.act(transfer(1, want["approval_id"], action_id="act-7")).json["decision"] == "ALLOW"
-        assert shown()["approval"]["status"] == "consumed" and shown()["decision"] == "ALLOW"
+        assert shown()["approval"]["status"] == "CONSUMED" and shown()["decision"] == "ALLOW"
         # The newest of an action that asked again.
         again = ask(g, 1, action_id="act-7")["approval_id"]
         assert shown()["approval"]["approval_id"] == again != want["approval_id"]
@@ -531,7 +531,8 @@ def test_a_relay_decides_as_a_principal_or_asserts_one():
         assert (decided["approver"], decided["asserted_by"], decided["reason"]) == ("carol", "slack", "ok"), decided
         apr = ask(g, 2)["approval_id"]
         assert relay(g, "generic", TOKEN, approval_id=apr, decision="deny").json["decision"] == "DENY"
-        [decided] = events(g, "approval.decided.webhook")
+        [decided] = events(g, "approval.decided")
+        assert decided["approval_channel"] == "webhook", "the generic relay has no event type of its own, as the original"
         assert decided["approver"] == "opsbot" and "asserted_by" not in decided, decided
         # One relay is one voice, however many people it names.
         apr = ask(g, 3, kind="payments.close")["approval_id"]
@@ -574,7 +575,7 @@ def test_a_vote_that_a_required_sink_has_not_taken_is_said_to_stand():
         assert r.status == 503 and "it is recorded and stands" in r.json["reason"], r
         takes.set()
         until(lambda: page(g, f"/api/ui/approvals/{apr}").status == 200, "the sink has caught up")
-        assert page(g, f"/api/ui/approvals/{apr}").json["status"] == "approved"
+        assert page(g, f"/api/ui/approvals/{apr}").json["status"] == "APPROVED"
 
 
 def test_decisions_have_a_rate_of_their_own():
@@ -606,7 +607,7 @@ def test_command_line():
         listed = json.loads(place.run("approvals", "list", *where, check=0).stdout)
         assert [a["approval_id"] for a in listed["approvals"]] == [apr]
         text = place.run("approvals", "list", *where, "--format", "text", check=0).stdout.decode()
-        assert text.startswith(f"{apr} pending payments.transfer {TRANSFER} expires="), text
+        assert text.startswith(f"{apr} PENDING payments.transfer {TRANSFER} expires="), text
         shown = place.run("approvals", "show", *where, apr, check=0).stdout.decode()
         assert '"params"' in shown and '"n": 1' in shown, shown
         done = place.run("approvals", "approve", "--url", url, apr, env={"NOMOS_API_KEY": EVE}, check=1)
@@ -651,7 +652,7 @@ def test_command_line_reads_the_ledger_of_the_configuration():
         place.run("approvals", "show", "-c", "nomos.json", "apr_" + "0" * 24, env=own, check=1)
         g.stop()
         stopped = json.loads(place.run("approvals", "list", "--all", "-c", "nomos.json", env=own, check=0).stdout)
-        assert [a["status"] for a in stopped["approvals"]] == ["pending", "pending", "approved"], stopped
+        assert [a["status"] for a in stopped["approvals"]] == ["PENDING", "PENDING", "APPROVED"], stopped
         # Reading decides nothing, and who reads needs a key to decide.
         done = place.run("approvals", "approve", "-c", "nomos.json", ids[1], env=own, check=1)
         assert b"no API key" in done.stderr, done

@@ -46,7 +46,7 @@ def test_policy_errors():
         (p.dir / "bundle.json").write_text('{"version":"v1","rules":[{"id":"x","action_typ":"*"}]}')
         action_file(p)
         done = p.run("policy", "test", "--action", "action.json", "--bundle", "bundle.json", check=1)
-        assert b"[ERROR] VALIDATION_ERROR: load bundle: " in done.stderr and b"bundle.json:1:" in done.stderr, done
+        assert b"[ERROR] VALIDATION_ERROR: load bundle: " in done.stderr and b"load bundle: bundle.json:1:" in done.stderr, done
 
 
 def test_policy_explain():
@@ -110,6 +110,8 @@ def test_permission_suites():
         assert answer["passed"] == 1 and answer["failed"] == 1 and answer["results"][1]["actual"] == "DENY"
         (p.dir / "suite.json").write_text("{}")
         p.run("test", "--suite", "suite.json", "--bundle", "bundle.json", check=2)
+        done = p.run("test", "--suite", "none.json", "--bundle", "bundle.json", check=2)
+        assert done.stderr == b"[ERROR] none.json: No such file or directory\n", done.stderr
 
 
 def test_a_config_dump_hides_secrets_and_cannot_be_served():

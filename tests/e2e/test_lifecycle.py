@@ -48,8 +48,11 @@ def test_reload_by_signal_and_by_operator():
         g.signal(signal.SIGHUP)
         until(lambda: g.act().json["decision"] == "DENY", "the new policy decides")
         g.place.write_policy(POLICY)
-        r = g.operator("POST", "/admin/reload")
+        # A body is not read: clients send {} with any POST.
+        r = g.request("POST", "/admin/reload", b"{}", {"Authorization": f"Bearer {OPERATOR_KEY}", "Content-Type": "application/json"})
         assert r.status == 200 and r.json["outcome"] == "success", r
+        refused = g.operator("GET", "/admin/reload", b"{}")
+        assert refused.status == 413 and refused.json["reason"] == "validation_error: this route takes no body", refused
         assert g.act().json["decision"] == "ALLOW"
         reloads = [x for x in g.records() if x["event_type"] == "runtime.reload"]
         assert [x["outcome"] for x in reloads] == ["success", "success"]

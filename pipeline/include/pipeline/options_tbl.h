@@ -86,7 +86,8 @@
 	ROW(T, PATH, public_key_path, .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "RSA public key (PEM) that bundle signatures must verify with.") \
 	ROW(T, ENUM(policy_exec_mode), exec_compatibility_mode, \
-		.words = "legacy_allowlist_fallback|strict", .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
+		.words = "legacy_allowlist_fallback|strict", .env = CONFIG_ENV, \
+		.flags = CONFIG_RELOAD | CONFIG_FOLD, \
 		.prose = "Whether the old obligation exec_allowlist still authorises commands.") \
 	ROW(T, BOOL, explain_suggestions, .def = "true", .env = CONFIG_ENV, .flags = CONFIG_RELOAD, \
 		.prose = "Whether explanations suggest the smallest change that would allow an action.") \

@@ -129,6 +129,20 @@ TEST(defaults)
 	arena_free(&l.arena);
 }
 
+/* As the original: neither case nor blanks around it count. */
+TEST(exec_mode_is_folded)
+{
+	struct loaded l;
+	struct pipeline_options o = {.has_durable_sink = true};
+
+	load(&l, "{\"policy\":{\"policy_bundle_path\":\"p\",\"exec_compatibility_mode\":\" Strict "
+		 "\"}," GOOD_IDENTITY "}");
+	CHECK_INT(l.rc, OK);
+	PIPELINE_OPTIONS_FROM(&o, &l.root);
+	CHECK_INT(o.policy.exec_compatibility_mode, POLICY_EXEC_STRICT);
+	arena_free(&l.arena);
+}
+
 TEST(rules_over_several_keys)
 {
 	check_load("{" GOOD_POLICY "," GOOD_IDENTITY "}", "");
@@ -398,8 +412,9 @@ TEST(assurance_levels)
 	CHECK_STR(assurance_level(&o), "GUARDED");
 }
 
-SUITE("options", TEST_ROW(tables_are_sound), TEST_ROW(defaults), TEST_ROW(rules_over_several_keys),
-	TEST_ROW(blanks_are_no_identity), TEST_ROW(what_is_wrong_with_a_secret_is_said_without_it),
+SUITE("options", TEST_ROW(tables_are_sound), TEST_ROW(defaults), TEST_ROW(exec_mode_is_folded),
+	TEST_ROW(rules_over_several_keys), TEST_ROW(blanks_are_no_identity),
+	TEST_ROW(what_is_wrong_with_a_secret_is_said_without_it),
 	TEST_ROW(local_override_is_for_development), TEST_ROW(rate_rules),
 	TEST_ROW(the_environment_wins_and_keys_follow_the_principal),
 	TEST_ROW(parts_that_are_not_built), TEST_ROW(approvals), TEST_ROW(assurance_levels))
