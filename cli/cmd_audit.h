@@ -68,15 +68,8 @@ void audit_progress_show(void *progress, uint64_t n_records);
 void audit_progress_end(const struct audit_progress *p);
 
 /* --received of verify. arg and others that go with a ledger must be NULL. The exit status. */
-struct witness_verdict;
 int audit_verify_received(const struct command *self, const char *arg, const char *path,
 	const char *key_path, const char *format);
-/* The counts of a verdict as a JSON object. */
-void audit_add_witness_json(const struct witness_verdict *w, struct buf *out);
-/* The records that the receiver refused, a line each. */
-void audit_add_dead_text(const struct witness_verdict *w, struct buf *out);
-/* Warns of what the receiver's other chains say about this one. */
-void audit_say_lineage(const struct witness_verdict *w);
 
 int audit_run_verify(const struct command *self, int argc, char **argv);
 int audit_run_export(const struct command *self, int argc, char **argv);

@@ -9,64 +9,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cmd_audit.h"
+#include "witness_text.h"
 
 #define OUT_BYTES_MAX ((size_t)1024 * 1024)
-
-void
-audit_add_witness_json(const struct witness_verdict *w, struct buf *out)
-{
-	BUF_ADD_LIT(out, "{\"dead\":[");
-	for (size_t i = 0; i < w->n_dead_shown; i++)
-		buf_printf(out,
-			"%s{\"event_type\":\"%s\",\"intent_seq\":%" PRIu64
-			",\"outcome\":\"%s\",\"seq\":%" PRIu64 "}",
-			i > 0 ? "," : "", w->dead[i].event, w->dead[i].intent_seq,
-			w->dead[i].outcome, w->dead[i].seq);
-	buf_printf(out,
-		"],\"dead_letters\":%" PRIu64 ",\"first\":%" PRIu64 ",\"last\":%" PRIu64
-		",\"missing\":%" PRIu64 ",\"previous_chain\":\"%s\",\"previous_seq\":%" PRIu64
-		",\"records\":%" PRIu64 ",\"repeated\":%" PRIu64 ",\"unlinked_chains\":%" PRIu64
-		"}",
-		w->n_dead, w->first, w->last, w->n_missing, w->previous_id, w->previous_seq,
-		w->n_records, w->n_repeated, w->n_unlinked);
-}
-
-void
-audit_add_dead_text(const struct witness_verdict *w, struct buf *out)
-{
-	for (size_t i = 0; i < w->n_dead_shown; i++) {
-		const struct witness_dead *d = &w->dead[i];
-
-		buf_printf(out, "dead letter: record %" PRIu64, d->seq);
-		if (d->event[0] != '\0')
-			buf_printf(out, ", %s", d->event);
-		if (d->intent_seq > 0)
-			buf_printf(out, " of record %" PRIu64, d->intent_seq);
-		if (d->outcome[0] != '\0')
-			buf_printf(out, ": %s", d->outcome);
-		buf_add_char(out, '\n');
-	}
-	if (w->n_dead > w->n_dead_shown)
-		buf_printf(out, "and %" PRIu64 " more dead letters\n", w->n_dead - w->n_dead_shown);
-}
-
-void
-audit_say_lineage(const struct witness_verdict *w)
-{
-	if (w->has_newer_chain)
-		log_warn(NULL, "the witness has a chain that goes on from this one");
-	if (w->n_unlinked > 0)
-		log_warn(NULL,
-			"the witness has %" PRIu64
-			" chains that this one is not linked to, chain %s is one: "
-			"they are another gateway's, or this one stands in their place",
-			w->n_unlinked, w->unlinked_id);
-	if (w->n_lost_behind_seal > 0)
-		log_warn(NULL,
-			"what came before this chain was sealed without %" PRIu64
-			" records that the witness has of it",
-			w->n_lost_behind_seal);
-}
 
 static void
 add_json(const struct witness_chain *c, const struct witness_verdict *v, struct buf *out)
@@ -78,7 +23,7 @@ add_json(const struct witness_chain *c, const struct witness_verdict *v, struct 
 		v->is_good ? "true" : "false");
 	json_quote(out, span_cstr(v->reason));
 	BUF_ADD_LIT(out, ",\"witness\":");
-	audit_add_witness_json(v, out);
+	witness_text_add_json(v, out);
 	buf_add_char(out, '}');
 }
 
@@ -101,7 +46,7 @@ add_text(const struct witness_chain *c, const struct witness_verdict *v, struct 
 	if (v->n_dead > 0)
 		buf_printf(out, ", %" PRIu64 " dead letters", v->n_dead);
 	buf_add_char(out, '\n');
-	audit_add_dead_text(v, out);
+	witness_text_add_dead(v, out);
 }
 
 static enum err
@@ -126,7 +71,7 @@ judge_all(struct witness *w, const struct sign_key *key, bool is_json, bool *is_
 			add_json(&chains[i], &v, out);
 		else
 			add_text(&chains[i], &v, out);
-		audit_say_lineage(&v);
+		witness_text_warn_lineage(&v);
 		if (v.is_cut && i + 1 == n)
 			log_warn(NULL, "it ends inside a record, which does not count");
 	}

@@ -1,6 +1,5 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* nomos audit verify. It changes nothing. Exit 0: whole, 1: not, 2: it cannot be said. One thread.
- */
+/* nomos audit verify. It changes nothing. Exit 0: whole, 1: not, 2: it cannot be said. One thread. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,10 +10,10 @@
 #include "audit/witness.h"
 #include "base/buf.h"
 #include "base/hash.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "cmd_audit.h"
+#include "verdict_text.h"
 
 #define TRIES_MAX 5
 
@@ -203,147 +202,17 @@ ask_witness(struct verify_run *v, const char *accepted, struct errinfo *ei)
 	return rc;
 }
 
-static void
-print_dead(const struct witness_verdict *w)
-{
-	struct buf b;
-
-	buf_init(&b, BUF_CAP_LOG_LINE);
-	audit_add_dead_text(w, &b);
-	if (!buf_failed(&b) && b.n > 0)
-		(void)fwrite(b.p, 1, b.n, stdout);
-	buf_fini(&b);
-}
-
-static void
-print_witness(const struct verify_run *v)
-{
-	const struct witness_verdict *w = &v->against;
-
-	if (v->witness == NULL)
-		return;
-	printf("the witness agrees: %llu records, from %llu to %llu",
-		(unsigned long long)w->n_records, (unsigned long long)w->first,
-		(unsigned long long)w->last);
-	if (w->n_repeated > 0)
-		printf(", %llu told again", (unsigned long long)w->n_repeated);
-	if (w->n_dead > 0)
-		printf(", %llu dead letters", (unsigned long long)w->n_dead);
-	printf("\n");
-	if (w->previous_id[0] != '\0')
-		printf("goes on from chain %s at record %llu: verify its sealed file too\n",
-			w->previous_id, (unsigned long long)w->previous_seq);
-	print_dead(w);
-}
-
-static void
-print_whole(const struct verify_run *v)
-{
-	const struct verify_result *r = &v->result;
-
-	if (source_get_kind(v->source) == SOURCE_EXPORT) {
-		printf("whole: %llu records, %s trailer%s\n", (unsigned long long)r->n_records,
-			r->is_trailer_signed ? "signed" : "unsigned",
-			r->is_trailer_signed && v->key == NULL ? " (signature not checked)" : "");
-		return;
-	}
-	if (r->n_archives > 0)
-		printf("whole with %zu archives, %llu records\n", r->n_archives,
-			(unsigned long long)r->n_records);
-	if (r->anchor.seq > 0)
-		printf("records 1 to %llu are in the archive\n", (unsigned long long)r->anchor.seq);
-	printf("whole to checkpoint %llu, %llu unsigned records behind it\n",
-		(unsigned long long)r->last_checkpoint,
-		(unsigned long long)(r->head.seq - r->last_checkpoint));
-}
-
-static void
-print_text(const struct verify_run *v)
-{
-	const struct verify_result *r = &v->result;
-
-	if (!r->is_good) {
-		printf("not whole: ");
-		if (r->is_archive_bad)
-			printf("%s: ", v->archives.paths[r->n_archives]);
-		if (r->bad_seq > 0)
-			printf("record %llu: ", (unsigned long long)r->bad_seq);
-		if (r->bad_line > 0)
-			printf("line %llu: ", (unsigned long long)r->bad_line);
-		printf("%s\n", r->reason);
-		if (v->is_whole_by_itself)
-			printf("by itself it is whole: %llu records to %llu\n",
-				(unsigned long long)r->n_records, (unsigned long long)r->head.seq);
-		if (v->against.n_unlinked > 0 && strncmp(r->reason, "replaced", 8) == 0)
-			printf("when you know that chain, and why it is not this ledger's: "
-			       "--accept-chain %s\n",
-				v->against.unlinked_id);
-		return;
-	}
-	print_whole(v);
-	print_witness(v);
-}
-
-static void
-print_json(const struct verify_run *v)
-{
-	const struct verify_result *r = &v->result;
-	bool is_export = v->source != NULL && source_get_kind(v->source) == SOURCE_EXPORT;
-	struct buf b;
-
-	buf_init(&b, BUF_CAP_LOG_LINE);
-	buf_printf(&b, "{\"anchor_seq\":%llu,\"archives\":%zu,", (unsigned long long)r->anchor.seq,
-		r->n_archives);
-	if (r->is_archive_bad) {
-		BUF_ADD_LIT(&b, "\"bad_archive\":");
-		json_quote(&b, span_cstr(v->archives.paths[r->n_archives]));
-		buf_add_char(&b, ',');
-	}
-	buf_printf(&b,
-		"\"bad_line\":%llu,\"bad_seq\":%llu,\"chain_id\":", (unsigned long long)r->bad_line,
-		(unsigned long long)r->bad_seq);
-	json_quote(&b, span_cstr(r->chain_id));
-	buf_printf(&b,
-		",\"checkpoint\":%llu,\"checkpoints\":%llu,\"good\":%s,\"head_hash\":\"%s\",\"head_"
-		"seq\":%llu",
-		(unsigned long long)r->last_checkpoint, (unsigned long long)r->n_checkpoints,
-		r->is_good ? "true" : "false", r->head.hash, (unsigned long long)r->head.seq);
-	buf_printf(&b, ",\"key_id\":\"%s\",\"kind\":\"%s\",\"reason\":",
-		v->key != NULL ? sign_key_id(v->key) : "", is_export ? "export" : "ledger");
-	json_quote(&b, span_cstr(r->reason));
-	buf_printf(&b, ",\"records\":%llu,\"trailer_signed\":%s", (unsigned long long)r->n_records,
-		r->is_trailer_signed ? "true" : "false");
-	if (v->witness != NULL && v->is_whole_by_itself) {
-		BUF_ADD_LIT(&b, ",\"witness\":");
-		audit_add_witness_json(&v->against, &b);
-	}
-	BUF_ADD_LIT(&b, "}\n");
-	if (!buf_failed(&b))
-		(void)fwrite(b.p, 1, b.n, stdout);
-	buf_fini(&b);
-}
-
-static void
-say_limits(const struct verify_run *v)
-{
-	if (v->against.is_cut)
-		log_warn(NULL, "the witness ends inside a record, which does not count");
-	audit_say_lineage(&v->against);
-	if (!v->result.is_good)
-		return;
-	if (v->key == NULL)
-		log_warn(NULL, "no public key: signatures were not checked (--checkpoint-key)");
-	if (source_get_kind(v->source) == SOURCE_EXPORT && !v->result.is_trailer_signed)
-		log_warn(NULL,
-			"the trailer is not signed: whoever cut the export could have written it");
-	if (source_get_kind(v->source) == SOURCE_LEDGER && v->result.last_checkpoint == 0)
-		log_warn(NULL, "there is no checkpoint yet: nothing is signed");
-}
-
 static int
 report(struct verify_run *v, const struct verify_flags *f, enum err rc, const struct errinfo *ei)
 {
 	bool is_verdict = rc == OK || rc == ERR_CORRUPT || rc == ERR_TOO_LARGE;
+	const struct verdict_text verdict = {
+		.result = &v->result,
+		.archives = v->archives.paths,
+		.key_id = v->key != NULL ? sign_key_id(v->key) : NULL,
+		.against = v->witness != NULL && v->is_whole_by_itself ? &v->against : NULL,
+		.is_export = v->source != NULL && source_get_kind(v->source) == SOURCE_EXPORT,
+	};
 
 	if (!is_verdict) {
 		log_error(NULL, "%s", ei->msg);
@@ -353,12 +222,9 @@ report(struct verify_run *v, const struct verify_flags *f, enum err rc, const st
 		v->result.is_good = false;
 		snprintf(v->result.reason, sizeof(v->result.reason), "damaged: %.200s", ei->msg);
 	}
-	if (f->is_json)
-		print_json(v);
-	else
-		print_text(v);
-	say_limits(v);
-	if (audit_finish_stdout() != EXIT_DONE)
+	bool is_printed = verdict_text_print(&verdict, f->is_json);
+	verdict_text_warn(&verdict);
+	if (!is_printed || audit_finish_stdout() != EXIT_DONE)
 		return EXIT_USAGE; /* whoever asked did not get the answer */
 	return v->result.is_good ? EXIT_DONE : EXIT_FAILED;
 }
