@@ -12,9 +12,11 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "classify.h"
 #include "exec/output.h"
 #include "policy/policy.h"
 #include "req_state.h"
+#include "summary.h"
 
 enum {
 	RISK_BITS = 6,
@@ -22,101 +24,6 @@ enum {
 	RULE_IDS_MAX = 256,
 	RULE_IDS_BYTES_MAX = 32768,
 };
-
-struct result_class {
-	const char *name;
-	bool is_retryable;
-};
-
-/* nomos-policy.md 2.14 by what happened, not by words in a message. */
-static struct result_class
-classify_decision(const struct req *r)
-{
-	if (r->normalize_problem.n > 0)
-		return (struct result_class){"NORMALIZATION_ERROR", false};
-	switch (r->result.verdict) {
-	case VERDICT_ALLOW:
-		return (struct result_class){"SUCCESS", false};
-	case VERDICT_REQUIRE_APPROVAL:
-		return (struct result_class){"APPROVAL_REQUIRED", true};
-	case VERDICT_DENY:
-	case VERDICT__MAX:
-		break;
-	}
-	if (r->result.reason == REASON_RATE_LIMIT_EXCEEDED)
-		return (struct result_class){"RATE_LIMIT_EXCEEDED", true};
-	if (r->result.reason == REASON_SANDBOX_REQUIRED)
-		return (struct result_class){"SANDBOX_VIOLATION", false};
-	return (struct result_class){"DENIED_POLICY", false};
-}
-
-static struct result_class
-classify_outcome(const struct exec_job *job)
-{
-	switch (job->status) {
-	case EXEC_DONE:
-		return (struct result_class){job->truncated ? "OUTPUT_LIMIT" : "SUCCESS", false};
-	case EXEC_BAD_RESOURCE:
-		return (struct result_class){"VALIDATION_ERROR", false};
-	case EXEC_ESCAPE:
-		return (struct result_class){"SANDBOX_VIOLATION", false};
-	case EXEC_UNCERTAIN:
-		return (struct result_class){"UNKNOWN", false};
-	case EXEC_NOT_RUN:
-	case EXEC_FAULT:
-	case EXEC_NO_MEMORY:
-		break;
-	}
-	return (struct result_class){"INTERNAL_ERROR", true};
-}
-
-const char *
-record_class(const struct req *r)
-{
-	/* It was begun: the outcome counts, whether the answer could tell of it or not. */
-	if (r->job.settings != NULL)
-		return classify_outcome(&r->job).name;
-	if (r->result.error == REQ_DECIDED || r->result.error == REQ_ERROR_NORMALIZATION)
-		return classify_decision(r).name;
-	return NULL;
-}
-
-/* The reason of a completed action: the decision's, or why there is no result. */
-static const char *
-outcome_reason(const struct req *r)
-{
-	switch (r->job.status) {
-	case EXEC_DONE:
-		return reason_name(r->decision.reason);
-	case EXEC_NOT_RUN:
-		return "not_executed";
-	case EXEC_BAD_RESOURCE:
-	case EXEC_ESCAPE:
-	case EXEC_FAULT:
-	case EXEC_NO_MEMORY:
-	case EXEC_UNCERTAIN:
-		break;
-	}
-	return "execution_error";
-}
-
-static const char *
-outcome_name(enum exec_status status)
-{
-	switch (status) {
-	case EXEC_DONE:
-		return "succeeded";
-	case EXEC_UNCERTAIN:
-		return "unknown";
-	case EXEC_NOT_RUN:
-	case EXEC_BAD_RESOURCE:
-	case EXEC_ESCAPE:
-	case EXEC_FAULT:
-	case EXEC_NO_MEMORY:
-		break;
-	}
-	return "failed";
-}
 
 static const char *
 network_mode(const struct action *action, const struct obligations *o)
@@ -329,7 +236,7 @@ set_result_summary(struct record *rec, const struct req *r, struct span problem,
 	buf_add_char(&b, ',');
 	if (clean.n > 0) {
 		BUF_ADD_LIT(&b, "\"error\":");
-		json_quote(&b, span_of(clean.p, utf8_cut(clean, RECORD_SUMMARY_BYTES_MAX / 2)));
+		json_quote(&b, span_of(clean.p, utf8_cut(clean, SUMMARY_BYTES_MAX / 2)));
 		buf_add_char(&b, ',');
 	}
 	add_word(&b, "\"reason\":", reason);
@@ -365,12 +272,6 @@ set_decision_metadata(struct record *rec, const struct req *r, struct arena *a)
 		record_set_json(rec, RECORD_EXECUTOR_METADATA,
 			SPAN_LIT("{\"execution_mode\":\"external_authorized\","
 				 "\"nomos_executed\":false,\"reporting_supported\":true}"));
-}
-
-static const char *
-decision_reason(const struct req *r)
-{
-	return r->normalize_problem.n > 0 ? "normalization_error" : reason_name(r->result.reason);
 }
 
 enum err

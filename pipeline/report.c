@@ -13,8 +13,8 @@
 #include "base/metric.h"
 #include "base/utf8.h"
 #include "exec/output.h"
-#include "records.h"
 #include "req_state.h"
+#include "summary.h"
 
 /* Another report may close the decision between the search and the transaction; then it is looked for again. */
 enum { ROUNDS_MAX = 3 };
@@ -99,7 +99,7 @@ build_record(struct req *r, struct errinfo *ei)
 		is_success ? SPAN_LIT("SUCCESS") : SPAN_LIT("UPSTREAM_ERROR"));
 	record_set_bool(rec, RECORD_RETRYABLE, !is_success);
 	record_set_text(rec, RECORD_RESULT_REDACTED_SUMMARY,
-		span_of(message.p, utf8_cut(message, RECORD_SUMMARY_BYTES_MAX)));
+		span_of(message.p, utf8_cut(message, SUMMARY_BYTES_MAX)));
 	record_set_text(rec, RECORD_ENGINE_VERSION, r->snapshot->engine_version);
 	record_set_text(rec, RECORD_ASSURANCE_LEVEL, span_cstr(r->snapshot->assurance));
 	record_set_json(rec, RECORD_EXECUTOR_METADATA, build_metadata(r, r->arena));

@@ -3,10 +3,10 @@
  * What telemetry is told of a request: its steps, and what they came to. Names and results of what was normalised; never
  * parameters or output. Own loop's thread.
  */
+#include "classify.h"
 #include "outbound/telemetry.h"
 #include "outbound/trace.h"
 #include "policy/policy.h"
-#include "records.h"
 #include "req_state.h"
 
 void
@@ -89,7 +89,7 @@ void
 req_trace_answer(struct req *r)
 {
 	struct trace *t = r->input->trace;
-	const char *class = r->input->operation == REQ_OP_ACTION ? record_class(r) : NULL;
+	const char *class = r->input->operation == REQ_OP_ACTION ? classify_request(r) : NULL;
 
 	if (is_told(t, r->result.error))
 		return;
@@ -109,7 +109,7 @@ req_trace_answer(struct req *r)
 void
 req_count_action(const struct req *r)
 {
-	const char *class = r->input->operation == REQ_OP_ACTION ? record_class(r) : NULL;
+	const char *class = r->input->operation == REQ_OP_ACTION ? classify_request(r) : NULL;
 	bool has_decision = r->result.error != REQ_ERROR_NORMALIZATION;
 
 	if (class != NULL)

@@ -3,6 +3,8 @@
  * The summary of params in records (weak spot 10.4.31): every name and string is redacted as a whole, values behind names
  * like "password" are masked, and only then the text is cut. It stops as soon as there is enough. Pure.
  */
+#include "summary.h"
+
 #include <string.h>
 
 #include "base/arena.h"
@@ -12,10 +14,9 @@
 #include "base/redact.h"
 #include "base/utf8.h"
 #include "exec/output.h"
-#include "records.h"
 
 /* Enough to cut at a boundary; what comes behind is not looked at. */
-enum { SUMMARY_ENOUGH = RECORD_SUMMARY_BYTES_MAX + 8, NAME_BYTES_MAX = 64 };
+enum { SUMMARY_ENOUGH = SUMMARY_BYTES_MAX + 8, NAME_BYTES_MAX = 64 };
 
 struct summary {
 	struct buf text;
@@ -158,11 +159,11 @@ summarize_params(const struct json *params, struct span canonical, const struct 
 	if (params == NULL)
 		return span_of("", 0);
 	if (is_plain(params, canonical, redactor))
-		return span_of(canonical.p, utf8_cut(canonical, RECORD_SUMMARY_BYTES_MAX));
+		return span_of(canonical.p, utf8_cut(canonical, SUMMARY_BYTES_MAX));
 	buf_init_arena(&s.text, a, BUF_CAP_REPLY);
 	add_value(&s, params);
 	if (buf_failed(&s.text))
 		return SPAN_NONE;
 	text = buf_span(&s.text);
-	return span_of(text.p, utf8_cut(text, RECORD_SUMMARY_BYTES_MAX));
+	return span_of(text.p, utf8_cut(text, SUMMARY_BYTES_MAX));
 }

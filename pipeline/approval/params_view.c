@@ -8,7 +8,7 @@
 #include "base/redact.h"
 #include "exec/output.h"
 #include "pipeline/redact_json.h"
-#include "records.h"
+#include "summary.h"
 
 #define PATH_BYTES_MAX 512
 #define MARK "[REDACTED]"

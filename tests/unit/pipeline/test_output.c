@@ -11,7 +11,7 @@
 #include "base/redact.h"
 #include "exec/output.h"
 #include "policy/decision.h"
-#include "records.h"
+#include "summary.h"
 #include "support/cases.h"
 #include "support/test.h"
 
