@@ -93,18 +93,37 @@ name_row(struct series *s, const char *name, const struct metric_label *labels, 
 	atomic_store_explicit(&s->is_named, true, memory_order_release);
 }
 
-/* Threads that come at once may each get one over. */
-static bool
-may_own(struct series_table *t, struct span owner)
+static _Atomic uint32_t *
+count_of(struct series_table *t, struct span owner)
 {
-	_Atomic uint32_t *n = &t->n_owned[map_hash(owner) % OWNERS_MAX];
+	return &t->n_owned[map_hash(owner) % OWNERS_MAX];
+}
 
+static bool
+take_share(struct series_table *t, struct span owner)
+{
 	if (owner.n == 0)
 		return true;
-	if (atomic_load_explicit(n, memory_order_relaxed) >= SERIES_OWNER_MAX)
-		return false;
-	atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
-	return true;
+	if (atomic_fetch_add_explicit(count_of(t, owner), 1, memory_order_relaxed) <
+		SERIES_OWNER_MAX)
+		return true;
+	atomic_fetch_sub_explicit(count_of(t, owner), 1, memory_order_relaxed);
+	return false;
+}
+
+static void
+give_share_back(struct series_table *t, struct span owner)
+{
+	if (owner.n > 0)
+		atomic_fetch_sub_explicit(count_of(t, owner), 1, memory_order_relaxed);
+}
+
+/* False: another thread was first, and *there is what it has put. */
+static bool
+claim_row(struct series *s, uint64_t hash, uint64_t *there)
+{
+	return atomic_compare_exchange_strong_explicit(
+		&s->hash, there, hash, memory_order_relaxed, memory_order_relaxed);
 }
 
 /* NULL when there is no room near its place, or none for the owner. */
@@ -113,19 +132,19 @@ find_row(struct series_table *t, struct span owner, const char *name,
 	const struct metric_label *labels, size_t n)
 {
 	uint64_t hash = hash_of(name, labels, n);
-	bool is_allowed = false;
 
 	for (size_t i = 0; i < PROBES_MAX; i++) {
 		struct series *s = &t->rows[(hash + i) % SERIES_MAX];
 		uint64_t there = atomic_load_explicit(&s->hash, memory_order_relaxed);
 
-		if (there == 0 && !is_allowed && !may_own(t, owner))
-			return NULL;
-		is_allowed = is_allowed || there == 0;
-		if (there == 0 && atomic_compare_exchange_strong_explicit(&s->hash, &there, hash,
-					  memory_order_relaxed, memory_order_relaxed)) {
-			name_row(s, name, labels, n);
-			return s;
+		if (there == 0) {
+			if (!take_share(t, owner))
+				return NULL;
+			if (claim_row(s, hash, &there)) {
+				name_row(s, name, labels, n);
+				return s;
+			}
+			give_share_back(t, owner);
 		}
 		if (there == hash)
 			return s;

@@ -232,6 +232,51 @@ TEST(an_owner_of_many_series_leaves_room_for_others)
 	series_free(&t);
 }
 
+struct race {
+	struct series_table *table;
+	pthread_barrier_t start;
+};
+
+static void *
+add_the_same(void *arg)
+{
+	struct race *r = arg;
+	char value[32];
+
+	pthread_barrier_wait(&r->start);
+	for (unsigned i = 0; i < 128; i++) {
+		snprintf(value, sizeof(value), "v%u", i);
+		const struct metric_label label = {"what", span_cstr(value)};
+		series_add(r->table, SPAN_LIT("busy"), NULL, "many", &label, 1);
+	}
+	return NULL;
+}
+
+/* A row that another thread had first is not of the share of who came second. */
+TEST(a_row_that_is_lost_to_another_thread_is_not_counted)
+{
+	for (unsigned round = 0; round < 100; round++) {
+		struct race r = {.table = series_new()};
+		pthread_t threads[THREADS];
+		char value[32];
+
+		CHECK(pthread_barrier_init(&r.start, NULL, THREADS) == 0);
+		for (size_t i = 0; i < THREADS; i++)
+			CHECK(pthread_create(&threads[i], NULL, add_the_same, &r) == 0);
+		for (size_t i = 0; i < THREADS; i++)
+			CHECK(pthread_join(threads[i], NULL) == 0);
+		for (unsigned i = 0; i < SERIES_MAX; i++) {
+			snprintf(value, sizeof(value), "w%u", i);
+			const struct metric_label label = {"what", span_cstr(value)};
+			series_add(r.table, SPAN_LIT("busy"), NULL, "many", &label, 1);
+		}
+		/* And the one for the rest. */
+		CHECK_INT(tally_of(r.table, "many").n_samples, SERIES_OWNER_MAX + 1);
+		pthread_barrier_destroy(&r.start);
+		series_free(&r.table);
+	}
+}
+
 TEST(series_hold_no_secret_and_nothing_long)
 {
 	static const struct metric_label secret = {"what", {"AKIAABCDEFGHIJKLMNOP", 20}};
@@ -647,6 +692,7 @@ SUITE("telemetry", TEST_ROW(a_ring_keeps_the_order_and_its_bound),
 	TEST_ROW(a_thread_that_stops_in_the_middle_of_taking_holds_its_cell),
 	TEST_ROW(series_without_room_are_added_up_in_one),
 	TEST_ROW(an_owner_of_many_series_leaves_room_for_others),
+	TEST_ROW(a_row_that_is_lost_to_another_thread_is_not_counted),
 	TEST_ROW(series_hold_no_secret_and_nothing_long),
 	TEST_ROW(a_body_is_tried_again_and_sent_once_taken),
 	TEST_ROW(a_body_that_is_refused_is_dropped),
