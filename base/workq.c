@@ -15,13 +15,19 @@
 
 #define WORKQ_MAGIC 0x776f726bu
 
+struct line {
+	struct workq_item *oldest; /* linked by msg.next */
+	struct workq_item *newest;
+};
+
 struct workq {
 	unsigned magic;
 	size_t max_queued;
 	pthread_mutex_t mutex; /* guards all below but the threads */
 	pthread_cond_t has_work;
-	struct workq_item *oldest; /* linked by msg.next */
-	struct workq_item *newest;
+	struct line usual;
+	struct line patient; /* of those that give way */
+	bool is_patient_turn;
 	size_t n_queued;
 	size_t n_reserved; /* places for items that come later */
 	bool is_stopping;
@@ -58,15 +64,18 @@ process(struct workq_item *item)
 
 /* With the mutex held. NULL when the queue is empty. */
 static struct workq_item *
-take_oldest(struct workq *q)
+take_next(struct workq *q)
 {
-	struct workq_item *item = q->oldest;
+	bool is_patient = q->usual.oldest == NULL || q->is_patient_turn;
+	struct line *line = is_patient && q->patient.oldest != NULL ? &q->patient : &q->usual;
+	struct workq_item *item = line->oldest;
 
 	if (item == NULL)
 		return NULL;
-	q->oldest = item->msg.next != NULL ? item_of(item->msg.next) : NULL;
-	if (q->oldest == NULL)
-		q->newest = NULL;
+	q->is_patient_turn = line == &q->usual;
+	line->oldest = item->msg.next != NULL ? item_of(item->msg.next) : NULL;
+	if (line->oldest == NULL)
+		line->newest = NULL;
 	q->n_queued--;
 	return item;
 }
@@ -80,9 +89,9 @@ work(void *arg)
 	OBJ_CAST(q, arg, WORKQ_MAGIC);
 	do {
 		pthread_mutex_lock(&q->mutex);
-		while (q->oldest == NULL && !q->is_stopping)
+		while (q->n_queued == 0 && !q->is_stopping)
 			pthread_cond_wait(&q->has_work, &q->mutex);
-		item = take_oldest(q);
+		item = take_next(q);
 		pthread_mutex_unlock(&q->mutex);
 		if (item != NULL)
 			process(item);
@@ -163,12 +172,14 @@ check_room(const struct workq *q)
 static void
 put_newest(struct workq *q, struct workq_item *item)
 {
+	struct line *line = item->gives_way ? &q->patient : &q->usual;
+
 	item->msg.next = NULL;
-	if (q->newest != NULL)
-		q->newest->msg.next = &item->msg;
+	if (line->newest != NULL)
+		line->newest->msg.next = &item->msg;
 	else
-		q->oldest = item;
-	q->newest = item;
+		line->oldest = item;
+	line->newest = item;
 	q->n_queued++;
 	pthread_cond_signal(&q->has_work);
 }
@@ -192,6 +203,8 @@ workq_reserve(struct workq *q)
 	OBJ_CHECK(q, WORKQ_MAGIC);
 	pthread_mutex_lock(&q->mutex);
 	enum err rc = check_room(q);
+	if (rc == OK && q->n_reserved >= (q->max_queued + 1) / 2)
+		rc = ERR_OVERLOAD;
 	if (rc == OK)
 		q->n_reserved++;
 	pthread_mutex_unlock(&q->mutex);

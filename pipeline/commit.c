@@ -144,23 +144,12 @@ after_commit(struct req *r)
 	return r->record_state == LEDGER_OPEN ? STEP_EFFECT : STEP_RESPOND;
 }
 
-/* The request need not wait for it any more. */
-static void
-leave_ledger(struct req *r)
-{
-	if (!r->is_at_ledger)
-		return;
-	r->is_at_ledger = false;
-	MUST(r->pool->n_at_ledger > 0);
-	r->pool->n_at_ledger--;
-}
-
 static void
 decision_done(struct ledger_entry *e)
 {
 	struct req *r = req_of(e);
 
-	leave_ledger(r);
+	req_leave_ledger(r);
 	if (e->result != OK)
 		action_ids_take_back(&r->id_mark);
 	if (r->is_answered) {
@@ -180,7 +169,7 @@ decision_pending(struct ledger_entry *e)
 {
 	struct req *r = req_of(e);
 
-	leave_ledger(r);
+	req_leave_ledger(r);
 	if (!r->is_answered)
 		req_resume(r, fail_unrecorded_decision(r, ERR_AUDIT));
 }
@@ -190,8 +179,7 @@ static enum req_step
 hand_over(struct req *r)
 {
 	r->has_entry = true;
-	r->is_at_ledger = true;
-	r->pool->n_at_ledger++;
+	req_enter_ledger(r);
 	ledger_outbox_put(&r->pool->outbox, &r->entry);
 	return STEP_WAIT;
 }
@@ -325,7 +313,7 @@ outcome_done(struct ledger_entry *e)
 {
 	struct req *r = req_of(e);
 
-	leave_ledger(r);
+	req_leave_ledger(r);
 	if (e->result != OK)
 		log_unrecorded(r, e->ei.msg);
 
@@ -342,7 +330,7 @@ outcome_pending(struct ledger_entry *e)
 {
 	struct req *r = req_of(e);
 
-	leave_ledger(r);
+	req_leave_ledger(r);
 	if (!r->is_answered)
 		req_resume(r, fail_unrecorded_outcome(r));
 }

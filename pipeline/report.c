@@ -212,6 +212,7 @@ report_done(struct ledger_entry *e)
 	enum req_step next;
 
 	r->has_entry = false;
+	req_leave_ledger(r);
 	next = after_report(r);
 	if (next != STEP_WAIT)
 		req_resume(r, next);
@@ -227,6 +228,7 @@ submit(struct req *r)
 	r->entry =
 		(struct ledger_entry){.loop = r->loop, .apply = apply_report, .done = report_done};
 	r->has_entry = true;
+	req_enter_ledger(r);
 	ledger_outbox_put(&r->pool->outbox, &r->entry);
 	return STEP_WAIT;
 }
@@ -258,8 +260,10 @@ static void
 search_done(struct workq_item *item)
 {
 	struct req *r = CONTAINER_OF(item, struct req, item);
-	enum req_step next = after_search(r);
+	enum req_step next;
 
+	req_leave_ledger(r);
+	next = after_search(r);
 	if (next != STEP_WAIT)
 		req_resume(r, next);
 }
@@ -270,9 +274,15 @@ start_search(struct req *r)
 	if (++r->report->n_rounds > ROUNDS_MAX)
 		return req_fail(r, REQ_ERROR_OVERLOADED,
 			SPAN_LIT("the action is being reported by others; try again"));
-	r->item = (struct workq_item){
-		.loop = r->loop, .process = search_decision, .done = search_done};
-	return workq_submit(r->pipeline->pool, &r->item) == OK ? STEP_WAIT : fail_memory(r);
+	/* Reports have no slots: however many there are, effects of others go on beside them. */
+	r->item = (struct workq_item){.loop = r->loop,
+		.process = search_decision,
+		.done = search_done,
+		.gives_way = true};
+	if (workq_submit(r->pipeline->pool, &r->item) != OK)
+		return fail_memory(r);
+	req_enter_ledger(r);
+	return STEP_WAIT;
 }
 
 static bool

@@ -43,6 +43,24 @@ req_may_begin(const struct pipeline *p, const struct loop *loop)
 	return true;
 }
 
+void
+req_enter_ledger(struct req *r)
+{
+	MUST(!r->is_at_ledger);
+	r->is_at_ledger = true;
+	r->pool->n_at_ledger++;
+}
+
+void
+req_leave_ledger(struct req *r)
+{
+	if (!r->is_at_ledger)
+		return;
+	r->is_at_ledger = false;
+	MUST(r->pool->n_at_ledger > 0);
+	r->pool->n_at_ledger--;
+}
+
 static void
 destroy(struct req *r)
 {

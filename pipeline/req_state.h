@@ -165,6 +165,9 @@ struct arena *req_need_spare(struct req *r);
 /* Goes on from a wait; own loop. The step must be one that the current one allows. */
 void req_resume(struct req *r, enum req_step next);
 /* Ends the request with an error: sets the result, returns STEP_RESPOND. message is static or of the arena. */
+/* The request waits for the ledger, or for a look into it: so many at once are enough for a loop. leave: does not wait any more. */
+void req_enter_ledger(struct req *r);
+void req_leave_ledger(struct req *r);
 enum req_step req_fail(struct req *r, enum req_error error, struct span message);
 /* The ledger gave the entry back after the answer; frees what the plane has given back already. */
 void req_entry_returned(struct req *r);

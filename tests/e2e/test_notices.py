@@ -4,10 +4,14 @@ import hashlib
 import hmac
 import http.server
 import json
+import pathlib
 import queue
 import socket
+import tempfile
 import threading
 
+from certificates import Authority
+from receiver import start_server
 from support import PATIENCE, Gateway, Workplace, action, config, until
 
 SECRET = "a-secret-of-the-receiver"
@@ -161,6 +165,50 @@ def test_a_crash_loses_no_notice():
             assert json.loads(desk.next()[3])["approval_id"] == approval
     finally:
         place.remove()
+
+
+class Desk:
+    """A receiver behind TLS that asks for a certificate."""
+
+    def __init__(self, server, client_ca):
+        self.posts, self.n_refused = queue.Queue(), 0
+        self.server, self.thread = start_server(self, tls=server, client_ca=client_ca)
+        self.port = self.server.server_address[1]
+
+    def _serve(self, http_request):
+        self.posts.put(json.loads(http_request.rfile.read(int(http_request.headers["Content-Length"]))))
+        http_request.send_response(200)
+        http_request.send_header("Content-Length", "0")
+        http_request.end_headers()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+def test_a_receiver_that_asks_for_a_certificate():
+    with tempfile.TemporaryDirectory() as folder:
+        ca, others = Authority(f"{folder}/ca"), Authority(f"{folder}/others", "Another CA")
+        server, pair, foreign = ca.issue("receiver"), ca.issue("sender", None, "clientAuth"), others.issue("sender", None, "clientAuth")
+        together = pathlib.Path(folder) / "together.pem"
+        together.write_bytes(pair[0].read_bytes() + pair[1].read_bytes())
+        shown = {"none": {}, "a stranger's": {"cert_file": str(foreign[0]), "key_file": str(foreign[1])},
+                 "ours": {"cert_file": str(pair[0]), "key_file": str(pair[1])}, "in one file": {"cert_file": str(together)}}
+        for name, files in shown.items():
+            with Desk(server, ca.cert) as desk:
+                told = {"name": "desk", "url": f"https://localhost:{desk.port}/T0KEN", "ca_file": str(ca.cert), **files}
+                with Gateway(options(told)) as g:
+                    asked = g.act(transfer()).json["approval_id"]
+                    if name in ("ours", "in one file"):
+                        assert desk.posts.get(timeout=PATIENCE)["approval_id"] == asked, name
+                        assert desk.n_refused == 0, name
+                    else:
+                        until(lambda d=desk: d.n_refused > 0, "it was tried")
+                        assert desk.posts.empty(), name
 
 
 def test_addresses_of_metadata_services_are_not_called():

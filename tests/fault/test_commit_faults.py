@@ -1,6 +1,7 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """The failures around COMMIT (decisions 15), in the real program: what the caller hears, what the ledger says, what was done."""
 import contextlib
+import http.client
 import json
 import pathlib
 import signal
@@ -16,8 +17,8 @@ from support import OPERATOR_KEY, PATIENCE, Gateway, Workplace, action, config, 
 class Faulty:
     """A gateway in a place of its own whose calls fail while the fault is on."""
 
-    def __init__(self, fault, options=None, expect_exit=0, policy=None):
-        self.place = Workplace(options or config(), policy)
+    def __init__(self, fault, options=None, expect_exit=0, policy=None, place=None):
+        self.place = place or Workplace(options or config(), policy)
         self.gate = self.place.dir / "fault-is-on"
         self.log = self.place.dir / "points"
         self.gateway = Gateway(workplace=self.place, expect_exit=expect_exit, env={
@@ -159,6 +160,64 @@ def test_a_vote_of_which_nobody_can_say_whether_it_was_written_is_called_unknown
     with voting("ledger.commit.after:1-:error=EIO,vfs.open.before:1-:error=EIO") as (stands, reply):
         assert len(stands) == 1 and reply.status == 503, reply
         assert reply.json["reason"].startswith("outcome_unknown: ") and "look at the approval" in reply.json["reason"], reply
+
+
+NOBODY_CAN_SAY = "ledger.commit.after:1-:error=EIO,vfs.open.before:1-:error=EIO"
+
+
+def ask_with_a_doubtful_commit(f, ask):
+    """What the caller hears. The rule that stops is in its transaction: what is looked up before has been."""
+    heard = []
+    assert not f.is_stopped()
+    asking = threading.Thread(target=lambda: heard.append(ask()), daemon=True)
+    asking.start()
+    until(f.is_stopped, "stopped in the transaction")
+    f.set_fault(True)
+    f.gateway.signal(signal.SIGCONT)
+    asking.join()
+    f.set_fault(False)
+    until(f.is_ready, "ready")
+    return heard[0]
+
+
+def test_a_report_of_which_nobody_can_say_whether_it_was_written_is_called_unknown():
+    report = {"schema_version": "v1", "action_id": "act-1", "trace_id": "trace-1", "action_type": "payments.refund",
+              "resource": "payment://shop.example.com/orders/1", "outcome": "SUCCEEDED"}
+    with Faulty("ledger.close.after:1:stop," + NOBODY_CAN_SAY) as f:
+        assert f.gateway.act(action()).json["decision"] == "ALLOW"
+        reply = ask_with_a_doubtful_commit(f, lambda: f.gateway.post("/actions/report", report))
+        assert reply.status == 503 and reply.json["reason"].startswith("outcome_unknown: "), reply
+        assert "report it again" in reply.json["reason"], reply
+        again = f.gateway.post("/actions/report", report)
+        assert again.status == 200 and again.json["recorded"] is True, again
+        assert len([r for _, r in read_ledger(f.place.ledger) if r["event_type"] == "action.external_reported"]) == 1
+        assert f.gateway.post("/actions/report", {**report, "outcome": "FAILED"}).status == 409
+
+
+def leave_unknown(place):
+    with Gateway(workplace=place, env={"NOMOS_FAULT": "effect.before:1:kill"}, expect_exit=-9) as g:
+        with contextlib.suppress(OSError, http.client.HTTPException):  # it dies before it answers
+            g.act(make_action("write", "lost"))
+        g.process.wait(PATIENCE)
+
+
+def test_a_settlement_of_which_nobody_can_say_whether_it_was_written_is_called_unknown():
+    place = Workplace()
+    leave_unknown(place)
+    # The third record of a start: that it has begun and what was left come before the settlement.
+    with Faulty("ledger.append.after:3:stop," + NOBODY_CAN_SAY, place=place) as f:
+        [unknown] = f.gateway.operator("GET", "/api/ui/overview").json["unknown"]
+
+        def settle():
+            body = json.dumps({"outcome": "failed", "reason": "there is no file"}).encode()
+            return f.gateway.operator("POST", f"/api/ui/actions/{unknown['seq']}/settle", body)
+
+        reply = ask_with_a_doubtful_commit(f, settle)
+        assert reply.status == 503 and reply.json["reason"].startswith("outcome_unknown: "), reply
+        assert "settle it again" in reply.json["reason"], reply
+        again = settle()
+        assert again.status == 409 and again.json["reason"].startswith("already_settled"), again
+        assert len([r for _, r in read_ledger(f.place.ledger) if r["event_type"] == "action.settled"]) == 1
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@
 #ifndef BASE_WORKQ_H
 #define BASE_WORKQ_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/attr.h"
@@ -20,6 +21,7 @@ struct workq_item {
 	struct loop *loop;   /* where done runs; NULL: done runs on the pool thread */
 	void (*process)(struct workq_item *item);
 	void (*done)(struct workq_item *item);
+	bool gives_way; /* while others wait too, they have every second turn */
 };
 
 /* n_threads threads (1 to 1,024), at most max_queued items waiting (not 0). ERR_NOMEM. */
@@ -31,8 +33,8 @@ void workq_free(struct workq **q);
 /* ERR_OVERLOAD when the queue is full, ERR_STOPPED once workq_free has begun; the item stays the
  * caller's then. process and done must be set. */
 MUSTCHECK enum err workq_submit(struct workq *q, struct workq_item *item);
-/* A place for one item, so that submitting it later cannot be refused. ERR_OVERLOAD, ERR_STOPPED. Each place is used by
- * workq_submit_reserved or given back by workq_release. */
+/* A place for one item, so that submitting it later cannot be refused. At most half of the places are given so, since not all are
+ * used. ERR_OVERLOAD, ERR_STOPPED. Each place is used by workq_submit_reserved or given back by workq_release. */
 MUSTCHECK enum err workq_reserve(struct workq *q);
 void workq_submit_reserved(struct workq *q, struct workq_item *item);
 void workq_release(struct workq *q);

@@ -45,7 +45,8 @@ static struct {
 } run;
 
 static struct policy *policies[GENERATIONS];
-static struct pipeline *pipeline; /* a board alone, on which nobody waits */
+static struct pipeline
+	*pipeline; /* a board on which nobody waits, and the desk's word of what is in force */
 static struct listener_addr address;
 
 static void
@@ -186,6 +187,7 @@ set_up(const struct plan *plan)
 	struct runtime *r = &run.r;
 
 	memset(&run, 0, sizeof(run));
+	atomic_store(&pipeline->desk.in_force, NULL);
 	model_init(&run.model, plan);
 	for (int g = 0; g < GENERATIONS; g++) {
 		run.fds[g] = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -68,6 +68,9 @@ compare_holders(void)
 	const struct model *m = &run.model;
 
 	expect(run.r.snapshot == run.generations[m->current], "the main loop's snapshot");
+	/* Before any worker has it, or what an older request decides would count as the newest word. */
+	expect(atomic_load(&pipeline->desk.in_force) == (m->current == 0 ? NULL : run.r.snapshot),
+		"approvals know which configuration is in force");
 	expect(!m->is_closing || run.is_finished == (m->running == 0),
 		"the end waits for a reload");
 	expect((run.building != NULL) == m->is_pool_busy, "a build when one is due");

@@ -23,9 +23,8 @@ TEST(json_is_the_same_value)
 	struct buf b;
 
 	buf_init(&b, BUF_CAP_FILE);
-	visible_add_json(
-		&b, SPAN_LIT("{\"a\":\"\x1b[2J \xc2\x9b\x31m \xff \xe2\x80\xae\xc3\xa9"
-			     "\xf3\xa0\x81\x81 \\u001b \\\\ \xef\xbf\xbd\"}"));
+	visible_add_json(&b, SPAN_LIT("{\"a\":\"\x1b[2J \xc2\x9b\x31m \xff \xe2\x80\xae\xc3\xa9"
+				      "\xf3\xa0\x81\x81 \\u001b \\\\ \xef\xbf\xbd\"}"));
 	CHECK_SPAN(buf_span(&b), "{\"a\":\"\\u001b[2J \\u009b1m \\ufffd \\u202e\xc3\xa9"
 				 "\\udb40\\udc41 \\u001b \\\\ \xef\xbf\xbd\"}");
 	buf_fini(&b);

@@ -3,6 +3,7 @@
 #include "base/workq.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -112,21 +113,96 @@ TEST(a_reserved_place_is_kept)
 	sem_t may_end;
 
 	CHECK_INT(sem_init(&may_end, 0, 0), 0);
-	CHECK_INT(workq_new(1, 2, &q, NULL), OK);
+	CHECK_INT(workq_new(1, 1, &q, NULL), OK);
 	for (int i = 0; i < 3; i++)
 		init_job(&jobs[i], NULL, &may_end);
-	CHECK_INT(workq_reserve(q), OK);
 	CHECK_INT(workq_reserve(q), OK);
 	CHECK_INT(workq_reserve(q), ERR_OVERLOAD);
 	CHECK_INT(workq_submit(q, &jobs[0].item), ERR_OVERLOAD);
 	workq_release(q);
-	CHECK_INT(workq_submit(q, &jobs[0].item), OK);
-	workq_submit_reserved(q, &jobs[1].item);
+	CHECK_INT(workq_reserve(q), OK);
+	workq_submit_reserved(q, &jobs[0].item);
 	for (int i = 0; i < 2; i++)
 		CHECK_INT(sem_post(&may_end), 0);
+	while (workq_submit(q, &jobs[1].item) != OK)
+		CHECK_INT(sched_yield(), 0);
 	workq_free(&q);
 	CHECK_INT(jobs[0].n_processed, 1);
 	CHECK_INT(jobs[1].n_processed, 1);
+	sem_destroy(&may_end);
+}
+
+/* Whoever reserves may never use it: the others go on. */
+TEST(reserved_places_are_half_at_most)
+{
+	struct job jobs[3];
+	struct workq *q;
+	sem_t may_end;
+
+	CHECK_INT(sem_init(&may_end, 0, 0), 0);
+	CHECK_INT(workq_new(1, 4, &q, NULL), OK);
+	CHECK_INT(workq_reserve(q), OK);
+	CHECK_INT(workq_reserve(q), OK);
+	CHECK_INT(workq_reserve(q), ERR_OVERLOAD);
+	for (int i = 0; i < 2; i++) {
+		init_job(&jobs[i], NULL, &may_end);
+		CHECK_INT(workq_submit(q, &jobs[i].item), OK);
+	}
+	for (int i = 0; i < 2; i++) {
+		workq_release(q);
+		CHECK_INT(sem_post(&may_end), 0);
+	}
+	workq_free(&q);
+	sem_destroy(&may_end);
+}
+
+static void *order[8];
+static int n_order;
+
+static void
+note_order(struct workq_item *item)
+{
+	order[n_order++] = item;
+}
+
+static void
+ignore(struct workq_item *item)
+{
+	(void)item;
+}
+
+/* However many of them wait, they take every second turn from the others, and have it. */
+TEST(some_give_way)
+{
+	struct workq_item patient[4];
+	struct workq_item usual[3];
+	struct job first;
+	struct workq *q;
+	sem_t may_end;
+
+	n_order = 0;
+	CHECK_INT(sem_init(&may_end, 0, 0), 0);
+	CHECK_INT(workq_new(1, 16, &q, NULL), OK);
+	init_job(&first, NULL, &may_end);
+	CHECK_INT(workq_submit(q, &first.item), OK);
+	while (workq_depth(q) > 0)
+		CHECK_INT(sched_yield(), 0);
+	for (size_t i = 0; i < ARRAY_LEN(patient); i++) {
+		patient[i] = (struct workq_item){
+			.process = note_order, .done = ignore, .gives_way = true};
+		CHECK_INT(workq_submit(q, &patient[i]), OK);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(usual); i++) {
+		usual[i] = (struct workq_item){.process = note_order, .done = ignore};
+		CHECK_INT(workq_submit(q, &usual[i]), OK);
+	}
+	CHECK_INT(sem_post(&may_end), 0);
+	workq_free(&q);
+	void *const want[] = {&patient[0], &usual[0], &patient[1], &usual[1], &patient[2],
+		&usual[2], &patient[3]};
+	CHECK_INT(n_order, ARRAY_LEN(want));
+	for (size_t i = 0; i < ARRAY_LEN(want); i++)
+		CHECK(order[i] == want[i]);
 	sem_destroy(&may_end);
 }
 
@@ -165,5 +241,6 @@ TEST(completions_after_free_reach_the_loop)
 }
 
 SUITE("workq", TEST_ROW(done_runs_on_the_loop_that_was_named), TEST_ROW(full_queue_refuses),
-	TEST_ROW(a_reserved_place_is_kept), TEST_ROW(free_waits_for_everything),
+	TEST_ROW(a_reserved_place_is_kept), TEST_ROW(reserved_places_are_half_at_most),
+	TEST_ROW(some_give_way), TEST_ROW(free_waits_for_everything),
 	TEST_ROW(completions_after_free_reach_the_loop))

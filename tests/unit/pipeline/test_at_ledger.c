@@ -62,6 +62,26 @@ TEST(what_was_answered_meanwhile_does_not_count)
 	fixture_fini(&f);
 }
 
+/* It has no slot, and many of them would fill the pool that others' effects need. */
+TEST(a_report_counts_while_it_is_looked_up_and_recorded)
+{
+	static const char report[] =
+		"{\"schema_version\":\"v1\",\"action_id\":\"a1\",\"trace_id\":\"t1\","
+		"\"action_type\":\"payments.list\",\"resource\":\"pay://shop/a\","
+		"\"outcome\":\"SUCCEEDED\"}";
+	struct req_input in;
+	char hex[SHA256_HEX + 1];
+
+	fixture_init(&f);
+	f.operation = REQ_OP_REPORT;
+	CHECK(fixture_start(&f, &in, report, hex));
+	CHECK_INT(*n_at_ledger(), 1);
+	while (!f.answer.is_done)
+		loop_turn(f.loop, true);
+	CHECK_INT(*n_at_ledger(), 0);
+	fixture_fini(&f);
+}
+
 TEST(so_many_at_once_are_enough)
 {
 	fixture_init(&f);
@@ -76,4 +96,5 @@ TEST(so_many_at_once_are_enough)
 
 SUITE("at_ledger", TEST_ROW(it_counts_until_the_record_is_there),
 	TEST_ROW(what_the_ledger_refuses_or_undoes_does_not_count),
-	TEST_ROW(what_was_answered_meanwhile_does_not_count), TEST_ROW(so_many_at_once_are_enough))
+	TEST_ROW(what_was_answered_meanwhile_does_not_count),
+	TEST_ROW(a_report_counts_while_it_is_looked_up_and_recorded), TEST_ROW(so_many_at_once_are_enough))
