@@ -14,6 +14,7 @@
 #include "base/metric_writer.h"
 #include "base/version.h"
 #include "gateway/gateway.h"
+#include "net/gate.h"
 #include "pipeline/observe.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/snapshot.h"
@@ -135,6 +136,19 @@ add_answers(const struct runtime *r, struct metric_writer *w)
 	for (size_t i = 1; i <= n_routes; i++)
 		add_route_times(w, &routes[i - 1], &views[i]);
 	mem_free(views);
+}
+
+/* What the wire gate turned away before it was a request. */
+static void
+add_refusals(struct metric_writer *w)
+{
+	add_family(w, "nomos_wire_refusals_total", METRIC_KIND_COUNTER,
+		"bytes that were refused before they were a request, by reason");
+	for (int why = GATE_OK + 1; why < GATE__MAX; why++) {
+		uint64_t n = gate_count((enum gate_refusal)why);
+		if (n > 0)
+			add_labelled(w, "reason", gate_text((enum gate_refusal)why), (int64_t)n);
+	}
 }
 
 static void
@@ -259,6 +273,7 @@ gateway_write_metrics(const struct runtime *r, const struct snapshot *s, struct 
 	add_ready(r, s, w);
 	add_policy(s, w);
 	add_answers(r, w);
+	add_refusals(w);
 	add_decisions(p, w);
 	add_steps(p, w);
 	add_limits(s, p, w);

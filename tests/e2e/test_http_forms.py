@@ -1,10 +1,11 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """Forms of HTTP that clients really use, byte by byte over a socket: pipelining, 100-continue, HTTP/1.0, HEAD, OPTIONS, absolute
-targets, for a route that needs nothing and for one that decides."""
+targets, for a route that needs nothing and for one that decides; what the wire refuses, and its limits as they are configured."""
 import json
+import re
 import socket
 
-from support import API_KEY, AGENT_SECRET, PATIENCE, Gateway, action, sign, until
+from support import API_KEY, AGENT_SECRET, PATIENCE, Gateway, action, config, sign, until
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -203,3 +204,121 @@ def test_chunked_action_in_small_pieces():
         status, _, answer = wire.reply()
         assert status == 200 and json.loads(answer)["action_id"] == "act-1"
         until(lambda: decided(gateway) == ["act-1"], "the decision is in the ledger")
+
+
+# ---- what is refused ----
+
+REFUSED = {
+    "line does not end in CRLF": (400, b"GET /refused HTTP/1.1\nHost: h\r\n\r\n"),
+    "both Content-Length and Transfer-Encoding": (400, b"POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    "malformed header name": (400, b"GET /refused HTTP/1.1\r\nHost: h\r\nContent-Length : 35\r\n\r\n"),
+    "folded header line": (400, b"GET /refused HTTP/1.1\r\nHost: h\r\nX: a\r\n b\r\n\r\n"),
+    "malformed chunk": (400, b"POST /refused HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\n\r\n"),
+    "HTTP version is not supported": (505, b"GET /refused HTTP/1.2\r\nHost: h\r\n\r\n"),
+    "unknown method": (501, b"BREW /refused HTTP/1.1\r\nHost: h\r\n\r\n"),
+    "expectation is not supported": (417, b"GET /refused HTTP/1.1\r\nHost: h\r\nExpect: tea\r\n\r\n"),
+}
+
+
+def refusals(gateway):
+    """How often each reason is counted, and the sum that also counts what routes and credentials refuse."""
+    text = gateway.operator("GET", "/metrics").body.decode()
+    by_reason = re.findall(r'^nomos_wire_refusals_total\{reason="([^"]*)"\} (\d+)$', text, re.M)
+    return {reason: int(n) for reason, n in by_reason}, int(re.search(r"^nomos_requests_refused_total (\d+)$", text, re.M)[1])
+
+
+def test_what_the_wire_refuses_is_counted_and_logged():
+    with Gateway(config(gateway={"workers": 1})) as gateway:
+        for n, (reason, (status, data)) in enumerate(REFUSED.items(), 1):
+            with Wire(gateway) as wire:
+                wire.send(data + HEALTH)
+                got, headers, body = wire.reply()
+                assert (got, headers["connection"]) == (status, "close"), (reason, got, headers)
+                assert json.loads(body) == {"decision": "DENY", "reason": f"validation_error: {reason}"}, body
+                assert wire.closed()
+            by_reason, total = refusals(gateway)
+            assert by_reason == dict.fromkeys(list(REFUSED)[:n], 1) and total == n, (reason, by_reason, total)
+        # The first of a second is told, and how many others were not; never what the client sent.
+        until(lambda: "refused a request from 127.0.0.1 with 400: line does not end in CRLF" in gateway.read_log(), "it is logged")
+        assert "/refused" not in gateway.log
+        assert not [r for r in gateway.records() if r["event_type"].startswith("action")]
+
+
+# ---- limits ----
+
+def answer_to(gateway, data):
+    """(status, reason of the refusal)"""
+    with Wire(gateway) as wire:
+        wire.send(data)
+        status, _, body = wire.reply()
+        return status, json.loads(body)["reason"].partition(": ")[2] if body.startswith(b"{") else ""
+
+
+def get(path=b"/healthz", extra=b""):
+    return b"GET " + path + b" HTTP/1.1\r\nHost: h\r\n" + extra + b"\r\n"
+
+
+def test_each_limit_of_the_configuration_is_kept():
+    limits = {"max_request_line_bytes": 300, "max_header_bytes": 1200, "max_headers": 9, "max_body_bytes": 1100, "max_requests_per_connection": 3}
+    longest = b"/" + b"x" * (300 - len("GET / HTTP/1.1\r\n"))
+    with Gateway(config(gateway=limits)) as gateway:
+        assert answer_to(gateway, get(longest))[0] == 404
+        assert answer_to(gateway, get(longest + b"x")) == (431, "request line is too long")
+        assert answer_to(gateway, get(extra=b"X: y\r\n" * 8))[0] == 200
+        assert answer_to(gateway, get(extra=b"X: y\r\n" * 9)) == (431, "too many request headers")
+        fill = 1200 - len(get(extra=b"X: \r\n"))
+        assert answer_to(gateway, get(extra=b"X: " + b"y" * fill + b"\r\n"))[0] == 200
+        assert answer_to(gateway, get(extra=b"X: " + b"y" * (fill + 1) + b"\r\n")) == (431, "request headers are too large")
+        assert answer_to(gateway, act_head(b" " * 1100) + b" " * 1100)[0] == 400
+        assert answer_to(gateway, act_head(b" " * 1101)) == (413, "request body is too large")
+        with Wire(gateway) as wire:
+            wire.send(HEALTH * 4)
+            assert [wire.reply()[1].get("connection") for _ in range(3)] == [None, None, "close"]
+            assert wire.closed()
+
+
+def test_each_deadline_of_the_configuration_is_kept():
+    """One at a time is short, the others are an hour."""
+    beginnings = {
+        "header_timeout_seconds": (get()[:-2], "request headers did not arrive in time"),
+        "body_timeout_seconds": (act_head(b"{}", length=9) + b"{}", "request body did not arrive in time"),
+        "idle_timeout_seconds": (b"", None),
+    }
+    for name, (data, reason) in beginnings.items():
+        hours = {**dict.fromkeys(beginnings, 3600), "min_bytes_per_second": 0, name: 1}
+        with Gateway(config(gateway=hours)) as gateway:
+            with Wire(gateway) as wire:
+                wire.send(data)
+                if reason is not None:
+                    status, _, body = wire.reply()
+                    assert status == 408 and json.loads(body)["reason"] == f"validation_error: {reason}", (status, body)
+                assert wire.closed()
+
+
+def test_the_least_rate_of_the_configuration_is_kept():
+    hours = {"header_timeout_seconds": 3600, "body_timeout_seconds": 3600, "min_bytes_per_second": 1000000, "rate_grace_seconds": 1}
+    with Gateway(config(gateway=hours)) as gateway:
+        assert answer_to(gateway, get()[:-2]) == (408, "request headers arrive too slowly")
+        assert answer_to(gateway, act_head(b"{}", length=9) + b"{}") == (408, "request body arrives too slowly")
+
+
+def test_an_address_has_so_many_connections():
+    with Gateway(config(gateway={"max_connections_per_address": 3})) as gateway:
+        held = [Wire(gateway) for _ in range(3)]
+        for wire in held:
+            wire.send(HEALTH)
+            assert wire.reply()[0] == 200
+        with Wire(gateway) as wire:
+            assert wire.closed()
+        held.pop().socket.close()
+        until(lambda: gateway_answers(gateway), "a place that was left is taken")
+        for wire in held:
+            wire.socket.close()
+
+
+def gateway_answers(gateway):
+    """Whether a new connection is served; one over the cap is closed, as the kernel sees fit by a reset."""
+    try:
+        return gateway.raw(get(extra=b"Connection: close\r\n")).startswith(b"HTTP/1.1 200")
+    except ConnectionError:
+        return False

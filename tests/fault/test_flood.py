@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 
+import support
 from support import API_KEY, INSTRUMENTED, PATIENCE, Gateway, action, config, sign, until
 
 SOFT, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -338,6 +339,42 @@ def test_clients_that_vanish():
                     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     s.sendall(first)
                     s.close()
+        check_released(g, before)
+        assert g.stop() == 0
+        g.place.run("audit", "verify", g.place.ledger, check=0)
+
+
+TCP_REPAIR = 19
+
+
+def cut_power(s):
+    """As a machine does that loses its power: neither an end nor a reset comes from it."""
+    try:
+        s.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    except PermissionError:
+        raise support.Skip("a socket that vanishes needs CAP_NET_ADMIN") from None
+    s.close()
+
+
+def test_half_open_connections():
+    """Their clients are gone and nothing says so: each is ended by the deadline of what it was in."""
+    body = json.dumps(action()).encode()
+    whole = head_of(len(body)).replace(b"0" * 64, sign("agent-secret", body).encode()) + body
+    states = {"silent": b"", "head": b"GET /healthz HTTP/1.1\r\nX-Slow: ", "body": head_of(60000) + b"{" * 2000, "idle": whole,
+              "next": whole + b"GET /"}
+    each = N // (5 * len(states))
+    deadlines = {f"{name}_timeout_seconds": 5 for name in ("header", "body", "idle")}
+    with start(concurrency_limit=100000, overload_wait_ms=0, **deadlines) as g:
+        before = descriptors(g)
+        with GoodClient(g):
+            for what, first in states.items():
+                crowd = Crowd(g.address, n=each, first=first)
+                if first.startswith(whole):
+                    until(lambda: crowd.pump() or all(crowd.received.values()), f"{what}: every request is answered")
+                for s in crowd.sockets.values():
+                    cut_power(s)
+                crowd.poller.close()
+            until(lambda: descriptors(g) >= before + each, "they are held, since nobody has said that they ended")
         check_released(g, before)
         assert g.stop() == 0
         g.place.run("audit", "verify", g.place.ledger, check=0)

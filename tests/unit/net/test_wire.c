@@ -1,6 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The corpus of raw HTTP over a socket: the statuses, whether the server closes, and which
- * requests ran. */
+/* The corpus of raw HTTP over a socket: the statuses, whether the server closes, which
+ * requests ran, and that each refusal is counted. */
+#include "base/metric.h"
+#include "net/gate.h"
 #include "rig.h"
 #include "support/wire_case.h"
 
@@ -76,12 +78,37 @@ is_head_reply(const struct wire_case *c, size_t i)
 	return span_starts(ran, SPAN_LIT("HEAD"));
 }
 
+static uint64_t
+count_refusals(void)
+{
+	uint64_t n = 0;
+
+	for (int why = GATE_OK + 1; why < GATE__MAX; why++)
+		n += gate_count((enum gate_refusal)why);
+	return n;
+}
+
+/* The handler answers everything with 200: what is answered otherwise was refused by the gate, each once. */
+static void
+check_counts(const struct wire_case *c, uint64_t n_before, int64_t metric_before)
+{
+	uint64_t n_refused = 0;
+
+	for (size_t i = 0; i < c->n_statuses; i++)
+		n_refused += c->statuses[i] >= 400;
+	if (count_refusals() - n_before != n_refused ||
+		metric_get(METRIC_REQUESTS_REFUSED) - metric_before != (int64_t)n_refused)
+		FAIL("\"%s\": refusals are not counted as they are", c->name);
+}
+
 static void
 run_in_pieces(const struct wire_case *c, size_t size)
 {
 	struct rig_client client;
 	struct rig_reply reply;
 	struct span rest = buf_span(&c->send);
+	uint64_t n_before = count_refusals();
+	int64_t metric_before = metric_get(METRIC_REQUESTS_REFUSED);
 
 	buf_reset(&rig.ran);
 	rig_connect(&rig, &client);
@@ -107,6 +134,7 @@ run_in_pieces(const struct wire_case *c, size_t size)
 		check_reply(c, &reply, i + 1 == c->n_statuses);
 	}
 	check_end(c, &client);
+	check_counts(c, n_before, metric_before);
 	if (!span_eq(buf_span(&rig.ran), buf_span(&c->ran)))
 		FAIL("\"%s\" in pieces of %zu: ran \"%.*s\"", c->name, size,
 			SPAN_ARG(buf_span(&rig.ran)));
