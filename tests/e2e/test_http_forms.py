@@ -298,8 +298,9 @@ def test_each_deadline_of_the_configuration_is_kept():
 def test_the_least_rate_of_the_configuration_is_kept():
     hours = {"header_timeout_seconds": 3600, "body_timeout_seconds": 3600, "min_bytes_per_second": 1000000, "rate_grace_seconds": 1}
     with Gateway(config(gateway=hours)) as gateway:
-        assert answer_to(gateway, get()[:-2]) == (408, "request headers arrive too slowly")
-        assert answer_to(gateway, act_head(b"{}", length=9) + b"{}") == (408, "request body arrives too slowly")
+        # More than the least rate of the defaults asks for.
+        assert answer_to(gateway, get(extra=b"X: " + b"y" * 12000)[:-2]) == (408, "request headers arrive too slowly")
+        assert answer_to(gateway, act_head(b"{}", length=60001) + b"{" * 60000) == (408, "request body arrives too slowly")
 
 
 def test_an_address_has_so_many_connections():
