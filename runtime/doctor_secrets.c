@@ -3,14 +3,15 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
+#include "base/mem.h"
+#include "base/sign.h"
 #include "config/values.h"
 #include "doctor_checks.h"
 #include "pipeline/options.h"
 #include "runtime/options.h"
 
 #define KEY_BYTES_STRONG 32
-#define SECRET_BYTES_MIN 16
+#define SECRET_BYTES_MIN 16 /* find_weakness has it in words */
 #define KEY_SOON_DAYS 14
 #define DAY_NS (86400 * NS_PER_SEC)
 
@@ -55,17 +56,24 @@ is_known_key(struct span pem)
 	return false;
 }
 
+/* NULL for one that is fine. */
+static const char *
+find_weakness(struct span secret)
+{
+	if (looks_default(secret))
+		return "looks like an example";
+	return secret.n < SECRET_BYTES_MIN ? "is shorter than 16 bytes" : NULL;
+}
+
 static enum finding
 judge_secret(struct doctor *d, struct span secret, const char *what, struct span whose)
 {
-	if (looks_default(secret))
-		return doctor_say(d, FINDING_FAIL, "the secret of %s%.*s%s looks like an example",
-			what, SPAN_ARG(whose), whose.n > 0 ? "\"" : "");
-	if (secret.n < SECRET_BYTES_MIN)
-		return doctor_say(d, FINDING_FAIL,
-			"the secret of %s%.*s%s is shorter than %d bytes", what, SPAN_ARG(whose),
-			whose.n > 0 ? "\"" : "", SECRET_BYTES_MIN);
-	return FINDING_PASS;
+	const char *weakness = find_weakness(secret);
+
+	if (weakness == NULL)
+		return FINDING_PASS;
+	return doctor_say(d, FINDING_FAIL, "the secret of %s%.*s%s %s", what, SPAN_ARG(whose),
+		whose.n > 0 ? "\"" : "", weakness);
 }
 
 static enum finding
@@ -127,6 +135,74 @@ check_key_strength(struct doctor *d)
 	return FINDING_PASS;
 }
 
+static bool
+is_credential(struct span header)
+{
+	static const char *const words[] = {
+		"auth", "key", "token", "secret", "password", "credential"};
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (holds(header, span_cstr(words[i])))
+			return true;
+	}
+	return false;
+}
+
+/* "user:password" in base64; without a password it is none. */
+static const char *
+find_basic_weakness(struct span text)
+{
+	const char *weakness = "is no user and password in base64";
+	struct buf plain;
+
+	buf_init(&plain, text.n + 1);
+	if (sign_base64_decode(text, &plain, NULL) == OK) {
+		struct span pair = buf_span(&plain);
+		size_t at = span_find(pair, ':');
+		if (at < pair.n)
+			weakness = find_weakness(span_from(pair, at + 1));
+		mem_wipe(plain.p, plain.n);
+	}
+	buf_fini(&plain);
+	return weakness;
+}
+
+/* A scheme before the credential, as in "Bearer ...", is no part of it. */
+static const char *
+find_header_weakness(struct span value)
+{
+	size_t at = span_find(value, ' ');
+	struct span scheme = span_of(value.p, at);
+
+	if (at == value.n)
+		return find_weakness(value);
+	struct span credential = span_trim(span_from(value, at));
+	return span_eq_nocase(scheme, SPAN_LIT("Basic")) ? find_basic_weakness(credential)
+							 : find_weakness(credential);
+}
+
+/* What the collector is shown. No decision depends on it, so nothing fails for it. */
+static enum finding
+judge_telemetry_headers(struct doctor *d, size_t *n_judged)
+{
+	const struct telemetry_section *t = d->in->telemetry;
+
+	if (t == NULL || !t->enabled)
+		return FINDING_PASS;
+	for (size_t i = 0; i < t->headers.n; i++) {
+		const struct config_pair *h = &t->headers.v[i];
+		if (!is_credential(h->key))
+			continue;
+		const char *weakness = find_header_weakness(h->value);
+		(*n_judged)++;
+		if (weakness != NULL)
+			return doctor_say(d, FINDING_ADVICE,
+				"the credential in telemetry.headers, \"%.*s\", %s",
+				SPAN_ARG(h->key), weakness);
+	}
+	return FINDING_PASS;
+}
+
 /* Those that other programs share with the gateway. */
 enum finding
 check_shared_secrets(struct doctor *d)
@@ -158,6 +234,8 @@ check_shared_secrets(struct doctor *d)
 			judge_secret(d, r->secret, "the receiver \"", r->name) != FINDING_PASS)
 			return FINDING_FAIL;
 	}
+	if (judge_telemetry_headers(d, &n) != FINDING_PASS)
+		return FINDING_ADVICE;
 	return doctor_say(d, FINDING_PASS, "%zu in use", n);
 }
 

@@ -231,7 +231,8 @@
 		"some rule allows any action on any file: make its action_type and resource narrower") \
 	X("secrets.strength", CONFIG, check_shared_secrets, \
 		"strength of shared secrets", \
-		"secrets of webhooks, relays and receivers are not those of examples nor short", \
+		"secrets of webhooks, relays and receivers are not those of examples nor short; for " \
+		"credentials in telemetry.headers that are, there is advice", \
 		"replace it on both sides: `openssl rand -hex 32`") \
 	X("strong.audit_durable", STRONG, check_strong_audit, \
 		"durable audit sink", \

@@ -13,7 +13,7 @@
 
 #include <CUnit/Basic.h>
 
-#define TMPDIRS_MAX 64
+#define TMPDIRS_MAX 128
 
 static char tmpdirs[TMPDIRS_MAX][64];
 static size_t n_tmpdirs;

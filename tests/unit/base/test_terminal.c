@@ -108,4 +108,5 @@ TEST(what_is_no_terminal_is_written_as_ever)
 }
 
 SUITE("terminal", TEST_ROW(a_write_that_nobody_reads_comes_back_and_goes_on_later),
-	TEST_ROW(the_mask_of_the_thread_is_left_as_it_was), TEST_ROW(what_is_no_terminal_is_written_as_ever))
+	TEST_ROW(the_mask_of_the_thread_is_left_as_it_was),
+	TEST_ROW(what_is_no_terminal_is_written_as_ever))

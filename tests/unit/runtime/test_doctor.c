@@ -153,6 +153,27 @@ static const struct row rows[] = {
 		"telemetry: {enabled: true, sink: 'otlp:http://127.0.0.1:4318', headers: "
 		"{Authorization: Bearer-0f8a5c1e9b7d4263}}\nidentity:",
 		"", ""},
+	{"a collector's credential of an example", "identity:",
+		"telemetry: {enabled: true, sink: 'otlp:https://192.0.2.1:4318', headers: "
+		"{X-Scope: default, Authorization: Bearer replace-me-with-a-token}}\nidentity:",
+		"", "secrets.strength"},
+	{"a collector's key that is short", "identity:",
+		"telemetry: {enabled: true, sink: 'otlp:https://192.0.2.1:4318', headers: "
+		"{X-Api-Key: Bearer0f8a5c1}}\nidentity:",
+		"", "secrets.strength"},
+	/* user:0f8a5c1e9b, which is short though its base64 is not */
+	{"a collector's password that is short", "identity:",
+		"telemetry: {enabled: true, sink: 'otlp:https://192.0.2.1:4318', headers: "
+		"{Authorization: Basic dXNlcjowZjhhNWMxZTli}}\nidentity:",
+		"", "secrets.strength"},
+	/* user:0f8a5c1e9b7d42636aa1 */
+	{"a collector's password", "identity:",
+		"telemetry: {enabled: true, sink: 'otlp:https://192.0.2.1:4318', headers: "
+		"{Authorization: Basic dXNlcjowZjhhNWMxZTliN2Q0MjYzNmFhMQ==, X-Scope: "
+		"default}}\nidentity:",
+		"", ""},
+	{"a credential that is not sent",
+		"identity:", "telemetry: {headers: {Authorization: Bearer x}}\nidentity:", "", ""},
 	{"a collector whose CA is none", "identity:",
 		"telemetry: {enabled: true, sink: 'otlp:https://192.0.2.1:4318', ca_file: "
 		"policy.yaml}\nidentity:",
