@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/must.h"
@@ -28,6 +30,7 @@ union any_sockaddr {
 	struct sockaddr sa;
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
+	struct sockaddr_un un;
 	struct sockaddr_storage storage;
 };
 
@@ -273,6 +276,41 @@ listener_open(const struct listener_addr *a, int *out, struct errinfo *ei)
 	int fd = bind_socket(a, true);
 	if (fd < 0 || !set_on(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
 		listen(fd, LISTENER_BACKLOG) != 0) {
+		int error = errno;
+		if (fd >= 0)
+			close(fd);
+		return listener_error(a, error, ei);
+	}
+	*out = fd;
+	return OK;
+}
+
+static socklen_t
+fill_any_sockaddr(const struct listener_addr *a, union any_sockaddr *sa)
+{
+	if (a->kind != LISTENER_UNIX)
+		return fill_sockaddr(a, sa);
+	memset(sa, 0, sizeof(*sa));
+	sa->un.sun_family = AF_UNIX;
+	memcpy(sa->un.sun_path, a->path, sizeof(a->path));
+	return sizeof(sa->un);
+}
+
+enum err
+listener_connect(const struct listener_addr *a, unsigned timeout_ms, int *out, struct errinfo *ei)
+{
+	const struct timeval limit = {
+		.tv_sec = timeout_ms / 1000, .tv_usec = (suseconds_t)(timeout_ms % 1000) * 1000};
+	union any_sockaddr sa;
+
+	MUST(a->kind != LISTENER_INHERITED);
+	/* All addresses, as one to connect to, are this host. */
+	socklen_t n = fill_any_sockaddr(a, &sa);
+	int fd = socket(sa.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	*out = -1;
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) != 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) != 0 ||
+		connect(fd, &sa.sa, n) != 0) {
 		int error = errno;
 		if (fd >= 0)
 			close(fd);

@@ -19,6 +19,7 @@
 #include "doctor_checks.h"
 #include "net/http_client.h"
 #include "net/listener.h"
+#include "net/tls.h"
 #include "runtime/listener_options.h"
 #include "pipeline/options.h"
 #include "runtime/options.h"
@@ -28,7 +29,8 @@
 #define CLOCK_MAX INT64_C(4102444800)
 #define FILES_MIN 256
 #define FILES_GOOD 4096
-#define PROBE_TIMEOUT_NS (2 * NS_PER_SEC)
+#define PROBE_TIMEOUT_MS 2000
+#define PROBE_TIMEOUT_NS (PROBE_TIMEOUT_MS * NS_PER_MS)
 #define HEALTH_BYTES_MAX 256
 
 enum finding
@@ -79,8 +81,9 @@ check_open_files(struct doctor *d)
 	return doctor_say(d, FINDING_PASS, "%d or more", FILES_GOOD);
 }
 
+/* unix_path: the socket in place of the URL's host; NULL: none. */
 static bool
-answers_as_gateway(struct span url)
+answers_as_gateway(struct span url, const char *unix_path)
 {
 	struct http_client_options options;
 	struct http_client *client = NULL;
@@ -93,7 +96,8 @@ answers_as_gateway(struct span url)
 	options.total_timeout_ns = PROBE_TIMEOUT_NS;
 	options.max_reply_bytes = HEALTH_BYTES_MAX;
 	buf_init(&reply, HEALTH_BYTES_MAX + 1);
-	struct http_call call = {.is_get = true, .url = url, .reply = &reply};
+	struct http_call call = {
+		.is_get = true, .url = url, .unix_path = unix_path, .reply = &reply};
 	if (http_client_new(&options, &client, &ei) == OK &&
 		http_client_call(client, &call, &ei) == OK) {
 		struct span text = span_trim(buf_span(&reply));
@@ -103,6 +107,35 @@ answers_as_gateway(struct span url)
 	http_client_free(&client);
 	buf_fini(&reply);
 	return is_gateway;
+}
+
+/* Who has the key of our certificates is our gateway, also where it wants to see a certificate first. */
+static bool
+has_our_key(const struct doctor *d, const struct runtime_listener *l)
+{
+	struct tls_context *context = NULL;
+	struct errinfo ei;
+	bool is_ours = false;
+	int fd = -1;
+
+	if (gateway_section_try_tls(d->in->gateway, &context, &ei) == OK && context != NULL &&
+		listener_connect(&l->addr, PROBE_TIMEOUT_MS, &fd, &ei) == OK) {
+		is_ours = tls_context_is_served(context, fd);
+		close(fd);
+	}
+	tls_context_unref(&context);
+	return is_ours;
+}
+
+/* Without a ledger whose lock would tell. */
+static enum finding
+judge_busy_stateless(struct doctor *d, const struct runtime_listener *l, const char *why)
+{
+	if (l->tls ? has_our_key(d, l)
+		   : answers_as_gateway(SPAN_LIT("http://localhost/healthz"), l->addr.path))
+		return doctor_say(d, FINDING_PASS, "a gateway is running");
+	return doctor_say(d, FINDING_FAIL, "%s, and %s", why,
+		l->tls ? "not by a gateway with this certificate" : "no gateway answers there");
 }
 
 /* In use: fine when it is the gateway of this ledger. */
@@ -115,14 +148,13 @@ judge_busy(struct doctor *d, const struct runtime_listener *l, const char *why)
 	if (!d->in->pipeline->runtime.stateless_mode && !doctor_ledger_is_held(d))
 		return doctor_say(
 			d, FINDING_FAIL, "%s, and not by a gateway with this ledger", why);
-	/* Only by its ledger is it known which gateway listens on a file, or behind a certificate that we cannot judge. */
+	/* Not asked for its health: a file, or a certificate that we cannot judge. */
 	if (l->addr.kind == LISTENER_UNIX || l->tls)
-		return d->in->pipeline->runtime.stateless_mode
-			       ? doctor_say(d, FINDING_FAIL, "%s, by nobody knows whom", why)
-			       : FINDING_PASS;
+		return d->in->pipeline->runtime.stateless_mode ? judge_busy_stateless(d, l, why)
+							       : FINDING_PASS;
 	if (gateway_section_build_url(d->in->gateway, "/healthz", url, sizeof(url), &ei) != OK)
 		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
-	if (!answers_as_gateway(span_cstr(url)))
+	if (!answers_as_gateway(span_cstr(url), NULL))
 		return doctor_say(d, FINDING_FAIL, "%s, and no gateway answers there", why);
 	return doctor_say(d, FINDING_PASS, "a gateway is running");
 }

@@ -112,7 +112,9 @@
 		"set executor.workspace_root") \
 	X("gateway.address_free", OFFLINE, check_address, \
 		"listening address", \
-		"each listening address can be bound, or the gateway of this ledger listens there", \
+		"each listening address can be bound, or the gateway of this ledger listens there; " \
+		"without a ledger, one that has the key of a certificate of gateway.tls, or that " \
+		"answers /healthz", \
 		"stop the other program, or change gateway.listen or gateway.listeners") \
 	X("gateway.certificates", CONFIG, check_certificates, \
 		"TLS certificates", \

@@ -1,5 +1,6 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """nomos doctor beyond the report (test_cli_start.py): what it measures of the kernel's own files, --watch, and what scripts rely on."""
+import contextlib
 import http.server
 import json
 import os
@@ -7,6 +8,8 @@ import pty
 import re
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import threading
 
@@ -184,6 +187,71 @@ def test_lists_of_revoked_certificates_end():
             assert said in place.doctor(only="gateway.certificates", check=0)["gateway.certificates"]["message"], said
         crl.write_text("no list")
         assert "list.crl" in place.doctor(only="gateway.certificates", check=1)["gateway.certificates"]["hint"]
+
+
+def stateless(listen, pair=None, ca=None):
+    tls = {"enabled": True, "cert_file": str(pair[0]), "key_file": str(pair[1])} if pair else {}
+    if ca:
+        tls.update(client_ca_file=str(ca.cert), require_mtls=True)
+    return config(gateway={"listen": listen, **({"tls": tls} if tls else {})}, runtime={"stateless_mode": True}, ledger=None,
+                  audit={"sink": "stdout"})
+
+
+@contextlib.contextmanager
+def tls_server(pair):
+    """Somebody else's, on a free port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.handle_error = lambda *_: None
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield "%s:%d" % server.server_address
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_running_gateway_without_a_ledger_is_known():
+    """No lock tells whose the address is: the key of the certificate does, or on a unix socket the answer of /healthz."""
+    with Host() as place:
+        ca = Authority(place.dir / "ca")
+        pair, renewed, other = (ca.issue(name) for name in ("server", "renewed", "other"))
+
+        def look(options, status):
+            place.write_config(options)
+            c = place.doctor(only="gateway.address_free", check=0 if status == "PASS" else 1)["gateway.address_free"]
+            assert c["status"] == status, c
+            return c["hint"]
+
+        for client_ca in (None, ca):
+            place.write_config(stateless("127.0.0.1:0", pair, client_ca))
+            with Gateway(workplace=place) as g:
+                listen = "%s:%d" % g.address
+                assert look(stateless(listen, pair, client_ca), "PASS") == "a gateway is running"
+                assert "in use by another process, and not by a gateway with this certificate" in look(
+                    stateless(listen, other, client_ca), "FAIL")
+            assert look(stateless(listen, pair, client_ca), "PASS") == "free"
+        with tls_server(other) as listen:
+            look(stateless(listen, pair), "FAIL")
+            look(stateless(listen, other), "PASS")
+        with socket.create_server(("127.0.0.1", 0)) as mute:  # a probe ends, also when nobody answers
+            look(stateless("127.0.0.1:%d" % mute.getsockname()[1], renewed), "FAIL")
+        path = place.dir / "nomos.sock"
+        listeners = {"gateway": {"listeners": [{"name": "own", "listen": f"unix:{path}"}, {"name": "net", "listen": "127.0.0.1:0"}]},
+                     "runtime": {"stateless_mode": True}, "audit": {"sink": "stdout"}, "ledger": None}
+        options = config(**listeners)
+        options["gateway"].pop("listen")
+        place.write_config(options)
+        with Gateway(workplace=place):
+            assert look(options, "PASS") == "a gateway is running"
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.bind(str(path))
+            mute.listen()
+            look(options, "FAIL")
 
 
 def test_only_a_deep_look_asks_the_collector():

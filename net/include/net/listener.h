@@ -51,6 +51,11 @@ MUSTCHECK enum err listener_probe(struct listener_addr *a, struct errinfo *ei);
  * caller's; -1 on failure. Errors as listener_probe. */
 MUSTCHECK enum err listener_open(const struct listener_addr *a, int *out, struct errinfo *ei);
 
+/* A blocking connection to who listens there, for this host's own look at it: connecting, reading and writing give up after
+ * timeout_ms each. As listener_probe. */
+MUSTCHECK enum err listener_connect(
+	const struct listener_addr *a, unsigned timeout_ms, int *out, struct errinfo *ei);
+
 /* The file of a unix socket as it was made: another one at its path is not ours. */
 struct listener_file {
 	dev_t device;

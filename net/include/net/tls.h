@@ -67,6 +67,9 @@ MUSTCHECK enum err tls_context_try(
 	const struct tls_options *o, struct tls_context **out, struct errinfo *ei);
 struct tls_context *tls_context_ref(struct tls_context *c);
 void tls_context_unref(struct tls_context **c);
+/* Whether the server behind the connected socket has the key of one of its certificates, as a handshake of TLS 1.3 proves; who signed
+ * them is not asked, nor is a certificate shown. Blocks as the socket does; the caller closes it. */
+bool tls_context_is_served(const struct tls_context *c, int fd);
 /* When the first of its certificates ends, in seconds since 1970. */
 int64_t tls_context_get_end_s(const struct tls_context *c);
 /* When the first of the CA's answers about them (ocsp_file) ends; one is no longer sent from then on. 0: there are none, INT64_MAX: it never ends. */
