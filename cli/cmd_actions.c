@@ -60,8 +60,10 @@ run_unknown(const struct command *self, int argc, char **argv)
 		return flags_exit(f);
 	if (!operator_parse_format(o.format, &is_json))
 		return EXIT_USAGE;
-	return operator_call(&o, "/api/ui/overview", SPAN_NONE, false,
-		is_json ? print_unknown_json : print_unknown);
+	static const struct operator_question q = {
+		.path = "/api/ui/overview", .answer_has = "unknown"};
+
+	return operator_call(&o, &q, false, is_json ? print_unknown_json : print_unknown);
 }
 
 struct settling {
@@ -92,9 +94,10 @@ settle(const struct settling *s)
 	buf_printf(&body, "{\"outcome\":\"%s\",\"reason\":", s->outcome);
 	json_quote(&body, span_cstr(s->reason));
 	buf_add_char(&body, '}');
-	status = buf_failed(&body)
-			 ? command_fail("out of memory")
-			 : operator_call(&s->o, path, buf_span(&body), s->is_json, print_settled);
+	const struct operator_question q = {
+		.path = path, .body = buf_span(&body), .answer_has = "settled"};
+	status = buf_failed(&body) ? command_fail("out of memory")
+				   : operator_call(&s->o, &q, s->is_json, print_settled);
 	buf_fini(&body);
 	return status;
 }

@@ -115,7 +115,8 @@ run_list(const struct command *self, int argc, char **argv)
 
 		return look_into_file(&a, &page, is_json, print_list);
 	}
-	return operator_call(&a.o, path, SPAN_NONE, is_json, print_list);
+	const struct operator_question q = {.path = path, .answer_has = "approvals"};
+	return operator_call(&a.o, &q, is_json, print_list);
 }
 
 /* The id goes into a path: letters, digits and _ alone. */
@@ -163,7 +164,8 @@ run_show(const struct command *self, int argc, char **argv)
 	if (!parse_with_id(self, flags, ARRAY_LEN(flags), argc, argv, &a, &is_json, &status))
 		return status;
 	snprintf(path, sizeof(path), "/api/ui/approvals/%s", a.id);
-	return is_remote(&a.o) ? operator_call(&a.o, path, SPAN_NONE, is_json, NULL)
+	const struct operator_question q = {.path = path, .answer_has = "approval_id"};
+	return is_remote(&a.o) ? operator_call(&a.o, &q, is_json, NULL)
 			       : look_into_file(&a, NULL, is_json, NULL);
 }
 
@@ -190,9 +192,10 @@ decide(const struct command *self, int argc, char **argv, const char *decision)
 		a.ack_redacted ? "true" : "false");
 	json_quote(&body, span_cstr(a.reason));
 	buf_add_char(&body, '}');
+	const struct operator_question q = {
+		.path = "/approvals/decide", .body = buf_span(&body), .answer_has = "approval_id"};
 	status = buf_failed(&body) ? command_fail("out of memory")
-				   : operator_call(&a.o, "/approvals/decide", buf_span(&body),
-					     is_json, add_decision);
+				   : operator_call(&a.o, &q, is_json, add_decision);
 	buf_fini(&body);
 	return status;
 }

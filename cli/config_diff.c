@@ -144,12 +144,14 @@ judge_answer(const struct json *tree)
 static int
 ask_gateway(const struct operator_flags *f, bool is_json)
 {
+	static const struct operator_question q = {
+		.path = "/admin/reload", .answer_has = "outcome"};
 	struct arena *arena = arena_new(REPLY_ARENA_BYTES);
 	const struct json *tree = NULL;
 	struct buf reply;
 
 	buf_init(&reply, OPERATOR_REPLY_BYTES_MAX + 1);
-	int status = operator_fetch(f, "/admin/reload", SPAN_NONE, &reply);
+	int status = operator_fetch(f, &q, &reply);
 	if (status == EXIT_DONE)
 		status = operator_print_reply(&reply, is_json, add_answer);
 	if (status == EXIT_DONE &&

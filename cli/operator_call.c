@@ -24,7 +24,7 @@ operator_find_text(const struct json *tree, const char *name)
 }
 
 static enum err
-call(const struct operator_flags *f, const char *path, struct span body, struct buf *reply,
+call(const struct operator_flags *f, const struct operator_question *q, struct buf *reply,
 	unsigned *status, struct errinfo *ei)
 {
 	struct http_client_options options;
@@ -34,7 +34,7 @@ call(const struct operator_flags *f, const char *path, struct span body, struct 
 	enum err rc = credentials_load_operator(&f->where, &c, ei);
 
 	if (rc == OK)
-		rc = target_find(&f->to, credentials_view_gateway(&c), path, &to, ei);
+		rc = target_find(&f->to, credentials_view_gateway(&c), q->path, &to, ei);
 	http_client_options_init(&options);
 	options.total_timeout_ns = TIMEOUT_NS;
 	options.max_reply_bytes = OPERATOR_REPLY_BYTES_MAX;
@@ -47,10 +47,10 @@ call(const struct operator_flags *f, const char *path, struct span body, struct 
 			{SPAN_LIT("Content-Type"), SPAN_LIT("application/json")},
 		};
 		struct http_call http = {
-			.is_get = body.n == 0,
+			.is_get = q->body.n == 0,
 			.headers = headers,
-			.n_headers = body.n == 0 ? 1 : 2,
-			.body = body,
+			.n_headers = q->body.n == 0 ? 1 : 2,
+			.body = q->body,
 			.reply = reply,
 		};
 
@@ -90,7 +90,17 @@ operator_add_word(struct buf *out, struct span v)
 {
 	if (out->n > 0 && out->p[out->n - 1] != '\n')
 		buf_add_char(out, ' ');
-	stream_add_visible(out, v.n > 0 ? v : SPAN_LIT("-"));
+	if (v.n == 0)
+		buf_add_char(out, '-');
+	while (v.n > 0) {
+		size_t n = 0;
+		while (n < v.n && v.p[n] != '\n' && v.p[n] != '\t')
+			n++;
+		stream_add_visible(out, span_of(v.p, n));
+		if (n < v.n)
+			buf_printf(out, "\\u{%x}", (unsigned)v.p[n++]);
+		v = span_from(v, n);
+	}
 }
 
 static void
@@ -152,33 +162,32 @@ operator_print_reply(const struct buf *reply, bool is_json, operator_print_fn as
 }
 
 int
-operator_fetch(
-	const struct operator_flags *f, const char *path, struct span body, struct buf *reply)
+operator_fetch(const struct operator_flags *f, const struct operator_question *q, struct buf *reply)
 {
 	struct arena *arena = arena_new(REPLY_ARENA_BYTES);
 	struct errinfo ei;
 	unsigned http_status = 0;
 	int status = EXIT_DONE;
 
-	enum err rc = arena != NULL ? call(f, path, body, reply, &http_status, &ei)
+	enum err rc = arena != NULL ? call(f, q, reply, &http_status, &ei)
 				    : ERR(&ei, ERR_NOMEM, "out of memory");
 	const struct json *tree = rc == OK ? parse_reply(reply, arena) : NULL;
 	if (rc != OK)
 		status = command_fail("%s", ei.msg);
-	else if (http_status != 200 || tree == NULL)
+	else if (http_status != 200 || tree == NULL || json_find_cstr(tree, q->answer_has) == NULL)
 		status = say_refusal(http_status, tree);
 	arena_free(&arena);
 	return status;
 }
 
 int
-operator_call(const struct operator_flags *f, const char *path, struct span body, bool is_json,
+operator_call(const struct operator_flags *f, const struct operator_question *q, bool is_json,
 	operator_print_fn as_text)
 {
 	struct buf reply;
 
 	buf_init(&reply, OPERATOR_REPLY_BYTES_MAX + 1);
-	int status = operator_fetch(f, path, body, &reply);
+	int status = operator_fetch(f, q, &reply);
 	if (status == EXIT_DONE)
 		status = operator_print_reply(&reply, is_json, as_text);
 	buf_fini(&reply);

@@ -29,18 +29,24 @@ struct operator_flags {
 		"format", NULL, FLAG_TEXT, &(f).format, "FORMAT", NULL, "text or json"             \
 	}
 
+struct operator_question {
+	const char *path;
+	struct span body;
+	const char *answer_has; /* a member; what comes without it is not a gateway's word */
+};
+
 /* Writes the answer for a terminal. */
 typedef void (*operator_print_fn)(struct buf *out, const struct json *tree);
 
 /*
- * Sends body by POST, or GET without one, and prints what comes with 200: as it is when is_json, else by as_text, or pretty
+ * Sends the body by POST, or GET without one, and prints what comes with 200: as it is when is_json, else by as_text, or pretty
  * without one. The exit status; what went wrong has been said.
  */
-int operator_call(const struct operator_flags *f, const char *path, struct span body, bool is_json,
+int operator_call(const struct operator_flags *f, const struct operator_question *q, bool is_json,
 	operator_print_fn as_text);
 /* Only asks: what comes with 200, which is JSON, is appended to reply, of at least OPERATOR_REPLY_BYTES_MAX + 1. */
 int operator_fetch(
-	const struct operator_flags *f, const char *path, struct span body, struct buf *reply);
+	const struct operator_flags *f, const struct operator_question *q, struct buf *reply);
 /* The same for an answer that is here already. */
 int operator_print_reply(const struct buf *reply, bool is_json, operator_print_fn as_text);
 
@@ -48,7 +54,7 @@ int operator_print_reply(const struct buf *reply, bool is_json, operator_print_f
 bool operator_parse_format(const char *format, bool *is_json);
 /* A string member; empty otherwise. */
 struct span operator_find_text(const struct json *tree, const char *name);
-/* Appends the word, visible, behind a blank unless it begins a line; "-" for nothing. */
+/* Appends the word, visible and on this line, behind a blank unless it begins one; "-" for nothing. */
 void operator_add_word(struct buf *out, struct span v);
 
 #endif

@@ -2,6 +2,7 @@
 """Actions that wait for a person: asked for, decided, used once, over HTTP and in the ledger (nomos-http.md 1.7, 5; decisions 9, 26 to 30)."""
 import contextlib
 import http.client
+import http.server
 import json
 import threading
 
@@ -621,6 +622,47 @@ def test_command_line():
         place.run("approvals", "approve", *where, check=2)
         place.run("approvals", "approve", *where, "../x", check=2)
         place.run("approvals", "list", *where, "--limit", "0", check=2)
+
+
+class _Stranger(http.server.BaseHTTPRequestHandler):
+    """Answers everything with 200 and some JSON, as many a service does."""
+
+    def do_GET(self):
+        body = self.server.body
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *args):
+        pass
+
+
+def test_an_answer_of_something_else_is_none():
+    """Or somebody believes that nothing waits, or that a decision was recorded."""
+    place = Workplace()
+    (place.dir / "key").write_text(CAROL)
+    (place.dir / "key").chmod(0o600)
+    calls = (("approvals", "list"), ("approvals", "show", "apr_1"), ("approvals", "approve", "apr_1"), ("approvals", "deny", "apr_1"),
+             ("actions", "unknown"), ("actions", "settle", "1", "--outcome", "failed", "--reason", "x"), ("config", "diff"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Stranger) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        where = ("--url", f"http://127.0.0.1:{stranger.server_port}", "--key-file", "key", "--format", "text")
+        try:
+            for stranger.body in (b"{}", b'{"status":"ok"}', b"[]", b"true"):
+                for args in calls:
+                    done = place.run(*args[:2], *where, *args[2:], check=1)
+                    assert done.stdout == b"" and b"no nomos gateway answers" in done.stderr, (args, done)
+            row = {"approval_id": "apr_1\napr_2", "status": "a\tb", "action_type": "x", "resource": "y", "expires_at": "z"}
+            stranger.body = json.dumps({"approvals": [row]}).encode()
+            done = place.run("approvals", "list", *where, check=0)
+            assert done.stdout == b"apr_1\\u{a}apr_2 a\\u{9}b x y expires=z\n", done
+        finally:
+            stranger.shutdown()
+            place.remove()
 
 
 def test_command_line_reads_the_ledger_of_the_configuration():

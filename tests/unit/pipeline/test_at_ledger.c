@@ -97,4 +97,5 @@ TEST(so_many_at_once_are_enough)
 SUITE("at_ledger", TEST_ROW(it_counts_until_the_record_is_there),
 	TEST_ROW(what_the_ledger_refuses_or_undoes_does_not_count),
 	TEST_ROW(what_was_answered_meanwhile_does_not_count),
-	TEST_ROW(a_report_counts_while_it_is_looked_up_and_recorded), TEST_ROW(so_many_at_once_are_enough))
+	TEST_ROW(a_report_counts_while_it_is_looked_up_and_recorded),
+	TEST_ROW(so_many_at_once_are_enough))
