@@ -66,7 +66,7 @@ run_check(const struct command *self, int argc, char **argv)
 	int status = read_config(self, argc, argv, NULL, &c);
 
 	if (c != NULL && status == EXIT_DONE)
-		log_ok("the configuration is valid");
+		log_ok("the configuration is valid; `nomos doctor` looks at the files it names");
 	loaded_config_free(&c);
 	return status;
 }

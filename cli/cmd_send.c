@@ -147,18 +147,39 @@ approval_id_is_plain(struct span id)
 	return id.n > 0;
 }
 
+/* Why the approval that was named did not count; NULL when none was, or it still waits. */
+static const char *
+explain_status(struct span status)
+{
+	static const char *const texts[][2] = {
+		{"consumed", "the approval was used before"},
+		{"expired", "the approval has run out"},
+		{"denied", "the approval was denied"},
+		{"mismatch", "the approval is for another action"},
+		{"policy_changed", "the approval was given under another policy"},
+		{"not_found", "there is no such approval"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (span_eq_cstr(status, texts[i][0]))
+			return texts[i][1];
+	return NULL;
+}
+
 /* A person has to decide; how one does, and what the agent sends then. */
 static void
 say_waiting(const struct send *s, const struct json *tree, struct span reason)
 {
 	struct span id = find_text(tree, "approval_id");
 	const char *config = s->where.config != NULL ? s->where.config : "FILE";
+	const char *past = explain_status(find_text(tree, "approval_status"));
 
 	log_warn(NULL,
-		"REQUIRE_APPROVAL (%.*s): a person decides, on /ui/ or with `nomos approvals "
+		"REQUIRE_APPROVAL (%.*s)%s%s: a person decides, on /ui/ or with `nomos approvals "
 		"approve -c %s %.*s`; "
 		"then `nomos send -c %s --approval %.*s %s`",
-		SPAN_ARG(reason), config, SPAN_ARG(id), config, SPAN_ARG(id), s->action);
+		SPAN_ARG(reason), past != NULL ? ", " : "", past != NULL ? past : "", config,
+		SPAN_ARG(id), config, SPAN_ARG(id), s->action);
 }
 
 static int
@@ -219,6 +240,8 @@ fail_post(const struct send *s, const char *url, const struct errinfo *ei)
 	if (s->to.url == NULL && s->where.config != NULL)
 		return command_fail("%s: %s; is the gateway running? `nomos serve -c %s`", url,
 			ei->msg, s->where.config);
+	if (ei->code == ERR_INVALID) /* not an address */
+		return command_fail("%s: %s", url, ei->msg);
 	return command_fail("%s: %s; is the gateway running?", url, ei->msg);
 }
 
@@ -306,9 +329,11 @@ run(const struct command *self, int argc, char **argv)
 
 	if (f != FLAGS_OK)
 		return flags_exit(f);
-	if (rest == argc)
-		return command_fail(
+	if (rest == argc) {
+		(void)command_fail(
 			"name the file with the action, or - for stdin: %s", self->usage);
+		return EXIT_USAGE;
+	}
 	s.action = argv[rest];
 	if (s.wait != NULL && !is_wait(s.wait))
 		return command_fail("--wait %s is not a number of seconds from 1 to 999", s.wait);

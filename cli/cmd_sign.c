@@ -93,8 +93,10 @@ run(const struct command *self, int argc, char **argv)
 
 	if (f != FLAGS_OK)
 		return flags_exit(f);
-	if (rest == argc)
-		return command_fail("name the file with the body, or - for stdin: %s", self->usage);
+	if (rest == argc) {
+		(void)command_fail("name the file with the body, or - for stdin: %s", self->usage);
+		return EXIT_USAGE;
+	}
 	return sign(&where, &request, argv[rest]);
 }
 

@@ -107,7 +107,8 @@ add_key(const struct credentials_flags *flags, struct credentials *c, bool is_op
 	}
 	if (c->config == NULL)
 		return ERR(ei, ERR_INVALID,
-			"--config/-c is required (or NOMOS_CONFIG), or --key-file");
+			"no API key: give --config/-c FILE (or NOMOS_CONFIG), --key-file FILE or "
+			"NOMOS_API_KEY");
 	return is_operator ? add_operator_key(flags, c, ei) : add_default_key(flags, c, ei);
 }
 

@@ -58,7 +58,8 @@ call(const struct operator_flags *f, const struct operator_question *q, struct b
 		rc = http_client_call(client, &http, ei);
 		*status = http.status;
 		if (rc != OK)
-			rc = ERR_WRAP(ei, rc, "%s (is the gateway running?)", to.text);
+			rc = ERR_WRAP(ei, rc,
+				rc == ERR_INVALID ? "%s" : "%s (is the gateway running?)", to.text);
 	}
 	http_client_free(&client);
 	credentials_wipe(&c);
@@ -78,6 +79,10 @@ say_refusal(unsigned status, const struct json *tree)
 		rc = command_fail("%u: %s; check the key (--key-file, NOMOS_API_KEY, keys/operator "
 				  "beside the configuration)",
 			status, text.n > 0 ? text.p : "not authenticated");
+	else if (status == 403)
+		rc = command_fail("%u: %s; use the key of another principal, or give this one the "
+				  "role in identity.roles",
+			status, text.n > 0 ? text.p : "refused");
 	else
 		rc = command_fail(
 			"%u: %s", status, text.n > 0 ? text.p : "no nomos gateway answers");

@@ -68,10 +68,18 @@ admit_relay(const struct exchange *x, enum approval_channel channel, struct span
 }
 
 static enum err
-refuse_role(const char **code, const char **why)
+refuse_role(enum role role, const char **code, const char **why)
 {
+	static const char *const texts[] = {
+		[ROLE_VIEWER] = "the principal has not the role viewer (identity.roles)",
+		[ROLE_APPROVER] = "the principal has not the role approver (identity.roles)",
+		[ROLE_OPERATOR] = "the principal has not the role operator (identity.roles)",
+	};
+
 	*code = "forbidden";
-	*why = "the principal has not the role";
+	*why = (size_t)role < ARRAY_LEN(texts) ? texts[role] : NULL;
+	if (*why == NULL)
+		*why = "the principal has not the role";
 	return ERR_FORBIDDEN;
 }
 
@@ -84,7 +92,7 @@ find_by_credentials(struct exchange *x, const struct req_credentials *credential
 
 	if (rc == OK && x->caller.is_ambient && exchange_is_foreign(x->http))
 		return ERR_AUTH;
-	return rc == ERR_FORBIDDEN ? refuse_role(code, why) : rc;
+	return rc == ERR_FORBIDDEN ? refuse_role(role, code, why) : rc;
 }
 
 static enum err
@@ -96,7 +104,7 @@ find_by_session(struct exchange *x, enum role role, const char **code, const cha
 		*code = "csrf_error";
 	if (rc != OK)
 		return rc;
-	return caller_has_role(&x->caller, role) ? OK : refuse_role(code, why);
+	return caller_has_role(&x->caller, role) ? OK : refuse_role(role, code, why);
 }
 
 /* What the request says of itself is judged alone: a cookie beside it is not looked at. Nor is the connection's own name beside a cookie. */

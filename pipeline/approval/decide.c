@@ -71,7 +71,7 @@ build_answer(struct approval_op *op, const struct approval *a)
 	member_add_text(b, "approval_id", span_cstr(a->id));
 	member_add_text(b, "approval_fingerprint", span_cstr(a->fingerprint));
 	member_add_time(b, "approval_expires_at", a->expires_wall_ns);
-	member_add_text(b, "status", span_cstr(approval_state_name(a->state)));
+	member_add_text(b, "status", span_cstr(approval_state_label(a->state)));
 	member_add_int(b, "votes", approval_count_votes(a, &op->electorate));
 	member_add_int(b, "needed", a->needed);
 	BUF_ADD_LIT(b, "}\n");

@@ -52,7 +52,8 @@ check_signature(struct attempt *a, enum nonce_signer kind, struct span value, un
 	struct nonce nonce = {.kind = kind, .text = c->nonce};
 
 	if (signature.kind == SIGNATURE_NONE)
-		return refuse(a, "no signature of a form that is taken");
+		return refuse(
+			a, "no signature of a form that is taken (identity.signature_versions)");
 	if (signature.kind != SIGNATURE_V1 && !signature_read_moment(c, &nonce.time_s))
 		return refuse(a, "timestamp or nonce is missing or malformed");
 	if (!signature_is_valid(signers, is_agent ? c->agent_id : c->service_id, signature,

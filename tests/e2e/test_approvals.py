@@ -86,7 +86,7 @@ def test_asked_for_approved_and_used_once():
         assert ask(g)["approval_id"] == apr, "a repeat gets the approval that is pending"
         r = decide(g, apr, reason="call 17")
         assert r.status == 200, r
-        assert r.json == {"decision": "ALLOW", "reason": "approval_recorded", "approval_id": apr, "status": "approved",
+        assert r.json == {"decision": "ALLOW", "reason": "approval_recorded", "approval_id": apr, "status": "APPROVED",
                           "approval_fingerprint": asked["approval_fingerprint"],
                           "approval_expires_at": asked["approval_expires_at"], "votes": 1, "needed": 1}, r
         r = g.act(transfer(1, apr, action_id="act-2")).json
@@ -217,10 +217,10 @@ def test_a_quorum_needs_so_many_people_and_one_denial_ends_it():
     with gateway() as g:
         apr = ask(g, kind="payments.close")["approval_id"]
         r = decide(g, apr).json
-        assert (r["status"], r["votes"], r["needed"]) == ("pending", 1, 2), r
+        assert (r["status"], r["votes"], r["needed"]) == ("PENDING", 1, 2), r
         assert decide(g, apr).json["votes"] == 1
         assert g.act(transfer(1, apr, kind="payments.close")).json["approval_status"] == "pending"
-        assert decide(g, apr, key=DORA).json["status"] == "approved"
+        assert decide(g, apr, key=DORA).json["status"] == "APPROVED"
         assert g.act(transfer(1, apr, kind="payments.close")).json["decision"] == "ALLOW"
         apr = ask(g, 2, kind="payments.close")["approval_id"]
         assert decide(g, apr).status == 200
@@ -527,7 +527,7 @@ def test_a_relay_decides_as_a_principal_or_asserts_one():
         for user, why in (("U9", "nobody here"), ("U2", "requester"), ("U3", "not an approval reviewer")):
             r = slack(apr, user)
             assert r.status == 403 and why in r.json["reason"], (user, r)
-        assert slack(apr, "U1", comment="ok").json["status"] == "approved"
+        assert slack(apr, "U1", comment="ok").json["status"] == "APPROVED"
         [decided] = events(g, "approval.decided.slack")
         assert (decided["approver"], decided["asserted_by"], decided["reason"]) == ("carol", "slack", "ok"), decided
         apr = ask(g, 2)["approval_id"]
@@ -539,15 +539,15 @@ def test_a_relay_decides_as_a_principal_or_asserts_one():
         apr = ask(g, 3, kind="payments.close")["approval_id"]
         assert slack(apr, "U1").json["votes"] == 1
         r = slack(apr, "U4").json
-        assert (r["votes"], r["status"]) == (1, "pending"), r
+        assert (r["votes"], r["status"]) == (1, "PENDING"), r
         r = relay(g, "teams", TOKEN, approval_id=apr, decision="approve", user_aad_id="T1", conversation_id="C").json
         assert r["votes"] == 1, "dora has said so already"
         assert page(g, f"/api/ui/approvals/{apr}", CAROL).json["why_not"] == "", "what was said of her does not keep her from saying it"
         r = decide(g, apr).json
-        assert (r["votes"], r["status"]) == (2, "approved"), "her own word takes its place"
+        assert (r["votes"], r["status"]) == (2, "APPROVED"), "her own word takes its place"
         apr = ask(g, 4, kind="payments.close")["approval_id"]
         assert slack(apr, "U1").json["votes"] == 1
-        assert relay(g, "generic", TOKEN, approval_id=apr, decision="approve").json["status"] == "approved"
+        assert relay(g, "generic", TOKEN, approval_id=apr, decision="approve").json["status"] == "APPROVED"
 
 
 def test_what_a_relay_brought_ends_with_the_relay():
@@ -556,7 +556,7 @@ def test_what_a_relay_brought_ends_with_the_relay():
     with gateway(approvals={"relay": slack}) as g:
         apr = ask(g)["approval_id"]
         given = relay(g, "slack", TOKEN, approval_id=apr, decision="approve", user_id="U1", channel_id="C1").json
-        assert given["status"] == "approved", given
+        assert given["status"] == "APPROVED", given
         g.place.write_config(options())
         assert g.operator("POST", "/admin/reload").status == 200
         r = decide(g, apr, key=DORA)
@@ -564,7 +564,7 @@ def test_what_a_relay_brought_ends_with_the_relay():
         r = g.act(transfer(1, apr)).json
         assert (r["decision"], r["approval_status"]) == ("REQUIRE_APPROVAL", "expired"), r
         assert [e["reason"] for e in events(g, "approval.expired")] == ["approvers_changed"]
-        assert decide(g, r["approval_id"], key=DORA).json["status"] == "approved"
+        assert decide(g, r["approval_id"], key=DORA).json["status"] == "APPROVED"
         assert g.act(transfer(1, r["approval_id"])).json["decision"] == "ALLOW"
 
 
@@ -612,9 +612,11 @@ def test_command_line():
         shown = place.run("approvals", "show", *where, apr, check=0).stdout.decode()
         assert '"params"' in shown and '"n": 1' in shown, shown
         done = place.run("approvals", "approve", "--url", url, apr, env={"NOMOS_API_KEY": EVE}, check=1)
-        assert b"403" in done.stderr and b"not an approval reviewer" in done.stderr, done
+        assert b"403" in done.stderr and b"not an approval reviewer; use the key of another principal" in done.stderr, done
+        done = place.run("approvals", "list", "--url", url, env={"NOMOS_API_KEY": ""}, check=1)
+        assert b"--key-file FILE or NOMOS_API_KEY" in done.stderr, done
         done = place.run("approvals", "approve", *where, "--reason", "by hand", apr, check=0)
-        assert done.stdout.decode().startswith(f"{apr} approved expires="), done
+        assert done.stdout.decode().startswith(f"{apr} APPROVED expires="), done
         assert events(g, "approval.decided")[0]["reason"] == "by hand"
         apr = ask(g, 2)["approval_id"]
         denied = json.loads(place.run("approvals", "deny", *where, "--format", "json", apr, check=0).stdout)

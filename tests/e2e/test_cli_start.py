@@ -151,8 +151,7 @@ def test_sign_refuses_what_cannot_be_signed():
                 ((*base, "--agent", "a\nb", "demo/actions/allow.json"), "no agent"),
                 ((*base, "nowhere.json"), "nowhere.json"),
                 (("sign", "-c", "nowhere.yaml", "demo/actions/allow.json"), "nowhere.yaml"),
-                (("sign", "demo/actions/allow.json"), "NOMOS_CONFIG"),
-                (base, "stdin")):
+                (("sign", "demo/actions/allow.json"), "NOMOS_CONFIG")):
             done = place.run(*args, check=1)
             assert text in done.stderr.decode() and done.stdout == b"", (args, done)
         for stdin in (b"x" * 65537, b"x" * 300000):
@@ -224,7 +223,9 @@ def test_send_waits_for_a_person_or_says_who_decides():
         waiting.join()
         assert json.loads(answers[0].stdout)["reason"] == "allow_by_approval" and b"[OK] ALLOW" in answers[0].stderr, answers
         done = place.send(g, "--approval", apr, transfer, check=0)
-        assert json.loads(done.stdout)["approval_status"] == "consumed", done.stdout
+        assert json.loads(done.stdout)["approval_status"] == "consumed" and b"the approval was used before" in done.stderr, done
+        done = place.send(g, "--approval", "apr_" + "0" * 24, transfer, check=0)
+        assert b"), there is no such approval: a person decides" in done.stderr, done
         for wait in ("0", "1s", "-1", "1000", ""):
             done = place.send(g, "--wait", wait, transfer, check=1)
             assert b"1 to 999" in done.stderr and done.stdout == b"", done
@@ -256,7 +257,9 @@ def test_send_tells_by_its_status_what_came():
         assert b"nomos serve -c demo/nomos.yaml" in done.stderr and done.stdout == b"", done.stderr
         for args in (("--url", "ftp://127.0.0.1"), ("--url", "http://u:p@127.0.0.1"), ("--url", "")):
             done = place.run("send", "-c", "demo/nomos.yaml", *args, "demo/actions/allow.json", check=1)
-            assert done.stdout == b"", done
+            assert done.stdout == b"" and b"is the gateway running" not in done.stderr, done
+        for command in ("send", "sign"):
+            assert b"- for stdin" in place.run(command, "-c", "demo/nomos.yaml", check=2).stderr
 
 
 def test_doctor_is_ready_in_both_forms_and_twice_the_same():

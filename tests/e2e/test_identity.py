@@ -100,6 +100,7 @@ def test_roles_guard_operator_routes():
     with Gateway() as g:
         assert g.request("POST", "/admin/reload").status == 401
         r = g.request("POST", "/admin/reload", b"", {"Authorization": "Bearer test-api-key-1"})
+        assert r.json["reason"] == "forbidden: the principal has not the role operator (identity.roles)", r
         assert r.status == 403 and r.json["reason"].startswith("forbidden"), r
         assert g.operator("POST", "/admin/reload").status == 200
 

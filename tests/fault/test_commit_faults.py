@@ -142,7 +142,7 @@ def voting(fault):
         yield stands, heard["vote"]
         # Whatever was said, to decide again ends in one approval that is given.
         again = decide()
-        assert again.status == 200 and again.json["status"] == "approved", again
+        assert again.status == 200 and again.json["status"] == "APPROVED", again
         assert len([r for _, r in read_ledger(f.place.ledger) if r["event_type"] == "approval.decided"]) == 1
 
 

@@ -273,8 +273,8 @@ def test_what_people_decide_and_callers_repeat_waits_for_space():
                 check_refused(settle())
             resource.prlimit(g.process.pid, resource.RLIMIT_FSIZE, unlimited)
             until(lambda: g.act(action(action_id="again")).status == 200, "decisions again, without a restart")
-            assert state(pending) == "pending" and state(approved) == "approved"
-            assert decide(pending).status == 200 and state(pending) == "approved"
+            assert state(pending) == "PENDING" and state(approved) == "APPROVED"
+            assert decide(pending).status == 200 and state(pending) == "APPROVED"
             assert g.act(transfer(1, approved)).json["decision"] == "ALLOW"
             assert g.act(transfer(1, approved)).json["approval_status"] == "consumed"
             first, second = (g.act(action(action_id="keyed"), headers={"Idempotency-Key": "k"}) for _ in range(2))

@@ -188,7 +188,7 @@ TEST(asked_for_decided_and_used_once)
 	CHECK_INT(decide("alice", id, "approve"), 403);
 	CHECK_INT(decide("eve", id, "approve"), 403);
 	CHECK_INT(decide("carol", id, "approve"), 200);
-	CHECK(strstr(decided_text, "\"status\":\"approved\",\"votes\":1,\"needed\":1") != NULL);
+	CHECK(strstr(decided_text, "\"status\":\"APPROVED\",\"votes\":1,\"needed\":1") != NULL);
 	CHECK(last_record_has("\"approver\":\"carol\""));
 	a = act("payments.refund", "{\"n\":1}", id);
 	CHECK_INT(a->verdict, VERDICT_ALLOW);
@@ -321,7 +321,7 @@ TEST(a_quorum_of_two)
 	begin();
 	ask("payments.close", "{}", id);
 	CHECK_INT(decide("carol", id, "approve"), 200);
-	CHECK(strstr(decided_text, "\"status\":\"pending\",\"votes\":1,\"needed\":2") != NULL);
+	CHECK(strstr(decided_text, "\"status\":\"PENDING\",\"votes\":1,\"needed\":2") != NULL);
 	CHECK_INT(decide("carol", id, "approve"), 200);
 	CHECK_ASKED(act("payments.close", "{}", id), "pending");
 	CHECK_INT(decide("dora", id, "approve"), 200);
@@ -341,11 +341,11 @@ TEST(a_vote_lasts_as_long_as_the_role_of_who_cast_it)
 	approvers[0] = SPAN_LIT("erik");
 	fixture_reload(&f);
 	CHECK_INT(decide("dora", id, "approve"), 200);
-	CHECK(strstr(decided_text, "\"status\":\"pending\",\"votes\":1,\"needed\":2") != NULL);
+	CHECK(strstr(decided_text, "\"status\":\"PENDING\",\"votes\":1,\"needed\":2") != NULL);
 	CHECK(last_record_has("\"approval_votes\":1"));
 	CHECK_ASKED(act("payments.close", "{}", id), "pending");
 	CHECK_INT(decide("erik", id, "approve"), 200);
-	CHECK(strstr(decided_text, "\"status\":\"approved\",\"votes\":2,\"needed\":2") != NULL);
+	CHECK(strstr(decided_text, "\"status\":\"APPROVED\",\"votes\":2,\"needed\":2") != NULL);
 	/* Approved, and then one of the two is none any more: those who are left are asked. */
 	approvers[0] = SPAN_LIT("carol");
 	approvers[1] = SPAN_LIT("frida");
@@ -365,14 +365,14 @@ TEST(a_vote_lasts_as_long_as_the_role_of_who_cast_it)
 	approvers[1] = SPAN_LIT("dora");
 	fixture_reload(&f);
 	CHECK_INT(decide("carol", id, "approve"), 200);
-	CHECK(strstr(decided_text, "\"status\":\"pending\",\"votes\":1") != NULL);
+	CHECK(strstr(decided_text, "\"status\":\"PENDING\",\"votes\":1") != NULL);
 	CHECK(page_says("carol", id, "you have approved it; others have to as well"));
 	approvers[1] = SPAN_LIT("frida");
 	fixture_reload(&f);
 	/* Both are approvers again, and either of them may say so. */
 	CHECK(page_says("carol", id, "\"why_not\":\"\""));
 	CHECK_INT(decide("carol", id, "approve"), 200);
-	CHECK(strstr(decided_text, "\"status\":\"approved\",\"votes\":2") != NULL);
+	CHECK(strstr(decided_text, "\"status\":\"APPROVED\",\"votes\":2") != NULL);
 	CHECK_INT(act("payments.close", "{}", id)->verdict, VERDICT_ALLOW);
 	fixture_fini(&f);
 }
@@ -552,7 +552,7 @@ TEST(what_a_relay_brought_lasts_as_long_as_the_relay)
 		snprintf(params, sizeof(params), "{\"n\":%zu}", i);
 		ask("payments.refund", params, id);
 		CHECK_INT(relay("U1", id), 200);
-		CHECK(strstr(decided_text, "\"status\":\"approved\",\"votes\":1") != NULL);
+		CHECK(strstr(decided_text, "\"status\":\"APPROVED\",\"votes\":1") != NULL);
 		f.options.approvals.relay.slack = rows[i].after;
 		fixture_reload(&f);
 		a = act("payments.refund", params, id);
