@@ -281,13 +281,13 @@ ui_read_limit(struct span text, size_t max, size_t def, size_t *out, struct erri
 }
 
 void
-ui_add_next_cursor(struct buf *b, uint64_t next)
+ui_end_page(struct buf *b, uint64_t next)
 {
 	if (next == 0) {
-		BUF_ADD_LIT(b, "\"next_cursor\":null");
+		BUF_ADD_LIT(b, "],\"next_cursor\":null}\n");
 		return;
 	}
-	BUF_ADD_LIT(b, "\"next_cursor\":\"");
+	BUF_ADD_LIT(b, "],\"next_cursor\":\"");
 	buf_add_uint(b, next);
-	buf_add_char(b, '"');
+	BUF_ADD_LIT(b, "\"}\n");
 }

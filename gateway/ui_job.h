@@ -92,9 +92,9 @@ MUSTCHECK enum err ui_read_seq(struct span text, uint64_t *out, struct errinfo *
 /* 1 to max; out of range is an error, empty is def. */
 MUSTCHECK enum err ui_read_limit(
 	struct span text, size_t max, size_t def, size_t *out, struct errinfo *ei);
-/* Appends "next_cursor":"123", or null for 0. */
 /* Appends a JSON string, redacted. */
 void ui_add_clean(const struct redactor *redactor, struct span text, struct buf *out);
-void ui_add_next_cursor(struct buf *b, uint64_t next);
+/* Ends an answer whose last member is a list that goes on at next: ],"next_cursor":"123"}, or null for 0. */
+void ui_end_page(struct buf *b, uint64_t next);
 
 #endif

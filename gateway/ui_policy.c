@@ -182,9 +182,7 @@ build_rules(const struct exchange *x, struct arena *a, struct buf *b)
 	page.wanted = lower(v[0], a);
 	BUF_ADD_LIT(b, "{\"rules\":[");
 	uint64_t next = add_rules(&page, cursor, limit);
-	BUF_ADD_LIT(b, "],");
-	ui_add_next_cursor(b, next);
-	BUF_ADD_LIT(b, "}\n");
+	ui_end_page(b, next);
 	reply_private(x->http, 200, NULL, 0, b);
 }
 

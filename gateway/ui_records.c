@@ -78,9 +78,7 @@ list_records(struct ui_job *job)
 	BUF_ADD_LIT(&job->body, "{\"records\":[");
 	if (!ui_search_ledger(job, &s))
 		return;
-	BUF_ADD_LIT(&job->body, "],");
-	ui_add_next_cursor(&job->body, l->next != 0 ? l->next : s.next);
-	BUF_ADD_LIT(&job->body, "}\n");
+	ui_end_page(&job->body, l->next != 0 ? l->next : s.next);
 }
 
 void

@@ -1,20 +1,17 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET /api/ui/traces, /api/ui/traces/{id}, /api/ui/actions/{id} (nomos-http.md 6.9, 7): records put together by trace and by action.
- * Worker's thread up to ui_job_start, a reader's in what it runs.
+ * GET /api/ui/traces, /api/ui/traces/{id} (nomos-http.md 6.9): records put together by trace. Worker's thread up to ui_job_start, a
+ * reader's in what it runs.
  */
 #include <inttypes.h>
 
 #include "audit/store.h"
 #include "base/arena.h"
-#include "pipeline/approvals_read.h"
-#include "pipeline/snapshot.h"
 #include "ui_filter.h"
 
 #define LIST_MAX 200
 #define LIST_DEFAULT 50
 #define EVENTS_MAX 500
-#define ACTION_ROWS 20
 
 /* ---- the list ---- */
 
@@ -128,9 +125,7 @@ list_traces(struct ui_job *job)
 	BUF_ADD_LIT(&job->body, "{\"traces\":[");
 	for (size_t i = 0; i < l->n; i++)
 		add_trace(&job->body, &l->traces[i], i == 0);
-	BUF_ADD_LIT(&job->body, "],");
-	ui_add_next_cursor(&job->body, l->next != 0 ? l->next : s.next);
-	BUF_ADD_LIT(&job->body, "}\n");
+	ui_end_page(&job->body, l->next != 0 ? l->next : s.next);
 }
 
 void
@@ -154,25 +149,17 @@ api_ui_traces(const struct exchange *x)
 	ui_job_start(job);
 }
 
-/* ---- one trace, one action ---- */
+/* ---- one trace ---- */
 
-struct events {
+struct trace_events {
 	struct ui_job *job;
-	struct query_filter terms;
-	uint64_t cursor;
+	struct ui_filter filter;
 	size_t n;
 	uint64_t next;
-	/* of an action: its rows, newest first, copied */
-	struct kept_row {
-		uint64_t seq;
-		struct span body;
-		struct span hash;
-		struct span event_type;
-	} rows[ACTION_ROWS];
 };
 
 static void
-add_event(struct events *e, const struct store_row *row, const struct ui_row *shown)
+add_event(struct trace_events *e, const struct store_row *row, const struct ui_row *shown)
 {
 	static const char *const members[] = {"action_id", "action_type", "resource", "decision",
 		"reason", "approval_id", "matched_rule_ids", "result_classification", "risk_level",
@@ -191,7 +178,7 @@ add_event(struct events *e, const struct store_row *row, const struct ui_row *sh
 static bool
 visit_event(const struct store_row *row, void *arg)
 {
-	struct events *e = arg;
+	struct trace_events *e = arg;
 	struct ui_row shown = ui_row_parse(e->job, row->body);
 
 	/* The search is for a prefix. */
@@ -209,206 +196,41 @@ visit_event(const struct store_row *row, void *arg)
 static void
 read_trace(struct ui_job *job)
 {
-	struct events *e = job->input;
-	struct ui_search s = {.terms = &e->terms,
-		.from = e->cursor,
+	struct trace_events *e = job->input;
+	struct ui_search s = {.terms = &e->filter.terms,
+		.from = e->filter.cursor,
 		.is_oldest_first = true,
+		.max_read = UI_READ_MAX,
 		.visit = visit_event,
 		.arg = e};
 
 	BUF_ADD_LIT(&job->body, "{\"trace_id\":");
 	json_quote(&job->body, job->id);
 	BUF_ADD_LIT(&job->body, ",\"events\":[");
-	s.max_read = UI_READ_MAX;
 	if (!ui_search_ledger(job, &s))
 		return;
-	if (e->n == 0 && s.next == 0 && e->cursor == 0)
+	if (e->n == 0 && s.next == 0 && e->filter.cursor == 0)
 		ui_job_fail(job, 404, "not_found", "trace not found");
-	BUF_ADD_LIT(&job->body, "],");
-	ui_add_next_cursor(&job->body, e->next != 0 ? e->next : s.next);
-	BUF_ADD_LIT(&job->body, "}\n");
-}
-
-static bool
-visit_action(const struct store_row *row, void *arg)
-{
-	struct events *e = arg;
-	struct ui_row shown = ui_row_parse(e->job, row->body);
-
-	if (shown.root == NULL)
-		return true;
-	e->rows[e->n++] = (struct kept_row){
-		.seq = row->seq,
-		.body = arena_dup(e->job->arena, row->body),
-		.hash = arena_dup(e->job->arena, span_cstr(row->hash)),
-		.event_type = arena_dup(e->job->arena, ui_row_get_text(&shown, "event_type")),
-	};
-	return e->n < ACTION_ROWS && !arena_failed(e->job->arena);
-}
-
-static const struct kept_row *
-find_event(const struct events *e, const char *type)
-{
-	for (size_t i = 0; i < e->n; i++)
-		if (span_eq_cstr(e->rows[i].event_type, type))
-			return &e->rows[i];
-	return NULL;
-}
-
-/* The approval that the newest record which names one does, while it is still known (nomos-http.md 7). */
-static bool
-add_approval(struct events *e, struct store_reader *reader)
-{
-	struct ui_job *job = e->job;
-	struct approvals_file f = {
-		.reader = reader,
-		.redactor = snapshot_get_redactor(job->snapshot),
-		.arena = job->row_arena,
-	};
-	struct span id = SPAN_NONE;
-	struct errinfo ei;
-
-	for (size_t i = 0; i < e->n && id.n == 0; i++) {
-		struct ui_row row = ui_row_parse(job, e->rows[i].body);
-
-		id = arena_dup(job->arena, ui_row_get_text(&row, "approval_id"));
-	}
-	if (id.n == 0)
-		return true;
-	size_t before = job->body.n;
-	BUF_ADD_LIT(&job->body, ",\"approval\":");
-	enum err rc = approvals_read_brief(&f, id, &job->body, &ei);
-	if (rc == ERR_NOT_FOUND)
-		buf_truncate(&job->body, before);
-	else if (rc != OK)
-		ui_job_fail_read(job, rc, &ei);
-	return rc == OK || rc == ERR_NOT_FOUND;
-}
-
-/* Of the outcome; what it does not say, of the decision. */
-static void
-build_action(struct events *e)
-{
-	static const char *const members[] = {"action_id", "trace_id", "action_type", "resource",
-		"resource_normalized", "params_hash", "decision", "reason", "matched_rule_ids",
-		"obligations", "risk_level", "risk_flags", "sandbox_mode", "network_mode",
-		"assurance_level", "policy_bundle_hash", "policy_bundle_sources",
-		"result_classification", "params_redacted_summary", "result_redacted_summary",
-		"executor_metadata", "principal", "agent", "environment", "approval_id",
-		"action_fingerprint", "outcome", "duration_ms"};
-	const struct kept_row *decision = find_event(e, "action.decision");
-	const struct kept_row *completed = find_event(e, "action.completed");
-	const struct kept_row *chosen = completed != NULL  ? completed
-					: decision != NULL ? decision
-							   : &e->rows[0];
-	const struct kept_row *sources[] = {chosen, decision};
-	bool has[ARRAY_LEN(members)] = {false};
-	struct buf *b = &e->job->body;
-
-	buf_printf(b, "{\"seq\":%" PRIu64, decision != NULL ? decision->seq : chosen->seq);
-	for (size_t s = 0; s < ARRAY_LEN(sources); s++) {
-		if (sources[s] == NULL)
-			continue;
-		struct ui_row shown = ui_row_parse(e->job, sources[s]->body);
-		for (size_t i = 0; i < ARRAY_LEN(members); i++) {
-			if (has[i] || json_find_cstr(shown.root, members[i]) == NULL)
-				continue;
-			ui_row_add_member(&shown, members[i], b);
-			has[i] = true;
-		}
-	}
-	struct ui_row shown = ui_row_parse(e->job, chosen->body);
-	buf_printf(b, ",\"audit\":{\"seq\":%" PRIu64, chosen->seq);
-	ui_row_add_member(&shown, "event_type", b);
-	ui_row_add_member(&shown, "timestamp", b);
-	buf_printf(b, ",\"event_hash\":\"%.*s\"", SPAN_ARG(chosen->hash));
-	ui_row_add_present(&shown, "prev_event_hash", b);
-	BUF_ADD_LIT(b, "},\"events\":[");
-	for (size_t i = e->n; i > 0; i--) {
-		buf_printf(b, "%s{\"seq\":%" PRIu64 ",\"event_type\":", i < e->n ? "," : "",
-			e->rows[i - 1].seq);
-		json_quote(b, e->rows[i - 1].event_type);
-		buf_add_char(b, '}');
-	}
-	buf_add_char(b, ']');
-}
-
-static void
-read_action(struct ui_job *job)
-{
-	struct events *e = job->input;
-	struct ui_search s = {
-		.terms = &e->terms, .max_read = UI_READ_MAX, .visit = visit_action, .arg = e};
-
-	struct store_reader *reader = NULL;
-
-	if (!ui_job_open_ledger(job, &reader))
-		return;
-	if (ui_search_run(job, reader, &s)) {
-		if (e->n == 0 && s.next != 0) {
-			ui_job_fail(job, 503, "not_searched",
-				"not among the newest records, and the search index is off or has "
-				"not read the others yet");
-		} else if (e->n == 0) {
-			ui_job_fail(job, 404, "not_found", "action not found");
-		} else {
-			build_action(e);
-			if (add_approval(e, reader))
-				BUF_ADD_LIT(&job->body, "}\n");
-		}
-	}
-	store_reader_free(&reader);
-}
-
-static struct events *
-new_events(struct ui_job *job)
-{
-	struct events *e = ARENA_NEW(job->arena, struct events);
-
-	if (e == NULL)
-		return NULL;
-	e->job = job;
-	job->input = e;
-	return e;
+	ui_end_page(&job->body, e->next != 0 ? e->next : s.next);
 }
 
 void
 api_ui_trace(const struct exchange *x)
 {
 	struct ui_job *job = ui_job_new(x, read_trace);
-	struct ui_filter filter;
 	struct errinfo ei;
 
 	if (job == NULL)
 		return;
-	struct events *e = new_events(job);
-	enum err rc = e != NULL ? ui_filter_read(job, LIST_MAX, LIST_DEFAULT, &filter, &ei)
+	struct trace_events *e = ARENA_NEW(job->arena, struct trace_events);
+	enum err rc = e != NULL ? ui_filter_read(job, LIST_MAX, LIST_DEFAULT, &e->filter, &ei)
 				: ERR(&ei, ERR_NOMEM, "out of memory");
 	if (rc != OK) {
 		ui_job_refuse(job, &ei);
 		return;
 	}
-	e->terms = filter.terms;
-	e->terms.trace_prefix = job->id;
-	e->cursor = filter.cursor;
-	ui_job_start(job);
-}
-
-void
-api_ui_action(const struct exchange *x)
-{
-	struct ui_job *job = ui_job_new(x, read_action);
-	struct events *e;
-	struct errinfo ei;
-
-	if (job == NULL)
-		return;
-	e = new_events(job);
-	if (e == NULL) {
-		(void)ERR(&ei, ERR_NOMEM, "out of memory");
-		ui_job_refuse(job, &ei);
-		return;
-	}
-	e->terms.action_id = job->id;
+	e->job = job;
+	e->filter.terms.trace_prefix = job->id;
+	job->input = e;
 	ui_job_start(job);
 }
