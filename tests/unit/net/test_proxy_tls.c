@@ -1,45 +1,19 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /* A PROXY header in clear before a TLS handshake, in any pieces; and what stands there instead of one. */
-#include "rig.h"
+#include "rig_proxy.h"
 
-#include "base/metric.h"
 #include "net/address_cap.h"
-#include "net/peer.h"
 #include "proxy_header.h"
 
-#define GET "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-#define V1 "PROXY TCP4 192.0.2.7 192.0.2.1 51234 443\r\n"
-#define V1_OTHER "PROXY TCP4 192.0.2.8 192.0.2.1 51234 443\r\n"
-#define V2 "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\x09\xc0\0\2\1\x11\x22\x33\x44"
-#define V2_LOCAL "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
 #define HELLO_MAX 4096
 
 static struct rig rig;
 static struct trusted_proxies trusted;
 
-/* "client by proxy". */
-static void
-say_peer(struct http_request *req, void *arg)
-{
-	const struct net_peer *peer = http_request_view_peer(req);
-	char text[64];
-
-	(void)arg;
-	CHECK(peer->is_tls);
-	int n = snprintf(
-		text, sizeof(text), "%.*s by %.*s", SPAN_ARG(peer->address), SPAN_ARG(peer->proxy));
-	http_request_reply(req, 200, NULL, 0, span_of(text, (size_t)n));
-}
-
 static void
 prepare(const char *network)
 {
-	rig_options(&rig);
-	trusted = (struct trusted_proxies){.n = 0};
-	CHECK_INT(trusted_proxies_add(&trusted, span_cstr(network), NULL), OK);
-	rig.options.trusted = &trusted;
-	rig.listen.proxy_protocol = true;
-	rig.handler = say_peer;
+	rig_want_proxy(&rig, &trusted, network);
 	tls_keeper_free(&rig.tls);
 	rig.tls = rig_make_keeper();
 }
@@ -96,16 +70,10 @@ end_shake(struct rig_client *c)
 }
 
 static void
-check_answer(struct rig_client *c, const char *want)
+check_get(struct rig_client *c, const char *want)
 {
-	struct rig_reply reply;
-
 	rig_send_text(&rig, c, GET);
-	if (!rig_wait_reply(&rig, c, false, &reply)) {
-		FAIL("no answer, not \"%s\"", want);
-		return;
-	}
-	CHECK_SPAN(reply.body, want);
+	rig_check_answer(&rig, c, want);
 }
 
 /* The first cut bytes, some turns, and the rest. */
@@ -123,8 +91,8 @@ check_cut(struct span header, size_t cut, const char *want)
 		rig_turn(&rig, NULL);
 	CHECK_INT(send(c.fd, text + cut, n - cut, 0), n - cut);
 	end_shake(&c);
-	check_answer(&c, want);
-	check_answer(&c, want);
+	check_get(&c, want);
+	check_get(&c, want);
 	rig_close(&c);
 }
 
@@ -162,7 +130,7 @@ TEST(byte_by_byte)
 		rig_turn(&rig, NULL);
 	}
 	end_shake(&c);
-	check_answer(&c, "192.0.2.7 by 127.0.0.1");
+	check_get(&c, "192.0.2.7 by 127.0.0.1");
 	rig_close(&c);
 	rig_stop(&rig);
 }
@@ -190,7 +158,7 @@ TEST(the_longest_header)
 			rig_turn(&rig, NULL);
 		if (n == PROXY_HEADER_BYTES_MAX) {
 			rig_shake(&rig, &c);
-			check_answer(&c, "192.0.2.9 by 127.0.0.1");
+			check_get(&c, "192.0.2.9 by 127.0.0.1");
 		} else {
 			CHECK(rig_wait_eof(&rig, &c));
 		}
@@ -199,19 +167,13 @@ TEST(the_longest_header)
 	rig_stop(&rig);
 }
 
-/* Closed without a word, and counted. */
 static void
 check_closed(struct span bytes)
 {
 	struct rig_client c;
-	int64_t before = metric_get(METRIC_CONNECTIONS_REFUSED);
 
 	connect_raw(&c);
-	rig_send(&rig, &c, bytes);
-	CHECK(rig_wait_eof(&rig, &c));
-	CHECK_INT(c.in.n, 0);
-	CHECK_INT(metric_get(METRIC_CONNECTIONS_REFUSED), before + 1);
-	rig_close(&c);
+	rig_check_refused(&rig, &c, bytes);
 }
 
 TEST(without_a_header_there_is_no_handshake)
@@ -318,8 +280,8 @@ TEST(the_cap_per_address_is_the_clients)
 		else
 			rig_shake(&rig, &clients[i]);
 	}
-	check_answer(&clients[0], "192.0.2.7 by 127.0.0.1");
-	check_answer(&clients[2], "192.0.2.8 by 127.0.0.1");
+	check_get(&clients[0], "192.0.2.7 by 127.0.0.1");
+	check_get(&clients[2], "192.0.2.8 by 127.0.0.1");
 	for (size_t i = 0; i < 3; i++)
 		rig_close(&clients[i]);
 	CHECK(rig_wait_connections(&rig, 0));
