@@ -5,9 +5,8 @@ never comes, a counter that falls: each is a fault. Faults are in `faults`."""
 import gzip
 import json
 import re
-import threading
 
-from receiver import reset, start_server
+from stub_server import StubServer
 from support import until
 
 
@@ -141,14 +140,13 @@ def read(body):
     return json.loads(body.decode("utf-8", "strict"), object_pairs_hook=unique, parse_constant=no_constant)
 
 
-class Collector:
-    """Answers as `answer` says: a status, one of the words of `_misbehave`, or a function of the path that gives one of these.
+class Collector(StubServer):
+    """Answers as `answer` says: a status, one of the words below, or a function of the path that gives one of these.
     Only what it answered 2xx is taken."""
 
     def __init__(self, answer=200, port=0, headers=(), tls=None, client_ca=None):
         self.answer = answer
         self.wanted = dict(headers)
-        self.faults = []
         self.spans = {}  # by id
         self.points = {}  # (name, attributes) -> (value, start, time): the newest
         self.kinds = {}
@@ -157,12 +155,7 @@ class Collector:
         self.encodings = set()
         self.asked = []  # paths
         self.retry_after = None
-        self.lock = threading.Lock()
-        self.ending = threading.Event()
-        self.n_refused = 0  # handshakes
-        self.server, self.thread = start_server(self, port, tls, client_ca)
-        self.port = self.server.server_address[1]
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        super().__init__(port, tls, client_ca)
 
     def options(self, **more):
         return {"enabled": True, "sink": f"otlp:{self.url}", "interval_seconds": 1, **more}
@@ -174,7 +167,10 @@ class Collector:
                 self.asked.append(h.path)
             h.close_connection = True
             return
-        body = h.rfile.read(int(h.headers["Content-Length"]))
+        size = int(h.headers["Content-Length"])
+        body = h.rfile.read(size)
+        if len(body) < size:
+            return
         if h.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         with self.lock:
@@ -195,7 +191,7 @@ class Collector:
         elif answer == "garbage":
             self._answer(h, 200, b"\x00\xff<html>{{{" * 100)
         else:
-            self._misbehave(h, answer)
+            self._misbehave(h, answer, {"no http": b"\x16\x03\x01 what is this\r\n\r\n"})
 
     def _answer(self, h, status, body):
         h.send_response(status)
@@ -205,17 +201,6 @@ class Collector:
         h.send_header("Content-Length", str(len(body)))
         h.end_headers()
         h.wfile.write(body)
-
-    def _misbehave(self, h, word):
-        h.close_connection = True
-        if word == "hangs":
-            self.ending.wait()
-        elif word == "resets":
-            reset(h)
-        elif word == "no http":
-            h.wfile.write(b"\x16\x03\x01 what is this\r\n\r\n")
-        else:
-            raise AssertionError(word)
 
     def _take(self, h, body, is_taken):
         need(h.headers["Content-Type"] == "application/json", f"type {h.headers['Content-Type']}")
@@ -327,20 +312,4 @@ class Collector:
                     self.faults.append(f"{span['name']} has a parent that never came")
                 elif not (parent["startTimeUnixNano"] <= span["startTimeUnixNano"] and span["endTimeUnixNano"] <= parent["endTimeUnixNano"]):
                     self.faults.append(f"{span['name']} is not within its parent")
-        assert not self.faults, self.faults[:5]
-
-    def close(self):
-        if self.ending.is_set():
-            return
-        self.ending.set()
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, value, trace):
-        self.close()
-        if kind is None:
-            self.check()
+        super().check()

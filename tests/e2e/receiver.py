@@ -5,15 +5,10 @@ import contextlib
 import gzip
 import hashlib
 import hmac
-import http.server
 import json
-import socket
-import ssl
-import struct
-import sys
-import threading
 import time
 
+from stub_server import StubServer
 from support import Workplace
 
 SECRET = "receiver-secret"
@@ -28,64 +23,21 @@ def place_of(options):
         place.remove()
 
 
-def start_server(owner, port=0, tls=None, client_ca=None):
-    """A server whose POSTs are `owner._serve`'s, and its thread; handshakes that fail are counted in `owner.n_refused`."""
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self):
-            with contextlib.suppress(OSError):
-                owner._serve(self)
-
-        def log_message(self, *args):
-            pass
-
-    class Server(http.server.ThreadingHTTPServer):
-        daemon_threads = True
-        allow_reuse_address = True
-
-        def handle_error(self, request, client_address):
-            owner.n_refused += isinstance(sys.exc_info()[1], ssl.SSLError)
-
-    server = Server(("127.0.0.1", port), Handler)
-    if tls is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*tls)
-        if client_ca is not None:
-            context.load_verify_locations(str(client_ca))
-            context.verify_mode = ssl.CERT_REQUIRED
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    return server, thread
-
-
-def reset(http_request):
-    """Ends its connection so that the peer sees an error."""
-    http_request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    http_request.connection.close()
-
-
-class Receiver:
-    """Answers as `answer` says: a status, or one of the words of `_misbehave`; a function of the request's records gets to
+class Receiver(StubServer):
+    """Answers as `answer` says: a status, "reads slowly", "reads half", "answers half" or a word of `_misbehave`; a function of the request's records gets to
     choose. Only what it answered 2xx is taken."""
 
     def __init__(self, answer=200, secret=SECRET, port=0, tls=None, client_ca=None, keeps=None):
         self.answer, self.secret, self.keeps = answer, secret, keeps
         self.taken = []  # records, each once, in order
         self.bodies = []  # as they came, of what was taken
-        self.faults = []
         self.sizes = []  # records of each request
         self.n_asked = self.n_repeated = 0
-        self.n_refused = 0  # handshakes
         self.n_back = 0  # requests that began before the one before them: only a start may do that
         self.last_first = 0
         self.requests = []  # (headers, n records)
-        self.ending = threading.Event()
-        self.lock = threading.Lock()
-        self.server, self.thread = start_server(self, port, tls, client_ca)
-        self.port = self.server.server_address[1]
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/records"
+        super().__init__(port, tls, client_ca)
+        self.url += "/records"
 
     def _serve(self, http_request):
         headers = http_request.headers
@@ -119,19 +71,7 @@ class Receiver:
             http_request.send_header("Content-Length", "0")
             http_request.end_headers()
         else:
-            self._misbehave(http_request, answer)
-
-    def _misbehave(self, http_request, word):
-        http_request.close_connection = True
-        if word == "hangs":
-            self.ending.wait()
-        elif word == "resets":
-            reset(http_request)
-        elif word == "answers half":
-            http_request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-            http_request.wfile.flush()
-        else:
-            raise AssertionError(word)
+            self._misbehave(http_request, answer, {"answers half": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"})
 
     def _fault(self, text):
         self.faults.append(text)
@@ -211,22 +151,3 @@ class Receiver:
     def has(self, seq):
         with self.lock:
             return bool(self.taken) and self.taken[-1]["seq"] >= seq
-
-    def check(self):
-        assert not self.faults, self.faults[:5]
-
-    def close(self):
-        if self.ending.is_set():
-            return
-        self.ending.set()
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, value, trace):
-        self.close()
-        if kind is None:
-            self.check()

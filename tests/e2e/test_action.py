@@ -55,13 +55,17 @@ def test_built_in_types_without_an_executor_deny():
 
 
 def test_explain_has_no_side_effect():
+    def n_records(g):
+        # A checkpoint comes by the clock.
+        return sum(r["event_type"] != "checkpoint" for r in g.records())
+
     with Gateway() as g:
-        before = len(g.records())
+        before = n_records(g)
         r = g.post("/explain", action())
         assert r.status == 200 and r.json["decision"] == "ALLOW" and r.json["action_id"] == "act-1", r
         r = g.post("/explain", action(resource="payment://evil.example.com/x"))
         assert r.json["why_denied"]["reason_code"] == "deny_by_default", r
-        assert len(g.records()) == before
+        assert n_records(g) == before
 
 
 def test_validation_messages():

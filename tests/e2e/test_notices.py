@@ -2,49 +2,35 @@
 """Notices of approvals (approvals.notify): what receivers get, at least once, and that nobody waits for them."""
 import hashlib
 import hmac
-import http.server
 import json
 import pathlib
 import queue
 import socket
 import tempfile
-import threading
 
 from certificates import Authority
-from receiver import start_server
+from stub_server import StubServer
 from support import PATIENCE, Gateway, Workplace, action, config, until
 
 SECRET = "a-secret-of-the-receiver"
 PASSWORD = "hunter2-is-not-shown"
 
 
-class Receiver:
-    """A server on loopback that keeps what is posted; its answers are taken from a list, the last one for ever."""
+class Receiver(StubServer):
+    """Keeps what is posted; its answers are taken from a list, the last one for ever."""
 
-    def __init__(self, answers=(200,), port=0):
+    def __init__(self, answers=(200,), **server):
         self.posts = queue.Queue()
         self.answers = list(answers)
-        receiver = self
+        super().__init__(**server)
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = receiver.answers.pop(0) if len(receiver.answers) > 1 else receiver.answers[0]
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                receiver.posts.put((status, self.path, dict(self.headers), body))
-
-            def log_message(self, *args):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
+    def _serve(self, http_request):
+        body = http_request.rfile.read(int(http_request.headers["Content-Length"]))
+        status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        http_request.send_response(status)
+        http_request.send_header("Content-Length", "0")
+        http_request.end_headers()
+        self.posts.put((status, http_request.path, dict(http_request.headers), body))
 
     def next(self, status=200):
         """The next post that was answered so."""
@@ -52,13 +38,6 @@ class Receiver:
             got = self.posts.get(timeout=PATIENCE)
             if got[0] == status:
                 return got
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *args):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 def free_port():
@@ -167,29 +146,6 @@ def test_a_crash_loses_no_notice():
         place.remove()
 
 
-class Desk:
-    """A receiver behind TLS that asks for a certificate."""
-
-    def __init__(self, server, client_ca):
-        self.posts, self.n_refused = queue.Queue(), 0
-        self.server, self.thread = start_server(self, tls=server, client_ca=client_ca)
-        self.port = self.server.server_address[1]
-
-    def _serve(self, http_request):
-        self.posts.put(json.loads(http_request.rfile.read(int(http_request.headers["Content-Length"]))))
-        http_request.send_response(200)
-        http_request.send_header("Content-Length", "0")
-        http_request.end_headers()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *args):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-
 def test_a_receiver_that_asks_for_a_certificate():
     with tempfile.TemporaryDirectory() as folder:
         ca, others = Authority(f"{folder}/ca"), Authority(f"{folder}/others", "Another CA")
@@ -199,12 +155,12 @@ def test_a_receiver_that_asks_for_a_certificate():
         shown = {"none": {}, "a stranger's": {"cert_file": str(foreign[0]), "key_file": str(foreign[1])},
                  "ours": {"cert_file": str(pair[0]), "key_file": str(pair[1])}, "in one file": {"cert_file": str(together)}}
         for name, files in shown.items():
-            with Desk(server, ca.cert) as desk:
+            with Receiver(tls=server, client_ca=ca.cert) as desk:
                 told = {"name": "desk", "url": f"https://localhost:{desk.port}/T0KEN", "ca_file": str(ca.cert), **files}
                 with Gateway(options(told)) as g:
                     asked = g.act(transfer()).json["approval_id"]
                     if name in ("ours", "in one file"):
-                        assert desk.posts.get(timeout=PATIENCE)["approval_id"] == asked, name
+                        assert json.loads(desk.next()[3])["approval_id"] == asked, name
                         assert desk.n_refused == 0, name
                     else:
                         until(lambda d=desk: d.n_refused > 0, "it was tried")
