@@ -17,7 +17,6 @@
 #define REMEDY                                                                                     \
 	"; see `nomos audit verify`, then restore a good copy, or keep this one as it is and "     \
 	"begin a new chain with `nomos audit seal --reason TEXT`"
-#define TX_BYTES_MAX (LEDGER_GROUP_BYTES + (size_t)16 * 1024 * 1024)
 
 static void
 free_ledger(struct ledger *l)
@@ -85,7 +84,7 @@ new_ledger(const struct ledger_options *o)
 		sinks[i].l = l;
 		sinks[i].sink = o->sinks[i];
 	}
-	buf_init(&l->tx_bytes, TX_BYTES_MAX);
+	buf_init(&l->tx_bytes, LEDGER_TX_BYTES_MAX);
 	MUST(pthread_mutex_init(&l->mutex, NULL) == 0);
 	MUST(pthread_condattr_init(&attr) == 0);
 	MUST(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);

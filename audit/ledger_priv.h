@@ -33,6 +33,7 @@ struct arena;
 #define LEDGER_MAGIC 0x1ed6e201u
 #define LEDGER_OPEN_SHOWN_MAX 1000 /* open intents named to the caller of ledger_get_open_intents */
 #define LEDGER_GROUP_BYTES ((size_t)4 * 1024 * 1024) /* a group ends once it is over this */
+#define LEDGER_TX_BYTES_MAX (LEDGER_GROUP_BYTES + (size_t)16 * 1024 * 1024)
 #define LEDGER_WHY_MAX 160
 
 /* Keys of the table meta. */

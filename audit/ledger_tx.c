@@ -65,8 +65,10 @@ ledger_tx_abort(struct ledger_tx *tx)
 static void
 trim_bytes(struct ledger *l)
 {
-	if (l->tx_bytes.size > LEDGER_GROUP_BYTES / 4)
-		buf_fini(&l->tx_bytes);
+	if (l->tx_bytes.size <= LEDGER_GROUP_BYTES / 4)
+		return;
+	buf_fini(&l->tx_bytes);
+	buf_init(&l->tx_bytes, LEDGER_TX_BYTES_MAX);
 }
 
 static void

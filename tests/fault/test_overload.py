@@ -6,6 +6,7 @@ import pathlib
 import select
 import socket
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
@@ -210,4 +211,27 @@ def test_the_limit_is_reloaded():
         until(nobody_is_shed, "without a limit all are let in, under the same load")
         crowd.end()
     check_evidence(place, crowd)
+    place.remove()
+
+
+def test_many_large_records_at_once_are_not_the_last():
+    """They fill one transaction with more than the ledger keeps memory for."""
+    place = Workplace()
+    statuses = []
+
+    def ask(g, name):
+        connection = g.connect()
+        for number in range(2):
+            large = action("payments.refund", "payment://shop.example.com/" + "&" * 8000, action_id=f"{name}-{number}")
+            statuses.append(g.act(large, connection=connection).status)
+
+    with Gateway(config(gateway={"overload_wait_ms": 0}), workplace=place) as g:
+        threads = [threading.Thread(target=ask, args=(g, f"large-{i}")) for i in range(32)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert statuses == [200] * 64, statuses
+        assert g.act().status == 200 and g.get("/readyz").status == 200
+    verify(place)
     place.remove()

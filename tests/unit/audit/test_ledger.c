@@ -201,6 +201,46 @@ TEST(the_chain_goes_on_after_reopening)
 }
 
 /* Another program holds the database: refused within the time-out, and taken again afterwards. */
+/* As many callers at once with large actions make it. */
+static enum err
+append_large(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
+{
+	static char summary[200 * 1024];
+	struct job *j = (struct job *)(void *)e;
+	struct arena *a = arena_new(1024 * 1024);
+	struct record *r = record_new(a, "action.decision");
+	struct record_text text;
+	enum err rc = OK;
+
+	MUST(r != NULL);
+	memset(summary, 'a', sizeof(summary));
+	record_set_text(r, RECORD_ACTION_SUMMARY, span_of(summary, sizeof(summary)));
+	MUST(record_render(r, redactor_default(), a, &text, ei) == OK);
+	for (int i = 0; rc == OK && i < 20; i++)
+		rc = ledger_tx_append(tx, &text, j->state, &e->seq, ei);
+	arena_free(&a);
+	return rc;
+}
+
+TEST(a_large_group_is_not_the_last)
+{
+	struct ledger_options o = options_in(test_tmpdir());
+	struct ledger *l = start_ledger(&o);
+	struct job j;
+
+	for (int i = 0; i < 2; i++) {
+		job_init(&j, "large");
+		j.e.apply = append_large;
+		CHECK_INT(job_run(l, &j), OK);
+		job_fini(&j);
+		CHECK_INT(append_one(l, "small"), OK);
+	}
+	ledger_close(&l);
+	struct dump d = dump_file(o.path);
+	CHECK_INT(d.fault, CHAIN_FAULT_NONE);
+	CHECK_INT(d.n, 44); /* chain.start, the records, the checkpoint */
+}
+
 TEST(a_locked_database_refuses_and_recovers)
 {
 	struct ledger_options o = options_in(test_tmpdir());
@@ -229,5 +269,5 @@ SUITE("ledger", TEST_ROW(a_new_ledger_begins_with_chain_start),
 	TEST_ROW(done_tells_sequence_and_hash), TEST_ROW(entries_keep_their_order),
 	TEST_ROW(an_entry_rolls_back_alone), TEST_ROW(an_entry_may_take_all_back_without_writing),
 	TEST_ROW(a_claim_is_taken_once), TEST_ROW(an_intent_is_closed_once),
-	TEST_ROW(the_chain_goes_on_after_reopening),
+	TEST_ROW(the_chain_goes_on_after_reopening), TEST_ROW(a_large_group_is_not_the_last),
 	TEST_ROW(a_locked_database_refuses_and_recovers))
