@@ -82,6 +82,7 @@ static bool
 visit_step(const struct store_row *row, void *arg)
 {
 	struct check *c = arg;
+	struct chain_head before = c->at;
 
 	if (chain_check(NULL, &c->at, row->seq, row->body, span_cstr(row->hash)) !=
 		CHAIN_FAULT_NONE) {
@@ -89,14 +90,18 @@ visit_step(const struct store_row *row, void *arg)
 		return false;
 	}
 	if (checkpoint_parse_record(row->body, &c->checkpoint)) {
-		c->checkpoint_seq = row->seq;
-		c->is_chain_good = YES;
+		/* A genuine signature may have been put behind another chain than the one it was made of. */
+		bool is_about_this = c->checkpoint.at.seq == before.seq &&
+				     strcmp(c->checkpoint.at.hash, before.hash) == 0;
+		c->is_chain_good = answer_of(is_about_this);
+		if (is_about_this)
+			c->checkpoint_seq = row->seq;
 		return false;
 	}
 	return ++c->n_steps < STEPS_MAX;
 }
 
-/* From a checkpoint's own record there is nothing to go: it signs the one before it, and is itself linked. */
+/* A checkpoint's own record is signed by the next one. */
 static enum err
 walk_to_checkpoint(struct check *c, struct store_reader *r, struct errinfo *ei)
 {

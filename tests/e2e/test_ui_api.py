@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import json
+import re
 import socket
 import sqlite3
 import threading
@@ -117,6 +118,32 @@ def test_verify_finds_a_changed_record():
         assert [r for r in ui(g, "records").json["records"] if r["seq"] == 4][0]["is_malformed"] is True
         assert ui(g, "records/4/verify").json["matches"] is False
         assert ui(g, "traces").status == 200 and ui(g, "export").status == 200
+        g.expect_exit = None
+
+
+def rehash(db, first):
+    """Links the rows from `first` on anew, as somebody who may write the file but has no key can."""
+    previous = db.execute("SELECT hash FROM records WHERE seq = ?", (first - 1,)).fetchone()[0].hex()
+    for seq, body in db.execute("SELECT seq, body FROM records WHERE seq >= ? ORDER BY seq", (first,)).fetchall():
+        body = re.sub(rb'"prev_event_hash":"[0-9a-f]{64}"', f'"prev_event_hash":"{previous}"'.encode(), body)
+        previous = hashlib.sha256(body + previous.encode()).hexdigest()
+        db.execute("UPDATE records SET body = ?, hash = ? WHERE seq = ?", (body, bytes.fromhex(previous), seq))
+
+
+def test_verify_finds_a_forged_chain_under_a_genuine_signature():
+    with gateway(audit={"checkpoint_every": 4}) as g:
+        for i in range(9):
+            g.act(action(action_id=f"act-{i}"))
+        good = ui(g, "records/3/verify").json
+        assert good["chain_to_checkpoint"] and good["checkpoint"]["signature_valid"], good
+        with sqlite3.connect(g.place.ledger) as db:
+            db.execute("UPDATE records SET body = CAST(replace(body, 'act-0', 'act-9') AS BLOB) WHERE seq = 3")
+            assert db.total_changes == 1
+            rehash(db, 3)
+        # The checkpoint is as it was signed, but of another chain than the one that leads to it now.
+        for seq in (2, 3):
+            forged = ui(g, f"records/{seq}/verify").json
+            assert forged["chain_to_checkpoint"] is False and "is broken" in forged["message"], forged
         g.expect_exit = None
 
 
