@@ -49,7 +49,8 @@ keep_intent(const struct store_row *row, void *arg)
 	struct open_intents *o = arg;
 
 	o->is_short = !ledger_batch_add(o->batch, row->seq, row->hash, row->body);
-	return !o->is_short && o->batch->n < PER_TRANSACTION;
+	return !o->is_short && o->batch->n < PER_TRANSACTION &&
+	       o->batch->bytes.n <= LEDGER_BATCH_BYTES;
 }
 
 static enum err

@@ -196,6 +196,52 @@ TEST(many_open_intents_are_settled_page_by_page)
 	CHECK_INT(see_all(o.path).n_unknown, 4);
 }
 
+#define LARGE_INTENTS 32 /* as many as run at once by default */
+
+/* As a resource of 8 KiB makes them that stands escaped in three members. */
+static void
+large_intents_and_die(struct ledger *l)
+{
+	static char summary[200 * 1024];
+	struct job j;
+	struct errinfo ei;
+
+	memset(summary, 'a', sizeof(summary));
+	for (size_t i = 0; i < LARGE_INTENTS; i++) {
+		job_init(&j, "small");
+		struct arena *a = arena_new(1024 * 1024);
+		struct record *r = record_new(a, "action.decision");
+		MUST(r != NULL);
+		record_set_text(r, RECORD_ACTION_SUMMARY, span_of(summary, sizeof(summary)));
+		if (record_render(r, redactor_default(), a, &j.text, &ei) != OK)
+			_exit(1);
+		j.state = LEDGER_OPEN;
+		if (job_run(l, &j) != OK)
+			_exit(1);
+		arena_free(&a);
+		job_fini(&j);
+	}
+	_exit(0);
+}
+
+TEST(large_open_intents_do_not_stop_the_next_start)
+{
+	struct ledger_options o = crash_options();
+	struct errinfo ei = {0};
+	size_t n = 0;
+
+	crash(&o, large_intents_and_die);
+	struct ledger *l = open_ledger(&o);
+	CHECK_INT(ledger_get_open_intents(l, NULL, 0), LARGE_INTENTS);
+	if (ledger_settle_unknown(l, &n, &ei) != OK)
+		FAIL("%s", ei.msg);
+	CHECK_INT(n, LARGE_INTENTS);
+	CHECK_INT(ledger_start(l, &ei), OK);
+	CHECK_INT(append_one(l, "next"), OK);
+	ledger_close(&l);
+	CHECK_INT(see_all(o.path).fault, CHAIN_FAULT_NONE);
+}
+
 TEST(a_crash_inside_a_transaction_leaves_nothing_of_it)
 {
 	struct ledger_options o = crash_options();
@@ -280,5 +326,6 @@ TEST(nothing_acknowledged_is_lost_to_a_kill)
 
 SUITE("ledger_crash", TEST_ROW(open_intents_become_unknown_once),
 	TEST_ROW(many_open_intents_are_settled_page_by_page),
+	TEST_ROW(large_open_intents_do_not_stop_the_next_start),
 	TEST_ROW(a_crash_inside_a_transaction_leaves_nothing_of_it),
 	TEST_ROW(nothing_acknowledged_is_lost_to_a_kill))
