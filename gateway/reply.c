@@ -59,10 +59,13 @@ reply_error(struct http_request *http, unsigned status, const char *code, struct
 	send_error(http, status, NULL, 0, code, message, retry_after_s);
 }
 
+static const struct http_header private_headers[] = {
+	{{"Cache-Control", 13}, {"no-store", 8}}, {{"X-Content-Type-Options", 22}, {"nosniff", 7}}};
+
 void
 reply_json(struct http_request *http, unsigned status, struct span body)
 {
-	http_request_reply(http, status, NULL, 0, body);
+	http_request_reply(http, status, private_headers, ARRAY_LEN(private_headers), body);
 }
 
 void
@@ -71,17 +74,14 @@ reply_built(struct http_request *http, unsigned status, const struct buf *body)
 	if (buf_failed(body))
 		reply_error(http, 503, "overloaded", SPAN_LIT("out of memory"), 1);
 	else
-		reply_json(http, status, buf_span(body));
+		http_request_reply(http, status, NULL, 0, buf_span(body));
 }
 
 void
 reply_private(struct http_request *http, unsigned status, const struct http_header *extra,
 	size_t n_extra, const struct buf *body)
 {
-	struct http_header headers[REPLY_EXTRA_MAX + 2] = {
-		{SPAN_LIT("Cache-Control"), SPAN_LIT("no-store")},
-		{SPAN_LIT("X-Content-Type-Options"), SPAN_LIT("nosniff")},
-	};
+	struct http_header headers[REPLY_EXTRA_MAX + 2] = {private_headers[0], private_headers[1]};
 
 	MUST(n_extra <= REPLY_EXTRA_MAX);
 	for (size_t i = 0; i < n_extra; i++)

@@ -109,9 +109,9 @@ MUSTCHECK bool reply_too_many_failures(struct http_request *http, struct worker 
 /* The same, and 401 otherwise. */
 void reply_unauthenticated(
 	struct http_request *http, struct worker *worker, const char *code, struct span message);
-/* 200, application/json. */
+/* JSON that only its reader may keep: not stored by any cache. */
 void reply_json(struct http_request *http, unsigned status, struct span body);
-/* The same from a buffer; 503 when memory was out while it was built. */
+/* JSON that is nobody's secret, from a buffer; 503 when memory was out while it was built. */
 void reply_built(struct http_request *http, unsigned status, const struct buf *body);
 /* A reply that only its reader may keep: not stored by any cache, n_extra more headers (at most REPLY_EXTRA_MAX). */
 #define REPLY_EXTRA_MAX 4

@@ -484,6 +484,10 @@ def test_an_agent_looks_at_its_own_only():
 
         r = look()
         assert r.status == 200 and (r.json["status"], r.json["approval_id"], r.json["uses"]) == ("pending", apr, 0), r
+        # Parameters and states are for who asks alone, not for a cache in between; nor is what a reload would change.
+        for private in (r, page(g, f"/api/ui/approvals/{apr}"), page(g, "/api/ui/approvals"), g.operator("GET", "/admin/reload")):
+            assert private.status == 200 and private.headers["Cache-Control"] == "no-store", (private, private.headers)
+            assert private.headers["X-Content-Type-Options"] == "nosniff", private.headers
         assert decide(g, apr).status == 200
         assert look().json["status"] == "approved"
         assert g.act(transfer(1, apr)).json["decision"] == "ALLOW"

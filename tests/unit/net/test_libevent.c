@@ -41,7 +41,8 @@ TEST(accepted_sockets_do_not_wait_for_acknowledgements)
 	CHECK(rig_wait_reply(&rig, &c, false, &reply));
 	struct conn *conn = wait_state(CONN_IDLE);
 	CHECK(conn != NULL);
-	CHECK_INT(getsockopt(bufferevent_getfd(conn->bev), IPPROTO_TCP, TCP_NODELAY, &on, &size), 0);
+	CHECK_INT(
+		getsockopt(bufferevent_getfd(conn->bev), IPPROTO_TCP, TCP_NODELAY, &on, &size), 0);
 	CHECK(on != 0);
 	rig_close(&c);
 	rig_stop(&rig);
@@ -124,5 +125,5 @@ TEST(a_flood_behind_a_stream_stays_out)
 	rig_stop(&rig);
 }
 
-SUITE("net/libevent", TEST_ROW(accepted_sockets_do_not_wait_for_acknowledgements), TEST_ROW(a_reply_is_one_piece),
-	TEST_ROW(a_flood_behind_a_stream_stays_out))
+SUITE("net/libevent", TEST_ROW(accepted_sockets_do_not_wait_for_acknowledgements),
+	TEST_ROW(a_reply_is_one_piece), TEST_ROW(a_flood_behind_a_stream_stays_out))
