@@ -63,7 +63,7 @@ def count_lost(server, answered):
 
 def measure(r, plan, rate, mode, connections=None):
     """One run on a new ledger."""
-    server = r.serve("overload", identity=IDENTITY, ledger={"path": "ledger.db"})
+    server = r.serve("overload", sheds=True, identity=IDENTITY, ledger={"path": "ledger.db"})
     figures, answered = run_loader(r, server, connections or plan["overload_connections"], rate, plan["overload_milliseconds"], mode)
     r.stop([server])
     figures["lost"] = count_lost(server, answered)

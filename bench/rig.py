@@ -80,15 +80,15 @@ def generate(rules, actions=0):
     return subprocess.run(args, check=True, capture_output=True).stdout
 
 
-def make_place(folder, port, workers, rules=10, is_tls=False, **sections):
-    """A folder with a configuration without limits that a load would meet."""
+def make_place(folder, port, workers, rules=10, is_tls=False, sheds=False, **sections):
+    """A folder with a configuration without limits that a load would meet: of a closed loop nobody is turned away, however long all wait."""
     folder.mkdir(parents=True)
     (folder / "workspace/bench").mkdir(parents=True)
     (folder / "workspace/bench/file.txt").write_text(("x" * 63 + "\n") * 16)
     (folder / "policy.json").write_bytes(generate(rules))
     config = {
         "gateway": {"listen": f"127.0.0.1:{port}", "workers": workers, "rate_limit_per_minute": 1000000000,
-                    "concurrency_limit": 1000000},
+                    "concurrency_limit": 1000000, "overload_wait_ms": 50 if sheds else 0},
         "policy": {"policy_bundle_path": "policy.json"},
         "executor": {"workspace_root": "workspace"},
         "audit": {"sink": ""},

@@ -114,16 +114,27 @@ def run_apart(path):
     return text + "\n", (int(count[1]), int(count[2]))
 
 
+def work_of(text):
+    """Seconds of the tests that passed in what a file printed."""
+    return sum(float(seconds) for seconds in re.findall(r"^ok    .* \((\d+\.\d+) s\)$", text, re.M))
+
+
 def run_together(files, jobs):
     alone = [path for path in files if re.search(r"^ALONE = True$", path.read_text(), re.M)]
-    passed = failed = 0
+    passed = failed = n_faults = 0
+    fault_seconds = 0.0
     files = sorted(files, key=lambda path: FIRST.index(path.stem) if path.stem in FIRST else len(FIRST))
     for group, width in ([path for path in files if path not in alone], jobs), (alone, 1):
         with concurrent.futures.ThreadPoolExecutor(width) as pool:
-            for text, count in pool.map(run_apart, group):
+            for path, (text, count) in zip(group, pool.map(run_apart, group)):
                 print(text, end="", flush=True)
+                if path.parent == FAULT:
+                    n_faults += sum(count)
+                    fault_seconds += work_of(text)
                 passed += count[0]
                 failed += count[1]
+    if n_faults > 0:
+        print(f"fault cases: {n_faults}, {fault_seconds:.0f} s one after the other", flush=True)
     return passed, failed
 
 

@@ -195,6 +195,16 @@ def test_absolute_target_of_our_own_authority():
         assert decided(gateway) == ["act-1"]
 
 
+def test_a_route_is_found_by_the_target_as_it_was_sent():
+    """Nothing is decoded or made simpler before it is compared."""
+    with Gateway() as gateway:
+        assert gateway.get("/healthz?a=%00").status == 200
+        for target in ("/%68ealthz", "/healthz%00x", "/healthz%20", "/healthz/", "//h/healthz", "/./healthz", "/a/../healthz", "/HEALTHZ", "/healthz;a"):
+            with Wire(gateway) as wire:
+                wire.send(f"GET {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+                assert wire.reply()[0] in (400, 404), target
+
+
 def test_chunked_action_in_small_pieces():
     body = json.dumps(action(action_id="act-1")).encode()
     head = act_head(body).replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")

@@ -1,6 +1,7 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """Weak spots of the reference that no other test covers; docs/reliability.md has the whole list with its tests."""
 import json
+import shutil
 import socket
 import threading
 
@@ -68,6 +69,19 @@ def approvals_config(**approvals):
                                                                       "agent_secrets": {"bot": AGENT_SECRET, "other": AGENT_SECRET}})
 
 
+def test_weak_spot_5_each_route_of_an_agent_has_a_rate_of_its_own():
+    """What one route has used up, the others still have; a client without a credential never gets as far."""
+    report = {k: v for k, v in action(outcome="SUCCEEDED").items() if k not in ("params", "context")}
+    routes = {"/action": action(), "/explain": action(), "/actions/report": report}
+    with Gateway(config(gateway={"rate_limit_per_minute": 2})) as g:
+        for path, body in routes.items():
+            replies = [g.post(path, body) for _ in range(3)]
+            assert [r.status for r in replies] == [200, 200, 429], (path, replies)
+            assert 1 <= int(replies[2].headers["Retry-After"]) <= 60, replies[2].headers
+        for path, body in routes.items():
+            assert g.post(path, body, key="unknown").status == 401, path
+
+
 def test_weak_spot_10_an_agent_cannot_approve_for_itself():
     """Not without a credential, not with its own, not by a webhook that nobody has configured."""
     with Gateway(approvals_config()) as g:
@@ -115,3 +129,19 @@ def test_weak_spot_32_one_action_is_asked_for_once():
             t.join()
         assert len(ids) == 16 and len(set(ids)) == 1, ids
         assert len([r for r in g.records() if r["event_type"] == "approval.requested"]) == 1
+
+
+def test_weak_spot_36_an_answer_says_what_happened():
+    """A denial is no ALLOW, a size and a type have statuses of their own, a fault of the server is not the client's, names have one style."""
+    with Gateway(approvals_config()) as g:
+        told = decide(g, ask_for_approval(g), OPERATOR_KEY, "deny")
+        assert told.status == 200 and (told.json["decision"], told.json["reason"]) == ("DENY", "approval_recorded"), told
+        told = decide(g, ask_for_approval(g, agent="other"), OPERATOR_KEY)
+        assert told.status == 200 and (told.json["decision"], told.json["reason"]) == ("ALLOW", "approval_recorded"), told
+        assert g.post("/action", b" " * 70000).status == 413
+        assert g.post("/action", action(), headers={"Content-Type": "text/plain"}).status == 415
+        shutil.rmtree(g.place.dir / "workspace")
+        gone = g.act(action("fs.read", "file://workspace/README.md"))
+        assert gone.status == 500 and gone.json["reason"].startswith("execution_error") and str(g.place.dir) not in gone.body.decode(), gone
+        traces = g.operator("GET", "/api/ui/traces").json
+        assert all(name == name.lower() for trace in traces["traces"] for name in trace), traces
