@@ -27,7 +27,11 @@ copy_id(struct span raw, char *out, size_t n)
 	return true;
 }
 
-/* A chain is signed with one key from its first record on. */
+/*
+ * A chain is signed with one key from its first record on. Whether the signature is good is not asked: the first record has none, and its
+ * word has to count, or a chain that was replaced before its first checkpoint would be missed. Who may post can so raise an alarm
+ * (--accept-chain names such a chain), and cannot take one back.
+ */
 static void
 note_key(struct witness_chain *c, const char *key_id)
 {

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "options.h"
 #include "runtime/doctor.h"
 
@@ -45,32 +46,50 @@ count_file_secrets(const struct nomos_options *o)
 	return n;
 }
 
+/* What doctor's input points to: a look that does not end may use it after everybody else. */
+struct subject {
+	struct loaded_config *config;
+	struct pipeline_options pipeline;
+	struct errinfo why;
+};
+
+static void
+release_subject(void *arg)
+{
+	struct subject *s = arg;
+
+	loaded_config_free(&s->config);
+	mem_free(s);
+}
+
 enum err
 examination_run(const struct examination *x, struct doctor_report *out, struct errinfo *ei)
 {
+	struct subject *s = mem_zalloc(1, sizeof(*s));
 	struct doctor_input in = {.config_path = x->config,
 		.only = span_cstr(x->only),
 		.skip = span_cstr(x->skip),
 		.is_deep = x->is_deep,
-		.is_running = x->is_running};
-	struct loaded_config *config = NULL;
-	struct pipeline_options pipeline;
-	struct errinfo why = {.code = OK};
+		.is_running = x->is_running,
+		.release = release_subject,
+		.release_arg = s};
 
+	*out = (struct doctor_report){.arena = NULL};
+	if (s == NULL)
+		return ERR(ei, ERR_NOMEM, "out of memory");
 	if (x->config == NULL)
 		in.config_error = "--config/-c is required (or NOMOS_CONFIG)";
-	else if (loaded_config_read(x->config, x->bundle, &config, &why) != OK)
-		in.config_error = why.msg;
+	else if (loaded_config_read(x->config, x->bundle, &s->config, &s->why) != OK)
+		in.config_error = s->why.msg;
 	if (in.config_error == NULL) {
-		loaded_config_pipeline(config, &pipeline);
-		in.pipeline = &pipeline;
-		in.gateway = &config->options.gateway;
-		in.ledger = &config->options.ledger;
-		in.audit = &config->options.audit;
-		in.telemetry = &config->options.telemetry;
-		in.n_file_secrets = count_file_secrets(&config->options);
+		const struct nomos_options *o = &s->config->options;
+		loaded_config_pipeline(s->config, &s->pipeline);
+		in.pipeline = &s->pipeline;
+		in.gateway = &o->gateway;
+		in.ledger = &o->ledger;
+		in.audit = &o->audit;
+		in.telemetry = &o->telemetry;
+		in.n_file_secrets = count_file_secrets(o);
 	}
-	enum err rc = doctor_run(&in, out, ei);
-	loaded_config_free(&config);
-	return rc;
+	return doctor_run(&in, out, ei);
 }

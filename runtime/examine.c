@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * Doctor's report of the running gateway, kept for a few seconds, so that a page that asks again and again costs one look at the
- * disk. One look at a time; it may never end, on a mount whose server is gone, so nobody waits for it: who comes meanwhile is
+ * disk. One look at a time; it may take long, on a mount whose server is gone, so nobody waits for it: who comes meanwhile is
  * answered from the last report, however old. Blocking: reader threads only.
  */
 #include "runtime.h"

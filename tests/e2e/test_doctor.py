@@ -1,6 +1,7 @@
 # Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0
 """nomos doctor beyond the report (test_cli_start.py): what it measures of the kernel's own files, --watch, and what scripts rely on."""
 import contextlib
+import ctypes
 import http.server
 import json
 import os
@@ -17,7 +18,7 @@ import support
 from certificates import Authority
 from receiver import SECRET as SECRET_OF_RECEIVER
 from receiver import Receiver
-from support import BIN, INSTRUMENTED, PATIENCE, ROOT, Gateway, Workplace, action, config
+from support import BIN, INSTRUMENTED, PATIENCE, ROOT, Gateway, Workplace, action, config, until
 
 # Where the tests run is not what they are about.
 QUIET = "clock.synchronised,ledger.file_system"
@@ -110,6 +111,47 @@ def test_what_is_typed_is_measured():
         assert told["strong.writable_mounts"][0] == "PASS", told  # it is below /tmp
         told = hints(*with_shell, 'mount -t tmpfs none /srv && exec "$@"', "sh")
         assert told["strong.writable_mounts"][0] == "FAIL" and "the first is /srv" in told["strong.writable_mounts"][1], told
+
+
+@contextlib.contextmanager
+def dead_mount(folder):
+    """A file system whose server has never answered: whoever looks at it waits."""
+    if os.geteuid() != 0 or not os.path.exists("/dev/fuse") or INSTRUMENTED:
+        raise support.Skip("needs root and /dev/fuse, and no sanitizer, which waits for every thread")
+    libc = ctypes.CDLL(None, use_errno=True)
+    server = os.open("/dev/fuse", os.O_RDWR)
+    try:
+        options = f"fd={server},rootmode=40000,user_id=0,group_id=0".encode()
+        if libc.mount(b"dead", bytes(folder), b"fuse", 0, options) != 0:
+            raise support.Skip(f"no mount here: {os.strerror(ctypes.get_errno())}")
+        try:
+            yield
+        finally:
+            os.close(server)  # everybody who waits is told
+            server = -1
+            assert libc.umount2(bytes(folder), 2) == 0
+    finally:
+        if server >= 0:
+            os.close(server)
+
+
+def test_a_mount_whose_server_is_gone_is_told():
+    """For real: a look at such a workspace never ends. The report comes, names what could not be measured, and has all the rest."""
+    with Host(config()) as place:
+        with Gateway(workplace=place) as g:
+            with dead_mount(place.dir / "workspace"):
+                told = place.doctor(check=1)
+                stuck = {name for name, c in told.items() if "could not be measured" in c.get("hint", "")}
+                assert {"fs.workspace_exists", "workspace.writable"} <= stuck, stuck
+                assert all("workspace" in name or name == "gateway.snapshot_builds" for name in stuck), stuck
+                assert told["ledger.opens"]["status"] == "PASS" and told["policy.bundle_parses"]["status"] == "PASS", told
+                # The gateway tells the same of itself, and goes on deciding.
+                told = g.operator("GET", "/api/ui/readiness")
+                assert told.status == 200, (told.status, told.body)
+                page = {c["id"]: c for c in told.json["checks"]}
+                assert "could not be measured" in page["fs.workspace_exists"]["hint"], page
+                assert g.act().status == 200
+            until(lambda: g.act(action("fs.read", "file://workspace/README.md")).status == 200, "the workspace is back")
 
 
 def test_disks_that_are_small_or_in_memory():

@@ -2,8 +2,9 @@
 /*
  * The checks before a start (nomos-mcp-cli.md 2; decisions 45), measured on this host as this
  * user. Nothing is changed by them: no file is made or written, no lock is taken, and an address
- * is bound only to be let go at once. The same host and files give the same report. Blocking; one
- * thread, never a loop.
+ * is bound only to be let go at once. The same host and files give the same report. A look that
+ * does not end, on a mount whose server is gone, fails after some seconds, and the report comes all
+ * the same. Blocking; one thread, never a loop.
  */
 #ifndef RUNTIME_DOCTOR_H
 #define RUNTIME_DOCTOR_H
@@ -41,6 +42,9 @@ struct doctor_input {
 	struct span skip;
 	/* Before the paths of the host's own files; NULL: none, as everywhere but in tests. */
 	const char *root;
+	/* Called once when nothing uses what is above any more: on the return, or later and on another thread when a look did not end. NULL: it stays. */
+	void (*release)(void *arg);
+	void *release_arg;
 };
 
 struct doctor_check {
