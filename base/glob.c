@@ -15,19 +15,27 @@
 
 enum segment_kind { SEGMENT_LITERAL = 0, SEGMENT_ANY, SEGMENT_WILD, SEGMENT_MANY };
 
+/* Of the pattern's text. */
 struct segment {
-	struct span text;
+	uint32_t from;
+	uint32_t n;
 	enum segment_kind kind;
 };
 
+/*
+ * One block: this, the segments, the text. Segments that are literal and come first are not among
+ * the segments, since every match is compared with the text up to the first wildcard at once.
+ */
 struct glob {
-	struct span prefix; /* literal bytes before the first wildcard */
-	struct span
-		must; /* what every match starts with: prefix without the "/" of a following "**" */
-	struct span text;
+	uint32_t n_text;
+	uint32_t n_prefix; /* literal bytes before the first wildcard */
+	uint32_t
+		n_must; /* what every match starts with: prefix without the "/" of a following "**" */
+	uint32_t n_suffix;   /* literal bytes that every match ends with */
+	uint32_t n_head;     /* bytes of the segments left out, each with its "/" */
+	uint32_t n_segments; /* none of a literal */
 	bool is_dead;
 	bool is_literal;
-	size_t n_segments;
 	struct segment segments[]; /* no two SEGMENT_MANY in a row */
 };
 
@@ -37,6 +45,7 @@ struct glob {
  */
 struct region {
 	const char *p;
+	const char *pattern; /* text of the segments that it is matched with */
 	size_t at;
 	size_t limit;
 };
@@ -55,61 +64,93 @@ kind_of(struct span text)
 	return SEGMENT_LITERAL;
 }
 
-static void
-set_prefix(struct glob *g)
+static const char *
+text_of(const struct glob *g)
 {
-	size_t n = 0;
+	return (const char *)(g->segments + g->n_segments);
+}
 
-	while (n < g->text.n && g->text.p[n] != '*' && g->text.p[n] != '?')
+/* Everything but the segments. */
+static void
+measure_literals(struct glob *g, struct span text)
+{
+	uint32_t n = 0;
+	uint32_t at = g->n_text;
+
+	while (n < g->n_text && text.p[n] != '*' && text.p[n] != '?')
 		n++;
-	g->is_literal = n == g->text.n;
-	g->prefix = span_of(g->text.p, n);
-	g->must = g->prefix;
+	g->is_dead = span_find(text, '\\') < text.n;
+	g->is_literal = n == g->n_text;
+	g->n_prefix = n;
+	g->n_must = n;
 	/* Two stars behind a slash also match nothing, slash included. */
-	if (!g->is_literal && n > 0 && g->text.p[n - 1] == '/')
-		g->must.n--;
+	if (!g->is_literal && n > 0 && text.p[n - 1] == '/')
+		g->n_must--;
+	g->n_head = n;
+	while (g->n_head > 0 && text.p[g->n_head - 1] != '/')
+		g->n_head--;
+	while (at > n && text.p[at - 1] != '*' && text.p[at - 1] != '?')
+		at--;
+	/* The same for the slash behind two stars. */
+	if (at > n && at < g->n_text && text.p[at] == '/')
+		at++;
+	g->n_suffix = g->n_text - at;
+}
+
+/* Cuts what is behind the head; v has room for all of it. */
+static uint32_t
+cut_segments(struct span text, uint32_t from, struct segment *v)
+{
+	uint32_t n = 0;
+
+	for (;;) {
+		size_t end = span_find(span_from(text, from), '/');
+		struct segment s = {.from = from, .n = (uint32_t)end};
+		s.kind = kind_of(span_of(text.p + from, end));
+		if (s.kind != SEGMENT_MANY || n == 0 || v[n - 1].kind != SEGMENT_MANY)
+			v[n++] = s;
+		if (from + end == text.n)
+			return n;
+		from += (uint32_t)end + 1;
+	}
 }
 
 struct glob *
 glob_new(struct arena *a, struct span pattern)
 {
-	struct span text = arena_dup(a, pattern);
+	struct glob head = {.n_text = (uint32_t)pattern.n};
 	size_t n = 1;
 
-	if (text.p == NULL)
+	if (pattern.n >= UINT32_MAX)
 		return NULL;
-	for (size_t i = 0; i < text.n; i++)
-		n += text.p[i] == '/';
-	struct glob *g = arena_zalloc(a, 1, sizeof(*g) + n * sizeof(struct segment));
+	measure_literals(&head, pattern);
+	for (size_t i = head.n_head; i < pattern.n; i++)
+		n += pattern.p[i] == '/';
+	if (head.is_literal)
+		n = 0;
+	struct glob *g = arena_alloc(a, sizeof(*g) + n * sizeof(struct segment) + pattern.n);
 	if (g == NULL)
 		return NULL;
-	g->text = text;
-	g->is_dead = span_find(text, '\\') < text.n;
-	set_prefix(g);
-	for (struct span rest = text;; rest = span_from(rest, 1)) {
-		size_t end = span_find(rest, '/');
-		struct segment s = {.text = span_of(rest.p, end)};
-		s.kind = kind_of(s.text);
-		size_t last = g->n_segments;
-		if (s.kind != SEGMENT_MANY || last == 0 ||
-			g->segments[last - 1].kind != SEGMENT_MANY)
-			g->segments[g->n_segments++] = s;
-		rest = span_from(rest, end);
-		if (rest.n == 0)
-			return g;
-	}
+	*g = head;
+	if (n > 0)
+		g->n_segments = cut_segments(pattern, g->n_head, g->segments);
+	if (pattern.n > 0)
+		memcpy(g->segments + g->n_segments, pattern.p, pattern.n);
+	return g;
 }
 
 static bool
-match_segment(const struct segment *s, struct span value)
+match_segment(const char *text, const struct segment *s, struct span value)
 {
+	struct span own = span_of(text + s->from, s->n);
+
 	switch (s->kind) {
 	case SEGMENT_LITERAL:
-		return span_eq(s->text, value);
+		return span_eq(own, value);
 	case SEGMENT_ANY:
 		return true;
 	case SEGMENT_WILD:
-		return glob_bytes_match(s->text, value);
+		return glob_bytes_match(own, value);
 	case SEGMENT_MANY:
 		break;
 	}
@@ -139,7 +180,7 @@ take_front(const struct segment *s, size_t n, struct region *r)
 		if (left.at == left.limit)
 			return false;
 		struct span value = first_segment(&left);
-		if (!match_segment(&s[i], value))
+		if (!match_segment(r->pattern, &s[i], value))
 			return false;
 		left.at += value.n + 1;
 	}
@@ -157,7 +198,7 @@ take_back(const struct segment *s, size_t n, struct region *r)
 		size_t begin = end;
 		while (begin > r->at && r->p[begin - 1] != '/')
 			begin--;
-		if (!match_segment(&s[i - 1], span_of(r->p + begin, end - begin)))
+		if (!match_segment(r->pattern, &s[i - 1], span_of(r->p + begin, end - begin)))
 			return false;
 		r->limit = begin;
 	}
@@ -187,7 +228,10 @@ find_many(const struct glob *g, size_t from)
 static bool
 match_segments(const struct glob *g, struct span value)
 {
-	struct region r = {.p = value.p != NULL ? value.p : "", .limit = value.n + 1};
+	struct region r = {.p = value.p != NULL ? value.p : "",
+		.pattern = text_of(g),
+		.at = g->n_head,
+		.limit = value.n + 1};
 	size_t star = find_many(g, 0);
 
 	if (!take_front(g->segments, star, &r))
@@ -211,11 +255,19 @@ match_segments(const struct glob *g, struct span value)
 bool
 glob_match(const struct glob *g, struct span value)
 {
-	if (g->is_dead || !span_starts(value, g->must))
+	const char *text = text_of(g);
+
+	if (g->is_dead || !span_starts(value, span_of(text, g->n_must)))
 		return false;
 	if (g->is_literal)
-		return value.n == g->text.n;
-	return match_segments(g, value) && span_find(value, '\\') == value.n;
+		return value.n == g->n_text;
+	/* Where the prefix ends in a slash, so does the segment of the value. */
+	if (g->n_must < g->n_prefix && value.n > g->n_must && value.p[g->n_must] != '/')
+		return false;
+	if (!span_ends(value, span_of(text + g->n_text - g->n_suffix, g->n_suffix)))
+		return false;
+	struct span rest = span_from(value, g->n_must);
+	return match_segments(g, value) && span_find(rest, '\\') == rest.n;
 }
 
 bool
@@ -227,7 +279,7 @@ glob_is_dead(const struct glob *g)
 struct span
 glob_get_literal_prefix(const struct glob *g)
 {
-	return g->prefix;
+	return span_of(text_of(g), g->n_prefix);
 }
 
 bool

@@ -230,9 +230,8 @@ bundle_parse_rule(const struct bundle_reader *r, const struct json *v, struct ru
 		rc = check(r, v, out, decision);
 	if (rc == OK)
 		rc = obligation_parse(r, json_find_cstr(v, "obligations"), out);
-	if (rc == OK && !rule_compile(out, r->arena))
-		rc = bundle_full(r);
-	if (rc == OK)
-		rc = lint_rule(r, out);
-	return rc;
+	if (rc != OK)
+		return rc;
+	rule_settle(out);
+	return lint_rule(r, out);
 }

@@ -31,7 +31,7 @@ collect(uint32_t rule, void *arg)
 {
 	struct collector *c = arg;
 
-	if (!rule_matches(c->policy->rules[rule], c->query))
+	if (!rule_head_matches(&c->policy->heads[rule], c->query))
 		return true;
 	if (c->n == c->size) {
 		uint32_t *grown = ARENA_ARRAY(c->arena, uint32_t, c->size * 2);
@@ -89,15 +89,15 @@ eval_match(const struct policy *p, const struct action *action, struct arena *a,
 	if (c.n == 0)
 		return true;
 	sort_matches(&c);
-	const struct rule **slots = ARENA_ARRAY(a, const struct rule *, c.n);
+	const struct rule_head **slots = ARENA_ARRAY(a, const struct rule_head *, c.n);
 	if (slots == NULL)
 		return false;
 	for (int v = 0; v < VERDICT__MAX; v++) {
-		out->rules[v] = slots;
+		out->heads[v] = slots;
 		for (size_t i = 0; i < c.n; i++) {
-			const struct rule *r = p->rules[c.v[i]];
-			if (r->verdict == (enum verdict)v)
-				slots[out->n[v]++] = r;
+			const struct rule_head *h = &p->heads[c.v[i]];
+			if (h->verdict == v)
+				slots[out->n[v]++] = h;
 		}
 		slots += out->n[v];
 	}
@@ -105,14 +105,14 @@ eval_match(const struct policy *p, const struct action *action, struct arena *a,
 }
 
 static bool
-set_rule_ids(const struct rule *const *rules, size_t n, struct arena *a, struct decision *out)
+set_rule_ids(const struct rule_head *const *heads, size_t n, struct arena *a, struct decision *out)
 {
 	struct span *ids = ARENA_ARRAY(a, struct span, n);
 
 	if (ids == NULL)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		ids[i] = rules[i]->id;
+		ids[i] = heads[i]->id;
 	out->rule_ids = ids;
 	out->n_rule_ids = n;
 	return true;
@@ -130,8 +130,8 @@ is_exec_conflict(const struct eval_classes *m)
 
 	for (int v = VERDICT_REQUIRE_APPROVAL; v < VERDICT__MAX; v++) {
 		for (size_t i = 0; i < m->n[v]; i++) {
-			has_match = has_match || m->rules[v][i]->has_exec_match;
-			has_allowlist = has_allowlist || m->rules[v][i]->has_exec_allowlist;
+			has_match = has_match || m->heads[v][i]->has_exec_match;
+			has_allowlist = has_allowlist || m->heads[v][i]->has_exec_allowlist;
 		}
 	}
 	return has_match && has_allowlist;
@@ -143,7 +143,8 @@ decide_conflict(const struct eval_classes *m, struct arena *a, struct decision *
 {
 	size_t n_asking = m->n[VERDICT_REQUIRE_APPROVAL];
 	size_t n_allowing = m->n[VERDICT_ALLOW];
-	const struct rule **all = ARENA_ARRAY(a, const struct rule *, n_asking + n_allowing);
+	const struct rule_head **all =
+		ARENA_ARRAY(a, const struct rule_head *, n_asking + n_allowing);
 	size_t i = 0;
 	size_t k = 0;
 
@@ -151,8 +152,9 @@ decide_conflict(const struct eval_classes *m, struct arena *a, struct decision *
 	if (all == NULL)
 		return false;
 	while (i + k < n_asking + n_allowing) {
-		const struct rule *x = i < n_asking ? m->rules[VERDICT_REQUIRE_APPROVAL][i] : NULL;
-		const struct rule *y = k < n_allowing ? m->rules[VERDICT_ALLOW][k] : NULL;
+		const struct rule_head *x =
+			i < n_asking ? m->heads[VERDICT_REQUIRE_APPROVAL][i] : NULL;
+		const struct rule_head *y = k < n_allowing ? m->heads[VERDICT_ALLOW][k] : NULL;
 		bool is_x = y == NULL || (x != NULL && span_cmp(x->id, y->id) < 0);
 		all[i + k] = is_x ? x : y;
 		if (is_x)
@@ -167,14 +169,14 @@ static bool
 decide_class(const struct eval_classes *m, enum verdict v, enum reason reason, struct arena *a,
 	struct decision *out)
 {
-	struct obligation_input in = {.winners = m->rules[v], .n_winners = m->n[v]};
+	struct obligation_input in = {.winners = m->heads[v], .n_winners = m->n[v]};
 	struct decision d = {.verdict = v, .reason = reason};
 
 	if (v == VERDICT_REQUIRE_APPROVAL) {
-		in.allowing = m->rules[VERDICT_ALLOW];
+		in.allowing = m->heads[VERDICT_ALLOW];
 		in.n_allowing = m->n[VERDICT_ALLOW];
 	}
-	if (!set_rule_ids(m->rules[v], m->n[v], a, &d) || !obligation_join(&in, a, &d.obligations))
+	if (!set_rule_ids(m->heads[v], m->n[v], a, &d) || !obligation_join(&in, a, &d.obligations))
 		return false;
 	*out = d;
 	return true;

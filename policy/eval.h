@@ -9,11 +9,11 @@
 #include "base/attr.h"
 #include "policy/decision.h"
 #include "policy/policy.h"
-#include "rule.h"
+#include "rule_head.h"
 
 /* The rules that match, by verdict, each class ascending by id. In the request's arena. */
 struct eval_classes {
-	const struct rule **rules[VERDICT__MAX];
+	const struct rule_head **heads[VERDICT__MAX];
 	size_t n[VERDICT__MAX];
 };
 

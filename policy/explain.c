@@ -152,7 +152,7 @@ put_provenance(const struct explanation *x, struct buf *b)
 		for (int v = 0; v < VERDICT__MAX; v++) {
 			if (at[v] == x->matches.n[v])
 				continue;
-			const struct rule *r = x->matches.rules[v][at[v]];
+			const struct rule *r = x->matches.heads[v][at[v]]->rule;
 			if (next == NULL || span_cmp(r->id, next->id) < 0) {
 				next = r;
 				least = v;
@@ -197,7 +197,7 @@ put_why(const struct explanation *x, struct buf *b)
 	for (size_t i = 0; i < x->matches.n[VERDICT_DENY]; i++) {
 		if (i > 0)
 			buf_add_char(b, ',');
-		put_deny_rule(x, x->matches.rules[VERDICT_DENY][i], b);
+		put_deny_rule(x, x->matches.heads[VERDICT_DENY][i]->rule, b);
 	}
 	if (x->matches.n[VERDICT_DENY] > 0)
 		condition = "{\"deny_rule_match\":true}";
@@ -290,8 +290,8 @@ put_exec(const struct explanation *x, struct buf *b)
 
 	for (int v = VERDICT_REQUIRE_APPROVAL; v < VERDICT__MAX; v++) {
 		for (size_t i = 0; i < x->matches.n[v]; i++) {
-			has_match = has_match || x->matches.rules[v][i]->has_exec_match;
-			has_list = has_list || x->matches.rules[v][i]->has_exec_allowlist;
+			has_match = has_match || x->matches.heads[v][i]->has_exec_match;
+			has_list = has_list || x->matches.heads[v][i]->has_exec_allowlist;
 		}
 	}
 	buf_printf(b,
@@ -363,7 +363,7 @@ put_members(const struct explanation *x, const struct member *members, size_t n,
 static bool
 preview(struct explanation *x)
 {
-	struct obligation_input in = {.winners = x->matches.rules[VERDICT_ALLOW],
+	struct obligation_input in = {.winners = x->matches.heads[VERDICT_ALLOW],
 		.n_winners = x->matches.n[VERDICT_ALLOW]};
 
 	x->preview = x->decision.obligations;

@@ -51,29 +51,30 @@ index_key(const struct index_shape *shape, const struct index_parts *parts)
 	return h;
 }
 
-struct rule_query
-index_resolve(const struct index *ix, const struct action *action)
-{
-	struct rule_query q = {.action = action};
-
-	q.who[RULE_PRINCIPAL] = index_find_name(ix, action->identity.principal);
-	q.who[RULE_AGENT] = index_find_name(ix, action->identity.agent);
-	q.who[RULE_ENVIRONMENT] = index_find_name(ix, action->identity.environment);
-	return q;
-}
-
-static const struct index_group *
-find_group(const struct index *ix, struct span action_type)
+uint32_t
+index_find_type(const struct index *ix, struct span action_type)
 {
 	uint32_t at =
 		(uint32_t)index_mix(0, index_hash(INDEX_HASH_START, action_type)) & ix->groups_mask;
 
 	while (ix->groups[at] != NULL) {
 		if (span_eq(ix->groups[at]->action_type, action_type))
-			return ix->groups[at];
+			return at + 1;
 		at = (at + 1) & ix->groups_mask;
 	}
-	return NULL;
+	return RULE_NAME_UNKNOWN;
+}
+
+struct rule_query
+index_resolve(const struct index *ix, const struct action *action)
+{
+	struct rule_query q = {.action = action};
+
+	q.action_type = index_find_type(ix, action->action_type);
+	q.who[RULE_PRINCIPAL] = index_find_name(ix, action->identity.principal);
+	q.who[RULE_AGENT] = index_find_name(ix, action->identity.agent);
+	q.who[RULE_ENVIRONMENT] = index_find_name(ix, action->identity.environment);
+	return q;
 }
 
 /* Whether the action has every literal that the shape asks for. */
@@ -92,12 +93,26 @@ find_slot(const struct index_group *g, uint64_t key)
 {
 	uint32_t at = (uint32_t)(key ^ (key >> 32)) & g->mask;
 
+	if (!index_may_have(g, key))
+		return NULL;
 	while (g->slots[at].n > 0) {
 		if (g->slots[at].key == key)
 			return &g->slots[at];
 		at = (at + 1) & g->mask;
 	}
 	return NULL;
+}
+
+static bool
+visit_slot(const struct index_group *g, const struct index_slot *slot, index_visit_fn fn, void *arg)
+{
+	if (slot->n == 1)
+		return fn(slot->first, arg);
+	for (uint32_t k = 0; k < slot->n; k++) {
+		if (!fn(g->rules[slot->first + k], arg))
+			return false;
+	}
+	return true;
 }
 
 static bool
@@ -109,10 +124,8 @@ visit_group(
 		if (!has_parts(shape, parts))
 			continue;
 		const struct index_slot *slot = find_slot(g, index_key(shape, parts));
-		for (uint32_t k = 0; slot != NULL && k < slot->n; k++) {
-			if (!fn(g->rules[slot->first + k], arg))
-				return false;
-		}
+		if (slot != NULL && !visit_slot(g, slot, fn, arg))
+			return false;
 	}
 	return true;
 }
@@ -121,7 +134,8 @@ bool
 index_each(const struct index *ix, const struct rule_query *q, index_visit_fn fn, void *arg)
 {
 	const struct action *action = q->action;
-	const struct index_group *g = find_group(ix, action->action_type);
+	const struct index_group *g =
+		q->action_type != RULE_NAME_UNKNOWN ? ix->groups[q->action_type - 1] : NULL;
 	struct index_parts parts;
 
 	if (g == NULL && ix->any == NULL)

@@ -27,11 +27,12 @@ typedef bool (*index_visit_fn)(uint32_t rule, void *arg);
  * arena full.
  */
 MUSTCHECK struct index *index_new(struct rule *const *rules, size_t n, struct arena *a);
-/* The query of an action: its identity as interned names. */
+/* The query of an action: its type and identity as numbers. */
 struct rule_query index_resolve(const struct index *ix, const struct action *action);
 /* Each rule that may match, at most once, in no order. False when fn stopped it. */
 bool index_each(const struct index *ix, const struct rule_query *q, index_visit_fn fn, void *arg);
-/* The interned number of a name; RULE_NAME_UNKNOWN when no rule has it. */
+/* The number of a name, and of an action type but "*"; RULE_NAME_UNKNOWN when no rule has it. */
 uint32_t index_find_name(const struct index *ix, struct span name);
+uint32_t index_find_type(const struct index *ix, struct span action_type);
 
 #endif

@@ -243,9 +243,12 @@ put_slot(struct index_group *g, struct index_slot slot)
 {
 	uint32_t at = (uint32_t)(slot.key ^ (slot.key >> 32)) & g->mask;
 
+	uint32_t bit = index_bit(g, slot.key);
+
 	while (g->slots[at].n > 0)
 		at = (at + 1) & g->mask;
 	g->slots[at] = slot;
+	g->bits[bit / 8] |= (uint8_t)(1U << (bit % 8));
 }
 
 /* Makes the group's tables out of the entries. */
@@ -266,15 +269,17 @@ finish_group(struct builder *b, struct span action_type)
 	memcpy(shapes, b->shapes, b->n_shapes * sizeof(*shapes));
 	g->slots = ARENA_ARRAY(b->arena, struct index_slot, size);
 	g->rules = ARENA_ARRAY(b->arena, uint32_t, b->n_entries);
-	if (g->slots == NULL || g->rules == NULL)
+	g->bits = ARENA_ARRAY(b->arena, uint8_t, (size * INDEX_BITS_PER_SLOT + 7) / 8);
+	if (g->slots == NULL || g->rules == NULL || g->bits == NULL)
 		return NULL;
 	qsort(b->entries, b->n_entries, sizeof(*b->entries), compare_entry);
 	for (size_t from = 0; from < b->n_entries;) {
 		size_t to = from;
 		for (; to < b->n_entries && b->entries[to].key == b->entries[from].key; to++)
 			g->rules[to] = b->entries[to].rule;
-		put_slot(g, (struct index_slot){
-				    b->entries[from].key, (uint32_t)from, (uint32_t)(to - from)});
+		uint32_t first = to - from == 1 ? g->rules[from] : (uint32_t)from;
+		put_slot(
+			g, (struct index_slot){b->entries[from].key, first, (uint32_t)(to - from)});
 		from = to;
 	}
 	return g;

@@ -112,7 +112,7 @@ lint_resource(const struct bundle_reader *r, const struct rule *rule)
 {
 	const char *why = NULL;
 
-	if (glob_is_dead(rule->glob)) {
+	if (span_find(rule->resource, '\\') < rule->resource.n) {
 		struct json at = {.line = rule->place.line, .column = rule->place.column};
 		struct span id = span_of(rule->id.p, rule->id.n < 64 ? rule->id.n : 64);
 		if (rule->verdict != VERDICT_ALLOW)

@@ -30,6 +30,7 @@
 #include "bundle.h"
 #include "policy/decision.h"
 #include "rule.h"
+#include "rule_head.h"
 
 enum obligation_id {
 #define X(id, key, kind, min, max) id,
@@ -71,7 +72,7 @@ enum sandbox_mode obligation_read_sandbox(const struct json *v);
 
 /*
  * Checks the member "obligations" (NULL: absent) and sets written, map, obligations and
- * has_exec_allowlist of the rule. Called before rule_compile: the argv patterns have been read.
+ * has_exec_allowlist of the rule. Called before rule_settle: the argv patterns have been read.
  * ERR_INVALID with the place, ERR_TOO_LARGE.
  */
 MUSTCHECK enum err obligation_parse(
@@ -87,9 +88,9 @@ MUSTCHECK struct json *obligation_derive(const struct rule *rule, struct arena *
 
 /* The winning rules and, for an approval, the ALLOW rules that match as well. Ascending by id. */
 struct obligation_input {
-	const struct rule *const *winners;
+	const struct rule_head *const *winners;
 	size_t n_winners;
-	const struct rule *const *allowing;
+	const struct rule_head *const *allowing;
 	size_t n_allowing;
 };
 

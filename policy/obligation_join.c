@@ -35,23 +35,24 @@ compare_stated(const void *a, const void *b)
 }
 
 static size_t
-count_members(const struct rule *const *rules, size_t n)
+count_members(const struct rule_head *const *heads, size_t n)
 {
 	size_t sum = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		MUST(rules[i] != NULL);
-		sum += rules[i]->map != NULL ? rules[i]->map->n : 0;
+		MUST(heads[i] != NULL);
+		sum += heads[i]->has_obligations ? heads[i]->rule->map->n : 0;
 	}
 	return sum;
 }
 
 static void
-collect(struct join *j, const struct rule *const *rules, size_t n, bool is_winner)
+collect(struct join *j, const struct rule_head *const *heads, size_t n, bool is_winner)
 {
 	for (size_t i = 0; i < n; i++) {
-		const struct json *map = rules[i]->map;
-		for (const struct json *m = map != NULL ? map->first : NULL; m != NULL; m = m->next)
+		if (!heads[i]->has_obligations)
+			continue;
+		for (const struct json *m = heads[i]->rule->map->first; m != NULL; m = m->next)
 			j->stated[j->n++] = (struct stated){m, is_winner};
 	}
 }
@@ -61,14 +62,14 @@ collect(struct join *j, const struct rule *const *rules, size_t n, bool is_winne
  * is full.
  */
 static const struct json **
-find_derived(const struct rule *const *rules, size_t n, struct arena *a, size_t *n_out)
+find_derived(const struct rule_head *const *heads, size_t n, struct arena *a, size_t *n_out)
 {
 	const struct json **v = ARENA_ARRAY(a, const struct json *, n + 1);
 
 	*n_out = 0;
 	for (size_t i = 0; i < n && v != NULL; i++) {
-		if (rules[i]->has_exec_match)
-			v[(*n_out)++] = json_find_cstr(rules[i]->map, "exec_constraints");
+		if (heads[i]->has_exec_match)
+			v[(*n_out)++] = json_find_cstr(heads[i]->rule->map, "exec_constraints");
 	}
 	return v;
 }
@@ -175,7 +176,7 @@ join_all(struct join *j)
 }
 
 /* The rule whose own obligations are the answer, when there is one. */
-static const struct rule *
+static const struct rule_head *
 find_only(const struct obligation_input *in)
 {
 	return in->n_winners == 1 && in->n_allowing == 0 ? in->winners[0] : NULL;
@@ -185,13 +186,14 @@ bool
 obligation_join(const struct obligation_input *in, struct arena *a, struct obligations *out)
 {
 	struct join j = {.arena = a, .in = in};
-	const struct rule *only = find_only(in);
+	const struct rule_head *only = find_only(in);
 
 	*out = (struct obligations){.canonical = SPAN_LIT("{}")};
 	if (in->n_winners == 0)
 		return true;
 	if (only != NULL) {
-		*out = only->obligations;
+		if (only->has_obligations)
+			*out = only->rule->obligations;
 		return true;
 	}
 	size_t n = count_members(in->winners, in->n_winners) +

@@ -115,7 +115,9 @@ load_all(struct load *l)
 	if (rc != OK)
 		return rc;
 	p->index = index_new(p->rules, p->n_rules, p->arena);
-	if (p->index == NULL || !merge_describe(p))
+	if (p->index != NULL)
+		p->heads = rule_heads_new(p->rules, p->n_rules, p->index, p->arena);
+	if (p->heads == NULL || !merge_describe(p))
 		return ERR(l->ei, ERR_NOMEM, "load policy: out of memory");
 	return OK;
 }

@@ -12,6 +12,7 @@
 #include "index.h"
 #include "policy/policy.h"
 #include "rule.h"
+#include "rule_head.h"
 
 #define POLICY_MAGIC 0x9071c101u
 
@@ -28,7 +29,8 @@ struct policy {
 	unsigned magic;
 	atomic_uint n_refs;
 	struct arena *arena;
-	struct rule **rules; /* ascending by id, so that rule numbers sort as ids do */
+	struct rule **rules;           /* ascending by id, so that rule numbers sort as ids do */
+	const struct rule_head *heads; /* of rules */
 	size_t n_rules;
 	struct source *sources;
 	size_t n_sources;

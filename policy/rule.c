@@ -8,22 +8,6 @@
 #include "base/arena.h"
 #include "base/must.h"
 
-/*
- * Literal bytes behind the last wildcard. A "/" behind a whole "**" segment is not among them,
- * since "**" may match nothing and take its "/" along.
- */
-static struct span
-literal_suffix(struct span pattern)
-{
-	size_t at = pattern.n;
-
-	while (at > 0 && pattern.p[at - 1] != '*' && pattern.p[at - 1] != '?')
-		at--;
-	if (at > 0 && at < pattern.n && pattern.p[at] == '/')
-		at++;
-	return span_from(pattern, at);
-}
-
 static bool
 compile_argv(struct rule *r, struct arena *a)
 {
@@ -43,13 +27,18 @@ compile_argv(struct rule *r, struct arena *a)
 }
 
 bool
-rule_compile(struct rule *r, struct arena *a)
+rule_compile_patterns(struct rule *r, struct arena *a)
 {
 	r->glob = glob_new(a, r->resource);
-	if (r->glob == NULL || !compile_argv(r, a))
+	if (r->glob == NULL)
 		return false;
-	r->suffix = literal_suffix(r->resource);
-	r->is_dead = glob_is_dead(r->glob);
+	r->is_dead = r->is_dead || glob_is_dead(r->glob);
+	return compile_argv(r, a);
+}
+
+void
+rule_settle(struct rule *r)
+{
 	for (uint32_t i = 0; i < r->risk_flags.n; i++) {
 		uint32_t bit = action_risk_parse(r->risk_flags.v[i]);
 		if (bit == 0)
@@ -64,7 +53,6 @@ rule_compile(struct rule *r, struct arena *a)
 				names->any = true;
 		}
 	}
-	return true;
 }
 
 static bool
@@ -76,13 +64,11 @@ has_action_type(const struct rule *r, const struct rule_query *q)
 static bool
 has_resource(const struct rule *r, const struct rule_query *q)
 {
-	struct span value = q->action->resource.text;
-
-	return span_ends(value, r->suffix) && glob_match(r->glob, value);
+	return glob_match(r->glob, q->action->resource.text);
 }
 
-static bool
-has_name(const struct rule_names *names, uint32_t id)
+bool
+rule_has_name(const struct rule_names *names, uint32_t id)
 {
 	uint32_t low = 0;
 	uint32_t high = names->n_ids;
@@ -110,8 +96,8 @@ has_risk(const struct rule *r, const struct rule_query *q)
  * Unusable parameters have no argv, so the condition does not hold: an ALLOW is turned down later
  * all the same.
  */
-static bool
-has_argv(const struct rule *r, const struct rule_query *q)
+bool
+rule_has_argv(const struct rule *r, const struct rule_query *q)
 {
 	const struct action *action = q->action;
 
@@ -128,15 +114,6 @@ has_argv(const struct rule *r, const struct rule_query *q)
 	return false;
 }
 
-bool
-rule_matches(const struct rule *r, const struct rule_query *q)
-{
-	return has_risk(r, q) && has_name(&r->who[RULE_PRINCIPAL], q->who[RULE_PRINCIPAL]) &&
-	       has_name(&r->who[RULE_AGENT], q->who[RULE_AGENT]) &&
-	       has_name(&r->who[RULE_ENVIRONMENT], q->who[RULE_ENVIRONMENT]) &&
-	       has_action_type(r, q) && has_resource(r, q) && has_argv(r, q);
-}
-
 enum rule_outcome
 rule_test(const struct rule *r, const struct rule_query *q)
 {
@@ -145,12 +122,12 @@ rule_test(const struct rule *r, const struct rule_query *q)
 	if (!has_resource(r, q))
 		return RULE_FAILS_RESOURCE;
 	for (int w = 0; w < RULE_WHO__MAX; w++) {
-		if (!has_name(&r->who[w], q->who[w]))
+		if (!rule_has_name(&r->who[w], q->who[w]))
 			return (enum rule_outcome)(RULE_FAILS_PRINCIPAL + w);
 	}
 	if (!has_risk(r, q))
 		return RULE_FAILS_RISK_FLAGS;
-	return has_argv(r, q) ? RULE_MATCHES : RULE_FAILS_EXEC_MATCH;
+	return rule_has_argv(r, q) ? RULE_MATCHES : RULE_FAILS_EXEC_MATCH;
 }
 
 const char *

@@ -46,7 +46,6 @@ struct rule_place {
 
 struct rule {
 	const struct glob *glob;
-	struct span suffix; /* literal bytes that every matching resource ends with */
 	struct rule_names who[RULE_WHO__MAX];
 	uint32_t risk;
 	bool is_dead; /* the pattern or a risk flag can never match anything */
@@ -68,13 +67,14 @@ struct rule {
 };
 
 /*
- * What a rule is tested against. who[] are interned names, RULE_NAME_UNKNOWN when no rule mentions
- * them.
+ * What a rule is tested against. The type and the names are numbers of the index, RULE_NAME_UNKNOWN
+ * when no rule mentions them.
  */
 #define RULE_NAME_UNKNOWN 0
 
 struct rule_query {
 	const struct action *action;
+	uint32_t action_type;
 	uint32_t who[RULE_WHO__MAX];
 };
 
@@ -91,10 +91,13 @@ enum rule_outcome {
 	RULE_OUTCOME__MAX
 };
 
-/* Compiles the patterns and risk flags of a decoded rule into a. False when the arena is full. */
-MUSTCHECK bool rule_compile(struct rule *r, struct arena *a);
-/* Whether all conditions hold; cheap ones are tested first. */
-bool rule_matches(const struct rule *r, const struct rule_query *q);
+/* Sets what follows from the decoded members: risk flags, dead or not, lists that are anybody. */
+void rule_settle(struct rule *r);
+/* Compiles the patterns of a settled rule into a. False when the arena is full. */
+MUSTCHECK bool rule_compile_patterns(struct rule *r, struct arena *a);
+/* Two of the conditions. */
+bool rule_has_name(const struct rule_names *names, uint32_t id);
+bool rule_has_argv(const struct rule *r, const struct rule_query *q);
 /* The first condition that fails, in the reference's order. */
 enum rule_outcome rule_test(const struct rule *r, const struct rule_query *q);
 /* "resource" for RULE_FAILS_RESOURCE; "" for RULE_MATCHES. Static. */

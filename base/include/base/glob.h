@@ -30,7 +30,7 @@ bool glob_match(const struct glob *g, struct span value);
 bool glob_is_dead(const struct glob *g);
 /*
  * The bytes before the first wildcard segment or wildcard byte: every match starts with them, but
- * for a trailing "/" before a "**" that may match nothing. For indexes. Borrowed from the pattern.
+ * for a trailing "/" before a "**" that may match nothing. For indexes. Borrowed from g.
  */
 struct span glob_get_literal_prefix(const struct glob *g);
 /* Whether it has no wildcard at all. */

@@ -235,7 +235,7 @@ TEST(first_failing_condition_and_match_agree)
 			struct rule_query q = index_resolve(p->index, &action);
 			CHECK(eval_match(p, &action, a, &m));
 			for (size_t r = 0; r < p->n_rules; r++) {
-				bool is_match = rule_matches(p->rules[r], &q);
+				bool is_match = rule_head_matches(&p->heads[r], &q);
 				CHECK((rule_test(p->rules[r], &q) == RULE_MATCHES) == is_match);
 				n += is_match ? 1 : 0;
 			}
