@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/attr.h"
+#include "byte_set.h"
 
 /*
  * Triggers are kept short: long expressions and counted repeats cost the start of the program ten
@@ -63,6 +64,26 @@ is_one_of(char c, const char *set)
 	return c != '\0' && strchr(set, c) != NULL;
 }
 
+#define BIT BYTE_SET_BIT
+
+/* The runs that shapes are made of; each holds letters and digits. */
+static const struct byte_set base64_run = {
+	BYTE_SET_DIGITS | BIT('+') | BIT('/') | BIT('='), BYTE_SET_LETTERS};
+static const struct byte_set token_run = {
+	BYTE_SET_DIGITS | BIT('+') | BIT('/') | BIT('=') | BIT('.') | BIT('-'),
+	BYTE_SET_LETTERS | BIT('_') | BIT('~')};
+static const struct byte_set name_run = {BYTE_SET_DIGITS | BIT('-'), BYTE_SET_LETTERS | BIT('_')};
+
+static const struct byte_set blanks = {
+	BIT(' ') | BIT('\t') | BIT('\r') | BIT('\n') | BIT('\v') | BIT('\f'), 0};
+/* What ends a bare value, and what ends a user in a URL. */
+static const struct byte_set value_ends = {BIT('&') | BIT(';') | BIT(',') | BIT('"') | BIT('\'') |
+						   BIT('(') | BIT(')') | BIT('<') | BIT('>'),
+	BIT('`') | BIT('[') | BIT(']') | BIT('{') | BIT('}') | BIT('|')};
+static const struct byte_set user_ends = {BIT(' ') | BIT('\t') | BIT('\r') | BIT('\n') | BIT('\v') |
+						  BIT('\f') | BIT('/') | BIT('"') | BIT('\''),
+	BIT('@')};
+
 static size_t
 skip_line(struct span text, size_t at)
 {
@@ -72,9 +93,9 @@ skip_line(struct span text, size_t at)
 }
 
 static size_t
-skip_class(struct span text, size_t at, const char *punctuation)
+skip_class(struct span text, size_t at, const struct byte_set *run)
 {
-	while (at < text.n && (is_alnum(text.p[at]) || is_one_of(text.p[at], punctuation)))
+	while (at < text.n && byte_set_has(run, text.p[at]))
 		at++;
 	return at;
 }
@@ -82,7 +103,7 @@ skip_class(struct span text, size_t at, const char *punctuation)
 static size_t
 skip_blanks(struct span text, size_t at)
 {
-	while (at < text.n && is_one_of(text.p[at], " \t\r\n\v\f"))
+	while (at < text.n && byte_set_has(&blanks, text.p[at]))
 		at++;
 	return at;
 }
@@ -112,7 +133,8 @@ with_run(const struct redact_rule *rule, struct span text, struct redact_range m
 		begin = skip_blanks(text, match.to);
 	if (rule->shape == SHAPE_WORD && match.from > 0 && is_alnum(text.p[match.from - 1]))
 		return (struct redact_range){match.from, match.from};
-	size_t end = skip_class(text, seen > begin ? seen : begin, is_basic ? "+/=" : "+/=._~-");
+	size_t end =
+		skip_class(text, seen > begin ? seen : begin, is_basic ? &base64_run : &token_run);
 	return (struct redact_range){match.from, end - begin >= rule->min ? end : match.from};
 }
 
@@ -170,7 +192,7 @@ bare_value(struct span text, struct span name, size_t begin, size_t seen)
 			 (before != NULL && is_one_of(*before, "?&"));
 
 	while (at < text.n && (unsigned char)text.p[at] > ' ' &&
-		!is_one_of(text.p[at], "&;,\"'`()[]{}<>|")) {
+		!byte_set_has(&value_ends, text.p[at])) {
 		is_secret = is_secret || is_digit(text.p[at]) || at - begin >= LONG;
 		at++;
 	}
@@ -192,7 +214,7 @@ name_before(struct span text, size_t end, bool *quoted)
 		end--;
 	size_t begin = end;
 	while (begin > 0 && end - begin < NAME_MAX_BYTES &&
-		(is_alnum(text.p[begin - 1]) || is_one_of(text.p[begin - 1], "_-")))
+		byte_set_has(&name_run, text.p[begin - 1]))
 		begin--;
 	return span_of(text.p + begin, end - begin);
 }
@@ -255,7 +277,7 @@ user_info(const struct redact_rule *rule, struct span text, struct redact_range 
 {
 	size_t to = match.to;
 
-	while (to < text.n && (is_alnum(text.p[to]) || !is_one_of(text.p[to], " \t\r\n\v\f/@\"'")))
+	while (to < text.n && !byte_set_has(&user_ends, text.p[to]))
 		to++;
 	struct span info = span_of(text.p + match.to, to - match.to);
 	if (to == text.n || text.p[to] != '@' ||
@@ -275,23 +297,23 @@ access_key(const struct redact_rule *rule, struct span text, struct redact_range
 		at++;
 	if (at - match.to < rule->min)
 		return (struct redact_range){match.from, match.from};
-	at = skip_class(text, seen > at ? seen : at, "+/=._~-");
+	at = skip_class(text, seen > at ? seen : at, &token_run);
 	return (struct redact_range){match.from, at};
 }
 
 struct redact_range
 redact_rule_jwt(struct span text, struct redact_range match, size_t *checked)
 {
-	size_t header = skip_class(text, match.to, "_-");
-	size_t payload = header < text.n ? skip_class(text, header + 1, "_-") : header;
+	size_t header = skip_class(text, match.to, &name_run);
+	size_t payload = header < text.n ? skip_class(text, header + 1, &name_run) : header;
 
 	/* Another start within the header would meet the same dots. */
 	*checked = header;
 	if (header == match.to || header == text.n || text.p[header] != '.' ||
 		payload == header + 1 || payload == text.n || text.p[payload] != '.' ||
-		skip_class(text, payload + 1, "_-") == payload + 1)
+		skip_class(text, payload + 1, &name_run) == payload + 1)
 		return (struct redact_range){match.from, match.from};
-	*checked = skip_class(text, payload + 1, "+/=._~-");
+	*checked = skip_class(text, payload + 1, &token_run);
 	return (struct redact_range){match.from, *checked};
 }
 
@@ -341,7 +363,7 @@ redact_rule_is_pem_body(struct span rest)
 {
 	enum { BODY_MIN = 16 };
 	struct span s = skip_line_ends(rest);
-	size_t n = skip_class(s, 0, "+/=");
+	size_t n = skip_class(s, 0, &base64_run);
 
 	/* A run that the text's end cuts short is as much of the key as there is. */
 	return n >= BODY_MIN || (n > 0 && n == s.n) || span_starts(s, SPAN_LIT("Proc-Type:"));

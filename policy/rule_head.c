@@ -75,7 +75,6 @@ rule_head_matches(const struct rule_head *h, const struct rule_query *q)
 	return !h->is_dead && (q->action->risk & h->risk) == h->risk &&
 	       (h->action_type == RULE_HEAD_ANY || h->action_type == q->action_type) &&
 	       has_name(h, q, RULE_PRINCIPAL) && has_name(h, q, RULE_AGENT) &&
-	       has_name(h, q, RULE_ENVIRONMENT) &&
-	       glob_match(h->glob, q->action->resource.text) &&
+	       has_name(h, q, RULE_ENVIRONMENT) && glob_match(h->glob, q->action->resource.text) &&
 	       (!h->has_exec_match || rule_has_argv(h->rule, q));
 }
