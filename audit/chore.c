@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/mem.h"
 #include "base/must.h"
 
@@ -34,7 +35,6 @@ begin(void *arg)
 enum err
 chore_start(struct chore *c, void *(*run)(void *), void *arg, const char *what, struct errinfo *ei)
 {
-	pthread_condattr_t attr;
 	struct start *start = mem_zalloc(1, sizeof(*start));
 
 	if (start == NULL)
@@ -42,10 +42,7 @@ chore_start(struct chore *c, void *(*run)(void *), void *arg, const char *what, 
 	*start = (struct start){.run = run, .arg = arg};
 	c->is_stopping = false;
 	MUST(pthread_mutex_init(&c->mutex, NULL) == 0);
-	MUST(pthread_condattr_init(&attr) == 0);
-	MUST(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-	MUST(pthread_cond_init(&c->wake, &attr) == 0);
-	pthread_condattr_destroy(&attr);
+	cond_init(&c->wake);
 	int rc = pthread_create(&c->thread, NULL, begin, start);
 	if (rc == 0) {
 		c->is_running = true;
@@ -60,13 +57,12 @@ chore_start(struct chore *c, void *(*run)(void *), void *arg, const char *what, 
 bool
 chore_pause(struct chore *c, int64_t ns)
 {
-	int64_t until = clock_mono_ns() + ns;
-	struct timespec ts = {.tv_sec = until / NS_PER_SEC, .tv_nsec = until % NS_PER_SEC};
-	int rc = 0;
+	int64_t until_ns = clock_mono_ns() + ns;
+	bool is_in_time = true;
 
 	MUST(pthread_mutex_lock(&c->mutex) == 0);
-	while (!c->is_stopping && rc == 0)
-		rc = pthread_cond_timedwait(&c->wake, &c->mutex, &ts);
+	while (!c->is_stopping && is_in_time)
+		is_in_time = cond_wait_until(&c->wake, &c->mutex, until_ns);
 	bool goes_on = !c->is_stopping;
 	MUST(pthread_mutex_unlock(&c->mutex) == 0);
 	return goes_on;

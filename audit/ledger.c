@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -63,7 +64,6 @@ free_sinks_of(const struct ledger_options *o)
 static struct ledger *
 new_ledger(const struct ledger_options *o)
 {
-	pthread_condattr_t attr;
 	struct ledger *l = mem_zalloc(1, sizeof(*l));
 	struct ledger_sink *sinks = mem_zalloc(o->n_sinks + 1, sizeof(*sinks));
 
@@ -86,10 +86,7 @@ new_ledger(const struct ledger_options *o)
 	}
 	buf_init(&l->tx_bytes, LEDGER_TX_BYTES_MAX);
 	MUST(pthread_mutex_init(&l->mutex, NULL) == 0);
-	MUST(pthread_condattr_init(&attr) == 0);
-	MUST(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-	MUST(pthread_cond_init(&l->wake, &attr) == 0);
-	pthread_condattr_destroy(&attr);
+	cond_init(&l->wake);
 	return l;
 }
 

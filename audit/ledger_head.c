@@ -6,11 +6,11 @@
  */
 #include "ledger_head.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -32,12 +32,8 @@ struct ledger_head {
 static void
 wait_for_checkpoint(struct ledger_head *h, int64_t not_before_mono_ns)
 {
-	struct timespec ts = {.tv_sec = not_before_mono_ns / NS_PER_SEC,
-		.tv_nsec = not_before_mono_ns % NS_PER_SEC};
-	int rc = h->next.at.seq == 0 ? pthread_cond_wait(&h->wake, &h->mutex)
-				     : pthread_cond_timedwait(&h->wake, &h->mutex, &ts);
-
-	MUST(rc == 0 || rc == ETIMEDOUT);
+	(void)cond_wait_until(
+		&h->wake, &h->mutex, h->next.at.seq == 0 ? INT64_MAX : not_before_mono_ns);
 }
 
 static void *
@@ -69,8 +65,6 @@ write_heads(void *arg)
 enum err
 ledger_head_new(const char *path, struct ledger_head **out, struct errinfo *ei)
 {
-	pthread_condattr_t attr;
-
 	*out = NULL;
 	struct ledger_head *h = mem_zalloc(1, sizeof(*h));
 	if (h == NULL)
@@ -81,10 +75,7 @@ ledger_head_new(const char *path, struct ledger_head **out, struct errinfo *ei)
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	}
 	MUST(pthread_mutex_init(&h->mutex, NULL) == 0);
-	MUST(pthread_condattr_init(&attr) == 0);
-	MUST(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-	MUST(pthread_cond_init(&h->wake, &attr) == 0);
-	pthread_condattr_destroy(&attr);
+	cond_init(&h->wake);
 	int rc = pthread_create(&h->thread, NULL, write_heads, h);
 	if (rc != 0) {
 		pthread_mutex_destroy(&h->mutex);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/mem.h"
 #include "base/must.h"
 
@@ -89,7 +90,6 @@ ledger_batch_finish(struct ledger_batch *b)
 struct ledger_ring *
 ledger_ring_new(size_t n_bytes, uint64_t head)
 {
-	pthread_condattr_t attr;
 	struct ledger_ring *r = mem_zalloc(1, sizeof(*r));
 
 	if (r == NULL)
@@ -101,10 +101,7 @@ ledger_ring_new(size_t n_bytes, uint64_t head)
 	r->first = head + 1;
 	r->last = head;
 	MUST(pthread_mutex_init(&r->mutex, NULL) == 0);
-	MUST(pthread_condattr_init(&attr) == 0);
-	MUST(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-	MUST(pthread_cond_init(&r->grown, &attr) == 0);
-	pthread_condattr_destroy(&attr);
+	cond_init(&r->grown);
 	if (r->bytes == NULL || r->slots == NULL)
 		ledger_ring_free(&r);
 	return r;
@@ -238,13 +235,12 @@ ledger_ring_wait(struct ledger_ring *r, uint64_t after)
 bool
 ledger_ring_pause(struct ledger_ring *r, int64_t ns)
 {
-	int64_t until = clock_mono_ns() + ns;
-	struct timespec ts = {.tv_sec = until / NS_PER_SEC, .tv_nsec = until % NS_PER_SEC};
-	int rc = 0;
+	int64_t until_ns = clock_mono_ns() + ns;
+	bool is_in_time = true;
 
 	MUST(pthread_mutex_lock(&r->mutex) == 0);
-	while (!r->is_stopped && rc == 0)
-		rc = pthread_cond_timedwait(&r->grown, &r->mutex, &ts);
+	while (!r->is_stopped && is_in_time)
+		is_in_time = cond_wait_until(&r->grown, &r->mutex, until_ns);
 	bool goes_on = !r->is_stopped;
 	MUST(pthread_mutex_unlock(&r->mutex) == 0);
 	return goes_on;

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -330,15 +331,14 @@ all_caught_up(const struct ledger *l)
 void
 ledger_sinks_stop(struct ledger *l)
 {
-	int64_t until = clock_mono_ns() + l->o.sink_deadline_ms * NS_PER_MS;
-	struct timespec ts = {.tv_sec = until / NS_PER_SEC, .tv_nsec = until % NS_PER_SEC};
-	int rc = 0;
+	int64_t until_ns = clock_mono_ns() + l->o.sink_deadline_ms * NS_PER_MS;
+	bool is_in_time = true;
 
 	MUST(pthread_mutex_lock(&l->mutex) == 0);
-	while (rc == 0 && !all_caught_up(l)) {
+	while (is_in_time && !all_caught_up(l)) {
 		l->is_idle = true; /* the writer has ended; this thread now waits in its place */
 		l->wants_acks = true;
-		rc = pthread_cond_timedwait(&l->wake, &l->mutex, &ts);
+		is_in_time = cond_wait_until(&l->wake, &l->mutex, until_ns);
 	}
 	MUST(pthread_mutex_unlock(&l->mutex) == 0);
 	if (l->ring != NULL)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/cpu.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -189,7 +190,6 @@ wait_for_work(struct ledger *l)
 	MUST(pthread_mutex_lock(&l->mutex) == 0);
 	while (!has_work(l)) {
 		int64_t at = next_look(l);
-		struct timespec ts = {.tv_sec = at / NS_PER_SEC, .tv_nsec = at % NS_PER_SEC};
 		if (at <= clock_mono_ns())
 			break;
 		l->is_idle = true;
@@ -198,11 +198,10 @@ wait_for_work(struct ledger *l)
 		 * pause. */
 		l->wants_acks = l->waiting.first != NULL || l->owed.first != NULL || l->is_behind ||
 				!ledger_sinks_moved(l, 1);
-		int rc = at == INT64_MAX ? pthread_cond_wait(&l->wake, &l->mutex)
-					 : pthread_cond_timedwait(&l->wake, &l->mutex, &ts);
+		bool is_in_time = cond_wait_until(&l->wake, &l->mutex, at);
 		l->is_idle = false;
-		if (rc != 0)
-			break; /* the time has come */
+		if (!is_in_time)
+			break;
 	}
 	l->has_acks = false;
 	size_t n = l->queue.n;

@@ -9,11 +9,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "action_counters.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -243,11 +243,9 @@ wait_for_work(struct telemetry *t, bool was_stopping)
 
 	if (t->sender != NULL && otlp_sender_due_ns(t->sender) < until_ns)
 		until_ns = otlp_sender_due_ns(t->sender);
-	const struct timespec at = {.tv_sec = (time_t)(until_ns / NS_PER_SEC),
-		.tv_nsec = (long)(until_ns % NS_PER_SEC)};
 	pthread_mutex_lock(&t->lock);
 	if (t->metrics.n == 0 && is_stopping(t) == was_stopping)
-		(void)pthread_cond_timedwait(&t->wake, &t->lock, &at);
+		(void)cond_wait_until(&t->wake, &t->lock, until_ns);
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -302,19 +300,6 @@ start_thread(struct telemetry *t, struct errinfo *ei)
 	return t->has_thread ? OK : ERR(ei, ERR_NOMEM, "no thread for telemetry");
 }
 
-static void
-init_waits(struct telemetry *t)
-{
-	pthread_condattr_t monotonic;
-
-	pthread_mutex_init(&t->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&t->wake, &monotonic);
-	pthread_cond_init(&t->ended, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-}
-
 enum err
 telemetry_new(const struct telemetry_options *o, struct telemetry **out, struct errinfo *ei)
 {
@@ -332,7 +317,9 @@ telemetry_new(const struct telemetry_options *o, struct telemetry **out, struct 
 	t->started_wall_ns = clock_wall_ns();
 	buf_init(&t->metrics, METRICS_BYTES_MAX);
 	buf_init(&t->text, TRACE_BATCH_BYTES_MAX);
-	init_waits(t);
+	pthread_mutex_init(&t->lock, NULL);
+	cond_init(&t->wake);
+	cond_init(&t->ended);
 	enum err rc = rand_bytes(id, sizeof(id), ei);
 	hash_hex(id, sizeof(id), t->instance_id);
 	if (rc == OK && (!trace_places_init(&t->places, o->queue_max) ||
@@ -354,16 +341,14 @@ stop_thread(struct telemetry *t)
 {
 	int64_t deadline_ns = clock_mono_ns() + TELEMETRY_FLUSH_NS;
 	int64_t until_ns = deadline_ns + (t->sender != NULL ? 0 : STUCK_NS);
-	const struct timespec at = {.tv_sec = (time_t)(until_ns / NS_PER_SEC),
-		.tv_nsec = (long)(until_ns % NS_PER_SEC)};
-	int rc = 0;
+	bool is_in_time = true;
 
 	pthread_mutex_lock(&t->lock);
 	atomic_store(&t->deadline_ns, deadline_ns);
 	atomic_store(&t->is_stopping, true);
 	pthread_cond_signal(&t->wake);
-	while (!t->has_ended && rc == 0)
-		rc = pthread_cond_timedwait(&t->ended, &t->lock, &at);
+	while (!t->has_ended && is_in_time)
+		is_in_time = cond_wait_until(&t->ended, &t->lock, until_ns);
 	bool is_stuck = !t->has_ended && t->sender == NULL;
 	pthread_mutex_unlock(&t->lock);
 	if (is_stuck) {

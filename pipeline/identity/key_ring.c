@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/jose.h"
 #include "base/mem.h"
 #include "base/must.h"
@@ -21,17 +22,13 @@ enum err
 key_ring_new(struct key_ring **out, struct errinfo *ei)
 {
 	struct key_ring *ring = mem_zalloc(1, sizeof(*ring));
-	pthread_condattr_t monotonic;
 
 	*out = NULL;
 	if (ring == NULL)
 		return ERR(ei, ERR_NOMEM, "out of memory for keys");
 	ring->magic = RING_MAGIC;
 	pthread_mutex_init(&ring->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&ring->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	cond_init(&ring->wake);
 	*out = ring;
 	return OK;
 }

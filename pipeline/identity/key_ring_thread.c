@@ -1,9 +1,9 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /* The thread that fetches keys when they are due. It must never hold the lock while it fetches. */
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/must.h"
@@ -117,15 +117,6 @@ find_next(const struct key_ring *ring, int64_t *when_ns)
 	return next;
 }
 
-static void
-wait_until(struct key_ring *ring, int64_t mono_ns)
-{
-	const struct timespec t = {
-		.tv_sec = (time_t)(mono_ns / NS_PER_SEC), .tv_nsec = (long)(mono_ns % NS_PER_SEC)};
-
-	(void)pthread_cond_timedwait(&ring->wake, &ring->lock, &t);
-}
-
 void *
 key_ring_run(void *arg)
 {
@@ -142,7 +133,7 @@ key_ring_run(void *arg)
 		else if (when_ns <= clock_mono_ns())
 			fetch(ring, next);
 		else
-			wait_until(ring, when_ns);
+			(void)cond_wait_until(&ring->wake, &ring->lock, when_ns);
 		key_ring_sweep(ring);
 	}
 	pthread_mutex_unlock(&ring->lock);
