@@ -34,6 +34,7 @@ struct query {
 	struct wanted wanted[WANTED_MAX];
 	size_t n_wanted;
 	struct buf contained;      /* as it stands in a record; empty: anything */
+	struct buf environment;    /* likewise; no index leads to it, a ledger has one or a few */
 	struct query_filter times; /* only the times are used */
 };
 
@@ -94,9 +95,12 @@ query_new(const struct query_filter *filter, struct query **out, struct errinfo 
 	want_word(q, INDEX_DECISION, filter->decision);
 	want_word(q, INDEX_CLASS, filter->class_name);
 	buf_init(&q->contained, WANTED_BYTES_MAX);
+	buf_init(&q->environment, WANTED_BYTES_MAX);
 	if (filter->contained.n > 0)
 		json_quote(&q->contained, filter->contained);
-	if (buf_failed(&q->contained)) {
+	if (filter->environment.n > 0)
+		json_quote(&q->environment, filter->environment);
+	if (buf_failed(&q->contained) || buf_failed(&q->environment)) {
 		query_free(&q);
 		return ERR(ei, ERR_TOO_LARGE, "a filter is too long, or out of memory");
 	}
@@ -119,6 +123,7 @@ query_free(struct query **q)
 	for (size_t i = 0; i < (*q)->n_wanted; i++)
 		buf_fini(&(*q)->wanted[i].value);
 	buf_fini(&(*q)->contained);
+	buf_fini(&(*q)->environment);
 	(*q)->magic = 0;
 	mem_free(*q);
 	*q = NULL;
@@ -145,6 +150,13 @@ holds_text(const struct query *q, struct span body)
 	       memmem(body.p, body.n, q->contained.p + 1, q->contained.n - 2) != NULL;
 }
 
+static bool
+is_of_environment(const struct query *q, struct span body)
+{
+	return q->environment.n == 0 ||
+	       span_eq(chain_find_member(body, SPAN_LIT("environment")), buf_span(&q->environment));
+}
+
 bool
 query_matches(const struct query *q, struct span body)
 {
@@ -156,7 +168,7 @@ query_matches(const struct query *q, struct span body)
 				 : !span_eq(value, buf_span(&w->value)))
 			return false;
 	}
-	return is_in_time(&q->times, body) && holds_text(q, body);
+	return is_of_environment(q, body) && is_in_time(&q->times, body) && holds_text(q, body);
 }
 
 size_t

@@ -20,6 +20,10 @@ enum parameter {
 	UNTIL,
 	CURSOR,
 	LIMIT,
+	/* The original's names; those above came with records and exports, which it has not. */
+	BY_TRACE_ID,
+	BY_ACTION_TYPE,
+	BY_ENVIRONMENT,
 	N_PARAMETERS
 };
 
@@ -35,7 +39,23 @@ static const char *const names[N_PARAMETERS] = {[BY_TRACE] = "trace",
 	[SINCE] = "since",
 	[UNTIL] = "until",
 	[CURSOR] = "cursor",
-	[LIMIT] = "limit"};
+	[LIMIT] = "limit",
+	[BY_TRACE_ID] = "trace_id",
+	[BY_ACTION_TYPE] = "action_type",
+	[BY_ENVIRONMENT] = "environment"};
+
+/* Of two names of one filter one may be given, as a name may come once. */
+static enum err
+join_names(struct span *v, enum parameter name, enum parameter alias, struct errinfo *ei)
+{
+	if (v[alias].p == NULL)
+		return OK;
+	if (v[name].p != NULL)
+		return ERR(ei, ERR_INVALID, "the parameters %s and %s are one", names[name],
+			names[alias]);
+	v[name] = v[alias];
+	return OK;
+}
 
 static enum err
 read_time(struct span text, bool *has, int64_t *out, struct errinfo *ei)
@@ -53,12 +73,17 @@ ui_filter_read(struct ui_job *job, size_t max_limit, size_t def_limit, struct ui
 		http_request_get_query(job->http), names, N_PARAMETERS, v, job->arena, ei);
 
 	*out = (struct ui_filter){.limit = def_limit};
+	if (rc == OK)
+		rc = join_names(v, BY_TRACE, BY_TRACE_ID, ei);
+	if (rc == OK)
+		rc = join_names(v, BY_TYPE, BY_ACTION_TYPE, ei);
 	if (rc != OK)
 		return rc;
 	out->terms = (struct query_filter){.trace_prefix = v[BY_TRACE],
 		.action_id = v[BY_ACTION],
 		.principal = v[BY_PRINCIPAL],
 		.agent = v[BY_AGENT],
+		.environment = v[BY_ENVIRONMENT],
 		.action_type = v[BY_TYPE],
 		.decision = v[BY_DECISION],
 		.class_name = v[BY_CLASS],

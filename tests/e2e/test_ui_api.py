@@ -64,12 +64,18 @@ def test_records_are_paged_newest_first_without_gap_or_repeat():
         assert len(pages(g, "records?principal=alice&agent=bot&type=payments.refund&decision=allow&since=1h", "records")) == 12
         assert not pages(g, "records?until=1h&action=act-1", "records")
         assert len(pages(g, "records?text=act-7&since=1h", "records")) == 1
+        # The names that the original gives its filters.
+        for query, n in (("trace_id=trace-", 3), ("trace_id=trace-1", 1), ("trace_id=race-1", 0), ("environment=prod", 0),
+                         ("action_type=payments.refund&decision=allow&principal=alice&agent=bot&environment=dev", 3)):
+            assert len(pages(g, "traces?" + query, "traces")) == n, query
+        assert len(pages(g, "records?environment=dev&limit=5", "records")) == 12, "records of the gateway itself have none"
 
 
 def test_questions_that_make_no_sense_are_refused():
     with gateway() as g:
         for query in ("bogus=1", "limit=0", "limit=201", "limit=x", "limit=1&limit=1", "cursor=0", "cursor=-1", "cursor=99999999999999999999",
-                      "since=yesterday", "trace=%zz", "trace=%", "trace=%00", "trace=%ff", "action=" + "a" * 1100, "text=x", "decision", "=x"):
+                      "since=yesterday", "trace=%zz", "trace=%", "trace=%00", "trace=%ff", "action=" + "a" * 1100, "text=x", "decision", "=x",
+                      "trace=a&trace_id=a", "type=a.b&action_type=a.b"):
             r = ui(g, "records?" + query)
             assert r.status == (200 if query == "decision" else 400), (query, r)
         for path in ("records/0", "records/x", "records/-1", "records/18446744073709551616", "records/1%00"):

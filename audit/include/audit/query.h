@@ -23,6 +23,7 @@ struct query_filter {
 	struct span action_id;
 	struct span principal;
 	struct span agent;
+	struct span environment;
 	struct span action_type;
 	struct span decision;   /* ASCII case does not count */
 	struct span class_name; /* result_classification; likewise */

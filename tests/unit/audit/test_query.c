@@ -12,7 +12,7 @@
 static const char body[] =
 	"{\"action_id\":\"a\\\"1\",\"action_type\":\"fs.read\",\"chain_id\":"
 	"\"00112233445566778899aabbccddeeff\","
-	"\"decision\":\"DENY\",\"event_type\":\"action.decision\",\"principal\":\"ali "
+	"\"decision\":\"DENY\",\"environment\":\"dev\",\"event_type\":\"action.decision\",\"principal\":\"ali "
 	"ce\",\"reason\":\"deny_by_rule\","
 	"\"resource\":\"file://workspace/a\",\"result_classification\":\"DENIED_POLICY\",\"seq\":7,"
 	"\"timestamp\":\"2026-11-21T10:00:00.5Z\",\"trace_id\":\"4bf9\\\\2f\"}";
@@ -41,6 +41,9 @@ static const struct {
 	{{.class_name = {"denied_policy", 13}}, true},
 	{{.event_type = {"action.decision", 15}}, true},
 	{{.event_type = {"action", 6}}, false},
+	{{.environment = {"dev", 3}}, true},
+	{{.environment = {"de", 2}}, false},
+	{{.environment = {"dev", 3}, .principal = {"bob", 3}}, false},
 	{{.decision = {"DENY", 4}, .principal = {"bob", 3}}, false},
 	{{.has_since = true, .since_wall_ns = AT}, true},
 	{{.has_since = true, .since_wall_ns = AT + 1}, false},
