@@ -20,6 +20,7 @@ struct live {
 	struct readiness_check checks[READINESS_CHECKS];
 	bool is_ready;
 	bool sees_paths; /* of the host: operators */
+	struct span principal;
 };
 
 static bool
@@ -93,6 +94,11 @@ add_report(const struct doctor_report *r, void *arg)
 	buf_printf(b, ",\"assurance_level\":\"%s\",\"engine_version\":",
 		snapshot_get_assurance(job->snapshot));
 	json_quote(b, span_cstr(version_get()->version));
+	buf_printf(b,
+		",\"deployment_mode\":\"%s\",\"approvals_enabled\":%s,\"operator_principal\":",
+		snapshot_get_deployment_mode(job->snapshot),
+		snapshot_has_approvals(job->snapshot) ? "true" : "false");
+	json_quote(b, live->principal);
 	BUF_ADD_LIT(b, "}\n");
 }
 
@@ -120,6 +126,7 @@ api_ui_readiness(const struct exchange *x)
 	if (live != NULL) {
 		live->is_ready = runtime_check_ready(x->worker, live->checks);
 		live->sees_paths = caller_has_role(&x->caller, ROLE_OPERATOR);
+		live->principal = arena_dup(job->arena, x->caller.principal);
 	}
 	job->input = live;
 	ui_job_start(job);

@@ -50,6 +50,7 @@ fill_values(struct snapshot *s, const struct pipeline_options *o, struct errinfo
 	s->is_stateless = o->runtime.stateless_mode;
 	s->engine_version = arena_dup(s->arena, version);
 	s->assurance = assurance_level(o);
+	s->deployment_mode = o->runtime.deployment_mode;
 	s->sandbox_profile = profile_mode(executor_profile_of(&o->executor));
 	s->explain_suggestions = o->policy.explain_suggestions;
 	s->exec.max_output_bytes = o->executor.max_output_bytes;
@@ -186,6 +187,24 @@ const char *
 snapshot_get_assurance(const struct snapshot *s)
 {
 	return s->assurance;
+}
+
+const char *
+snapshot_get_deployment_mode(const struct snapshot *s)
+{
+	static const char *const names[] = {[DEPLOYMENT_UNMANAGED] = "unmanaged",
+		[DEPLOYMENT_CI] = "ci",
+		[DEPLOYMENT_K8S] = "k8s",
+		[DEPLOYMENT_REMOTE_DEV] = "remote_dev"};
+
+	MUST((size_t)s->deployment_mode < ARRAY_LEN(names));
+	return names[s->deployment_mode];
+}
+
+bool
+snapshot_has_approvals(const struct snapshot *s)
+{
+	return s->approvals.is_enabled;
 }
 
 size_t

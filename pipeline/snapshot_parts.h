@@ -36,6 +36,7 @@ struct snapshot {
 	bool is_stateless; /* no claims: nothing can be repeated, reported or approved */
 	struct span engine_version;
 	const char *assurance;
+	enum deployment_mode deployment_mode;
 	int64_t loaded_wall_ns;
 	_Atomic uint64_t *rule_hits; /* by number of the rule */
 	enum sandbox_mode

@@ -436,6 +436,7 @@ def test_readiness_has_doctors_checks_and_leaves_the_ledger_alone():
         g.act()
         r = ui(g, "readiness").json
         checks = {c["id"]: c for c in r["checks"]}
+        assert (r["deployment_mode"], r["approvals_enabled"], r["operator_principal"]) == ("unmanaged", False, "olga"), r
         assert checks["live.ledger"]["status"] == "PASS" and checks["policy.bundle_parses"]["status"] == "PASS"
         assert {c["status"] for c in r["checks"]} <= {"PASS", "WARN", "FAIL"} and r["overall_status"] in ("READY", "NOT_READY")
         # Opening the ledger's file in the process that writes it would drop its locks.

@@ -41,6 +41,9 @@ const char *snapshot_get_policy_hash(const struct snapshot *s);
 const struct redactor *snapshot_get_redactor(const struct snapshot *s);
 /* "STRONG", "GUARDED", "BEST_EFFORT", "NONE" (nomos-http.md 3.7). */
 const char *snapshot_get_assurance(const struct snapshot *s);
+/* runtime.deployment_mode, as it is written there; approvals.enabled. */
+const char *snapshot_get_deployment_mode(const struct snapshot *s);
+bool snapshot_has_approvals(const struct snapshot *s);
 /* When it was built, and gateway.concurrency_limit. */
 int64_t snapshot_get_loaded_ns(const struct snapshot *s);
 size_t snapshot_get_concurrency_limit(const struct snapshot *s);

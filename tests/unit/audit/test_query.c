@@ -12,7 +12,8 @@
 static const char body[] =
 	"{\"action_id\":\"a\\\"1\",\"action_type\":\"fs.read\",\"chain_id\":"
 	"\"00112233445566778899aabbccddeeff\","
-	"\"decision\":\"DENY\",\"environment\":\"dev\",\"event_type\":\"action.decision\",\"principal\":\"ali "
+	"\"decision\":\"DENY\",\"environment\":\"dev\",\"event_type\":\"action.decision\","
+	"\"principal\":\"ali "
 	"ce\",\"reason\":\"deny_by_rule\","
 	"\"resource\":\"file://workspace/a\",\"result_classification\":\"DENIED_POLICY\",\"seq\":7,"
 	"\"timestamp\":\"2026-11-21T10:00:00.5Z\",\"trace_id\":\"4bf9\\\\2f\"}";
