@@ -124,8 +124,8 @@ keep(struct look *look, const struct buf *text)
 }
 
 static const char *
-build_message(struct look *look, const struct doctor_row *row, enum finding finding,
-	struct span detail)
+build_message(
+	struct look *look, const struct doctor_row *row, enum finding finding, struct span detail)
 {
 	struct buf b;
 
@@ -144,8 +144,8 @@ build_message(struct look *look, const struct doctor_row *row, enum finding find
 }
 
 static const char *
-build_hint(struct look *look, const struct doctor_row *row, enum finding finding,
-	struct span detail)
+build_hint(
+	struct look *look, const struct doctor_row *row, enum finding finding, struct span detail)
 {
 	struct buf b;
 	const char *text = NULL;
@@ -446,8 +446,7 @@ look_new(const struct doctor_look *how, const struct doctor_input *in)
 	if (in->config_error == NULL)
 		look->report.assurance = assurance_level(in->pipeline);
 	if (look->report.arena != NULL)
-		look->checks =
-			ARENA_ARRAY(look->report.arena, struct doctor_check, how->n_rows);
+		look->checks = ARENA_ARRAY(look->report.arena, struct doctor_check, how->n_rows);
 	return look;
 }
 

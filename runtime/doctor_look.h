@@ -23,7 +23,7 @@ struct doctor_look {
 	const struct doctor_row *rows; /* static */
 	size_t n_rows;
 	int64_t first_ns; /* for each check, but for those that need DEEP, which take what they take ... */
-	int64_t next_ns;  /* ... and for each once one has not ended */
+	int64_t next_ns; /* ... and for each once one has not ended */
 	/* What the checks see, before the first of them; as long as first_ns. */
 	void (*prepare)(struct doctor *d);
 	bool (*is_wanted)(const struct doctor_input *in, const char *id);
