@@ -19,8 +19,8 @@ static struct {
 	bool is_open;
 } gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
 static atomic_int n_released;
-static bool prepare_waits;
-static int n_looks;
+static atomic_bool prepare_waits;
+static atomic_int n_looks;
 
 static void
 wait_at_gate(void)
@@ -44,7 +44,7 @@ static void
 prepare(struct doctor *d)
 {
 	(void)d;
-	if (prepare_waits)
+	if (atomic_load(&prepare_waits))
 		wait_at_gate();
 }
 
