@@ -17,7 +17,7 @@ foreach(source ${fuzz_sources})
 	else()
 		add_test(NAME fuzz.${name} COMMAND ${target} ${corpus})
 	endif()
-	set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+	set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 300)
 endforeach()
 # It fills indexes itself, beside the histories that the other tests of searches use.
 target_include_directories(fuzz_query PRIVATE ${PROJECT_SOURCE_DIR}/audit ${CMAKE_CURRENT_LIST_DIR}/../unit/audit)
