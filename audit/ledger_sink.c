@@ -74,11 +74,14 @@ pause_and_grow(struct feed *f)
 	return goes_on;
 }
 
+/* A gap ends the batch: what is missing is asked for next. */
 static bool
 keep_row(const struct store_row *row, void *arg)
 {
 	struct ledger_batch *b = arg;
 
+	if (b->n > 0 && row->seq != b->records[b->n - 1].seq + 1)
+		return false;
 	return ledger_batch_add(b, row->seq, row->hash, row->body) &&
 	       b->bytes.n <= LEDGER_BATCH_BYTES;
 }
@@ -107,10 +110,14 @@ read_store(struct feed *f, uint64_t after, size_t max)
 		rc = store_reader_open(l->path, STORE_READ_LIVE, &f->reader, &ei);
 	if (rc == OK)
 		rc = store_reader_page(f->reader, after, max, keep_row, f->batch, &n, &ei);
-	if (rc == OK && f->batch->n == 0)
+	bool has_next = f->batch->n > 0 && f->batch->records[0].seq == after + 1;
+	if (rc == OK && !has_next)
 		rc = ERR(&ei, ERR_IO, "record %" PRIu64 " is not in the store", after + 1);
-	if (rc != OK) {
+	if (rc != OK)
 		store_reader_free(&f->reader);
+	/* What was read before a fault goes out; the next look meets the fault again. */
+	if (!has_next) {
+		ledger_batch_reset(f->batch);
 		log_trouble(f, "reading the ledger", ei.msg);
 		return pause_and_grow(f);
 	}
