@@ -202,7 +202,8 @@ idempotency_claim(struct ledger_tx *tx, struct req *r, struct errinfo *ei)
 	struct arena *a = req_need_spare(r);
 	struct ledger_claim c = {
 		.kind = CLAIM_IDEMPOTENCY,
-		.seq = r->intent_seq,
+		/* The use of an approval is recorded behind the decision, and they are released together. */
+		.seq = is_open ? r->intent_seq : r->entry.seq,
 		.state = is_open ? KEY_STATE_OPEN : KEY_STATE_ANSWERED,
 		.expires_wall_ns = expires_at(r),
 	};

@@ -53,6 +53,7 @@ struct ledger {
 
 struct ledger_tx {
 	struct ledger *l;
+	struct ledger_entry *entry; /* that is applied; NULL: undone */
 };
 
 static inline void
@@ -103,7 +104,7 @@ fake_apply(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
 enum err
 ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei)
 {
-	struct ledger_tx tx = {l};
+	struct ledger_tx tx = {l, e};
 	enum fake_fault fault =
 		l->n_submits < ARRAY_LEN(l->faults) ? l->faults[l->n_submits] : FAKE_OK;
 
@@ -116,12 +117,14 @@ ledger_submit(struct ledger *l, struct ledger_entry *e, struct errinfo *ei)
 		return ERR(ei, l->refusal, "refused by the test");
 	case FAKE_UNDO:
 		MUST(e->apply(&tx, e, ei) == OK);
+		tx.entry = NULL;
 		if (e->undo != NULL)
 			MUST(e->undo(&tx, e, ei) == OK);
 		fake_finish(e, ERR_AUDIT);
 		return OK;
 	case FAKE_DOUBT:
 		MUST(e->apply(&tx, e, ei) == OK);
+		e->seq = 0; /* it may not be there */
 		e->is_doubtful = true;
 		fake_finish(e, ERR_AUDIT);
 		return OK;
@@ -161,8 +164,8 @@ ledger_submit_all(struct ledger *l, struct ledger_entry *first)
 static inline void
 fake_ledger_recover(struct ledger *l)
 {
-	struct ledger_tx tx = {l};
 	struct ledger_entry *e = l->waiting;
+	struct ledger_tx tx = {l, e};
 
 	l->waiting = NULL;
 	MUST(e->apply(&tx, e, NULL) == OK);
@@ -195,6 +198,8 @@ ledger_tx_append(struct ledger_tx *tx, const struct record_text *text, enum ledg
 	r->text = to;
 	r->state = state;
 	*seq = ++tx->l->n_records;
+	if (tx->entry != NULL)
+		tx->entry->seq = *seq;
 	return OK;
 }
 

@@ -633,6 +633,28 @@ TEST(a_use_that_was_not_released_is_given_back)
 	fixture_fini(&f);
 }
 
+/* Its decision is released when its approval's use is: until then the use may still be given back. */
+TEST(an_answer_that_used_an_approval_is_repeated_once_all_of_it_is_released)
+{
+	char id[64];
+
+	begin();
+	f.options.idempotency = (struct idempotency_section){
+		.ttl_seconds = 86400, .max_keys = 100, .max_keys_per_identity = 10};
+	fixture_reload(&f);
+	ask("payments.refund", "{\"n\":1}", id);
+	CHECK_INT(decide("carol", id, "approve"), 200);
+	f.idempotency_key = "key-1";
+	CHECK_INT(act("payments.refund", "{\"n\":1}", id)->verdict, VERDICT_ALLOW);
+	CHECK(last_record_has("\"approval.applied\""));
+	f.ledger.unreleased = f.ledger.n_records;
+	CHECK_INT(act("payments.refund", "{\"n\":1}", id)->error, REQ_ERROR_KEY_IN_PROGRESS);
+	f.ledger.unreleased = 0;
+	const struct answer *a = act("payments.refund", "{\"n\":1}", id);
+	CHECK(a->is_replayed && a->verdict == VERDICT_ALLOW);
+	fixture_fini(&f);
+}
+
 static void
 block(struct workq_item *item)
 {
@@ -783,6 +805,7 @@ SUITE("approval flow", TEST_ROW(asked_for_decided_and_used_once),
 	TEST_ROW(what_an_older_request_takes_for_over_stays),
 	TEST_ROW(what_a_relay_brought_lasts_as_long_as_the_relay),
 	TEST_ROW(a_vote_that_may_stand_is_told_of), TEST_ROW(an_obstacle_stays_one),
+	TEST_ROW(an_answer_that_used_an_approval_is_repeated_once_all_of_it_is_released),
 	TEST_ROW(a_use_that_was_not_released_is_given_back), TEST_ROW(a_full_pool_uses_no_approval),
 	TEST_ROW(hidden_parameters_have_to_be_acknowledged), TEST_ROW(what_is_no_decision),
 	TEST_ROW(a_malformed_extension_is_an_error_only_where_it_counts),
