@@ -66,7 +66,7 @@ settle_doubtful_entry(struct ledger *l, struct ledger_entry *e, bool is_there)
 		else
 			entry_list_add(&l->held, e);
 	} else if (e->must_write) {
-		if (is_there && e->result == OK)
+		if (is_there && e->result == OK && !e->needs_no_sink)
 			ledger_wait_for_sinks(l, e);
 		else if (is_there)
 			ledger_complete(l, e, e->result);

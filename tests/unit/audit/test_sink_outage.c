@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "fault_store.h"
 #include "ledger_fixture.h"
 #include "ledger_priv.h"
 
@@ -320,6 +321,37 @@ TEST(a_record_that_a_required_sink_refuses_turns_its_decision_back)
 	check_turned_back(LEDGER_REQUIRED_NAMED, true, LEDGER_STORE_SQLITE);
 }
 
+/* The sink itself waits for it to be recorded: it must not wait for the sink in its turn. */
+TEST(a_dead_letter_whose_commit_is_doubtful_does_not_wait_for_its_own_sink)
+{
+	struct played p = {.refuses = 3};
+	struct ledger_options o = options_in(test_tmpdir());
+	struct fault_store f;
+	struct errinfo ei;
+	struct sink *slot = new_sink(&p);
+
+	log_set_level(LOG_ERROR);
+	o.required = LEDGER_REQUIRED_ALL;
+	o.sink_deadline_ms = 400;
+	o.sinks = &slot;
+	o.n_sinks = 1;
+	struct ledger *l = open_ledger(&o);
+	if (l == NULL)
+		return;
+	fault_install(&f, l);
+	CHECK_INT(ledger_start(l, &ei), OK);
+	CHECK_INT(append_one(l, "a"), OK);
+	CHECK_INT(append_one(l, "a"), ERR_AUDIT); /* the one that is refused */
+	fault_set(&f, FAULT_COMMIT_KEPT, 0, 1);
+	while (p.told != 3)
+		(void)sched_yield();
+	while (!ledger_is_ready(l, NULL, 0))
+		(void)sched_yield();
+	CHECK_INT(f.n_struck, 1);
+	CHECK_INT(append_one(l, "a"), OK);
+	ledger_close(&l);
+}
+
 TEST(what_fails_is_told_with_its_age)
 {
 	struct played p = {.away_until_ns = INT64_MAX};
@@ -375,4 +407,5 @@ SUITE("sink_outage", TEST_ROW(a_week_away_loses_nothing_and_repeats_nothing_out_
 	TEST_ROW(a_refused_record_is_offered_five_times_and_then_told_in_the_chain),
 	TEST_ROW(a_record_that_a_required_sink_refuses_turns_its_decision_back),
 	TEST_ROW(a_stubborn_sink_does_not_stop_a_ledger_without_a_store),
+	TEST_ROW(a_dead_letter_whose_commit_is_doubtful_does_not_wait_for_its_own_sink),
 	TEST_ROW(what_fails_is_told_with_its_age), TEST_ROW(a_sink_that_can_tell_is_believed))
