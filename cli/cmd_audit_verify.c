@@ -1,5 +1,6 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /* nomos audit verify. It changes nothing. Exit 0: whole, 1: not, 2: it cannot be said. One thread. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -180,6 +181,20 @@ verify(struct verify_run *v, const char *path, const char *archive, struct errin
 	return rc;
 }
 
+/* With archives, the chain is to be there from its first record on: whoever takes the oldest away is found out as well. */
+static void
+require_beginning(struct verify_run *v)
+{
+	struct verify_result *r = &v->result;
+
+	if (v->archives.n == 0 || !r->is_good || r->anchor.seq == 0)
+		return;
+	r->is_good = false;
+	snprintf(r->reason, sizeof(r->reason),
+		"missing: records 1 to %" PRIu64 " are in none of the archives given",
+		r->anchor.seq);
+}
+
 /* The ledger was opened behind the witness: what is in the witness must be here. */
 static enum err
 ask_witness(struct verify_run *v, const char *accepted, struct errinfo *ei)
@@ -267,8 +282,10 @@ audit_run_verify(const struct command *self, int argc, char **argv)
 			status = EXIT_USAGE;
 		} else {
 			rc = verify(&v, f.file.path, f.archive, &ei);
-			if (rc == OK)
+			if (rc == OK) {
+				require_beginning(&v);
 				rc = ask_witness(&v, f.accepted, &ei);
+			}
 			status = report(&v, &f, rc, &ei);
 		}
 	}

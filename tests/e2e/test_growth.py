@@ -100,6 +100,12 @@ def test_a_small_ledger_under_load_over_restarts_and_a_death_is_one_chain_with_i
         done = place.run("audit", "verify", place.ledger, "--archive", "ledger.db.archive", check=1)
         assert b"missing: record" in done.stdout
         victim.write_text(text)
+        oldest = archives(place)[0]
+        text = oldest.read_text()
+        oldest.unlink()
+        done = place.run("audit", "verify", place.ledger, "--archive", "ledger.db.archive", check=1)
+        assert b"are in none of the archives given" in done.stdout and b"missing: records 1 to" in done.stdout, done.stdout
+        oldest.write_text(text)
         verify_all(place)
     finally:
         place.remove()
