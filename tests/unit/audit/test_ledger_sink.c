@@ -224,7 +224,7 @@ TEST(a_sink_that_lags_reads_the_store)
 }
 
 static void
-check_waits_at_5(const char *damage, const char *repair)
+check_waits_at_5(const char *damage)
 {
 	const char *dir = test_tmpdir();
 	struct ledger_options o = options_with(dir, NULL, 0);
@@ -248,25 +248,20 @@ check_waits_at_5(const char *damage, const char *repair)
 	while (metric_get(METRIC_SINK_FAILURES) < failures + 3)
 		sched_yield();
 	CHECK_INT(t.last, 4);
-	run_sql(o.path, repair);
-	wait_until(&t.last, ledger_get_head_seq(l));
 	ledger_close(&l);
+	CHECK_INT(t.last, 4);
 	CHECK(!t.is_out_of_order);
 	CHECK_INT(t.fault, CHAIN_FAULT_NONE);
-	CHECK_INT(t.head.seq, t.last);
 }
 
 TEST(a_row_that_cannot_be_read_is_waited_for)
 {
-	check_waits_at_5("UPDATE records SET hash = hash || x'00' WHERE seq = 5",
-		"UPDATE records SET hash = substr(hash, 1, 32) WHERE seq = 5");
+	check_waits_at_5("UPDATE records SET hash = hash || x'00' WHERE seq = 5");
 }
 
 TEST(a_row_that_is_gone_is_not_passed_by)
 {
-	check_waits_at_5("CREATE TABLE kept AS SELECT * FROM records WHERE seq = 5;"
-			 "DELETE FROM records WHERE seq = 5",
-		"INSERT INTO records SELECT * FROM kept");
+	check_waits_at_5("DELETE FROM records WHERE seq = 5");
 }
 
 TEST(a_sink_that_takes_a_part_is_offered_the_rest)
