@@ -27,7 +27,7 @@ count_unsent(const struct conn *c)
 	return evbuffer_get_length(bufferevent_get_output(c->bev));
 }
 
-/* All is with the kernel. */
+/* All is with the kernel; or was when the engine made a note to tell so: over TLS more may have been written since. */
 static void
 on_sent(struct bufferevent *bev, void *arg)
 {
@@ -35,6 +35,9 @@ on_sent(struct bufferevent *bev, void *arg)
 
 	(void)bev;
 	OBJ_CAST(c, arg, CONN_MAGIC);
+	/* It tells once more when that is sent. */
+	if (count_unsent(c) > 0)
+		return;
 	if (c->state == CONN_WRITING) {
 		conn_linger(c);
 		return;

@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from certificates import Authority, openssl
-from support import (INSTRUMENTED, LONG, OPERATOR_KEY, PATIENCE, Gateway, Workplace, config, http, signal, socket,
+from support import (INSTRUMENTED, LONG, OPERATOR_KEY, PATIENCE, Gateway, Workplace, action, config, http, signal, socket,
                      subprocess, until)
 
 
@@ -142,6 +142,23 @@ def test_curl_and_the_cookie():
         cookie = [line for line in done.stdout.decode().splitlines() if line.lower().startswith("set-cookie:")]
         assert cookie and "; Secure" in cookie[0], done
         assert "strict-transport-security" not in done.stdout.decode().lower()
+
+
+def test_an_export_is_whole_for_a_client_of_http_1_0():
+    """To it the end of the connection is the end of the export: what is cut off would not be missed."""
+    with authority() as ca, Gateway(config(gateway=tls(ca.issue("server")))) as g:
+        c = http.client.HTTPSConnection("localhost", g.address[1], timeout=PATIENCE, context=client(ca))
+        for i in range(60):
+            body = action(action_id=f"act-{i}", resource="payment://shop.example.com/" + "x" * 4000)
+            assert g.act(body, connection=c).status == 200
+        c.close()
+        for _ in range(40 if LONG else 15):
+            done = subprocess.run(["curl", "-sS", "--http1.0", "--no-alpn", "--cacert", ca.cert, "-H", f"Authorization: Bearer {OPERATOR_KEY}",
+                                   f"https://localhost:{g.address[1]}/api/ui/export"], capture_output=True, timeout=PATIENCE, check=False)
+            assert done.returncode == 0, done.stderr
+            lines = done.stdout.splitlines()
+            trailer = json.loads(lines[-1])
+            assert trailer["trailer"] == "nomos.export.v1" and trailer["count"] == len(lines) - 1 > 60, (trailer, len(lines))
 
 
 def test_no_renegotiation():
