@@ -137,6 +137,9 @@ on_closed(struct evhttp_connection *evcon, void *arg)
 
 	(void)evcon;
 	OBJ_CAST(c, arg, CONN_MAGIC);
+	/* A failure of the socket while the handler has the request: the engine has left it to us. */
+	if (c->req.engine != NULL && evhttp_request_get_connection(c->req.engine) == NULL)
+		evhttp_request_free(c->req.engine);
 	conn_on_gone(c);
 }
 

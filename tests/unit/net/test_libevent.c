@@ -1,13 +1,15 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * What libevent does by itself and must not do here: a reply in two pieces, of which the second waits for a client that delays its
- * acknowledgements, and reading without a bound while a reply is streamed.
+ * acknowledgements, reading without a bound while a reply is streamed, a request that is nobody's when its client is cut off.
  */
 #include "rig.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/event.h>
 
+#include "base/mem.h"
 #include "server.h"
 
 #define GET "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -125,5 +127,58 @@ TEST(a_flood_behind_a_stream_stays_out)
 	rig_stop(&rig);
 }
 
-SUITE("net/libevent", TEST_ROW(accepted_sockets_do_not_wait_for_acknowledgements),
-	TEST_ROW(a_reply_is_one_piece), TEST_ROW(a_flood_behind_a_stream_stays_out))
+static void
+keep(struct http_request *req, void *arg)
+{
+	struct rig *r = arg;
+
+	r->pending = req;
+	http_request_defer(req);
+}
+
+/* The writing of the interim answer fails while the handler has the request: libevent leaves that one to its user then. */
+static void
+cut_off_while_handed(void)
+{
+	struct rig_client c;
+	struct linger now = {.l_onoff = 1};
+
+	rig_options(&rig);
+	rig.handler = keep;
+	rig_start(&rig);
+	rig_connect(&rig, &c);
+	CHECK(wait_state(CONN_IDLE) != NULL);
+	rig_send_text(&rig, &c,
+		"POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+	struct conn *conn = wait_state(CONN_BODY);
+	CHECK(conn != NULL);
+	/* As if the socket had no room: the client has not read the answers before. */
+	CHECK_INT(bufferevent_disable(conn->bev, EV_WRITE), 0);
+	rig_send_text(&rig, &c, "ok");
+	CHECK(wait_state(CONN_HANDED) == conn);
+	CHECK(evbuffer_get_length(bufferevent_get_output(conn->bev)) > 0);
+	CHECK_INT(setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+	rig_close(&c);
+	CHECK_INT(bufferevent_enable(conn->bev, EV_WRITE), 0);
+	CHECK(rig_wait_connections(&rig, 0));
+	CHECK_INT(http_server_count_requests(rig.server), 1);
+	http_request_reply(rig.pending, 200, NULL, 0, SPAN_LIT("done"));
+	CHECK_INT(http_server_count_requests(rig.server), 0);
+	rig_stop(&rig);
+}
+
+TEST(a_request_whose_client_is_cut_off_is_freed)
+{
+	/* In front of all other use of libevent: its memory is counted from here on. */
+	loop_hook_memory();
+	/* What is made once and kept. */
+	cut_off_while_handed();
+	long before = mem_live();
+	for (int i = 0; i < 5; i++)
+		cut_off_while_handed();
+	CHECK_INT(mem_live(), before);
+}
+
+SUITE("net/libevent", TEST_ROW(a_request_whose_client_is_cut_off_is_freed),
+	TEST_ROW(accepted_sockets_do_not_wait_for_acknowledgements), TEST_ROW(a_reply_is_one_piece),
+	TEST_ROW(a_flood_behind_a_stream_stays_out))
