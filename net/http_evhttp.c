@@ -148,9 +148,17 @@ on_written(struct evhttp_request *engine, void *arg)
 {
 	struct conn *c;
 
-	(void)engine;
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(engine);
+
 	OBJ_CAST(c, arg, CONN_MAGIC);
-	conn_on_written(c);
+	bool is_last = evhttp_find_header(headers, "Connection") != NULL;
+	if (!is_last || (!conn_has_held(c) && !conn_has_unread(c))) {
+		conn_on_written(c);
+		return;
+	}
+	/* The engine would close at once, and what is unread makes a reset of that, which may take the reply away. */
+	evhttp_remove_header(headers, "Connection");
+	conn_linger(c);
 }
 
 bool

@@ -1,7 +1,7 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * The end of a connection that has more to say than we want to hear: a refusal of the gate, an
- * answer before the body, the end of a stream. Our answer is written, what comes in is thrown away for a while so that
+ * answer before the body, the end of a stream, requests behind a last answer. Our answer is written, what comes in is thrown away for a while so that
  * the client can read the answer, then the socket is closed. Must never read a further byte as a
  * request. Runs on the loop's thread.
  */

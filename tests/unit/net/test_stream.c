@@ -508,7 +508,8 @@ TEST(what_is_written_in_the_turn_that_drains_comes_whole)
 		if (!CHECK(got.n > late.n_bytes))
 			return;
 		CHECK_SPAN(span_from(got, got.n - last.n), last.p);
-		CHECK(i == 0 || span_starts(span_from(got, got.n - late.n_bytes - 6), SPAN_LIT("\nfirstx")));
+		CHECK(i == 0 || span_starts(span_from(got, got.n - late.n_bytes - 6),
+					SPAN_LIT("\nfirstx")));
 		event_free(late.event);
 		check_ended(&c);
 	}
