@@ -63,9 +63,9 @@ begin(const struct http_request *http, struct telemetry *telemetry)
 	return t;
 }
 
-/* Whoever can connect may send such ones. */
+/* Whoever can connect may send such ones: they do not choose to be sampled, and leave half of the places to others. */
 static struct trace *
-begin_refused(const struct http_request *http, struct telemetry *telemetry)
+begin_unknown(const struct http_request *http, struct telemetry *telemetry)
 {
 	struct trace *t = telemetry_begin_refused(telemetry);
 
@@ -81,7 +81,8 @@ request_trace_begin(struct http_request *http, struct worker *worker)
 
 	if (telemetry == NULL)
 		return;
-	struct trace *t = begin(http, telemetry);
+	bool is_unknown = http_request_get_rank(http) == HTTP_RANK_LAST;
+	struct trace *t = is_unknown ? begin_unknown(http, telemetry) : begin(http, telemetry);
 	http_request_set_note(http, t);
 	if (t == NULL)
 		return;
@@ -115,7 +116,7 @@ request_trace_end(const struct http_request *http, struct worker *worker, const 
 	struct trace *t = request_trace_get(http);
 	/* One that was refused before its handler had it; another has been asked about. */
 	if (t == NULL && http_request_get_user(http) == NULL)
-		t = begin_refused(http, telemetry);
+		t = begin_unknown(http, telemetry);
 	if (t == NULL)
 		return;
 	t->end_ns = clock_mono_ns();

@@ -117,6 +117,17 @@ def test_the_caller_decides_whether_it_is_sampled():
         assert c.point("nomos.decisions", decision="ALLOW", result="SUCCESS") == [30], "counters have all"
 
 
+def test_who_has_no_credential_does_not_choose_to_be_sampled():
+    """Else whoever can connect takes up the places of everybody's traces."""
+    with Collector() as c:
+        with traced(c, telemetry={"sample_one_in": 1000000}) as g:
+            g.act()  # the one of a million
+            for _ in range(10):
+                assert g.act(headers={**JOINED, "Authorization": "Bearer wrong"}).status == 401
+            assert g.act(headers=JOINED).status == 200
+        assert [r["traceId"] for r in c.roots() if r["traceId"] == TRACE] == [TRACE]
+
+
 def results_gateway(c):
     return traced(c, policy={**POLICY, "rules": [*POLICY["rules"], {
         "id": "allow-limited", "action_type": "mail.send", "resource": "mail://**", "decision": "ALLOW"}]},
