@@ -95,13 +95,20 @@ reload(void *arg, struct snapshot **out, struct errinfo *ei)
 		rc = check_change(s->config, fresh, ei);
 	if (rc == OK)
 		rc = build_snapshot(s, fresh, out, ei);
-	if (rc == OK) {
-		set_log_levels(&s->flags, fresh);
+	if (rc == OK)
 		snapshot_keep_source(*out, fresh, free_config);
-	} else {
+	else
 		loaded_config_free(&fresh);
-	}
 	return rc;
+}
+
+/* Not when it is read: the ledger may refuse the reload. */
+static void
+on_swap(void *arg, const struct snapshot *now)
+{
+	const struct serve *s = arg;
+
+	set_log_levels(&s->flags, snapshot_get_source(now));
 }
 
 /* Reader thread. */
@@ -184,6 +191,7 @@ serve_with(struct serve *s, struct arena *a)
 		.handler = gateway_handle,
 		.load = reload,
 		.load_arg = s,
+		.on_swap = on_swap,
 		.preview = preview,
 		.preview_arg = s,
 		.examine = examine,

@@ -153,6 +153,8 @@ on_success_recorded(void *arg, enum err result, const struct errinfo *ei)
 	snapshot_unref(&r->snapshot);
 	r->snapshot = rl->built;
 	rl->built = NULL;
+	if (r->options.on_swap != NULL)
+		r->options.on_swap(r->options.load_arg, r->snapshot);
 	approvals_set_in_force(r->pipeline, r->snapshot);
 	rl->n_to_swap = r->n_workers;
 	for (size_t i = 0; i < r->n_workers; i++) {

@@ -192,6 +192,26 @@ def ignore_file_size_signal():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
+def test_a_reload_that_the_ledger_does_not_take_leaves_the_log_as_it_is():
+    def reload(**log):
+        g.place.write_config(config(log=log))
+        return g.operator("POST", "/admin/reload")
+
+    with Gateway(preexec_fn=ignore_file_size_signal) as g:
+        assert g.act().status == 200
+        unlimited = resource.prlimit(g.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(g.process.pid, resource.RLIMIT_FSIZE, (4096, unlimited[1]))
+        act_until_full(g)
+        assert reload(level="error").status == 400
+        until(lambda: "did not take the record of the reload" in g.read_log(), "the reload is refused for that")
+        resource.prlimit(g.process.pid, resource.RLIMIT_FSIZE, unlimited)
+        until(lambda: g.act(action(action_id="again")).status == 200, "decisions again, without a restart")
+        g.raw(b"rubbish\r\n\r\n")
+        until(lambda: "refused a request from" in g.read_log(), "the level is the old one")
+        assert reload(level="error").status == 200
+    assert "reloaded: policy" not in g.read_log(), "the level is the new one"
+
+
 def test_file_size_limit_refuses_and_recovers_without_a_restart():
     """The same by RLIMIT_FSIZE, which needs no mount."""
     place = Workplace()

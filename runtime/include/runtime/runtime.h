@@ -57,6 +57,9 @@ struct runtime_options {
 	/* Reads configuration and policy anew and checks that only what may change did. Blocking; on a pool thread. */
 	enum err (*load)(void *arg, struct snapshot **out, struct errinfo *ei);
 	void *load_arg;
+	/* The snapshot is the one in use from now on, and the ledger has it: what goes along with it. Main thread; gets load_arg;
+	 * may be NULL. */
+	void (*on_swap)(void *arg, const struct snapshot *now);
 	/* What a load now would change against the snapshot in use, as JSON; nothing is changed. Blocking; on a reader thread. NULL:
 	 * nobody can say. */
 	enum err (*preview)(
