@@ -57,8 +57,11 @@ tell_end(struct certificates *c)
 {
 	char text[CLOCK_TEXT_MAX];
 	struct tls_context *now = tls_keeper_take(c->runtime->options.tls);
+	int64_t end_s = tls_context_get_end_s(now);
 
-	clock_format(tls_context_get_end_s(now) * NS_PER_SEC, text);
+	/* One that is to have no end says 9999; our time ends in 2262. */
+	clock_format((end_s < INT64_MAX / NS_PER_SEC ? end_s : INT64_MAX / NS_PER_SEC) * NS_PER_SEC,
+		text);
 	log_info(NULL, "TLS certificates are read anew; the first of them ends at %s", text);
 	tls_context_unref(&now);
 }

@@ -57,7 +57,7 @@ class Authority:
         return made
 
     def issue(self, name, names="DNS:localhost,IP:127.0.0.1", use="serverAuth", begins=-3600, ends=86400, subject=None, is_ca=False,
-              key_usage=None):
+              key_usage=None, end=None):
         key, request, extensions, out = (self.dir / f"{name}.{end}" for end in ("key", "csr", "ext", "pem"))
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-subj", f"/CN={subject or name}",
                 "-keyout", key, "-out", request)
@@ -67,7 +67,7 @@ class Authority:
         lines += [f"keyUsage=critical,{key_usage}"] if key_usage else []
         extensions.write_text("\n".join(lines) + "\n")
         openssl("ca", "-batch", "-notext", "-config", self.dir / "ca.cnf", "-in", request, "-extfile", extensions,
-                "-startdate", stamp(begins), "-enddate", stamp(ends), "-out", out)
+                "-startdate", stamp(begins), "-enddate", end or stamp(ends), "-out", out)
         return out, key
 
     def revoke(self, cert):

@@ -366,6 +366,15 @@ def test_hangup_reads_certificates_too():
         until(lambda: serial_of(g, client(ca)) != before, "the new certificate is served")
 
 
+def test_a_certificate_without_an_end_is_told_of():
+    """RFC 5280's date for that is behind the end of nanoseconds in 64 bits."""
+    with authority() as ca, Gateway(config(gateway=tls(ca.issue("server"), look_ms=3600000))) as g:
+        ca.issue("server", end="99991231235959Z")
+        g.signal(signal.SIGHUP)
+        until(lambda: "the first of them ends at " in g.read_log(), "the new certificate is there")
+        assert "the first of them ends at 2262-04-11T" in g.read_log(), g.read_log()
+
+
 def test_half_handshakes_do_not_stop_a_good_client():
     n = 2000 if LONG and not INSTRUMENTED else 300
     with authority() as ca, Gateway(config(gateway={"header_timeout_seconds": 2, **tls(ca.issue("server"))})) as g:
