@@ -28,7 +28,10 @@ begins_path(const char *text, size_t i)
 {
 	static const char before[] = " \t\n\"'`(=,";
 
-	return text[i] == '/' && (i == 0 || strchr(before, text[i - 1]) != NULL);
+	if (text[i] != '/' || i == 0)
+		return text[i] == '/';
+	/* unix:/run, and no URL. */
+	return strchr(before, text[i - 1]) != NULL || (text[i - 1] == ':' && text[i + 1] != '/');
 }
 
 /* Where the host keeps its files is the operators' business. */

@@ -458,6 +458,17 @@ def test_readiness_tells_paths_of_the_host_to_operators_alone():
         assert [c["id"] for c in seen.json["checks"]] == [c["id"] for c in json.loads(told)["checks"]]
 
 
+def test_readiness_hides_paths_behind_a_colon():
+    identity = {"roles": {"operator": ["olga"], "viewer": ["alice"]}}
+    with Gateway(config(identity=identity)) as g:
+        broken = config(identity=identity, gateway={"listen": "unix:/nowhere/" + "x" * 105})
+        g.place.write_config(broken)
+        told = ui(g, "readiness").body.decode()
+        assert "unix:/nowhere/xxx" in told, told
+        seen = g.get("/api/ui/readiness", {"Authorization": f"Bearer {API_KEY}"}).body.decode()
+        assert "/nowhere" not in seen and "xxx" not in seen and "unix:[path]" in seen, seen
+
+
 def test_too_many_questions_at_once_are_turned_away():
     with gateway(gateway={"workers": 1}) as g:
         for i in range(40):
