@@ -209,7 +209,7 @@ def test_a_reload_that_the_ledger_does_not_take_leaves_the_log_as_it_is():
         g.raw(b"rubbish\r\n\r\n")
         until(lambda: "refused a request from" in g.read_log(), "the level is the old one")
         assert reload(level="error").status == 200
-    assert "reloaded: policy" not in g.read_log(), "the level is the new one"
+        assert "reloaded: policy" not in g.read_log(), "the level is the new one"
 
 
 def test_file_size_limit_refuses_and_recovers_without_a_restart():
