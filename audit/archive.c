@@ -173,6 +173,21 @@ keep_file(const struct archive_order *o, const char *path, struct errinfo *ei)
 	return sync_folder(o->folder, ei);
 }
 
+/* A folder that was made has its name on the disk before any row leaves the ledger for it. */
+static enum err
+make_folder(const char *folder, struct errinfo *ei)
+{
+	char parent[ARCHIVE_PATH_MAX + sizeof("/..")];
+
+	if (mkdir(folder, 0700) != 0)
+		return errno == EEXIST ? OK : ERR_ERRNO(ei, ERR_IO, errno, "%s", folder);
+	snprintf(parent, sizeof(parent), "%s/..", folder);
+	enum err rc = sync_folder(parent, ei);
+	if (rc != OK)
+		(void)rmdir(folder); /* the next time makes it again */
+	return rc;
+}
+
 enum err
 archive_write(const struct archive_order *o, char path[ARCHIVE_PATH_MAX], struct errinfo *ei)
 {
@@ -184,11 +199,12 @@ archive_write(const struct archive_order *o, char path[ARCHIVE_PATH_MAX], struct
 	if (n < 0 || n >= ARCHIVE_PATH_MAX)
 		return ERR(ei, ERR_INVALID, "the path of the archive is too long");
 	snprintf(partial, sizeof(partial), "%s" PARTIAL, path);
-	if (mkdir(o->folder, 0700) != 0 && errno != EEXIST)
-		return ERR_ERRNO(ei, ERR_IO, errno, "%s", o->folder);
+	enum err rc = make_folder(o->folder, ei);
+	if (rc != OK)
+		return rc;
 	if (access(path, F_OK) == 0)
 		return keep_file(o, path, ei);
-	enum err rc = write_file(o, partial, ei);
+	rc = write_file(o, partial, ei);
 	if (rc == OK)
 		rc = check_file(o, partial, ei);
 	if (rc == OK && rename(partial, path) != 0)

@@ -111,6 +111,19 @@ ledger_lacks_log(const struct ledger *l)
 	return is_missing(l->path, "-wal");
 }
 
+/* SQLite removes the log of a database that has no bytes, and with it records that the head file need not know of yet. A
+ * start that was killed never leaves the two like this: the database has its first page before there is a log. */
+static enum err
+check_log_without_ledger(const struct ledger *l, struct errinfo *ei)
+{
+	if (!has_no_bytes(l->path) || ledger_lacks_log(l))
+		return OK;
+	return ERR(ei, ERR_CORRUPT,
+		"%s-wal holds records but %s is not there, or is empty: put it back from where it "
+		"went, or move the log away to begin a new chain",
+		l->path, l->path);
+}
+
 /* SQLite opens a ledger whose log is gone as if what was in it had never been. A program that moves
  * the log into the database, as the sqlite3 shell does when it ends, removes both files. */
 static enum err
@@ -148,6 +161,8 @@ ledger_open_file(struct ledger *l, struct errinfo *ei)
 		rc = check_single_name(l->path, ei);
 	if (rc == OK)
 		rc = check_head_without_ledger(l, has_no_bytes(l->path), ei);
+	if (rc == OK)
+		rc = check_log_without_ledger(l, ei);
 	if (rc == OK)
 		rc = check_log(l, ei);
 	if (rc == OK)

@@ -59,6 +59,29 @@ def test_write_ahead_log_deleted():
     run(lambda place: os.unlink(f"{place.ledger}-wal"))
 
 
+def test_log_whose_ledger_is_gone_is_not_thrown_away():
+    """Before the first checkpoint no head file says that there was a ledger; SQLite would remove the log of a file without bytes."""
+    place = Workplace()
+    try:
+        with Gateway(workplace=place, expect_exit=None) as g:
+            acknowledged = [g.act().headers["X-Request-Id"] for _ in range(3)]
+            g.kill()
+        assert not os.path.exists(f"{place.ledger}.head")
+        whole = place.dir / "elsewhere.db"
+        os.rename(place.ledger, whole)
+        for _ in range(2):
+            r = place.run("serve", "-c", "nomos.json")
+            assert r.returncode != 0 and b"ledger.db-wal holds records but" in r.stderr, r
+            place.ledger.touch()
+        os.replace(whole, place.ledger)
+        with Gateway(workplace=place) as g:
+            assert g.act().status == 200
+        assert has_all(place, acknowledged)
+        verify(place)
+    finally:
+        place.remove()
+
+
 def test_restored_after_the_loss_continues_the_same_chain():
     place = Workplace()
     try:
