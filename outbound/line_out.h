@@ -1,5 +1,8 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* Lines of telemetry to stdout: whole or not at all. It waits for a reader who is slow, which only the exporter's thread may. */
+/*
+ * Lines of telemetry to stdout: whole or not at all; only of what a terminal took the beginning of, when its reader stays away, that
+ * is left, and the next line begins anew. It waits for a reader who is slow, which only the exporter's thread may.
+ */
 #ifndef OUTBOUND_LINE_OUT_H
 #define OUTBOUND_LINE_OUT_H
 

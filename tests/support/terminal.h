@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/attr.h"
@@ -18,6 +19,17 @@ open_terminal(int *ours, int *theirs)
 	CHECK(*ours >= 0 && grantpt(*ours) == 0 && unlockpt(*ours) == 0);
 	*theirs = open(ptsname(*ours), O_RDWR | O_NOCTTY | O_CLOEXEC);
 	CHECK(*theirs >= 0);
+}
+
+/* A byte goes out as it came in. */
+UNUSED static void
+make_raw(int terminal)
+{
+	struct termios t;
+
+	CHECK(tcgetattr(terminal, &t) == 0);
+	t.c_oflag &= ~(tcflag_t)OPOST;
+	CHECK(tcsetattr(terminal, TCSANOW, &t) == 0);
 }
 
 #endif

@@ -8,23 +8,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <termios.h>
 
 #include "support/terminal.h"
 #include "support/test.h"
 
 #define LINE 300
-
-/* A byte goes out as it came in. */
-static void
-make_raw(int terminal)
-{
-	struct termios t;
-
-	CHECK(tcgetattr(terminal, &t) == 0);
-	t.c_oflag &= ~(tcflag_t)OPOST;
-	CHECK(tcsetattr(terminal, TCSANOW, &t) == 0);
-}
 
 /* Until it takes nothing at all. */
 static size_t
