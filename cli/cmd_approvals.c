@@ -21,6 +21,7 @@
 struct approvals {
 	struct operator_flags o;
 	const char *limit;
+	const char *decision;
 	const char *reason;
 	const char *id;
 	bool is_all;
@@ -169,33 +170,32 @@ run_show(const struct command *self, int argc, char **argv)
 			       : look_into_file(&a, NULL, is_json, NULL);
 }
 
+#define REASON_FLAG(a)                                                                             \
+	{                                                                                          \
+		"reason", "r", FLAG_TEXT, &(a).reason, "TEXT", NULL, "why; it is recorded"         \
+	}
+
 static int
-decide(const struct command *self, int argc, char **argv, const char *decision)
+decide(const struct command *self, struct approvals *a, const struct flag *flags, size_t n_flags,
+	int argc, char **argv)
 {
-	struct approvals a = {.reason = ""};
-	const struct flag flags[] = {
-		OPERATOR_FLAGS(a.o),
-		{"reason", "r", FLAG_TEXT, &a.reason, "TEXT", NULL, "why; it is recorded"},
-		{"ack-redacted", NULL, FLAG_SWITCH, &a.ack_redacted, NULL, NULL,
-			"approve although some of the parameters is hidden"},
-	};
 	struct buf body;
 	bool is_json;
 	int status;
 
-	if (!parse_with_id(self, flags, ARRAY_LEN(flags), argc, argv, &a, &is_json, &status))
+	if (!parse_with_id(self, flags, n_flags, argc, argv, a, &is_json, &status))
 		return status;
 	buf_init(&body, BUF_CAP_RECORD);
 	BUF_ADD_LIT(&body, "{\"approval_id\":");
-	json_quote(&body, span_cstr(a.id));
-	buf_printf(&body, ",\"decision\":\"%s\",\"ack_redacted\":%s,\"reason\":", decision,
-		a.ack_redacted ? "true" : "false");
-	json_quote(&body, span_cstr(a.reason));
+	json_quote(&body, span_cstr(a->id));
+	buf_printf(&body, ",\"decision\":\"%s\",\"ack_redacted\":%s,\"reason\":", a->decision,
+		a->ack_redacted ? "true" : "false");
+	json_quote(&body, span_cstr(a->reason));
 	buf_add_char(&body, '}');
 	const struct operator_question q = {
 		.path = "/approvals/decide", .body = buf_span(&body), .answer_has = "approval_id"};
 	status = buf_failed(&body) ? command_fail("out of memory")
-				   : operator_call(&a.o, &q, is_json, add_decision);
+				   : operator_call(&a->o, &q, is_json, add_decision);
 	buf_fini(&body);
 	return status;
 }
@@ -203,13 +203,25 @@ decide(const struct command *self, int argc, char **argv, const char *decision)
 static int
 run_approve(const struct command *self, int argc, char **argv)
 {
-	return decide(self, argc, argv, "approve");
+	struct approvals a = {.decision = "approve", .reason = ""};
+	const struct flag flags[] = {
+		OPERATOR_FLAGS(a.o),
+		REASON_FLAG(a),
+		{"ack-redacted", NULL, FLAG_SWITCH, &a.ack_redacted, NULL, NULL,
+			"approve although some of the parameters is hidden"},
+	};
+
+	return decide(self, &a, flags, ARRAY_LEN(flags), argc, argv);
 }
 
+/* Saying no to what is hidden takes nothing. */
 static int
 run_deny(const struct command *self, int argc, char **argv)
 {
-	return decide(self, argc, argv, "deny");
+	struct approvals a = {.decision = "deny", .reason = ""};
+	const struct flag flags[] = {OPERATOR_FLAGS(a.o), REASON_FLAG(a)};
+
+	return decide(self, &a, flags, ARRAY_LEN(flags), argc, argv);
 }
 
 static const struct command subcommands[] = {

@@ -42,7 +42,8 @@ _nomos()
 		*:test:*) words="--suite --bundle --format --help" ;;
 		*:approvals:list) words="--config --key-file --url --ca-file --cert --cert-key --limit --all --format --help" ;;
 		*:approvals:show) words="--config --key-file --url --ca-file --cert --cert-key --format --help" ;;
-		*:approvals:approve | *:approvals:deny) words="--config --key-file --url --ca-file --cert --cert-key --reason --ack-redacted --format --help" ;;
+		*:approvals:approve) words="--config --key-file --url --ca-file --cert --cert-key --reason --ack-redacted --format --help" ;;
+		*:approvals:deny) words="--config --key-file --url --ca-file --cert --cert-key --reason --format --help" ;;
 		*:actions:unknown) words="--config --key-file --url --ca-file --cert --cert-key --format --help" ;;
 		*:actions:settle) words="--config --key-file --url --ca-file --cert --cert-key --outcome --reason --format --help" ;;
 		*:audit:verify) words="--checkpoint-key --expect --witness --accept-chain --received --archive --format --help" ;;

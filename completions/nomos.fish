@@ -108,7 +108,7 @@ complete -c nomos -n "__fish_seen_subcommand_from approvals" -l format -x -a "te
 complete -c nomos -n "__fish_seen_subcommand_from approvals" -l limit -x -d "At most so many"
 complete -c nomos -n "__fish_seen_subcommand_from approvals" -l all -d "Also those that are over"
 complete -c nomos -n "__fish_seen_subcommand_from approvals" -s r -l reason -x -d "Why"
-complete -c nomos -n "__fish_seen_subcommand_from approvals" -l ack-redacted -d "Although something is hidden"
+complete -c nomos -n "__fish_seen_subcommand_from approvals; and __fish_seen_subcommand_from approve" -l ack-redacted -d "Although something is hidden"
 complete -c nomos -n "not __fish_seen_subcommand_from $commands" -a actions -d "See and settle actions whose outcome is unknown"
 set -l actions_commands unknown settle
 complete -c nomos -n "__fish_seen_subcommand_from actions; and not __fish_seen_subcommand_from $actions_commands" -f -a "$actions_commands"

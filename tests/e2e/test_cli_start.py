@@ -423,6 +423,13 @@ def flags_of(command):
     return re.findall(r"^  (?:-\w, )?--([a-z-]+)", text, re.MULTILINE)
 
 
+def test_deny_takes_nothing_that_only_approve_takes():
+    assert set(flags_of(("approvals", "approve"))) - set(flags_of(("approvals", "deny"))) == {"ack-redacted"}
+    with Start(init=False) as place:
+        done = place.run("approvals", "deny", "--ack-redacted", "apr_1", check=2)
+        assert b"ack-redacted" in done.stderr, done.stderr
+
+
 def test_manual_and_completions_know_every_command_and_flag():
     manual = (ROOT / "docs/nomos.1").read_text()
     completions = {p.name: p.read_text() for p in (ROOT / "completions").iterdir()}
@@ -454,10 +461,12 @@ try nomos do
 try nomos config ""
 try nomos send --ex
 try nomos serve -l ""
+try nomos approvals approve --a
+try nomos approvals deny --a
 """
     done = subprocess.run(["bash", "-c", script], capture_output=True, check=True, text=True)
     assert done.stdout.splitlines() == ["doctor", "check dump diff doc example schema", "--explain --exit-code",
-                                        "error warn info debug"], done.stdout
+                                        "error warn info debug", "--ack-redacted", ""], done.stdout
 
 
 def test_install_puts_files_where_the_platform_looks():
