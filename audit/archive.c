@@ -173,19 +173,17 @@ keep_file(const struct archive_order *o, const char *path, struct errinfo *ei)
 	return sync_folder(o->folder, ei);
 }
 
-/* A folder that was made has its name on the disk before any row leaves the ledger for it. */
+/* Its name is on the disk before any row leaves the ledger for it, whoever made it and whenever. */
 static enum err
 make_folder(const char *folder, struct errinfo *ei)
 {
 	char parent[ARCHIVE_PATH_MAX + sizeof("/..")];
 
-	if (mkdir(folder, 0700) != 0)
-		return errno == EEXIST ? OK : ERR_ERRNO(ei, ERR_IO, errno, "%s", folder);
-	snprintf(parent, sizeof(parent), "%s/..", folder);
-	enum err rc = sync_folder(parent, ei);
-	if (rc != OK)
-		(void)rmdir(folder); /* the next time makes it again */
-	return rc;
+	if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+		return ERR_ERRNO(ei, ERR_IO, errno, "%s", folder);
+	snprintf(parent, sizeof(parent), "%s/..",
+		folder); /* the folder's name may end with a slash */
+	return sync_folder(parent, ei);
 }
 
 enum err

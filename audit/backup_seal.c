@@ -66,7 +66,7 @@ check_ledger(const char *path, struct errinfo *ei)
 
 	if (strlen(path) > BACKUP_NAME_MAX - 64)
 		return ERR(ei, ERR_INVALID, "the path is too long");
-	if (!is_there(path, "") && !is_there(path, ".head"))
+	if (!is_there(path, "") && !is_there(path, "-wal") && !is_there(path, ".head"))
 		return ERR(
 			ei, ERR_NOT_FOUND, "%s: there is neither a ledger nor a head file", path);
 	if (!has_company)

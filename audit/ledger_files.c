@@ -119,8 +119,8 @@ check_log_without_ledger(const struct ledger *l, struct errinfo *ei)
 	if (!has_no_bytes(l->path) || ledger_lacks_log(l))
 		return OK;
 	return ERR(ei, ERR_CORRUPT,
-		"%s-wal holds records but %s is not there, or is empty: put it back from where it "
-		"went, or move the log away to begin a new chain",
+		"%s-wal, the log of a ledger, is there but %s is not, or is empty: put it back if "
+		"it was moved",
 		l->path, l->path);
 }
 

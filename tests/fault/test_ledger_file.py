@@ -59,27 +59,44 @@ def test_write_ahead_log_deleted():
     run(lambda place: os.unlink(f"{place.ledger}-wal"))
 
 
-def test_log_whose_ledger_is_gone_is_not_thrown_away():
-    """Before the first checkpoint no head file says that there was a ledger; SQLite would remove the log of a file without bytes."""
+@contextlib.contextmanager
+def log_without_ledger():
+    """What a crash before the first checkpoint left, but for the ledger, which is elsewhere: the place, the ledger, and who has an answer."""
     place = Workplace()
     try:
         with Gateway(workplace=place, expect_exit=None) as g:
             acknowledged = [g.act().headers["X-Request-Id"] for _ in range(3)]
             g.kill()
         assert not os.path.exists(f"{place.ledger}.head")
-        whole = place.dir / "elsewhere.db"
-        os.rename(place.ledger, whole)
+        elsewhere = place.dir / "elsewhere.db"
+        os.rename(place.ledger, elsewhere)
+        yield place, elsewhere, acknowledged
+    finally:
+        place.remove()
+
+
+def test_log_whose_ledger_is_gone_is_not_thrown_away():
+    """No head file says that there was a ledger, and SQLite would remove the log of a file without bytes."""
+    with log_without_ledger() as (place, elsewhere, acknowledged):
         for _ in range(2):
             r = place.run("serve", "-c", "nomos.json")
-            assert r.returncode != 0 and b"ledger.db-wal holds records but" in r.stderr, r
+            assert r.returncode != 0 and b"ledger.db-wal, the log of a ledger, is there but" in r.stderr, r
             place.ledger.touch()
-        os.replace(whole, place.ledger)
+        os.replace(elsewhere, place.ledger)
         with Gateway(workplace=place) as g:
             assert g.act().status == 200
         assert has_all(place, acknowledged)
         verify(place)
-    finally:
-        place.remove()
+
+
+def test_log_whose_ledger_is_gone_is_sealed():
+    with log_without_ledger() as (place, _, _):
+        assert b"nomos audit seal" in place.run("serve", "-c", "nomos.json").stderr
+        place.run("audit", "seal", place.ledger, "--reason", "its file was lost", check=0)
+        assert not os.path.exists(f"{place.ledger}-wal")
+        with Gateway(workplace=place) as g:
+            assert g.act().status == 200
+        verify(place)
 
 
 def test_restored_after_the_loss_continues_the_same_chain():

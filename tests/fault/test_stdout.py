@@ -14,7 +14,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from evidence import read_ledger, verify
 from pipes import terminal
-from pipes import terminal
 from support import Gateway, Workplace, action, config, until
 
 DEADLINE_MS = 300

@@ -200,7 +200,6 @@ TEST(the_chain_goes_on_after_reopening)
 	CHECK_INT(d.n, 5);
 }
 
-/* Another program holds the database: refused within the time-out, and taken again afterwards. */
 /* As many callers at once with large actions make it. */
 static enum err
 append_large(struct ledger_tx *tx, struct ledger_entry *e, struct errinfo *ei)
@@ -241,6 +240,7 @@ TEST(a_large_group_is_not_the_last)
 	CHECK_INT(d.n, 44); /* chain.start, the records, the checkpoint */
 }
 
+/* Another program holds the database: refused within the time-out, and taken again afterwards. */
 TEST(a_locked_database_refuses_and_recovers)
 {
 	struct ledger_options o = options_in(test_tmpdir());
