@@ -13,6 +13,7 @@
 #include "base/metric.h"
 #include "base/must.h"
 #include "base/rand.h"
+#include "ledger_page.h"
 #include "ledger_priv.h"
 
 #define RETRY_FIRST_NS (50 * NS_PER_MS)
@@ -74,18 +75,6 @@ pause_and_grow(struct feed *f)
 	return goes_on;
 }
 
-/* A gap ends the batch: what is missing is asked for next. */
-static bool
-keep_row(const struct store_row *row, void *arg)
-{
-	struct ledger_batch *b = arg;
-
-	if (b->n > 0 && row->seq != b->records[b->n - 1].seq + 1)
-		return false;
-	return ledger_batch_add(b, row->seq, row->hash, row->body) &&
-	       b->bytes.n <= LEDGER_BATCH_BYTES;
-}
-
 /* Records that only the store still has. Without a file they are gone for this sink, and that is
  * said. */
 static bool
@@ -93,7 +82,6 @@ read_store(struct feed *f, uint64_t after, size_t max)
 {
 	struct ledger *l = f->s->l;
 	struct errinfo ei;
-	size_t n = 0;
 
 	ledger_batch_reset(f->batch);
 	if (l->o.store != LEDGER_STORE_SQLITE) {
@@ -105,24 +93,10 @@ read_store(struct feed *f, uint64_t after, size_t max)
 		atomic_store_explicit(&f->s->taken, first - 1, memory_order_release);
 		return true;
 	}
-	enum err rc = OK;
-	if (f->reader == NULL)
-		rc = store_reader_open(l->path, STORE_READ_LIVE, &f->reader, &ei);
-	if (rc == OK)
-		rc = store_reader_page(f->reader, after, max, keep_row, f->batch, &n, &ei);
-	bool has_next = f->batch->n > 0 && f->batch->records[0].seq == after + 1;
-	if (rc == OK && !has_next)
-		rc = ERR(&ei, ERR_IO, "record %" PRIu64 " is not in the store", after + 1);
-	if (rc != OK)
-		store_reader_free(&f->reader);
-	/* What was read before a fault goes out; the next look meets the fault again. */
-	if (!has_next) {
-		ledger_batch_reset(f->batch);
-		log_trouble(f, "reading the ledger", ei.msg);
-		return pause_and_grow(f);
-	}
-	ledger_batch_finish(f->batch);
-	return true;
+	if (ledger_page_read(l->path, &f->reader, after, max, f->batch, &ei) == OK)
+		return true;
+	log_trouble(f, "reading the ledger", ei.msg);
+	return pause_and_grow(f);
 }
 
 static void

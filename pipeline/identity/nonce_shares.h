@@ -27,8 +27,8 @@ void nonce_shares_fini(struct nonce_shares *s);
 
 /* The share of a signer that is new begins at the epoch oldest. FRESH, SHARE_FULL: it has max, FORGOTTEN, or TABLE_FULL: memory is
  * out. */
-MUSTCHECK enum nonce_verdict nonce_shares_take(struct nonce_shares *s, struct span signer, size_t max,
-	const struct nonce_when *when, int64_t oldest);
+MUSTCHECK enum nonce_verdict nonce_shares_take(struct nonce_shares *s, struct span signer,
+	size_t max, const struct nonce_when *when, int64_t oldest);
 
 /* What was taken for that epoch, and not used. */
 void nonce_shares_give(struct nonce_shares *s, struct span signer, int64_t epoch);
