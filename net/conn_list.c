@@ -132,17 +132,25 @@ is_too_slow(const struct conn *c, int64_t now)
 	return over_ms > 0 && (int64_t)count_moved(c) < over_ms * (int64_t)o->min_rate / 1000;
 }
 
-static void
-cut_reply(struct conn *c)
+void
+conn_note_cut(struct conn *c)
 {
 	static _Thread_local struct log_limiter limiter;
 	uint64_t dropped = 0;
 
+	if (c->is_cut)
+		return;
 	metric_add(METRIC_REPLIES_CUT, 1);
 	c->is_cut = true;
 	if (log_limit(&limiter, &dropped))
 		log_info(NULL, "closed %s, which does not take its reply (%llu more not logged)",
 			engine_get_peer(c), (unsigned long long)dropped);
+}
+
+static void
+cut_reply(struct conn *c)
+{
+	conn_note_cut(c);
 	engine_close(c);
 }
 

@@ -7,6 +7,8 @@
  */
 #define _GNU_SOURCE /* TCP_USER_TIMEOUT */
 
+#include <errno.h>
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -55,8 +57,10 @@ on_error(struct bufferevent *bev, short what, void *arg)
 	struct conn *c;
 
 	(void)bev;
-	(void)what;
 	OBJ_CAST(c, arg, CONN_MAGIC);
+	/* What bound_silence asked the kernel for; it was there before the sweep. */
+	if ((what & BEV_EVENT_ERROR) != 0 && EVUTIL_SOCKET_ERROR() == ETIMEDOUT)
+		conn_note_cut(c);
 	server_add_work(c, CONN_WORK_CLOSE);
 }
 

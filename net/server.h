@@ -266,6 +266,8 @@ void conn_set_state(struct conn *c, enum conn_state state, int64_t deadline_ns);
 void conn_leave_list(struct conn *c);
 /* Ends what is over its deadline, or below the least rate. */
 void conn_list_sweep(struct http_server *s, int64_t now);
+/* A client that does not take its reply: counted, once; the caller closes. */
+void conn_note_cut(struct conn *c);
 /* Those that wait for their client, the one that is in its state for the longest first. What was returned may be closed before the next
  * step, and nothing else. */
 struct conn_walk {

@@ -257,6 +257,31 @@ TEST(who_does_not_read_is_cut_and_a_silent_stream_is_not)
 	check_ended(&silent);
 }
 
+/* The sweep would be much later. */
+TEST(who_the_kernel_cuts_first_is_counted_too)
+{
+	struct rig_client c;
+
+	prepare();
+	rig.options.write_stall_ns = 60 * NS_PER_SEC;
+	rig_start(&rig);
+	open_with(&c, GET);
+	CHECK(setsockopt(bufferevent_getfd(open_stream->conn->bev), IPPROTO_TCP, TCP_USER_TIMEOUT,
+		      &(unsigned){50}, sizeof(unsigned)) == 0);
+	int64_t end = clock_mono_ns() + RIG_WAIT_NS;
+	int64_t cut = metric_get(METRIC_REPLIES_CUT);
+	while (rig.n_closed == 0 && clock_mono_ns() < end) {
+		(void)fill();
+		rig_turn(&rig, NULL);
+	}
+	CHECK_INT(rig.n_closed, 1);
+	CHECK_INT(metric_get(METRIC_REPLIES_CUT) - cut, 1);
+	http_request_stream_end(open_stream);
+	rig_close(&c);
+	CHECK(rig_wait_connections(&rig, 0));
+	rig_stop(&rig);
+}
+
 /* Reads a little now and then: no stall, but below the least rate. */
 TEST(who_reads_too_slowly_is_cut)
 {
@@ -548,7 +573,7 @@ SUITE("net/stream", TEST_ROW(pieces_are_chunks_and_the_connection_ends_behind_th
 	TEST_ROW(a_stream_of_http_1_0_ends_with_its_connection), TEST_ROW(head_gets_no_piece),
 	TEST_ROW(what_comes_behind_a_stream_never_runs), TEST_ROW(what_comes_behind_an_answer_runs),
 	TEST_ROW(who_does_not_read_is_cut_and_a_silent_stream_is_not),
-	TEST_ROW(who_reads_too_slowly_is_cut),
+	TEST_ROW(who_the_kernel_cuts_first_is_counted_too), TEST_ROW(who_reads_too_slowly_is_cut),
 	TEST_ROW(a_long_stream_goes_on_as_the_client_reads_and_comes_whole),
 	TEST_ROW(a_client_that_leaves_is_noticed_and_told_of_once),
 	TEST_ROW(a_client_that_closed_its_half_gets_the_end),
