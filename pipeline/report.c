@@ -16,14 +16,18 @@
 #include "req_state.h"
 #include "summary.h"
 
-/* Another report may close the decision between the search and the transaction; then it is looked for again. */
-enum { ROUNDS_MAX = 3 };
+enum {
+	/* Another report may close the decision between the search and the transaction; then it is looked for again. */
+	ROUNDS_MAX = 3,
+	RUNS_MAX = 20, /* of one search, with half a second of reading each */
+};
 
 struct report_work {
 	struct report *report;
 	struct report_search search;
 	unsigned n_rounds;
-	bool is_taken; /* the ledger's thread closed the decision */
+	unsigned n_runs; /* of the search */
+	bool is_taken;   /* the ledger's thread closed the decision */
 };
 
 static enum req_step start_search(struct req *r);
@@ -235,10 +239,47 @@ submit(struct req *r)
 
 /* ---- the search ---- */
 
+static bool
+fill_search(struct req *r, struct report_search *s)
+{
+	const struct redactor *redactor = r->snapshot->redactor;
+
+	*s = (struct report_search){.report = r->report->report};
+	s->principal = output_redact(redactor, r->identity.principal, r->arena);
+	s->agent = output_redact(redactor, r->identity.agent, r->arena);
+	s->environment = output_redact(redactor, r->identity.environment, r->arena);
+	s->action_id = output_redact(redactor, s->report->action_id, r->arena);
+	s->trace_id = output_redact(redactor, s->report->trace_id, r->arena);
+	s->ledger_path = ledger_get_path(r->pipeline->ledger);
+	s->since_wall_ns = clock_wall_ns() - r->snapshot->reports.window_seconds * NS_PER_SEC;
+	return !arena_failed(r->arena);
+}
+
 static void
 search_decision(struct workq_item *item)
 {
 	report_search_run(&CONTAINER_OF(item, struct req, item)->report->search);
+}
+
+/* Nothing was found to be so, and nothing to be not so. */
+static enum req_step
+fail_unfinished(struct req *r)
+{
+	static _Thread_local struct log_limiter limiter;
+	const struct log_subject about = {.request_id = r->input->request_id};
+	uint64_t dropped;
+
+	if (log_limit(&limiter, &dropped))
+		log_warn(&about,
+			"report: the decision was not found in %u runs through the ledger; the "
+			"search index "
+			"(audit.index) finds it at once (%llu more not logged)",
+			r->report->n_runs, (unsigned long long)dropped);
+	return req_fail(r, REQ_ERROR_OVERLOADED,
+		SPAN_LIT(
+			"the ledger is too long to be searched for the decision without its search "
+			"index; nothing was recorded now; report it again once the index is "
+			"there"));
 }
 
 static enum req_step
@@ -253,16 +294,41 @@ after_search(struct req *r)
 		return req_fail(r, REQ_ERROR_AUDIT,
 			SPAN_LIT("the ledger could not be searched; report the outcome again"));
 	}
+	if (s->is_cut)
+		return fail_unfinished(r);
 	return s->match == REPORT_OPEN ? submit(r) : answer_match(r);
+}
+
+static void search_done(struct workq_item *item);
+
+/* One that is counted in n_searches; false: not any more. */
+static bool
+submit_search(struct req *r)
+{
+	r->item = (struct workq_item){.loop = r->loop,
+		.process = search_decision,
+		.done = search_done,
+		.gives_way = true};
+	if (workq_submit(r->pipeline->pool, &r->item) == OK)
+		return true;
+	atomic_fetch_sub_explicit(&r->pipeline->n_searches, 1, memory_order_relaxed);
+	return false;
 }
 
 static void
 search_done(struct workq_item *item)
 {
 	struct req *r = CONTAINER_OF(item, struct req, item);
+	const struct report_search *s = &r->report->search;
 	enum req_step next;
 
-	req_leave_ledger(r);
+	r->report->n_runs++;
+	if (s->result == OK && s->is_cut && r->report->n_runs < RUNS_MAX) {
+		if (!submit_search(r))
+			req_resume(r, fail_memory(r));
+		return;
+	}
+	atomic_fetch_sub_explicit(&r->pipeline->n_searches, 1, memory_order_relaxed);
 	next = after_search(r);
 	if (next != STEP_WAIT)
 		req_resume(r, next);
@@ -271,35 +337,22 @@ search_done(struct workq_item *item)
 static enum req_step
 start_search(struct req *r)
 {
+	struct report_search *s = &r->report->search;
+
 	if (++r->report->n_rounds > ROUNDS_MAX)
 		return req_fail(r, REQ_ERROR_OVERLOADED,
 			SPAN_LIT("the action is being reported by others; try again"));
-	/* Reports have no slots: however many there are, effects of others go on beside them. */
-	r->item = (struct workq_item){.loop = r->loop,
-		.process = search_decision,
-		.done = search_done,
-		.gives_way = true};
-	if (workq_submit(r->pipeline->pool, &r->item) != OK)
+	if (!fill_search(r, s))
 		return fail_memory(r);
-	req_enter_ledger(r);
-	return STEP_WAIT;
-}
-
-static bool
-fill_search(struct req *r)
-{
-	struct report_search *s = &r->report->search;
-	const struct redactor *redactor = r->snapshot->redactor;
-
-	s->report = r->report->report;
-	s->principal = output_redact(redactor, r->identity.principal, r->arena);
-	s->agent = output_redact(redactor, r->identity.agent, r->arena);
-	s->environment = output_redact(redactor, r->identity.environment, r->arena);
-	s->action_id = output_redact(redactor, s->report->action_id, r->arena);
-	s->trace_id = output_redact(redactor, s->report->trace_id, r->arena);
-	s->ledger_path = ledger_get_path(r->pipeline->ledger);
-	s->since_wall_ns = clock_wall_ns() - r->snapshot->reports.window_seconds * NS_PER_SEC;
-	return !arena_failed(r->arena);
+	/* Reports have no slots, and a search may be long: those of one caller must not take the pool from all. */
+	if (atomic_fetch_add_explicit(&r->pipeline->n_searches, 1, memory_order_relaxed) >=
+		REQ_SEARCHES_MAX) {
+		atomic_fetch_sub_explicit(&r->pipeline->n_searches, 1, memory_order_relaxed);
+		return req_fail(r, REQ_ERROR_OVERLOADED,
+			SPAN_LIT("too many outcomes are being reported; try again"));
+	}
+	r->report->n_runs = 0;
+	return submit_search(r) ? STEP_WAIT : fail_memory(r);
 }
 
 /* ---- the step ---- */
@@ -340,5 +393,5 @@ step_report(struct req *r)
 	/* Nothing is kept that could be matched (decisions 21). */
 	if (r->snapshot->is_stateless)
 		return submit(r);
-	return fill_search(r) ? start_search(r) : fail_memory(r);
+	return start_search(r);
 }

@@ -8,6 +8,7 @@
 #define PIPELINE_REPORT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "audit/record.h"
@@ -50,6 +51,14 @@ enum report_match {
 	REPORT_OF_OTHERS, /* ids of a decision about another type or resource, or another approval */
 };
 
+#define REPORT_TOLD_MAX 16
+
+/* A report of the caller with the same ids. */
+struct report_told {
+	uint64_t intent_seq; /* of the decision that it closed */
+	bool is_same;        /* it says what this one says */
+};
+
 /* On a pool thread, before the report's transaction. */
 struct report_search {
 	const struct report *report;
@@ -60,13 +69,22 @@ struct report_search {
 	struct span trace_id;
 	const char *ledger_path;
 	int64_t since_wall_ns; /* decisions before that are closed */
+	/* How far it is; zero: not begun. */
+	uint64_t from;  /* the record to go on with; 0: the newest */
+	uint64_t head;  /* the newest one when it began */
+	uint64_t floor; /* in the second look: what is older was seen in the first */
+	struct report_told told[REPORT_TOLD_MAX]; /* newest first, like all that is seen */
+	size_t n_told;
+	bool has_closed; /* a decision that is not open was seen */
 	/* Found. */
+	bool is_cut; /* the time was up: nothing below counts yet, and another run goes on */
 	enum report_match match;
 	uint64_t seq;         /* of the decision, when open */
 	char approval_id[64]; /* of the decision; empty when it has none */
 	struct errinfo ei;
 	enum err result;
 };
+/* Half a second of reading at most; blocking. */
 void report_search_run(struct report_search *s);
 
 #endif

@@ -18,26 +18,18 @@
 #include "report.h"
 
 enum {
-	RECORDS_MAX = 256, /* with the same ids, looked at */
-	REPORTS_MAX = 16,  /* of them that are reports */
+	RECORDS_MAX = 256, /* with the same ids, looked at in one run */
 	ARENA_BYTES = 4 * 1024 * 1024,
 };
 
-/* Effects use the same threads: without an index, ids that nobody knows would have the whole ledger read. */
+/* Effects use the same threads: without an index a run may have the whole ledger to read, so it stops and goes on at its next turn. */
 #define SEARCH_NS (NS_PER_SEC / 2)
-
-struct told {
-	uint64_t intent_seq;
-	bool is_same;
-};
 
 struct visit {
 	struct report_search *s;
 	struct arena *arena;
-	struct told told[REPORTS_MAX]; /* newest first, like all that is visited */
-	size_t n_told;
 	size_t n_records;
-	bool has_closed; /* a decision that is not open was seen */
+	uint64_t next; /* not looked at any more; 0: none */
 };
 
 static struct span
@@ -58,19 +50,21 @@ is_of_caller(const struct report_search *s, const struct json *record)
 	       span_eq(text_of(record, "environment"), s->environment);
 }
 
+/* In the second look, one about a decision of the first: that was closed when it was seen, so this is what closed it. */
 static void
-keep_report(struct visit *v, const struct json *record)
+keep_report(struct report_search *s, const struct json *record)
 {
 	const struct json *seq = json_find_cstr(record, "intent_seq");
+	bool is_same = span_eq_cstr(text_of(record, "params_hash"), s->report->hash);
 	int64_t intent_seq = 0;
 
-	if (v->n_told == REPORTS_MAX || seq == NULL ||
-		!json_get_int(seq, 1, INT64_MAX, &intent_seq))
+	if (seq == NULL || !json_get_int(seq, 1, INT64_MAX, &intent_seq))
 		return;
-	v->told[v->n_told++] = (struct told){
-		.intent_seq = (uint64_t)intent_seq,
-		.is_same = span_eq_cstr(text_of(record, "params_hash"), v->s->report->hash),
-	};
+	if ((uint64_t)intent_seq <= s->floor && s->match == REPORT_UNMATCHED)
+		s->match = is_same ? REPORT_REPEATED : REPORT_REPORTED;
+	if (s->n_told < REPORT_TOLD_MAX)
+		s->told[s->n_told++] = (struct report_told){
+			.intent_seq = (uint64_t)intent_seq, .is_same = is_same};
 }
 
 static bool
@@ -108,12 +102,12 @@ take_open(struct report_search *s, const struct store_row *row, const struct jso
 
 /* The newest one that is not open counts when no older one is. */
 static void
-take_closed(struct visit *v, uint64_t seq)
+take_closed(struct report_search *s, uint64_t seq)
 {
-	v->has_closed = true;
-	for (size_t i = 0; v->s->match == REPORT_UNMATCHED && i < v->n_told; i++)
-		if (v->told[i].intent_seq == seq)
-			v->s->match = v->told[i].is_same ? REPORT_REPEATED : REPORT_REPORTED;
+	s->has_closed = true;
+	for (size_t i = 0; s->match == REPORT_UNMATCHED && i < s->n_told; i++)
+		if (s->told[i].intent_seq == seq)
+			s->match = s->told[i].is_same ? REPORT_REPEATED : REPORT_REPORTED;
 }
 
 static bool
@@ -123,22 +117,71 @@ see(const struct store_row *row, void *arg)
 	const struct json *record = NULL;
 
 	arena_reset(v->arena);
-	if (++v->n_records > RECORDS_MAX)
+	if (row->seq <= v->s->floor)
 		return false;
+	if (++v->n_records > RECORDS_MAX) {
+		v->next = row->seq;
+		return false;
+	}
 	if (json_parse(row->body, v->arena, &record, NULL, NULL) != OK ||
 		!is_of_caller(v->s, record))
 		return true;
 	struct span event = text_of(record, "event_type");
 	if (span_eq_cstr(event, "action.external_reported"))
-		keep_report(v, record);
+		keep_report(v->s, record);
 	if (!span_eq_cstr(event, "action.decision"))
 		return true;
 	if (row->state == LEDGER_AUTHORIZED && is_in_time(v->s, record)) {
 		take_open(v->s, row, record);
 		return false;
 	}
-	take_closed(v, row->seq);
+	take_closed(v->s, row->seq);
 	return true;
+}
+
+/*
+ * Whether there is more to look at. A report that comes between the look at the head and that at its decision closes it unseen:
+ * then what came since is looked at too. A decision that was given back, or closed as unreported, is one without a report then.
+ */
+static bool
+has_more(struct report_search *s, uint64_t next, uint64_t head)
+{
+	s->from = next > s->floor ? next : 0;
+	if (s->from != 0)
+		return true;
+	if (s->floor != 0 || s->match != REPORT_UNMATCHED || !s->has_closed || head <= s->head)
+		return false;
+	s->floor = s->head;
+	return true;
+}
+
+static enum err
+run(struct report_search *s, struct visit *v, struct store_reader *reader,
+	const struct query *query, struct errinfo *ei)
+{
+	struct search_options o = {.query = query,
+		.path = s->ledger_path,
+		.is_live = true,
+		.is_newest_first = true,
+		.from = s->from,
+		.max_ns = SEARCH_NS};
+	struct search_result found = {0};
+	struct chain_head head;
+	enum err rc = store_reader_head(reader, &head, ei);
+
+	if (rc != OK)
+		return rc;
+	o.head = head.seq;
+	s->head = s->head == 0 ? head.seq : s->head;
+	/* About what the second look is for; the window that reaches below the floor is cut by what is seen. */
+	if (s->floor != 0)
+		o.max_read = (s->from != 0 ? s->from : head.seq) - s->floor;
+	rc = search_run(reader, &o, see, v, &found, ei);
+	if (rc == OK)
+		rc = store_reader_head(reader, &head, ei);
+	if (rc == OK)
+		s->is_cut = has_more(s, v->next != 0 ? v->next : found.next, head.seq);
+	return rc;
 }
 
 static enum err
@@ -154,50 +197,25 @@ search(struct report_search *s, struct visit *v, struct errinfo *ei)
 		.since_wall_ns = s->since_wall_ns - NS_PER_SEC * 3600,
 	};
 	struct store_reader *reader = NULL;
-	struct search_result found;
-	struct chain_head head;
 	struct query *query = NULL;
 	enum err rc = query_new(&filter, &query, ei);
 
 	if (rc == OK)
 		rc = store_reader_open(s->ledger_path, STORE_READ_LIVE, &reader, ei);
 	if (rc == OK)
-		rc = store_reader_head(reader, &head, ei);
-	if (rc == OK) {
-		struct search_options o = {.query = query,
-			.path = s->ledger_path,
-			.is_live = true,
-			.is_newest_first = true,
-			.head = head.seq,
-			.max_ns = SEARCH_NS};
-		rc = search_run(reader, &o, see, v, &found, ei);
-		/* Cut short, the newest that was seen counts. */
-		if (rc == OK && found.next != 0 && s->match == REPORT_UNMATCHED)
-			rc = ERR(ei, ERR_BUSY, "the search took too long");
-	}
+		rc = run(s, v, reader, query, ei);
 	store_reader_free(&reader);
 	query_free(&query);
 	return rc;
 }
 
-/*
- * A report that comes between the look at the head and that at its decision closes it unseen; the next round knows it. A
- * decision that was given back, or closed as unreported, is still one without a report then.
- */
 void
 report_search_run(struct report_search *s)
 {
 	struct visit v = {.s = s, .arena = arena_new(ARENA_BYTES)};
 
-	s->match = REPORT_UNMATCHED;
-	s->seq = 0;
-	s->approval_id[0] = '\0';
+	s->is_cut = false;
 	s->result =
 		v.arena != NULL ? search(s, &v, &s->ei) : ERR(&s->ei, ERR_NOMEM, "out of memory");
-	if (s->result == OK && s->match == REPORT_UNMATCHED && v.has_closed) {
-		v.n_told = 0;
-		v.n_records = 0;
-		s->result = search(s, &v, &s->ei);
-	}
 	arena_free(&v.arena);
 }

@@ -41,6 +41,9 @@ struct telemetry;
 /* Requests of a loop that wait for the ledger: enough for its groups to be large, and no more than it records in some milliseconds. */
 #define REQ_AT_LEDGER_MAX 128
 
+/* Reports of all loops whose decision is looked for: it may take seconds, on the threads and in the places that effects need. */
+#define REQ_SEARCHES_MAX 32
+
 /* What a step function says when something else will call req_resume. */
 #define STEP_WAIT STEP__MAX
 
@@ -78,6 +81,7 @@ struct pipeline {
 	bool has_action_ids;           /* likewise: it was tried to make it */
 	bool is_filling; /* of the loop that has the chores: the table gets what was before the start */
 	struct key_rooms key_rooms; /* ledger's thread */
+	_Atomic(size_t) n_searches; /* for decisions of reports */
 	size_t n_pools;
 	struct req_pool pools[];
 };
@@ -164,10 +168,10 @@ void req_pool_clear(struct req_pool *pool);
 struct arena *req_need_spare(struct req *r);
 /* Goes on from a wait; own loop. The step must be one that the current one allows. */
 void req_resume(struct req *r, enum req_step next);
-/* Ends the request with an error: sets the result, returns STEP_RESPOND. message is static or of the arena. */
-/* The request waits for the ledger, or for a look into it: so many at once are enough for a loop. leave: does not wait any more. */
+/* The request waits for the ledger: so many at once are enough for a loop. leave: does not wait any more. */
 void req_enter_ledger(struct req *r);
 void req_leave_ledger(struct req *r);
+/* Ends the request with an error: sets the result, returns STEP_RESPOND. message is static or of the arena. */
 enum req_step req_fail(struct req *r, enum req_error error, struct span message);
 /* The ledger gave the entry back after the answer; frees what the plane has given back already. */
 void req_entry_returned(struct req *r);

@@ -1,5 +1,5 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* How many requests wait for the ledger: none is forgotten, or the loop would never begin another one. */
+/* How many requests wait for the ledger, and how many search it: none is forgotten, or no other one would ever begin. */
 #include "fixture.h"
 #include "req_state.h"
 
@@ -62,23 +62,39 @@ TEST(what_was_answered_meanwhile_does_not_count)
 	fixture_fini(&f);
 }
 
-/* It has no slot, and many of them would fill the pool that others' effects need. */
-TEST(a_report_counts_while_it_is_looked_up_and_recorded)
+static const char report[] = "{\"schema_version\":\"v1\",\"action_id\":\"a1\",\"trace_id\":\"t1\","
+			     "\"action_type\":\"payments.list\",\"resource\":\"pay://shop/a\","
+			     "\"outcome\":\"SUCCEEDED\"}";
+
+/* A search may take seconds: what needs only the ledger is not held for it. */
+TEST(a_report_that_is_looked_up_counts_as_a_search)
 {
-	static const char report[] =
-		"{\"schema_version\":\"v1\",\"action_id\":\"a1\",\"trace_id\":\"t1\","
-		"\"action_type\":\"payments.list\",\"resource\":\"pay://shop/a\","
-		"\"outcome\":\"SUCCEEDED\"}";
 	struct req_input in;
 	char hex[SHA256_HEX + 1];
 
 	fixture_init(&f);
 	f.operation = REQ_OP_REPORT;
 	CHECK(fixture_start(&f, &in, report, hex));
-	CHECK_INT(*n_at_ledger(), 1);
+	CHECK_INT(f.pipeline->n_searches, 1);
+	CHECK_INT(*n_at_ledger(), 0);
 	while (!f.answer.is_done)
 		loop_turn(f.loop, true);
+	CHECK_INT(f.pipeline->n_searches, 0);
 	CHECK_INT(*n_at_ledger(), 0);
+	fixture_fini(&f);
+}
+
+/* It has no slot, and many of them would fill the pool that others' effects need. */
+TEST(so_many_searches_at_once_are_enough)
+{
+	fixture_init(&f);
+	f.operation = REQ_OP_REPORT;
+	f.pipeline->n_searches = REQ_SEARCHES_MAX;
+	CHECK_INT(fixture_send(&f, report)->error, REQ_ERROR_OVERLOADED);
+	CHECK_INT(f.pipeline->n_searches, REQ_SEARCHES_MAX);
+	f.pipeline->n_searches = REQ_SEARCHES_MAX - 1;
+	CHECK(fixture_send(&f, report)->error != REQ_ERROR_OVERLOADED);
+	CHECK_INT(f.pipeline->n_searches, REQ_SEARCHES_MAX - 1);
 	fixture_fini(&f);
 }
 
@@ -97,5 +113,5 @@ TEST(so_many_at_once_are_enough)
 SUITE("at_ledger", TEST_ROW(it_counts_until_the_record_is_there),
 	TEST_ROW(what_the_ledger_refuses_or_undoes_does_not_count),
 	TEST_ROW(what_was_answered_meanwhile_does_not_count),
-	TEST_ROW(a_report_counts_while_it_is_looked_up_and_recorded),
-	TEST_ROW(so_many_at_once_are_enough))
+	TEST_ROW(a_report_that_is_looked_up_counts_as_a_search),
+	TEST_ROW(so_many_searches_at_once_are_enough), TEST_ROW(so_many_at_once_are_enough))
