@@ -59,18 +59,32 @@ add_escape(uint32_t c, struct buf *out)
 	buf_printf(out, "\\u%04x", (unsigned)c);
 }
 
+/* Of the blanks that JSON may have between its tokens. */
+static bool
+is_control_blank(uint32_t c)
+{
+	return c == '\n' || c == '\r' || c == '\t';
+}
+
 void
 visible_add_json(struct buf *out, struct span json)
 {
 	size_t at = 0;
+	bool is_in_string = false;
+	bool is_escaped = false;
 
 	while (at < json.n) {
 		size_t from = at;
 		uint32_t c = utf8_next(json, &at);
 		bool is_invalid = c == 0xfffd && at - from == 1;
-		if (visible_is_hidden(c) || is_invalid)
+		if (!is_in_string && is_control_blank(c))
+			buf_add_char(out, c == '\r' ? ' ' : (char)c);
+		else if (visible_is_hidden(c) || is_invalid)
 			add_escape(c, out);
 		else
 			buf_add(out, json.p + from, at - from);
+		if (c == '"' && !is_escaped)
+			is_in_string = !is_in_string;
+		is_escaped = is_in_string && c == '\\' && !is_escaped;
 	}
 }

@@ -283,8 +283,8 @@ audit_run_verify(const struct command *self, int argc, char **argv)
 		} else {
 			rc = verify(&v, f.file.path, f.archive, &ei);
 			if (rc == OK) {
-				require_beginning(&v);
 				rc = ask_witness(&v, f.accepted, &ei);
+				require_beginning(&v);
 			}
 			status = report(&v, &f, rc, &ei);
 		}

@@ -67,6 +67,10 @@ add_not_whole(const struct verdict_text *v, struct buf *b)
 	buf_printf(b, "%s\n", r->reason);
 	if (v->against == NULL)
 		return;
+	if (v->against->is_good) {
+		add_witness(v->against, b);
+		return;
+	}
 	buf_printf(b, "by itself it is whole: %" PRIu64 " records to %" PRIu64 "\n", r->n_records,
 		r->head.seq);
 	if (v->against->n_unlinked > 0 && span_starts(span_cstr(r->reason), SPAN_LIT("replaced")))

@@ -180,8 +180,9 @@ parse_page(struct span query, struct arena *a, struct approvals_page *page)
 		!parse_number(values[1], 1, INT64_MAX, &page->before_seq))
 		return false;
 	page->limit = (size_t)limit;
-	page->is_all = span_eq_cstr(values[2], "all");
-	return page->is_all || values[2].n == 0 || span_eq_cstr(values[2], "pending");
+	page->is_all = span_eq_nocase(values[2], SPAN_LIT("all"));
+	/* Rows have PENDING. */
+	return page->is_all || values[2].n == 0 || span_eq_nocase(values[2], SPAN_LIT("pending"));
 }
 
 void

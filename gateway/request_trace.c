@@ -7,6 +7,7 @@
 #include "outbound/telemetry.h"
 #include "outbound/trace.h"
 #include "pipeline/snapshot.h"
+#include "routes.h"
 #include "runtime/runtime.h"
 
 /* Several lines are one list (W3C Trace Context 3.3); one that is too long is left out, as any of its members might be. */
@@ -74,6 +75,18 @@ begin_unknown(const struct http_request *http, struct telemetry *telemetry)
 	return t;
 }
 
+/* By the place it got; but who names itself a service got that for the form alone. */
+static bool
+is_known(const struct http_request *http, const struct worker *worker)
+{
+	struct req_credentials credentials = exchange_get_credentials(http);
+
+	if (http_request_get_rank(http) == HTTP_RANK_LAST)
+		return false;
+	return span_trim(credentials.service_id).n == 0 ||
+	       req_is_known(worker_get_snapshot(worker), &credentials, http_request_get_body(http));
+}
+
 void
 request_trace_begin(struct http_request *http, struct worker *worker)
 {
@@ -81,8 +94,8 @@ request_trace_begin(struct http_request *http, struct worker *worker)
 
 	if (telemetry == NULL)
 		return;
-	bool is_unknown = http_request_get_rank(http) == HTTP_RANK_LAST;
-	struct trace *t = is_unknown ? begin_unknown(http, telemetry) : begin(http, telemetry);
+	struct trace *t =
+		is_known(http, worker) ? begin(http, telemetry) : begin_unknown(http, telemetry);
 	http_request_set_note(http, t);
 	if (t == NULL)
 		return;

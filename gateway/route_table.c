@@ -88,7 +88,7 @@ route_of_label(unsigned label)
 	return label > 0 && label <= ARRAY_LEN(routes) ? &routes[label - 1] : NULL;
 }
 
-#define X(m, p, r, a, b, h) {HTTP_METHOD_##m, p, #a},
+#define X(m, p, r, a, b, h) {HTTP_METHOD_##m, p, #a, (b) > 0},
 static const struct gateway_route_info infos[] = {
 #include "route_tbl.h"
 };

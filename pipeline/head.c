@@ -66,6 +66,12 @@ req_may_be_known(const struct snapshot *s, const struct req_credentials *credent
 	return identity_find_flaw(s->identities, credentials).n == 0;
 }
 
+bool
+req_is_known(const struct snapshot *s, const struct req_credentials *credentials, struct span body)
+{
+	return identity_is_known(s->identities, credentials, body);
+}
+
 struct span
 req_note_turned_away(struct span request_id)
 {

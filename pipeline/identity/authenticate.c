@@ -197,6 +197,19 @@ is_wellformed(const struct identity_table *t, const struct req_credentials *c, s
 	return signature.kind == SIGNATURE_V1 || signature_read_moment(c, &seconds);
 }
 
+bool
+identity_is_known(
+	const struct identity_table *t, const struct req_credentials *credentials, struct span body)
+{
+	struct caller caller;
+	struct attempt a = begin(t, credentials, body, &caller);
+	struct span principal;
+	bool is_known = find_principal(&a, SIGNATURE_ALLOW_V1 | SIGNATURE_ALLOW_V2, &principal);
+
+	caller_drop(&caller);
+	return is_known;
+}
+
 struct span
 identity_find_flaw(const struct identity_table *t, const struct req_credentials *credentials)
 {

@@ -48,6 +48,10 @@ MUSTCHECK enum err identity_authenticate(const struct identity_table *t, struct 
 MUSTCHECK enum err identity_find_reader(const struct identity_table *t, struct nonce_table *nonces,
 	const struct req_credentials *credentials, struct identity *out, struct caller *by);
 
+/* Whether something stands for a principal, be it a service's signature of this body; no nonce is used up, and the agent is not looked at. */
+bool identity_is_known(const struct identity_table *t, const struct req_credentials *credentials,
+	struct span body);
+
 /*
  * Before the body is here: the text of the answer when no body could make these credentials valid, because nothing
  * stands for a principal and no service may have signed, or a signature is missing or not of its form; else empty. Static.

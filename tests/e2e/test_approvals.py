@@ -405,6 +405,8 @@ def test_lists_and_pages():
         assert decide(g, ids[0]).status == 200
         assert len(page(g, "/api/ui/approvals").json["approvals"]) == 4
         assert len(page(g, "/api/ui/approvals?status=all").json["approvals"]) == 5
+        for word, n in (("pending", 4), ("PENDING", 4), ("ALL", 5)):  # as rows have it, too
+            assert len(page(g, f"/api/ui/approvals?status={word}").json["approvals"]) == n, word
         # In one order, whatever became of each.
         assert decide(g, ids[3], "deny").status == 200
         seen, cursor = [], ""

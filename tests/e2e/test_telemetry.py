@@ -11,7 +11,7 @@ import threading
 from certificates import Authority
 from collector import Collector
 from pipes import pipe_of
-from support import API_KEY, OPERATOR_KEY, POLICY, Gateway, Workplace, action, config, until
+from support import API_KEY, OPERATOR_KEY, POLICY, Gateway, Workplace, action, config, sign, until
 from test_metrics import metrics, value
 from test_waiting import APPROVER_KEY, Held, decide, wait_for_approval
 
@@ -124,8 +124,26 @@ def test_who_has_no_credential_does_not_choose_to_be_sampled():
             g.act()  # the one of a million
             for _ in range(10):
                 assert g.act(headers={**JOINED, "Authorization": "Bearer wrong"}).status == 401
+                assert act_as_service(g, "made-up", secret="made-up").status == 401
+                assert act_as_service(g, "svc", secret="made-up").status == 401
             assert g.act(headers=JOINED).status == 200
         assert [r["traceId"] for r in c.roots() if r["traceId"] == TRACE] == [TRACE]
+
+
+def act_as_service(g, name, secret):
+    raw = json.dumps(action()).encode()
+    signed = {"X-Nomos-Service-Id": name, "X-Nomos-Service-Signature": sign(secret, raw)}
+    return g.act(raw, headers={**JOINED, **signed, "Authorization": ""})
+
+
+def test_a_service_joins_its_caller_s_trace():
+    """Only its signature of the body says that it is one."""
+    with Collector() as c:
+        with traced(c, telemetry={"sample_one_in": 1000000}) as g:
+            g.act()  # the one of a million
+            assert act_as_service(g, "svc", secret="service-secret").status == 200
+        root = c.root(nomos__principal="svc")
+        assert (root["traceId"], root["parentSpanId"], root["traceState"]) == (TRACE, PARENT, JOINED["tracestate"])
 
 
 def results_gateway(c):

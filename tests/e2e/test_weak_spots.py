@@ -144,4 +144,4 @@ def test_weak_spot_36_an_answer_says_what_happened():
         gone = g.act(action("fs.read", "file://workspace/README.md"))
         assert gone.status == 500 and gone.json["reason"].startswith("execution_error") and str(g.place.dir) not in gone.body.decode(), gone
         traces = g.operator("GET", "/api/ui/traces").json
-        assert all(name == name.lower() for trace in traces["traces"] for name in trace), traces
+        assert traces["traces"] and all(name == name.lower() for trace in traces["traces"] for name in trace), traces

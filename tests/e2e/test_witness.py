@@ -204,20 +204,30 @@ def test_a_dead_letter_is_no_gap():
 def test_archives_are_part_of_the_ledger():
     with witnessed(n=60, kind="payments.payout", batch_max=64) as (place, kept):  # denied: nothing that may be reported keeps it
         place.write_config(config(audit={"checkpoint_every": 8, "retention": {"records": 10, "segment_records": 1, "look_ms": 20}}))
+        archives = pathlib.Path(f"{place.ledger}.archive")
         def first():
             return json.loads(place.run("audit", "export", place.ledger, check=0).stdout.splitlines()[0])["seq"]
         with Gateway(workplace=place):
-            until(lambda: first() > 1, "records are archived")
+            until(lambda: first() > 1 and len(list(archives.glob("*.jsonl"))) > 1, "records are archived")
         against(place, kept)  # it remembers what is still here
         lines = kept.read_bytes().splitlines(keepends=True)
         (place.dir / "old").write_bytes(b"".join(lines[:5]))
         assert "--archive" in against(place, "old", 1)
-        archived = lambda kept, check: place.run("audit", "verify", place.ledger, "--archive", f"{place.ledger}.archive", "--witness", kept, check=check)
+        archived = lambda kept, check, *more: place.run("audit", "verify", place.ledger, "--archive", archives, "--witness", kept, *more, check=check)
         archived("old", 0)
         archived(kept, 0)
         changed = [*lines[:2], lines[2].replace(b'"decision":"DENY"', b'"decision":"DONE"', 1), *lines[3:]]
         (place.dir / "changed").write_bytes(b"".join(changed))
         assert b"record 3: edited" in archived("changed", 1).stdout
+        # When the oldest was thrown away, the rest is compared all the same.
+        min(archives.glob("*.jsonl")).unlink()
+        answer = json.loads(archived(kept, 1, "--format", "json").stdout)
+        assert answer["reason"].startswith("missing: records 1 to ") and answer["witness"]["records"] > 0, answer
+        text = archived(kept, 1).stdout
+        assert b"the witness agrees: " in text and b"by itself it is whole" not in text, text
+        changed = [*lines[:-10], *(line.replace(b'"decision":"DENY"', b'"decision":"DONE"', 1) for line in lines[-10:])]
+        (place.dir / "changed").write_bytes(b"".join(changed))
+        assert b": edited" in archived("changed", 1).stdout
 
 
 def test_what_is_no_witness():

@@ -12,7 +12,7 @@ struct buf;
 
 /* Controls, blanks that are no space, invisible and bidirectional marks, tags, private use; and what is no character. */
 bool visible_is_hidden(uint32_t code_point);
-/* Appends JSON with what is hidden, and each invalid byte, as \u escapes: it stays the same value. */
+/* Appends JSON with what is hidden, and each invalid byte, as \u escapes, but for blanks between its tokens: it stays the same value. */
 void visible_add_json(struct buf *out, struct span json);
 
 #endif

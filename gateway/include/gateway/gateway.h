@@ -41,6 +41,7 @@ struct gateway_route_info {
 	enum http_method method;
 	const char *path;
 	const char *access; /* "PUBLIC", "AGENT", "VIEWER", "APPROVER", "OPERATOR" */
+	bool has_body;      /* one may be sent */
 };
 /* Static; *n is the number of rows. */
 const struct gateway_route_info *gateway_get_routes(size_t *n);

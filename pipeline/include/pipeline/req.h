@@ -151,6 +151,9 @@ struct span req_note_turned_away(struct span request_id);
 
 /* Whether a body could make these credentials valid: as req_check_head sees it, and nothing is counted. */
 bool req_may_be_known(const struct snapshot *s, const struct req_credentials *credentials);
+/* With the body: whether they show a principal. They are not used up, and nothing is counted. */
+bool req_is_known(
+	const struct snapshot *s, const struct req_credentials *credentials, struct span body);
 
 /*
  * Who asks without a body (decisions 30): principal and agent, by what stands for a principal and the agent's name, or by

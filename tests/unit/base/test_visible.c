@@ -30,4 +30,16 @@ TEST(json_is_the_same_value)
 	buf_fini(&b);
 }
 
-SUITE("visible", TEST_ROW(letters_stand_for_themselves), TEST_ROW(json_is_the_same_value))
+/* An escape between tokens would be no JSON; in a string they have no place, and do not act on a terminal. */
+TEST(blanks_between_tokens_stay_blanks)
+{
+	struct buf b;
+
+	buf_init(&b, BUF_CAP_FILE);
+	visible_add_json(&b, SPAN_LIT("{\r\n\t\"a\\\\\": [1,\n\t\"\\\"\n\"]\n}\n"));
+	CHECK_SPAN(buf_span(&b), "{ \n\t\"a\\\\\": [1,\n\t\"\\\"\\u000a\"]\n}\n");
+	buf_fini(&b);
+}
+
+SUITE("visible", TEST_ROW(letters_stand_for_themselves), TEST_ROW(json_is_the_same_value),
+	TEST_ROW(blanks_between_tokens_stay_blanks))

@@ -1,5 +1,5 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
-/* The route table and the published document say the same: paths, methods, who may call. */
+/* The route table and the published document say the same: paths, methods, who may call, what may be sent. */
 #include "gateway/gateway.h"
 
 #include <ctype.h>
@@ -52,6 +52,11 @@ TEST(each_route_is_in_the_document_with_its_access)
 		const struct json *access = json_find_cstr(op, "x-nomos-access");
 		CHECK(access != NULL && span_eq_cstr(access->text, routes[i].access));
 		CHECK(json_find_cstr(op, "operationId") != NULL);
+		const struct json *answers = json_find_cstr(op, "responses");
+		if ((json_find_cstr(op, "requestBody") != NULL) != routes[i].has_body ||
+			(json_find_cstr(answers, "413") != NULL) != routes[i].has_body)
+			FAIL("%s: the document has a body and 413 where the route takes one",
+				routes[i].path);
 	}
 	arena_free(&a);
 }

@@ -238,6 +238,8 @@ TEST(a_service_s_nonce_is_its_own_and_used_up_with_the_agent_s)
 	c.service_signature = span_cstr(services);
 	sign(&c, "wrong", SPAN_LIT(BODY), header);
 	c.agent_signature = span_cstr(header);
+	CHECK(identity_is_known(w.table, &c, SPAN_LIT(BODY)));
+	CHECK(!identity_is_known(w.table, &c, SPAN_LIT("another")));
 	CHECK_INT(ask(&w, &c, SPAN_LIT(BODY)), ERR_AUTH);
 	CHECK_INT(nonce_table_count(w.nonces), 0);
 	sign(&c, "agent-secret", SPAN_LIT(BODY), header);
