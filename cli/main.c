@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 #include "base/log.h"
 #include "command.h"
+#include "runtime/doctor.h"
 
 static const struct command *const rows[] = {
 #define X(name) &cmd_##name,
@@ -51,5 +53,9 @@ main(int argc, char **argv)
 		return command_fail("%s", ei.msg);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		commands[i] = *rows[i];
-	return command_dispatch("nomos", commands, ARRAY_LEN(rows), argc - 1, argv + 1);
+	int status = command_dispatch("nomos", commands, ARRAY_LEN(rows), argc - 1, argv + 1);
+	if (!doctor_has_left())
+		return status;
+	(void)fflush(NULL);
+	_exit(status);
 }

@@ -136,11 +136,10 @@ measure(struct doctor *d)
 }
 
 static void
-prepare(struct doctor *d)
+load(struct doctor *d)
 {
 	if (policy_files_load(&d->in->pipeline->policy, &d->policy, &d->policy_error) != OK)
 		d->policy = NULL;
-	measure(d);
 }
 
 enum err
@@ -150,7 +149,8 @@ doctor_run(const struct doctor_input *in, struct doctor_report *out, struct erri
 		.n_rows = ARRAY_LEN(rows),
 		.first_ns = in->is_deep ? DEEP_NS : FIRST_NS,
 		.next_ns = in->is_deep ? DEEP_NS : NEXT_NS,
-		.prepare = prepare,
+		.measure = measure,
+		.load = load,
 		.is_wanted = is_wanted};
 
 	return doctor_look_run(&how, in, out, ei);

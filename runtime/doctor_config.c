@@ -148,13 +148,15 @@ check_deny_by_default(struct doctor *d)
 	return finding;
 }
 
-/* With a policy that does not load this would only say the same again. */
+/* With a policy that does not load this would only say the same again; one that is stuck may be the only thing that was asked for. */
 enum finding
 check_snapshot(struct doctor *d)
 {
 	struct snapshot *snapshot = NULL;
 	struct errinfo ei;
 
+	if (d->policy == NULL && d->policy_error.code == ERR_TIMEOUT)
+		return doctor_say(d, FINDING_FAIL, "%s", d->policy_error.msg);
 	if (d->policy == NULL)
 		return FINDING_ABSENT;
 	if (snapshot_new(d->in->pipeline, &snapshot, &ei) != OK)

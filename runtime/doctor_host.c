@@ -127,10 +127,12 @@ has_our_key(const struct doctor *d, const struct runtime_listener *l)
 	return is_ours;
 }
 
-/* Without a ledger whose lock would tell. */
+/* Without a ledger whose lock would tell. Whoever may say for whom it speaks is the proxy, so nobody else is answered behind a PROXY header. */
 static enum finding
 judge_busy_stateless(struct doctor *d, const struct runtime_listener *l, const char *why)
 {
+	if (l->proxy_protocol)
+		return FINDING_ADVICE;
 	if (l->tls ? has_our_key(d, l)
 		   : answers_as_gateway(SPAN_LIT("http://localhost/healthz"), l->addr.path))
 		return doctor_say(d, FINDING_PASS, "a gateway is running");
@@ -148,8 +150,8 @@ judge_busy(struct doctor *d, const struct runtime_listener *l, const char *why)
 	if (!d->in->pipeline->runtime.stateless_mode && !doctor_ledger_is_held(d))
 		return doctor_say(
 			d, FINDING_FAIL, "%s, and not by a gateway with this ledger", why);
-	/* Not asked for its health: a file, or a certificate that we cannot judge. */
-	if (l->addr.kind == LISTENER_UNIX || l->tls)
+	/* Not asked for its health: a file, a certificate that we cannot judge, or a place for proxies. */
+	if (l->addr.kind == LISTENER_UNIX || l->tls || l->proxy_protocol)
 		return d->in->pipeline->runtime.stateless_mode ? judge_busy_stateless(d, l, why)
 							       : FINDING_PASS;
 	if (gateway_section_build_url(d->in->gateway, "/healthz", url, sizeof(url), &ei) != OK)
@@ -159,7 +161,7 @@ judge_busy(struct doctor *d, const struct runtime_listener *l, const char *why)
 	return doctor_say(d, FINDING_PASS, "a gateway is running");
 }
 
-/* FINDING_PASS for one that is fine, and *is_running when it is the gateway's own already. */
+/* FINDING_PASS for one that is fine, and *is_running when it is the gateway's own already; FINDING_ADVICE when that cannot be asked. */
 static enum finding
 check_one_address(struct doctor *d, struct runtime_listener *l, bool *is_running)
 {
@@ -172,8 +174,9 @@ check_one_address(struct doctor *d, struct runtime_listener *l, bool *is_running
 	if (rc != OK && l->name.n > 0)
 		err_wrap(&ei, rc, "%s", l->name.p);
 	if (rc == ERR_BUSY) {
-		*is_running = true;
-		return judge_busy(d, l, ei.msg);
+		enum finding finding = judge_busy(d, l, ei.msg);
+		*is_running = *is_running || finding == FINDING_PASS;
+		return finding;
 	}
 	return rc == OK ? FINDING_PASS : doctor_say(d, FINDING_FAIL, "%s", ei.msg);
 }
@@ -184,15 +187,22 @@ check_address(struct doctor *d)
 	struct runtime_listeners listeners;
 	struct errinfo ei;
 	bool is_running = false;
+	bool is_unasked = false;
 
 	if (runtime_listeners_build(d->in->gateway, &listeners, &ei) != OK)
 		return doctor_say(d, FINDING_FAIL, "%s", ei.msg);
 	for (size_t i = 0; i < listeners.n; i++) {
-		if (check_one_address(d, &listeners.v[i], &is_running) == FINDING_FAIL)
+		enum finding finding = check_one_address(d, &listeners.v[i], &is_running);
+		if (finding == FINDING_FAIL)
 			return FINDING_FAIL;
+		is_unasked = is_unasked || finding == FINDING_ADVICE;
 	}
 	if (is_running)
 		return doctor_say(d, FINDING_PASS, "a gateway is running");
+	if (is_unasked)
+		return doctor_say(d, FINDING_ADVICE,
+			"the address is in use, and behind a PROXY header it cannot be asked by "
+			"whom");
 	if (listeners.n > 1)
 		return doctor_say(d, FINDING_PASS, "%zu listeners are free", listeners.n);
 	if (listeners.v[0].addr.kind == LISTENER_INHERITED)

@@ -1,21 +1,21 @@
 /* Copyright the nomos authors. SPDX-License-Identifier: Apache-2.0 */
 /*
  * See doctor_look.h. A thread that was left may come back at any time: it touches nothing but its own, finds that it is not its turn any
- * more, and ends. Only so many may be left in a process; then nothing is looked at until some have come back.
+ * more, and ends. Until then no look of this process begins what holds it, so that the same mount does not take a thread for every look.
+ * Only so many may be left; then nothing is looked at until some have come back.
  */
 #include "doctor_look.h"
 
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/mem.h"
 #include "base/must.h"
 #include "base/redact.h"
@@ -26,9 +26,16 @@
 #define ARENA_BYTES (16 * 1024 * 1024)
 #define DETAIL_BYTES_MAX 4096
 #define LEFT_MAX 8
-#define PREPARING SIZE_MAX
 
-static _Atomic unsigned n_left;
+/* What stands before the rows. */
+static const struct doctor_row measuring = {.id = "measure"};
+static const struct doctor_row loading = {.id = "load"};
+
+/* What holds the threads that were left. */
+static struct {
+	pthread_mutex_t lock; /* behind that of a look */
+	const struct doctor_row *rows[LEFT_MAX];
+} left = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* What the threads of one look share with who waits for it. */
 struct look {
@@ -38,8 +45,8 @@ struct look {
 	struct doctor_look how;
 	struct doctor_input in;
 	unsigned refs;
-	unsigned turn; /* of the thread whose findings count */
-	size_t at;     /* the row that is looked at, PREPARING, or n_rows: it has ended */
+	unsigned turn;               /* of the thread whose findings count */
+	const struct doctor_row *at; /* what is looked at; NULL: it has ended */
 	bool has_stuck;
 	size_t n_strong_open;
 	struct doctor_report report;
@@ -50,9 +57,30 @@ struct looker {
 	struct look *look;
 	unsigned turn;
 	size_t from;
-	bool can_prepare;
+	const struct doctor_row *at; /* as look->at while it is its turn; then what it is left at */
 	struct doctor d;
 };
+
+/* Puts one in the place of the other, NULL for a free place. False when there is no such place. */
+static bool
+swap_left(const struct doctor_row *old, const struct doctor_row *new)
+{
+	size_t i = 0;
+
+	pthread_mutex_lock(&left.lock);
+	while (i < LEFT_MAX && left.rows[i] != old)
+		i++;
+	if (i < LEFT_MAX)
+		left.rows[i] = new;
+	pthread_mutex_unlock(&left.lock);
+	return i < LEFT_MAX;
+}
+
+static bool
+is_left(const struct doctor_row *row)
+{
+	return swap_left(row, row);
+}
 
 static void
 look_unref(struct look **own)
@@ -197,30 +225,47 @@ is_looked_at(struct look *look, const struct doctor_row *row)
 	return false;
 }
 
-/* False when it is not the thread's turn any more. */
+/* Under the lock. To the next row that is to be looked at; one that still holds a thread is not begun again. */
+static void
+move_to(struct look *look, size_t i)
+{
+	for (look->at = NULL; i < look->how.n_rows && look->at == NULL; i++) {
+		const struct doctor_row *row = &look->how.rows[i];
+		if (!is_looked_at(look, row))
+			continue;
+		if (is_left(row))
+			note(look, row, FINDING_FAIL,
+				SPAN_LIT("an earlier look at it has not ended, so it could not be "
+					 "measured: is it on a mount whose server is gone?"));
+		else
+			look->at = row;
+	}
+	pthread_cond_signal(&look->moved);
+}
+
+/* Under the lock. */
 static bool
-look_at_row(struct looker *l, size_t i)
+has_turn(const struct looker *l)
+{
+	return l->look->turn == l->turn;
+}
+
+/* What the rows need. False when it did not end in time, now or in an earlier look. */
+static bool
+take_step(struct looker *l, const struct doctor_row *step, void (*run_step)(struct doctor *d))
 {
 	struct look *look = l->look;
-	const struct doctor_row *row = &look->how.rows[i];
 
+	if (is_left(step))
+		return false;
 	pthread_mutex_lock(&look->lock);
-	bool is_mine = look->turn == l->turn;
-	bool is_due = is_mine && is_looked_at(look, row);
+	bool is_mine = has_turn(l);
 	if (is_mine)
-		look->at = i;
-	l->d.n_strong_open = look->n_strong_open;
+		l->at = look->at = step;
 	pthread_cond_signal(&look->moved);
 	pthread_mutex_unlock(&look->lock);
-	if (!is_due)
-		return is_mine;
-	buf_reset(&l->d.detail);
-	enum finding finding = row->check(&l->d);
-	pthread_mutex_lock(&look->lock);
-	is_mine = look->turn == l->turn;
 	if (is_mine)
-		note(look, row, finding, buf_span(&l->d.detail));
-	pthread_mutex_unlock(&look->lock);
+		run_step(&l->d);
 	return is_mine;
 }
 
@@ -240,35 +285,53 @@ add_policy(struct looker *l)
 	pthread_mutex_unlock(&look->lock);
 }
 
+/* Until the last has ended, or the turn is over. */
+static void
+look_at_rows(struct looker *l)
+{
+	struct look *look = l->look;
+
+	pthread_mutex_lock(&look->lock);
+	if (has_turn(l))
+		move_to(look, l->from);
+	while (has_turn(l) && look->at != NULL) {
+		const struct doctor_row *row = l->at = look->at;
+		l->d.n_strong_open = look->n_strong_open;
+		pthread_mutex_unlock(&look->lock);
+		buf_reset(&l->d.detail);
+		enum finding finding = row->check(&l->d);
+		pthread_mutex_lock(&look->lock);
+		if (!has_turn(l))
+			break;
+		note(look, row, finding, buf_span(&l->d.detail));
+		move_to(look, (size_t)(row - look->how.rows) + 1);
+	}
+	bool was_left = !has_turn(l);
+	pthread_mutex_unlock(&look->lock);
+	if (was_left)
+		(void)swap_left(l->at, NULL);
+}
+
 static void *
 run_rows(void *arg)
 {
 	struct looker *l = arg;
-	struct look *look = l->look;
-	size_t i = l->from;
+	const struct doctor_look *how = &l->look->how;
 
-	if (look->in.config_error == NULL && l->can_prepare)
-		look->how.prepare(&l->d);
-	else
-		(void)ERR(&l->d.policy_error, ERR_TIMEOUT, "it could not be read in time");
-	add_policy(l);
-	while (i < look->how.n_rows && look_at_row(l, i))
-		i++;
-	pthread_mutex_lock(&look->lock);
-	bool is_mine = look->turn == l->turn;
-	if (is_mine)
-		look->at = look->how.n_rows;
-	pthread_cond_signal(&look->moved);
-	pthread_mutex_unlock(&look->lock);
-	if (!is_mine)
-		atomic_fetch_sub(&n_left, 1);
+	if (l->look->in.config_error == NULL) {
+		(void)take_step(l, &measuring, how->measure);
+		if (!take_step(l, &loading, how->load))
+			(void)ERR(&l->d.policy_error, ERR_TIMEOUT, "it could not be read in time");
+		add_policy(l);
+	}
+	look_at_rows(l);
 	looker_free(&l);
 	return NULL;
 }
 
 /* A thread for the rows from there on, whose turn it is. */
 static enum err
-start(struct look *look, size_t from, bool can_prepare, pthread_t *thread, struct errinfo *ei)
+start(struct look *look, size_t from, pthread_t *thread, struct errinfo *ei)
 {
 	struct looker *l = mem_zalloc(1, sizeof(*l));
 	sigset_t all;
@@ -278,13 +341,14 @@ start(struct look *look, size_t from, bool can_prepare, pthread_t *thread, struc
 		return ERR(ei, ERR_NOMEM, "out of memory");
 	pthread_mutex_lock(&look->lock);
 	look->refs++;
-	look->at = PREPARING;
+	look->at = &measuring;
 	l->turn = ++look->turn;
 	pthread_mutex_unlock(&look->lock);
 	l->look = look;
 	l->from = from;
-	l->can_prepare = can_prepare;
+	l->at = &measuring;
 	l->d.in = &look->in;
+	l->d.host = MEASURED_NOTHING;
 	buf_init(&l->d.detail, DETAIL_BYTES_MAX);
 	l->d.arena = arena_new(ARENA_BYTES);
 	sigfillset(&all);
@@ -297,12 +361,12 @@ start(struct look *look, size_t from, bool can_prepare, pthread_t *thread, struc
 	return ERR(ei, ERR_NOMEM, "out of memory");
 }
 
-/* Under the lock; 0: for as long as it takes. */
+/* Under the lock; INT64_MAX: for as long as it takes. */
 static int64_t
 patience(const struct look *look)
 {
-	if (look->at < look->how.n_rows && look->how.rows[look->at].needs == DEEP)
-		return 0;
+	if (look->at->needs == DEEP)
+		return INT64_MAX;
 	return look->has_stuck ? look->how.next_ns : look->how.first_ns;
 }
 
@@ -311,17 +375,12 @@ static bool
 wait_for_move(struct look *look)
 {
 	int64_t ns = patience(look);
-	int64_t until_ns = clock_mono_ns() + ns;
-	const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_SEC),
-		.tv_nsec = (long)(until_ns % NS_PER_SEC)};
-	size_t at = look->at;
+	int64_t until_ns = ns < INT64_MAX ? clock_mono_ns() + ns : ns;
+	const struct doctor_row *at = look->at;
 
-	while (look->at == at && (ns == 0 || clock_mono_ns() < until_ns)) {
-		if (ns == 0)
-			(void)pthread_cond_wait(&look->moved, &look->lock);
-		else
-			(void)pthread_cond_timedwait(&look->moved, &look->lock, &until);
-	}
+	/* clock.h says when it is over; the condition only sleeps, by the kernel's clock. */
+	while (look->at == at && clock_mono_ns() < until_ns)
+		(void)cond_wait_until(&look->moved, &look->lock, until_ns);
 	return look->at != at;
 }
 
@@ -347,25 +406,24 @@ note_rest(struct look *look, size_t from)
 		if (is_looked_at(look, row))
 			note(look, row, FINDING_FAIL,
 				SPAN_LIT("it was not looked at, for too many looks have not "
-					 "ended yet"));
+					 "ended yet, or no thread can be made"));
 	}
 }
 
 /* Until the thread ends, or is stuck. *next: the row behind that. */
 static bool
-wait_for_end(struct look *look, size_t *next, bool *can_prepare)
+wait_for_end(struct look *look, size_t *next)
 {
 	pthread_mutex_lock(&look->lock);
-	while (look->at != look->how.n_rows && wait_for_move(look))
+	while (look->at != NULL && wait_for_move(look))
 		;
-	bool has_ended = look->at == look->how.n_rows;
+	bool has_ended = look->at == NULL;
 	if (!has_ended) {
 		look->turn++;
-		atomic_fetch_add(&n_left, 1);
-		*can_prepare = *can_prepare && look->at != PREPARING;
-		if (look->at != PREPARING) {
-			note_stuck(look, &look->how.rows[look->at]);
-			*next = look->at + 1;
+		(void)swap_left(NULL, look->at);
+		if (look->at != &measuring && look->at != &loading) {
+			note_stuck(look, look->at);
+			*next = (size_t)(look->at - look->how.rows) + 1;
 		}
 		look->has_stuck = true;
 	}
@@ -377,23 +435,23 @@ wait_for_end(struct look *look, size_t *next, bool *can_prepare)
 static enum err
 run(struct look *look, struct errinfo *ei)
 {
-	bool can_prepare = true;
 	bool has_ended = false;
 	size_t next = 0;
 	enum err rc = OK;
 
-	while (rc == OK && !has_ended && atomic_load(&n_left) < LEFT_MAX) {
+	while (rc == OK && !has_ended && swap_left(NULL, NULL)) {
 		pthread_t thread;
-		rc = start(look, next, can_prepare, &thread, ei);
+		rc = start(look, next, &thread, ei);
 		if (rc != OK)
 			break;
-		has_ended = wait_for_end(look, &next, &can_prepare);
+		has_ended = wait_for_end(look, &next);
 		MUST((has_ended ? pthread_join(thread, NULL) : pthread_detach(thread)) == 0);
 	}
-	if (rc == OK && !has_ended) {
+	if (!has_ended && (rc == OK || look->has_stuck)) {
 		pthread_mutex_lock(&look->lock);
 		note_rest(look, next);
 		pthread_mutex_unlock(&look->lock);
+		rc = OK;
 	}
 	return rc;
 }
@@ -426,7 +484,6 @@ static struct look *
 look_new(const struct doctor_look *how, const struct doctor_input *in)
 {
 	struct look *look = mem_zalloc(1, sizeof(*look));
-	pthread_condattr_t monotonic;
 
 	if (look == NULL)
 		return NULL;
@@ -435,10 +492,7 @@ look_new(const struct doctor_look *how, const struct doctor_input *in)
 	look->how = *how;
 	look->in = *in;
 	MUST(pthread_mutex_init(&look->lock, NULL) == 0);
-	MUST(pthread_condattr_init(&monotonic) == 0);
-	MUST(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
-	MUST(pthread_cond_init(&look->moved, &monotonic) == 0);
-	pthread_condattr_destroy(&monotonic);
+	cond_init(&look->moved);
 	look->report = (struct doctor_report){.assurance = "NONE",
 		.policy_hash = "",
 		.is_ready = true,
@@ -471,4 +525,16 @@ doctor_look_run(const struct doctor_look *how, const struct doctor_input *in,
 		(void)ERR(ei, ERR_NOMEM, "out of memory");
 	look_unref(&look);
 	return rc == OK && arena_failed(out->arena) ? ERR(ei, ERR_NOMEM, "out of memory") : rc;
+}
+
+bool
+doctor_has_left(void)
+{
+	bool has_left = false;
+
+	pthread_mutex_lock(&left.lock);
+	for (size_t i = 0; i < LEFT_MAX; i++)
+		has_left = has_left || left.rows[i] != NULL;
+	pthread_mutex_unlock(&left.lock);
+	return has_left;
 }

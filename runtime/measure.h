@@ -48,6 +48,9 @@ struct measured_host {
 	char device[MEASURE_NAME_MAX]; /* an interface with hardware behind it: the host's own */
 };
 
+/* Before anything is measured. */
+#define MEASURED_NOTHING ((struct measured_host){.seccomp = -1, .uid = UINT64_MAX})
+
 /*
  * root is put before every path ("" but in tests). own are paths that it has to write: mounts that hold them, or lie below, do
  * not count.

@@ -154,6 +154,34 @@ def test_a_mount_whose_server_is_gone_is_told():
             until(lambda: g.act(action("fs.read", "file://workspace/README.md")).status == 200, "the workspace is back")
 
 
+def ends_by_handlers(place, only):
+    """Whether the dynamic linker is told of the end, as all that exit calls is."""
+    done = place.run("doctor", "-c", "nomos.json", "--only", only, env={"LD_DEBUG": "files"})
+    assert b"calling init" in done.stderr and b"doctor completed" in done.stderr, done.stderr[-2000:]
+    return b"calling fini" in done.stderr
+
+
+def test_a_policy_whose_mount_is_gone_makes_nothing_up():
+    """What is asked for by itself says so too, the host is measured all the same, and what is stuck does not meet the handlers at exit."""
+    with Host() as place:
+        options = strong(Authority(place.dir / "ca"))
+        options["policy"]["policy_bundle_path"] = "far/policy.json"
+        (place.dir / "far").mkdir()
+        shutil.copy(place.dir / "policy.json", place.dir / "far/policy.json")
+        place.write_config(options)
+        ids = "evidence.runtime.*,strong.seccomp,strong.writable_mounts,gateway.snapshot_builds"
+        near = place.doctor(only=ids)
+        with dead_mount(place.dir / "far"):
+            far = place.doctor(only=ids, check=1)
+            alone = place.doctor(only="config.load,gateway.snapshot_builds", check=1)
+            assert not ends_by_handlers(place, "gateway.snapshot_builds")
+        assert ends_by_handlers(place, "gateway.snapshot_builds")
+        assert "could not be read in time" in alone["gateway.snapshot_builds"]["hint"], alone
+        for name in near.keys() - {"", "gateway.snapshot_builds", "strong.writable_mounts"}:
+            assert far[name] == near[name], (far[name], near[name])
+        assert "measured: " in far["strong.writable_mounts"]["hint"], far
+
+
 def test_disks_that_are_small_or_in_memory():
     need_namespaces()
     with Host() as place:
@@ -294,6 +322,16 @@ def test_a_running_gateway_without_a_ledger_is_known():
             mute.bind(str(path))
             mute.listen()
             look(options, "FAIL")
+        # Behind a PROXY header nobody but the proxy is answered.
+        tls = stateless("127.0.0.1:0", pair)["gateway"]["tls"]
+        options["gateway"]["trusted_proxies"] = ["192.0.2.1"]
+        for row in ({"tls": "on"}, {"tls": "off"}):
+            with socket.create_server(("127.0.0.1", 0)) as mute:
+                options["gateway"].update(tls=tls, listeners=[
+                    {"name": "behind", "listen": "127.0.0.1:%d" % mute.getsockname()[1], "proxy_protocol": True, **row}])
+                place.write_config(options)
+                c = place.doctor(only="gateway.address_free", check=0)["gateway.address_free"]
+                assert c["message"].startswith("advice: the address is in use, and behind a PROXY header"), c
 
 
 def test_only_a_deep_look_asks_the_collector():

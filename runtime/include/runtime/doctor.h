@@ -72,6 +72,8 @@ struct doctor_report {
 MUSTCHECK enum err doctor_run(
 	const struct doctor_input *in, struct doctor_report *out, struct errinfo *ei);
 void doctor_report_fini(struct doctor_report *report);
+/* Whether a look that did not end is still at work in this process: handlers at exit would take down what it uses. */
+bool doctor_has_left(void);
 
 /* Whether each word of a comma list as above is the id of some check, or the beginning of some; else *unknown is the first that is not. */
 bool doctor_knows(struct span list, struct span *unknown);
