@@ -41,8 +41,8 @@ struct telemetry;
 /* Requests of a loop that wait for the ledger: enough for its groups to be large, and no more than it records in some milliseconds. */
 #define REQ_AT_LEDGER_MAX 128
 
-/* Reports of all loops whose decision is looked for: it may take seconds, on the threads and in the places that effects need. */
-#define REQ_SEARCHES_MAX 32
+/* Reports of all loops whose decision is looked for: a burst of them, and an eighth of the places in the pool, which effects need. */
+#define REQ_SEARCHES_MAX 128
 
 /* What a step function says when something else will call req_resume. */
 #define STEP_WAIT STEP__MAX
